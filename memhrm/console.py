@@ -1,0 +1,23 @@
+"""How commands end: a fault of the user's input is one line on stderr and exit code 2."""
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+
+def run(command: Callable[[], int | None]) -> NoReturn:
+    """Run a command and exit: 0 when done, its own code, or 2 after a one-line message.
+
+    ValueError and OSError are the user's to mend; anything else is ours and shows its traceback.
+    """
+    try:
+        code = command()
+    except (ValueError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        code = 2
+    sys.exit(code or 0)
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,83 @@
+"""Batches as a pure function of a seed and an index, so that resuming needs no state."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from memhrm.data.puzzle import PuzzleSet, Task
+
+IGNORE = -100  # the label of positions that carry no loss
+_ORDER, _AUGMENT = 0, 1  # separate streams of random numbers under one seed
+
+
+def _generator(seed: int, index: int, stream: int) -> np.random.Generator:
+    """A counter-based generator for (seed, index); streams start 2^192 counter steps apart."""
+    return np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, 0, stream]))
+
+
+def _arrays(inputs: np.ndarray, labels: np.ndarray, identifiers: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "inputs": inputs.astype(np.int32),
+        "labels": np.where(labels > 0, labels.astype(np.int32), np.int32(IGNORE)),
+        "puzzle_identifiers": identifiers.astype(np.int32),
+    }
+
+
+class Sampler:
+    """An endless stream of training batches.
+
+    The stream is a sequence of epochs, each a permutation of the puzzles drawn from (seed, epoch). Batch
+    ``i`` takes stream positions ``i * batch_size`` onwards; it may span epochs, and may be larger than the set.
+    With ``augment`` every drawn puzzle is replaced by a random symmetry image, drawn from (seed, i).
+    All ranks of a distributed run compute the same global batch and slice it.
+    """
+
+    def __init__(self, puzzles: PuzzleSet, task: Task, *, batch_size: int, seed: int, augment: bool) -> None:
+        if not len(puzzles):
+            raise ValueError("cannot sample batches from an empty set of puzzles")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; it must be at least 0")
+        self.puzzles, self.task = puzzles, task
+        self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        self._order = lru_cache(maxsize=2)(self._permutation)  # batches of one epoch share its permutation
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return _generator(self.seed, epoch, _ORDER).permutation(len(self.puzzles))
+
+    def rows(self, index: int) -> np.ndarray:
+        """Rows of the puzzle set that batch ``index`` holds: ``(batch_size,)``."""
+        epochs, offsets = np.divmod(index * self.batch_size + np.arange(self.batch_size), len(self.puzzles))
+        return np.concatenate([self._order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)])
+
+    def batch(self, index: int) -> dict[str, np.ndarray]:
+        """Batch ``index`` (from 0): int32 ``inputs`` and ``labels`` ``(b, t)``, ``puzzle_identifiers`` ``(b,)``.
+
+        Positions without a label hold -100.
+        """
+        rows = self.rows(index)
+        inputs, labels = self.puzzles.inputs[rows], self.puzzles.labels[rows]
+        if self.augment:
+            inputs, labels = self.task.augment(inputs, labels, _generator(self.seed, index, _AUGMENT))
+        return _arrays(inputs, labels, self.puzzles.puzzle_identifiers[rows])
+
+
+def evaluation_batches(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+    """All puzzles once, in order, as pairs of a batch and its number of real rows.
+
+    Batches are as in `Sampler.batch`. The last one is filled up to ``batch_size`` with rows of padding (input
+    0, label -100, identifier 0), which come after the real rows.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+    for start in range(0, len(puzzles), batch_size):
+        part = puzzles.select(slice(start, start + batch_size))
+        missing = batch_size - len(part)
+        batch = _arrays(
+            np.pad(part.inputs, ((0, missing), (0, 0))),
+            np.pad(part.labels, ((0, missing), (0, 0))),
+            np.pad(part.puzzle_identifiers, (0, missing)),
+        )
+        yield batch, len(part)

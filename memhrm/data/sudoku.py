@@ -1,0 +1,79 @@
+"""Sudoku of side 4, 6 or 9: token 1 is an empty cell, token ``d + 1`` is digit ``d``."""
+
+import numpy as np
+
+from memhrm.data.puzzle import Task
+from memhrm.data.symmetry import canonical, fingerprint, row_keys, shape_of
+
+BLANK = 1
+
+
+class Sudoku(Task):
+    """Fill a grid so that each row, column and box has every digit once.
+
+    Boxes are 2 x 2 for side 4, 2 rows x 3 columns for side 6, and 3 x 3 for side 9.
+    """
+
+    def __init__(self, *, side: int) -> None:
+        digits = "".join(str(digit) for digit in range(1, side + 1))
+        super().__init__(name=f"sudoku{side}", side=side, alphabet="." + digits, aliases={"0": "."})
+        self.shape = shape_of(side)
+
+    def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        clash = (inputs > BLANK) & (labels != inputs)
+        if clash.any():
+            row, cell = np.argwhere(clash)[0].tolist()
+            given, found = self.decode(inputs[row, cell]), self.decode(labels[row, cell])
+            raise ValueError(f"answer has {found!r} at {self.place(cell)}, where the question gives {given!r}")
+        if (labels == BLANK).any():
+            cell = int(np.argwhere(labels == BLANK)[0, 1])
+            raise ValueError(f"answer has no digit at {self.place(cell)}")
+        complete = self.complete_units(labels)
+        if not complete.all():
+            kind, number = divmod(int(np.argwhere(~complete)[0, 1]), self.side)
+            raise ValueError(f"answer repeats a digit in {('row', 'column', 'box')[kind]} {number + 1}")
+
+    def complete_units(self, grids: np.ndarray) -> np.ndarray:
+        """Whether each row, column and box of full grids ``(n, t)`` has every digit: ``(n, 3 side)`` bool."""
+        bits = (1 << np.arange(self.vocab_size, dtype=np.uint16))[grids]
+        found = np.bitwise_or.reduce(bits[:, self.shape.units], axis=2)
+        return found == (1 << self.vocab_size) - (1 << BLANK + 1)
+
+    def augment(
+        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        n, shape = len(inputs), self.shape
+        rows = shape.row_orders[rng.integers(len(shape.row_orders), size=n)]
+        columns = shape.column_orders[rng.integers(len(shape.column_orders), size=n)]
+        cells = rows[:, :, None] * self.side + columns[:, None, :]
+        if shape.transposable:
+            flipped = rng.random(n) < 0.5
+            cells[flipped] = cells[flipped].swapaxes(1, 2)
+        cells = cells.reshape(n, self.seq_len)
+        tokens = np.tile(np.arange(self.vocab_size, dtype=inputs.dtype), (n, 1))
+        tokens[:, BLANK + 1 :] = rng.permuted(tokens[:, BLANK + 1 :], axis=1)
+
+        def image(grids: np.ndarray) -> np.ndarray:
+            return np.take_along_axis(tokens, np.take_along_axis(grids, cells, axis=1), axis=1)
+
+        return image(inputs), image(labels)
+
+    def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Canonical form of the puzzle for sides 4 and 6; fingerprint of its solution for side 9.
+
+        The second is coarser: puzzles with one solution grid share a key, so a split by key separates grids.
+        """
+        if self.side == 9:
+            return fingerprint(labels, self.shape)
+        return row_keys(canonical(inputs, self.shape))
+
+    def render(self, tokens: np.ndarray) -> str:
+        lines = super().render(tokens).splitlines()
+        width, height = self.shape.box_columns, self.shape.box_rows
+        rule = "+".join(["-" * (2 * width + 1)] * (self.side // width))[1:-1]
+        drawn = []
+        for row, line in enumerate(lines):
+            if row and row % height == 0:
+                drawn.append(rule)
+            drawn.append(" | ".join(" ".join(line[c : c + width]) for c in range(0, self.side, width)))
+        return "\n".join(drawn)

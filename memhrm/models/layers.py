@@ -1,0 +1,76 @@
+"""The pieces of a block: truncated normal start, RMS norm, linear maps, SwiGLU, rotary positions.
+
+b batch, t position (prefix and tokens), d width, n heads, c channels of a head, f inner width of a SwiGLU.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-5
+
+
+def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
+    """Fill with a normal cut at two sigma, widened so that the *truncated* variable has this std."""
+    # Variance of a standard normal cut at +-2: 1 - 2*2*pdf(2) / P(|x| < 2).
+    mass = math.erf(2 / math.sqrt(2))
+    density = math.exp(-2) / math.sqrt(2 * math.pi)
+    sigma = std / math.sqrt(1 - 4 * density / mass)
+    return nn.init.trunc_normal_(tensor, std=sigma, a=-2 * sigma, b=2 * sigma)
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Divide by the root mean square over the last axis, in float32, without a weight."""
+    return F.rms_norm(x.float(), x.shape[-1:], eps=EPS).to(x.dtype)
+
+
+def inner_width(width: int, expansion: float) -> int:
+    """Inner width of a SwiGLU: two thirds of the expansion, rounded up to a multiple of 256."""
+    return -(-round(expansion * width * 2 / 3) // 256) * 256
+
+
+class Linear(nn.Linear):
+    """A linear map that starts truncated normal with std 1/sqrt(fan_in) and bias 0."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = False):
+        super().__init__(in_features, out_features, bias=bias)
+
+    def reset_parameters(self) -> None:
+        truncated_normal_(self.weight, std=self.in_features**-0.5)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)); (..., width) to (..., width). Shazeer 2020, arXiv 2002.05202."""
+
+    def __init__(self, width: int, expansion: float):
+        super().__init__()
+        inner = inner_width(width, expansion)
+        self.gate_up = Linear(width, 2 * inner)
+        self.down = Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
+    """Cosines and sines of rotary positions, (2, length, head_width). Su et al. 2021, arXiv 2104.09864.
+
+    Half-rotation form: channel i turns with channel i + head_width / 2.
+    """
+    frequency = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency)
+    angle = torch.cat((angle, angle), dim=-1)
+    return torch.stack((angle.cos(), angle.sin()))
+
+
+def rotate(x: Tensor, rotary: Tensor) -> Tensor:
+    """Turn x (b, t, n, c) by its positions; the rotation itself runs in the table's precision."""
+    cos, sin = rotary.unsqueeze(-2)
+    left, right = x.to(cos.dtype).chunk(2, dim=-1)
+    turned = torch.cat((left, right), dim=-1) * cos + torch.cat((-right, left), dim=-1) * sin
+    return turned.to(x.dtype)

@@ -1,0 +1,210 @@
+"""The reasoner: one model, built from slots, that is HRM, TRM, TRM-MLP and their controls.
+
+b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzle_emb_ndim.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from memhrm.memory.h_module import HModule, Memory, NoMemory, Trace
+from memhrm.models import attend
+from memhrm.models.blocks import AttentionMixer, Block, Level, MLPMixer
+from memhrm.models.embed import InputEmbedding, PuzzleTable
+from memhrm.models.layers import Linear, rotary_table, truncated_normal_
+from memhrm.models.recursion import Recursion, State, gradient_start
+from memhrm.settings import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class PuzzleShape:
+    """What the model must know of the data: sizes only."""
+
+    vocab_size: int
+    num_tokens: int
+    num_puzzle_identifiers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """The architecture; configs/model/ has one file per published model.
+
+    mixer: how tokens are mixed, by attention or by an MLP over the token axis.
+    H_net: own blocks for z_H (HRM), or those of z_L shared (TRM).
+    gradient_window: one_step (HRM), last_cycle (TRM), or {cycles: g}, the last g whole H-cycles.
+    puzzle_emb_ndim: numbers per puzzle identifier; 0 for none. null: the width.
+    puzzle_emb_len: tokens of the prefix they fill; 0 for as few as hold them.
+    """
+
+    name: str = "reasoner"
+    mixer: Literal["attention", "mlp"] = "attention"
+    hidden_size: int
+    num_heads: int
+    expansion: float = 4.0
+    L_layers: int
+    H_layers: int = 0
+    H_net: Literal["own", "shared"]
+    H_cycles: int
+    L_cycles: int
+    gradient_window: str | dict
+    positions: Literal["rope", "learned", "none"] = "rope"
+    puzzle_emb_ndim: int | None = None
+    puzzle_emb_len: int = 0
+    attention: Literal["sdpa", "xformers"] = "sdpa"
+    checkpoint_activations: bool = False
+
+    def __post_init__(self):
+        d, n = self.hidden_size, self.num_heads
+        require(d > 0, "model.hidden_size", d, "a whole number above 0")
+        require(n > 0, "model.num_heads", n, "a whole number above 0")
+        require(self.expansion > 0, "model.expansion", self.expansion, "a number above 0")
+        require(self.H_cycles > 0, "model.H_cycles", self.H_cycles, "a whole number above 0")
+        require(self.L_cycles >= 0, "model.L_cycles", self.L_cycles, "a whole number, 0 or above")
+        require(self.puzzle_emb_len >= 0, "model.puzzle_emb_len", self.puzzle_emb_len, "0 or above")
+        if self.mixer == "attention":
+            divisors = ", ".join(str(i) for i in range(1, d + 1) if d % i == 0)
+            require(d % n == 0, "model.num_heads", n, f"divisors of model.hidden_size={d}: {divisors}")
+            if self.positions == "rope":
+                require(d // n % 2 == 0, "model.num_heads", n, f"those that give an even width to a head of {d}")
+        own = self.H_net == "own"
+        require(own == (self.H_layers > 0), "model.H_layers", self.H_layers,
+                "above 0 with H_net=own, 0 with H_net=shared")  # fmt: skip
+        require((self.L_cycles > 0) == (self.L_layers > 0), "model.L_layers", self.L_layers,
+                "above 0 with L_cycles above 0, else 0")  # fmt: skip
+        require(own or self.L_cycles > 0, "model.H_net", self.H_net, "own, since there is no L-net to share")
+        self.window()
+        ndim, length = self.puzzle_width(), self.prefix_length()
+        require(0 <= ndim <= length * d, "model.puzzle_emb_ndim", ndim,
+                f"0 to puzzle_emb_len * hidden_size = {length * d}")  # fmt: skip
+
+    def window(self) -> str | int:
+        """The gradient window in the form that `gradient_start` takes."""
+        window, setting = self.gradient_window, "model.gradient_window"
+        if isinstance(window, dict):
+            cycles = window.get("cycles")
+            fits = list(window) == ["cycles"] and type(cycles) is int and 1 <= cycles <= self.H_cycles
+            require(fits, setting, window, f"{{cycles: g}} with g from 1 to H_cycles={self.H_cycles}")
+            return window["cycles"]
+        require(window in ("one_step", "last_cycle"), setting, window, "one_step, last_cycle, {cycles: g}")
+        return window
+
+    def puzzle_width(self) -> int:
+        """Numbers per puzzle identifier, e."""
+        return self.hidden_size if self.puzzle_emb_ndim is None else self.puzzle_emb_ndim
+
+    def prefix_length(self) -> int:
+        """Tokens of the puzzle's prefix, p."""
+        if self.puzzle_width() == 0:
+            return 0
+        return self.puzzle_emb_len or -(-self.puzzle_width() // self.hidden_size)
+
+
+class Output(NamedTuple):
+    """What one supervision step says: logits (b, s, v), q_halt and q_continue (b,), a trace per H-step."""
+
+    logits: Tensor
+    q_halt: Tensor
+    q_continue: Tensor
+    traces: list[Trace]
+
+
+class Reasoner(nn.Module):
+    """Embed, recur, read off. Computes no loss, keeps no state between calls, detaches nothing.
+
+    Sources: HRM, arXiv 2506.21734; TRM, arXiv 2510.04871.
+    """
+
+    H_init: Tensor
+    L_init: Tensor
+    rotary: Tensor | None
+
+    def __init__(self, settings: ModelSettings, shape: PuzzleShape, h_module: HModule | None = None):
+        super().__init__()
+        self.settings = settings
+        self.shape = shape
+        d, length = settings.hidden_size, settings.prefix_length() + shape.num_tokens
+        learned = settings.positions == "learned"
+        self.embed = InputEmbedding(shape.vocab_size, shape.num_tokens, settings.prefix_length(), d, learned)
+        self.puzzles = None
+        if settings.puzzle_width():
+            self.puzzles = PuzzleTable(shape.num_puzzle_identifiers, settings.puzzle_width())
+
+        self.H_module = h_module if h_module is not None else NoMemory()
+        self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
+        own_H_net = settings.H_net == "own" and self.H_module.needs_level
+        self.H_net = _level(settings, settings.H_layers, length) if own_H_net else None
+        self.recursion = Recursion(
+            H_cycles=settings.H_cycles,
+            L_cycles=settings.L_cycles,
+            gradient_from=gradient_start(settings.window(), settings.H_cycles, settings.L_cycles),
+            checkpoint_activations=settings.checkpoint_activations,
+        )
+
+        self.lm_head = Linear(d, shape.vocab_size)
+        self.q_head = Linear(d, 2, bias=True)
+        nn.init.zeros_(self.q_head.weight)  # Almost zero halting probability at the start.
+        nn.init.constant_(self.q_head.bias, -5.0)
+        self.register_buffer("H_init", truncated_normal_(torch.empty(d), std=1.0))
+        self.register_buffer("L_init", truncated_normal_(torch.empty(d), std=1.0))
+        rotary = settings.positions == "rope" and settings.mixer == "attention"
+        table = rotary_table(length, d // settings.num_heads) if rotary else None
+        self.register_buffer("rotary", table, persistent=False)
+
+    def initial_state(self, batch_size: int, dtype: torch.dtype = torch.float32) -> State:
+        """The state with which an example starts; one vector for every position."""
+        size = (batch_size, self.embed.prefix_length + self.shape.num_tokens, self.settings.hidden_size)
+        z_H, z_L = self.H_init.to(dtype).expand(size), self.L_init.to(dtype).expand(size)
+        return State(z_H, z_L, self.H_module.initial_memory(batch_size))
+
+    def forward(self, state: State, inputs: Tensor, puzzle_rows: Tensor | None) -> tuple[State, Output]:
+        """One supervision step.
+
+        inputs: tokens, (b, s). puzzle_rows: the puzzle table's rows of these examples, (b, e), or None
+            for a model without one; they are an argument so that they can be a leaf of the graph.
+        """
+        x = self.embed(inputs, puzzle_rows)
+        state, traces = self.recursion(state, x, self._L_step, self._H_step)
+        logits = self.lm_head(state.z_H[:, self.embed.prefix_length :])
+        return state, Output(logits, *self.q_values(state.z_H), traces)
+
+    def q_values(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
+        """The Q-head on position 0, in float32: q_halt and q_continue, (b,) each."""
+        q = self.q_head(z_H[:, 0].to(self.q_head.weight.dtype))
+        return q[:, 0], q[:, 1]
+
+    def _L_step(self, z_L: Tensor, injection: Tensor) -> Tensor:
+        assert self.L_net is not None
+        return self.L_net(z_L, injection, self.rotary)
+
+    def _H_step(self, z_H: Tensor, z_L: Tensor, memory: Memory) -> tuple[Tensor, Memory, Trace]:
+        return self.H_module(z_H, z_L, memory, self._H_level)
+
+    def _H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
+        net = self.H_net if self.H_net is not None else self.L_net
+        assert net is not None
+        return net(z_H, injection, self.rotary)
+
+
+def _level(settings: ModelSettings, layers: int, length: int) -> Level:
+    d, expansion = settings.hidden_size, settings.expansion
+
+    def mixer() -> AttentionMixer | MLPMixer:
+        if settings.mixer == "mlp":
+            return MLPMixer(length, expansion)
+        return AttentionMixer(d, settings.num_heads, attend.backend(settings.attention))
+
+    return Level([Block(mixer(), d, expansion) for _ in range(layers)])
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trained numbers, without the puzzle table (as published counts have it)."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def puzzle_shape(task: Any) -> PuzzleShape:
+    """The shape of a task's puzzles (see memhrm.data)."""
+    return PuzzleShape(
+        vocab_size=task.vocab_size, num_tokens=task.seq_len, num_puzzle_identifiers=task.num_puzzle_identifiers
+    )

@@ -1,0 +1,78 @@
+"""The recursion of one supervision step: H_cycles times (L_cycles L-steps, then one H-step).
+
+The order of z_L and z_H, and how far the gradient reaches, are decided here and nowhere else.
+b batch, t position (prefix and tokens), d width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from memhrm.memory.h_module import Memory, Trace
+
+
+class State(NamedTuple):
+    """What passes from one supervision step to the next: z_H and z_L (b, t, d), and the memory."""
+
+    z_H: Tensor
+    z_L: Tensor
+    memory: Memory
+
+
+LStep = Callable[[Tensor, Tensor], Tensor]
+"""(z_L, injection) to z_L."""
+
+HStep = Callable[[Tensor, Tensor, Memory], tuple[Tensor, Memory, Trace]]
+"""(z_H, z_L, memory) to (z_H, memory, trace)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recursion:
+    """How often each level steps, and from which step on the gradient flows.
+
+    gradient_from: the first (H-cycle, L-step) with gradient, counted from 0. Everything before runs
+        without. The H-step of cycle h counts as L-step L_cycles of that cycle.
+    checkpoint_activations: keep only each step's input for the backward pass and compute the rest again.
+
+    Without L-steps (L_cycles = 0, the recurrent transformer) there is no z_L: the H-step receives x.
+    """
+
+    H_cycles: int
+    L_cycles: int
+    gradient_from: tuple[int, int]
+    checkpoint_activations: bool = False
+
+    def __call__(self, state: State, x: Tensor, L_step: LStep, H_step: HStep) -> tuple[State, list[Trace]]:
+        """Run the recursion on the embedded input x (b, t, d); one trace per H-step."""
+        z_H, z_L, memory = state
+        traces: list[Trace] = []
+        learning = torch.is_grad_enabled()
+        for h in range(self.H_cycles):
+            for l in range(self.L_cycles):
+                with torch.set_grad_enabled(learning and (h, l) >= self.gradient_from):
+                    z_L = self._run(L_step, z_L, z_H + x)
+            with torch.set_grad_enabled(learning and (h, self.L_cycles) >= self.gradient_from):
+                z_H, memory, trace = self._run(H_step, z_H, z_L if self.L_cycles else x, memory)
+            traces.append(trace)
+        return State(z_H, z_L, memory), traces
+
+    def _run(self, step, *args):
+        if self.checkpoint_activations and torch.is_grad_enabled():
+            return checkpoint(step, *args, use_reentrant=False)
+        return step(*args)
+
+
+def gradient_start(window: str | int, H_cycles: int, L_cycles: int) -> tuple[int, int]:
+    """Where a gradient window begins, as `Recursion.gradient_from`.
+
+    window: "one_step", the last L-step and the last H-step (HRM); "last_cycle", the last whole H-cycle
+        (TRM); or an integer g, the last g whole H-cycles.
+    """
+    if window == "one_step":
+        return H_cycles - 1, max(L_cycles - 1, 0)
+    cycles = 1 if window == "last_cycle" else int(window)
+    return H_cycles - cycles, 0

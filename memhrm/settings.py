@@ -1,0 +1,103 @@
+"""Settings become dataclasses here: what is unknown, missing or of the wrong type is refused by name."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Make the dataclass `cls` from a mapping, strictly.
+
+    where: the dotted name of the mapping, for messages ("model" gives "model.hidden_size").
+
+    Raises:
+        ValueError: an unknown key, a missing one, or a value of another type; the message names the
+            setting, what was given and what is allowed.
+    """
+    assert is_dataclass(cls)
+    hints = typing.get_type_hints(cls)
+    known = {field.name: field for field in fields(cls)}
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown(_join(where, name), name, known))
+    made: dict[str, Any] = {}
+    for name, field in known.items():
+        if name in values:
+            made[name] = convert(values[name], hints[name], _join(where, name))
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"{_join(where, name)} is missing; give it as {_join(where, name)}=...")
+    return cls(**made)
+
+
+def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
+    """A message for a name that is not among the allowed ones, with the nearest one if any is near."""
+    near = difflib.get_close_matches(str(given), list(allowed), n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{what} is unknown; {hint}allowed: {', '.join(sorted(allowed))}"
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """Check a value against a type hint; whole numbers serve as floats, lists as tuples."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        for choice in args:
+            try:
+                return convert(value, choice, where)
+            except ValueError:
+                continue
+        raise ValueError(_wrong(where, value, hint))
+    if origin is typing.Literal:
+        if value in args and type(value) in {type(choice) for choice in args}:
+            return value
+        raise ValueError(f"{where} is {value!r}; allowed: {', '.join(map(str, args))}")
+    if origin is tuple and isinstance(value, list | tuple):
+        inner = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(inner) == len(value):
+            return tuple(convert(one, kind, f"{where}[{i}]") for i, (one, kind) in enumerate(zip(value, inner)))
+    if is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
+        if isinstance(value, Mapping):
+            return build(hint, value, where)
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (int, bool, str, dict) and type(value) is hint:
+        return value
+    if hint is type(None) and value is None:
+        return value
+    raise ValueError(_wrong(where, value, hint))
+
+
+def require(condition: bool, setting: str, given: Any, allowed: str) -> None:
+    """Raise the usual ValueError unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{setting} is {given!r}; allowed: {allowed}")
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+
+
+def _words(hint: Any) -> str:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(_words(choice) for choice in args)
+    if origin is typing.Literal:
+        return ", ".join(map(str, args))
+    if origin is tuple:
+        return "a list"
+    return _WORDS.get(hint, "a group of settings" if is_dataclass(hint) else getattr(hint, "__name__", str(hint)))
+
+
+def _wrong(where: str, value: Any, hint: Any) -> str:
+    return f"{where} is {value!r}; allowed: {_words(hint)}"

@@ -1,0 +1,59 @@
+"""The carry: what each row of the batch takes along from one supervision step to the next.
+
+b batch, s token, t position (prefix and tokens), d width.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from memhrm.models.recursion import State
+
+
+class Carry(NamedTuple):
+    """state: z_H, z_L and memory. steps: supervision steps spent on the example, (b,). halted: whether the
+    row takes a new example next, (b,). data: the example itself, `inputs` and `labels` (b, s),
+    `puzzle_identifiers` (b,)."""
+
+    state: State
+    steps: Tensor
+    halted: Tensor
+    data: dict[str, Tensor]
+
+    @classmethod
+    def empty(cls, state: State, batch: dict[str, Tensor]) -> "Carry":
+        """A carry whose rows have all halted, so that the first refill fills every one."""
+        rows, device = len(batch["inputs"]), batch["inputs"].device
+        steps = torch.zeros(rows, dtype=torch.int32, device=device)
+        return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), batch)
+
+    def refill(self, batch: dict[str, Tensor], initial: State) -> "Carry":
+        """Rows that halted take the next example and the initial state; the others go on as they are."""
+
+        def pick(new: Tensor, old: Tensor) -> Tensor:
+            return torch.where(self.halted.view(-1, *[1] * (old.ndim - 1)), new, old)
+
+        state, memory = self.state, self.state.memory
+        return Carry(
+            State(
+                pick(initial.z_H, state.z_H),
+                pick(initial.z_L, state.z_L),
+                {name: pick(initial.memory[name], memory[name]) for name in memory},
+            ),
+            torch.where(self.halted, 0, self.steps),
+            self.halted,
+            {name: pick(batch[name], self.data[name]) for name in self.data},
+        )
+
+    def advance(self, state: State, halted: Tensor, *, keep_memory_graph: bool) -> "Carry":
+        """The carry after a supervision step: one step more, the new state cut from its graph.
+
+        keep_memory_graph: leave the memory's graph whole, for an optimiser step that spans several
+            supervision steps.
+        """
+        memory = state.memory
+        if not keep_memory_graph:
+            memory = {name: tensor.detach() for name, tensor in memory.items()}
+        cut = State(state.z_H.detach(), state.z_L.detach(), memory)
+        return self._replace(state=cut, steps=self.steps + 1, halted=halted)

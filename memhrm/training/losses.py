@@ -1,0 +1,75 @@
+"""Everything that yields a scalar to differentiate. Each loss is a sum over the examples of the batch.
+
+b batch, s token, v vocabulary.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = -100
+"""The label of a position without one."""
+
+CrossEntropy = Callable[[Tensor, Tensor], Tensor]
+
+
+def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy under stablemax, in float64 (float32 where the device has no other); (b, s).
+
+    p_i = s(v_i) / sum_j s(v_j) with s(v) = v + 1 for v >= 0 and 1 / (1 - v) below.
+    Prieto et al. 2025, arXiv 2501.04697.
+    """
+    logits = logits.to(torch.float32 if logits.device.type == "mps" else torch.float64)
+    scores = torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+    chosen = scores.gather(-1, labels.clamp(min=0).long().unsqueeze(-1)).squeeze(-1)
+    loss = scores.sum(dim=-1).log() - chosen.log()
+    return torch.where(labels != IGNORE, loss, 0)
+
+
+def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy under softmax, in float32; (b, s)."""
+    flat = F.cross_entropy(logits.float().flatten(0, 1), labels.long().flatten(), ignore_index=IGNORE, reduction="none")
+    return flat.view(labels.shape)
+
+
+CROSS_ENTROPY: dict[str, CrossEntropy] = {
+    "stablemax": stablemax_cross_entropy,
+    "softmax": softmax_cross_entropy,
+}
+
+
+class Graded(NamedTuple):
+    """How right each example is, (b,): the share of labelled positions, and whether all are right."""
+
+    accuracy: Tensor
+    exact: Tensor
+
+
+def grade(logits: Tensor, labels: Tensor) -> Graded:
+    """Compare the most likely tokens with the labels; an example without labels counts as right."""
+    labelled = labels != IGNORE
+    right = labelled & (logits.argmax(dim=-1) == labels)
+    count, total = right.sum(dim=-1), labelled.sum(dim=-1)
+    return Graded(count / total.clamp(min=1), count == total)
+
+
+def token_loss(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:
+    """Sum over examples of the mean cross-entropy over each one's labelled positions."""
+    labelled = (labels != IGNORE).sum(dim=-1).clamp(min=1)
+    return (cross_entropy(logits, labels) / labelled.unsqueeze(-1)).sum()
+
+
+def halting_loss(q: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of a Q-value with its target, summed over the rows (all, unless told)."""
+    loss = F.binary_cross_entropy_with_logits(q, target.to(q.dtype), reduction="none")
+    return (loss if rows is None else torch.where(rows, loss, 0)).sum()
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The scalar that is differentiated. A loss without a weight, or a weight without a loss, raises."""
+    if losses.keys() != weights.keys():
+        raise ValueError(f"losses {sorted(losses)} and loss weights {sorted(weights)} are not the same")
+    return torch.stack([weights[name] * loss.double() for name, loss in losses.items()]).sum()

@@ -1,0 +1,200 @@
+"""Optimisers, their schedule, and the moving average of the weights."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from memhrm.models.reasoner import Reasoner
+from memhrm.settings import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSettings:
+    """How the weights change; configs/optim/ has one file per optimiser.
+
+    lr, weight_decay: of the optimiser named; with muon, of its AdamW part (embeddings, heads, vectors).
+    muon_lr, muon_weight_decay: of the matrices, with muon.
+    puzzle_lr, puzzle_weight_decay: of the sign-SGD on the puzzle table.
+    warmup: optimiser steps of linear warm-up. schedule: what follows it, down to lr_min_ratio * lr.
+    clip: largest norm of the gradient; null for no clipping. ema: decay of the weights' moving average.
+    """
+
+    name: Literal["adamw", "adam_atan2", "muon"]
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 1.0
+    muon_lr: float = 0.02
+    muon_weight_decay: float = 0.005
+    puzzle_lr: float = 1e-4
+    puzzle_weight_decay: float = 1.0
+    warmup: int = 2000
+    schedule: Literal["constant", "cosine"] = "constant"
+    lr_min_ratio: float = 0.0
+    clip: float | None = None
+    ema: float = 0.999
+
+    def __post_init__(self):
+        for name in ("lr", "weight_decay", "muon_lr", "muon_weight_decay", "puzzle_lr", "puzzle_weight_decay",
+                     "eps", "warmup"):  # fmt: skip
+            require(getattr(self, name) >= 0, f"optim.{name}", getattr(self, name), "0 or above")
+        require(all(0 <= b < 1 for b in self.betas), "optim.betas", self.betas, "two numbers, 0 to below 1")
+        require(0 <= self.ema < 1, "optim.ema", self.ema, "0 to below 1")
+        require(0 <= self.lr_min_ratio <= 1, "optim.lr_min_ratio", self.lr_min_ratio, "0 to 1")
+        require(self.clip is None or self.clip > 0, "optim.clip", self.clip, "null or a number above 0")
+
+    def factor(self, step: int, total: int) -> float:
+        """The share of the learning rate that optimiser step `step` of `total` takes, counted from 1."""
+        if step < self.warmup:
+            return step / self.warmup
+        if self.schedule == "constant":
+            return 1.0
+        progress = min((step - self.warmup) / max(1, total - self.warmup), 1.0)
+        return self.lr_min_ratio + (1 - self.lr_min_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class AdamATan2(Optimizer):
+    """Adam whose division is an arctangent, so that it needs no eps. Everett et al. 2024, arXiv 2407.05872.
+
+    p *= 1 - lr*wd;  p -= lr / (1 - b1^s) * atan2(m, sqrt(v) / sqrt(1 - b2^s)).
+    """
+
+    def __init__(self, params: Iterable[Any], *, lr: float, betas: tuple[float, float], weight_decay: float):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        assert closure is None
+        for group in self.param_groups:
+            (b1, b2), lr = group["betas"], group["lr"]
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            for p in params:
+                if not self.state[p]:
+                    self.state[p] = {
+                        "step": torch.zeros((), dtype=torch.float32),
+                        "exp_avg": torch.zeros_like(p),
+                        "exp_avg_sq": torch.zeros_like(p),
+                    }
+            states = [self.state[p] for p in params]
+            gradients: list[Tensor] = [p.grad for p in params]
+            m, v = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
+            for s in states:
+                s["step"] += 1
+            count = int(states[0]["step"].item())  # All parameters of a group step together.
+            torch._foreach_lerp_(m, gradients, 1 - b1)
+            torch._foreach_mul_(v, b2)
+            torch._foreach_addcmul_(v, gradients, gradients, 1 - b2)
+            scale = torch._foreach_sqrt(v)
+            torch._foreach_div_(scale, math.sqrt(1 - b2**count))
+            torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+            updates = [torch.atan2(a, b, out=b) for a, b in zip(m, scale)]
+            torch._foreach_add_(params, updates, alpha=-lr / (1 - b1**count))
+        return None
+
+
+class SignSGD:
+    """Sign-SGD with decoupled decay on the rows of a table that the global batch holds.
+
+    Gradients of equal identifiers are summed first, over ranks as well (HRM, arXiv 2506.21734).
+    """
+
+    def __init__(self, table: Tensor, *, weight_decay: float):
+        self.table = table
+        self.weight_decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, puzzle_identifiers: Tensor, gradients: Tensor, lr: float) -> None:
+        """puzzle_identifiers (b,) and the gradients (b, e) of their rows, on this rank."""
+        if dist.is_initialized():
+            puzzle_identifiers, gradients = _gathered(puzzle_identifiers), _gathered(gradients)
+        rows, slot = puzzle_identifiers.unique(return_inverse=True)
+        total = gradients.new_zeros(len(rows), gradients.shape[1]).index_add_(0, slot, gradients)
+        rows = rows.long()
+        self.table[rows] = self.table[rows] * (1 - lr * self.weight_decay) - lr * total.sign()
+
+
+def _gathered(tensor: Tensor) -> Tensor:
+    parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)
+
+
+class Optimisers:
+    """All that changes the weights in one optimiser step."""
+
+    def __init__(self, model: Reasoner, settings: OptimSettings, total_steps: int):
+        self.settings = settings
+        self.total_steps = total_steps
+        self.parameters = list(model.parameters())
+        self.main = _main_optimisers(model, settings)
+        self.base_lrs = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.main]
+        self.puzzles = None
+        if model.puzzles is not None:
+            self.puzzles = SignSGD(model.puzzles.weight, weight_decay=settings.puzzle_weight_decay)
+
+    def step(self, step: int, puzzle_rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, float]:
+        """Optimiser step number `step`, counted from 1; the gradients are spent by it.
+
+        puzzle_rows: pairs of puzzle identifiers and their looked-up rows, whose gradients are in place.
+
+        Returns the norm of the gradient before clipping, and the learning rate.
+        """
+        s, factor = self.settings, self.settings.factor(step, self.total_steps)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if s.clip is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, s.clip, norm)
+        for optimiser, base_lrs in zip(self.main, self.base_lrs):
+            for group, base_lr in zip(optimiser.param_groups, base_lrs):
+                group["lr"] = base_lr * factor
+            optimiser.step()
+            optimiser.zero_grad()
+        if self.puzzles is not None and puzzle_rows:
+            identifiers = torch.cat([ids for ids, _ in puzzle_rows])
+            gradient = torch.cat([rows.grad for _, rows in puzzle_rows if rows.grad is not None])
+            self.puzzles.step(identifiers, gradient, s.puzzle_lr * factor)
+        return norm, s.lr * factor
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [optimiser.state_dict() for optimiser in self.main]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        for optimiser, state in zip(self.main, states, strict=True):
+            optimiser.load_state_dict(state)
+
+
+def _main_optimisers(model: Reasoner, s: OptimSettings) -> list[Optimizer]:
+    if s.name == "adam_atan2":
+        return [AdamATan2(model.parameters(), lr=s.lr, betas=s.betas, weight_decay=s.weight_decay)]
+    adamw = {"lr": s.lr, "betas": s.betas, "eps": s.eps, "weight_decay": s.weight_decay}
+    if s.name == "adamw":
+        return [torch.optim.AdamW(model.parameters(), foreach=True, **adamw)]
+    outer = ("embed.", "lm_head.", "q_head.")
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and not name.startswith(outer)]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    muon = torch.optim.Muon(matrices, lr=s.muon_lr, weight_decay=s.muon_weight_decay)
+    return [muon, torch.optim.AdamW(rest, foreach=True, **adamw)]
+
+
+def moving_average(model: Reasoner, decay: float) -> AveragedModel:
+    """The exponential moving average of the weights, begun at the weights as they are.
+
+    Buffers, the puzzle table among them, are copied, not averaged.
+    """
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    average.update_parameters(model)
+    return average

@@ -1,0 +1,128 @@
+"""One optimiser step of deep supervision, in the order of the algorithm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.recursion import State
+from memhrm.training.carry import Carry
+from memhrm.training.halting import Halting
+from memhrm.training.losses import weighted_sum
+from memhrm.training.optim import Optimisers, OptimSettings, moving_average
+from memhrm.training.supervision import LossSettings, Supervised, SupervisionStep
+
+
+@dataclass
+class Learner:
+    """What one training process holds: the model and all that is carried from step to step."""
+
+    model: Reasoner
+    supervise: nn.Module
+    halting: Halting
+    loss_weights: dict[str, float]
+    optimisers: Optimisers
+    average: AveragedModel
+    initial: State
+    global_batch_size: int
+    carry: Carry | None = None
+    step: int = 0
+    """Optimiser steps done."""
+
+    @classmethod
+    def build(
+        cls,
+        model: Reasoner,
+        *,
+        halting: Halting,
+        loss: LossSettings,
+        optim: OptimSettings,
+        total_steps: int,
+        local_batch_size: int,
+        dtype: torch.dtype = torch.float32,
+        compile: bool = False,
+    ) -> "Learner":
+        """Put a model, on its device already, under training; one replica per rank if ranks are up."""
+        supervise: nn.Module = SupervisionStep(model, halting, loss, dtype)
+        if compile:
+            supervise.compile(fullgraph=True, dynamic=False)
+        ranks = 1
+        if dist.is_initialized():
+            ranks = dist.get_world_size()
+            # Buffers are equal from the start and stay so: SignSGD sees the gathered gradients.
+            supervise = DistributedDataParallel(supervise, broadcast_buffers=False)
+        return cls(
+            model=model,
+            supervise=supervise,
+            halting=halting,
+            loss_weights=loss.weights(halting),
+            optimisers=Optimisers(model, optim, total_steps),
+            average=moving_average(model, optim.ema),
+            initial=model.initial_state(local_batch_size, dtype),
+            global_batch_size=local_batch_size * ranks,
+        )
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What an optimiser step reports: its last supervision step, the carry after it, and scalars."""
+
+    supervised: Supervised
+    carry: Carry
+    loss: Tensor
+    grad_norm: Tensor
+    lr: float
+
+
+def train_step(
+    learner: Learner, batches: Sequence[dict[str, Tensor]], least_steps: Sequence[Tensor]
+) -> Stepped:
+    """One optimiser step over one supervision step per batch (one, as published).
+
+    batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline.
+    least_steps: per batch, the supervision steps that exploration demands of each row, (b,).
+
+    With several batches the weights stand still and the losses add up; the states are cut from their
+    graph after each supervision step, the memory's graph only after the last.
+    """
+    loss = torch.zeros((), dtype=torch.float64)
+    puzzle_rows: list[tuple[Tensor, Tensor]] = []
+    stepped: Stepped | None = None
+    for number, (batch, least) in enumerate(zip(batches, least_steps, strict=True), start=1):
+        final = number == len(batches)
+        carry = learner.carry if learner.carry is not None else Carry.empty(learner.initial, batch)
+        carry = carry.refill(batch, learner.initial)
+
+        rows = _leaf_rows(learner.model, carry)
+        supervised: Supervised = learner.supervise(carry, rows)
+        if rows is not None:
+            puzzle_rows.append((carry.data["puzzle_identifiers"], rows))
+
+        loss = loss.to(supervised.out.q_halt.device)
+        loss = loss + weighted_sum(supervised.losses, learner.loss_weights) / learner.global_batch_size
+        if final:
+            # Replicas average their gradients; the loss is a sum over the global batch.
+            ranks = dist.get_world_size() if dist.is_initialized() else 1
+            (loss * ranks).backward()
+            learner.step += 1
+            grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
+            learner.average.update_parameters(learner.model)
+            stepped = Stepped(supervised, carry, loss.detach(), grad_norm, lr)
+
+        with torch.no_grad():
+            halted = learner.halting(supervised.out, carry.steps, least)
+        learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=not final)
+    assert stepped is not None
+    return stepped
+
+
+def _leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:
+    """The puzzle table's rows of the carry's examples, as a leaf whose gradient SignSGD reads."""
+    if model.puzzles is None:
+        return None
+    return model.puzzles(carry.data["puzzle_identifiers"]).detach().requires_grad_()

@@ -1,0 +1,101 @@
+"""One supervision step as one function of the carry: the model, the target of its Q-values, the losses.
+
+This is what is compiled as a whole and wrapped for several processes; it has no side effects.
+b batch, e puzzle_emb_ndim.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from memhrm.models.reasoner import Output, Reasoner
+from memhrm.models.recursion import State
+from memhrm.settings import require
+from memhrm.training.carry import Carry
+from memhrm.training.halting import Halting, q_target
+from memhrm.training.losses import CROSS_ENTROPY, Graded, grade, halting_loss, token_loss
+
+Run = Callable[[State, Tensor, Tensor | None], tuple[State, Output]]
+
+
+def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
+    """The model as a function that computes in `dtype`, its weights cast once, here.
+
+    The Q-head stays as it is stored: its logits decide when to halt.
+    """
+    if dtype == torch.float32:
+        return model
+    cast = {name: p.to(dtype) for name, p in model.named_parameters() if not name.startswith("q_head.")}
+    return lambda *args: functional_call(model, cast, args)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """kind: the cross-entropy of the tokens. The rest: the weight of each loss."""
+
+    kind: Literal["stablemax", "softmax"] = "stablemax"
+    lm: float = 1.0
+    q_halt: float = 0.5
+    q_continue: float = 0.5
+
+    def __post_init__(self):
+        for name in ("lm", "q_halt", "q_continue"):
+            weight = getattr(self, name)
+            require(weight >= 0, f"loss.{name}", weight, "0 or above")
+
+    def weights(self, halting: Halting) -> dict[str, float]:
+        """The weights of the losses that a run with this halting rule has."""
+        weights = {"lm": self.lm, "q_halt": self.q_halt}
+        if halting.learns_to_continue:
+            weights["q_continue"] = self.q_continue
+        return weights
+
+
+class Supervised(NamedTuple):
+    """The result of a supervision step; losses are sums over the batch."""
+
+    state: State
+    out: Output
+    graded: Graded
+    losses: dict[str, Tensor]
+    q_target: Tensor | None
+
+
+class SupervisionStep(nn.Module):
+    """Runs the model on a refilled carry and computes its losses."""
+
+    def __init__(self, model: Reasoner, halting: Halting, loss: LossSettings, dtype: torch.dtype):
+        super().__init__()
+        self.model = model
+        self.halting = halting
+        self.cross_entropy = CROSS_ENTROPY[loss.kind]
+        self.dtype = dtype
+
+    def forward(self, carry: Carry, puzzle_rows: Tensor | None) -> Supervised:
+        """puzzle_rows: the puzzle table's rows of the carry's examples, (b, e); None without a table."""
+        run = in_precision(self.model, self.dtype)
+        inputs, labels = carry.data["inputs"], carry.data["labels"]
+        state, out = run(carry.state, inputs, puzzle_rows)
+
+        graded = grade(out.logits.detach(), labels)
+        losses = {
+            "lm": token_loss(out.logits, labels, self.cross_entropy),
+            "q_halt": halting_loss(out.q_halt, graded.exact),
+        }
+        target = None
+        if self.halting.learns_to_continue:
+            last = self.halting.is_last(carry.steps)
+            if self.halting.q_target == "next":
+                with torch.no_grad():
+                    _, ahead = run(state, inputs, puzzle_rows)
+                    target = q_target(ahead.q_halt, ahead.q_continue, last)
+                losses["q_continue"] = halting_loss(out.q_continue, target)
+            else:  # The step before this one said q_continue of the state that the carry brought here.
+                _, said = self.model.q_values(carry.state.z_H)
+                target = q_target(out.q_halt, out.q_continue, torch.zeros_like(last)).detach()
+                losses["q_continue"] = halting_loss(said, target, carry.steps > 0)
+        return Supervised(state, out, graded, losses, target)
