@@ -6,16 +6,20 @@ from typing import NoReturn
 
 
 def run(command: Callable[[], int | None]) -> NoReturn:
-    """Run a command and exit: 0 when done, its own code, or 2 after a one-line message.
+    """Run a command and exit with its code."""
+    sys.exit(code_of(command))
+
+
+def code_of(command: Callable[[], int | None]) -> int:
+    """Run a command: 0 when done, its own code, or 2 after a one-line message.
 
     ValueError and OSError are the user's to mend; anything else is ours and shows its traceback.
     """
     try:
-        code = command()
+        return command() or 0
     except (ValueError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
-        code = 2
-    sys.exit(code or 0)
+        return 2
 
 
 def one_line(error: BaseException) -> str:

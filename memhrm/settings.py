@@ -44,7 +44,7 @@ def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
 def convert(value: Any, hint: Any, where: str) -> Any:
     """Check a value against a type hint; whole numbers serve as floats, lists as tuples."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
+    if hint is Any or (origin is dict and isinstance(value, Mapping)):
         return value
     if origin in (types.UnionType, typing.Union):
         for choice in args:

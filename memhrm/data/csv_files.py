@@ -79,7 +79,9 @@ def _rating(path: Path, row: Row) -> int:
     try:
         return int(fields[3]) if fields[3] else -1
     except ValueError:
-        raise ValueError(f"{path}:{line}: rating is {fields[3]!r}; expected a whole number or nothing") from None
+        raise ValueError(
+            f"{path}:{line}: rating is {fields[3]!r}; expected a whole number or nothing"
+        ) from None
 
 
 def write_csv(path: Path, task: Task, puzzles: PuzzleSet) -> None:

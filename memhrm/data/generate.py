@@ -26,14 +26,15 @@ class Difficulty:
     min_guesses: int | None = None
     max_guesses: int | None = None
 
-    def accepts(self, clues: np.ndarray, guesses: np.ndarray) -> np.ndarray:
-        accepted = np.ones(len(clues), bool)
-        for values, low, high in (
-            (clues, self.min_clues, self.max_clues),
-            (guesses, self.min_guesses, self.max_guesses),
-        ):
-            accepted &= (values >= (0 if low is None else low)) & (values <= (np.inf if high is None else high))
-        return accepted
+    def allows_clues(self, clues: np.ndarray) -> np.ndarray:
+        return _within(clues, self.min_clues, self.max_clues)
+
+    def allows_guesses(self, guesses: np.ndarray) -> np.ndarray:
+        return _within(guesses, self.min_guesses, self.max_guesses)
+
+
+def _within(values: np.ndarray, low: int | None, high: int | None) -> np.ndarray:
+    return (values >= (0 if low is None else low)) & (values <= (np.inf if high is None else high))
 
 
 def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
@@ -84,15 +85,16 @@ def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Draw:
     def draw(count: int, rng: np.random.Generator) -> PuzzleSet:
         grids = random_grids(count, task.shape, rng)
         puzzles = dig(grids, task.shape, rng, min_clues=difficulty.min_clues or 0)
-        return _rated(task, puzzles, grids, difficulty)
+        kept = difficulty.allows_clues((puzzles > BLANK).sum(axis=1))
+        return _rated(task, puzzles[kept], grids[kept], difficulty)
 
     return draw
 
 
 def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Difficulty) -> PuzzleSet:
     guesses = solve(puzzles, task.shape, limit=1).guesses
-    rows = difficulty.accepts((puzzles > BLANK).sum(axis=1), guesses)
-    return puzzle_set(puzzles[rows], grids[rows], guesses[rows], ["generated"] * int(rows.sum()))
+    kept = difficulty.allows_guesses(guesses)
+    return puzzle_set(puzzles[kept], grids[kept], guesses[kept], ["generated"] * int(kept.sum()))
 
 
 def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues: int) -> np.ndarray:
@@ -125,15 +127,14 @@ def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator)
     found = all_grids4(task)
     _, representatives = np.unique(canonical(found, task.shape), axis=0, return_index=True)
     bit = 1 << np.arange(16)
-    sets = np.arange(1 << 16)
+    sets = np.arange(1 << 16)  # of clues, a bit for each cell
+    sets = sets[difficulty.allows_clues(np.bitwise_count(sets))]
     puzzles, grids = [], []
     for grid in found[representatives]:
         unique = np.ones(len(sets), bool)
         for other in found:
             if (differs := int(((grid != other) * bit).sum())) > 0:
                 unique &= (sets & differs) > 0
-        clues = np.bitwise_count(sets)
-        unique &= difficulty.accepts(clues, np.full(len(sets), difficulty.min_guesses or 0))
         masks = (sets[unique, None] & bit) > 0
         forms = canonical(np.where(masks, grid, BLANK), task.shape)
         _, first = np.unique(forms, axis=0, return_index=True)
@@ -145,7 +146,7 @@ def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator)
 
 
 def all_grids4(task: Sudoku) -> np.ndarray:
-    """All 288 full 4x4 grids as tokens ``(288, 16)`` uint8: every stack of four orders of the digits, tested."""
+    """All 288 full 4x4 grids as tokens ``(288, 16)`` uint8, by testing all stacks of four rows."""
     orders = np.array(list(permutations(range(BLANK + 1, BLANK + 5))), np.uint8)
     stacks = np.indices((len(orders),) * 4).reshape(4, -1).T
     grids = orders[stacks].reshape(-1, 16)

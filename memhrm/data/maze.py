@@ -1,4 +1,4 @@
-"""Mazes on a square grid: '#' wall, ' ' free, 'S' start, 'G' goal; an answer marks one shortest path with 'o'."""
+"""Mazes on a square grid: '#' wall, ' ' free, 'S' start, 'G' goal, and 'o' on a path from start to goal."""
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class Maze(Task):
         for token, name in ((START, "start"), (GOAL, "goal")):
             counts = (inputs == token).sum(axis=1)
             if (counts != 1).any():
-                raise ValueError(f"question has {counts[counts != 1][0]} cells {self.decode(token)!r}; it needs one {name}")
+                found, character = counts[counts != 1][0], self.alphabet[token - 1]
+                raise ValueError(f"question has {found} cells {character!r}; it needs one {name}")
         if (inputs == PATH).any():
             cell = int(np.argwhere(inputs == PATH)[0, 1])
             raise ValueError(f"question marks a path at {self.place(cell)}")

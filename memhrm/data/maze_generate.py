@@ -11,17 +11,17 @@ from memhrm.data.puzzle import PuzzleSet, puzzle_set
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Bounds on generated mazes, inclusive: the share of cells that are walls, and the moves from start to goal."""
+    """Bounds on generated mazes, inclusive: the share of walls, and the moves from start to goal."""
 
-    min_walls: float
-    max_walls: float
-    min_length: int
+    min_walls: float = 0.28
+    max_walls: float = 0.45
+    min_length: int = 1
 
 
 def random_mazes(task: Maze, layout: Layout) -> Draw:
-    """Mazes with a random start and a random goal at least ``min_length`` moves away; the rating is that distance.
+    """Mazes whose random goal is at least ``min_length`` moves from a random start; the rating is that distance.
 
-    The share of walls is uniform between its bounds for each maze tried; mazes in which no cell is far enough
+    The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
     from the start are left out.
     """
 

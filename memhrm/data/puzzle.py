@@ -35,7 +35,9 @@ class PuzzleSet:
         )
 
 
-def puzzle_set(inputs: np.ndarray, labels: np.ndarray, ratings: np.ndarray, sources: Sequence[str]) -> PuzzleSet:
+def puzzle_set(
+    inputs: np.ndarray, labels: np.ndarray, ratings: np.ndarray, sources: Sequence[str]
+) -> PuzzleSet:
     """A set whose puzzles all carry identifier 0, as in sudoku and maze sets."""
     return PuzzleSet(
         inputs.astype(np.uint8),
@@ -81,11 +83,11 @@ class Task(ABC):
 
     def encode_many(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of ``n`` puzzles, two arrays ``(n, t)`` uint8; raises as `encode` for the first bad one."""
-        inputs, labels = self._tokens("question", questions), self._tokens("answer", answers)
+        inputs, labels = self.tokens("question", questions), self.tokens("answer", answers)
         self.check(inputs, labels)
         return inputs, labels
 
-    def _tokens(self, field: str, texts: Sequence[str]) -> np.ndarray:
+    def tokens(self, field: str, texts: Sequence[str]) -> np.ndarray:
         for text in texts:
             if len(text) != self.seq_len:
                 raise ValueError(f"{field} has {len(text)} characters; {self.name} has {self.seq_len}")
@@ -101,7 +103,9 @@ class Task(ABC):
 
     def decode(self, tokens: np.ndarray) -> str:
         """The text of a token array ``(t,)``; anything that is not a token of the alphabet becomes '?'."""
-        return "".join(self.alphabet[k - 1] if 1 <= k < self.vocab_size else "?" for k in np.ravel(tokens).tolist())
+        return "".join(
+            self.alphabet[k - 1] if 1 <= k < self.vocab_size else "?" for k in np.ravel(tokens).tolist()
+        )
 
     def render(self, tokens: np.ndarray) -> str:
         """The grid of a token array ``(t,)`` for people, one line per row."""

@@ -28,7 +28,7 @@ class Sampler:
     """An endless stream of training batches.
 
     The stream is a sequence of epochs, each a permutation of the puzzles drawn from (seed, epoch). Batch
-    ``i`` takes stream positions ``i * batch_size`` onwards; it may span epochs, and may be larger than the set.
+    ``i`` takes stream positions ``i * batch_size`` onwards; it may span epochs and may exceed the set.
     With ``augment`` every drawn puzzle is replaced by a random symmetry image, drawn from (seed, i).
     All ranks of a distributed run compute the same global batch and slice it.
     """
@@ -50,12 +50,16 @@ class Sampler:
     def rows(self, index: int) -> np.ndarray:
         """Rows of the puzzle set that batch ``index`` holds: ``(batch_size,)``."""
         epochs, offsets = np.divmod(index * self.batch_size + np.arange(self.batch_size), len(self.puzzles))
-        return np.concatenate([self._order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)])
+        return np.concatenate(
+            [self._order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)]
+        )
 
     def batch(self, index: int) -> dict[str, np.ndarray]:
-        """Batch ``index`` (from 0): int32 ``inputs`` and ``labels`` ``(b, t)``, ``puzzle_identifiers`` ``(b,)``.
+        """Batch ``index``, from 0.
 
-        Positions without a label hold -100.
+        Returns:
+            int32 ``inputs`` ``(b, t)``, ``labels`` ``(b, t)``, -100 where there is none, and
+            ``puzzle_identifiers`` ``(b,)``.
         """
         rows = self.rows(index)
         inputs, labels = self.puzzles.inputs[rows], self.puzzles.labels[rows]

@@ -1,7 +1,7 @@
 """A sudoku solver for many puzzles at once: depth-first search in lockstep, vectorised over the puzzles.
 
-Each cell holds its candidates as bits, bit ``d - 1`` for digit ``d``. Arrays keep cells first and puzzles last,
-so that every operation runs along contiguous memory.
+Each cell holds its candidates as bits, bit ``d - 1`` for digit ``d``. Arrays keep cells first and puzzles
+last, so that every operation runs along contiguous memory.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Search:
 
 
 def candidates_of(puzzles: np.ndarray, side: int) -> np.ndarray:
-    """Candidate bits ``(side^2, n)`` uint16 of puzzles as tokens ``(n, side^2)``: all digits in empty cells."""
+    """Candidates ``(side^2, n)`` uint16 of puzzles ``(n, side^2)`` as tokens: all digits in empty cells."""
     bits = np.concatenate([[0, (1 << side) - 1], 1 << np.arange(side)]).astype(np.uint16)
     return np.ascontiguousarray(bits[puzzles].T)
 

@@ -1,26 +1,25 @@
-"""From settings to a data set: puzzle files, or generated puzzles kept in a cache."""
+"""From settings to a data set: puzzles read from files, or generated once and kept in a cache."""
 
 import hashlib
 import json
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from memhrm.data.config import Settings, parse
 from memhrm.data.csv_files import read_csv
-from memhrm.data.generate import Difficulty, all_sudokus4, collect, random_sudokus
-from memhrm.data.maze import Maze
-from memhrm.data.maze_generate import Layout, random_mazes
+from memhrm.data.generate import Progress
 from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
-from memhrm.data.sudoku import Sudoku
-from memhrm.settings import build, require
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
+NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "cache"}
 
 
 @dataclass(frozen=True)
@@ -34,89 +33,108 @@ class Dataset:
     augment: bool  # whether training batches hold random symmetry images
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What all data sets have in common; the names are those of ``configs/data/*.yaml``.
+def load(**values: Any) -> Dataset:
+    """The data set that the settings of a ``data`` group describe; `memhrm.data.config` says what each is.
 
-    Attributes:
-        name: name of the set, for people and for `python -m memhrm.data`.
-        path: folder that holds ``train_file`` and ``test_file``; null generates the set.
-        download: Hugging Face data set that has these files; such a set is not generated.
-        train_size, test_size: puzzles to generate, or to draw from the files; null takes all there are.
-        holdout: number of training puzzles that take the place of the test puzzles; 0 keeps those.
-        augment: whether training batches hold random symmetry images of the puzzles.
-        seed: seed of the generator and of every draw from the files.
-        cache: folder that keeps generated sets; null means $MEMHRM_CACHE, or else ``~/.cache/memhrm``.
+    Generated training and test puzzles are disjoint up to symmetry; files are taken as they are.
+
+    Raises:
+        ValueError: a bad setting, named as ``data.<key>``, or a bad file, named with its line.
     """
-
-    name: str
-    path: str | None = None
-    train_file: str = "train.csv"
-    test_file: str = "test.csv"
-    download: str | None = None
-    train_size: int | None = None
-    test_size: int | None = None
-    holdout: int = 0
-    augment: bool = True
-    seed: int = 0
-    cache: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if name.endswith("_size"):
-                require(value is None or value > 0, f"data.{name}", value, "a number above 0, or null")
-            elif type(value) in (int, float):
-                require(value >= 0, f"data.{name}", value, "numbers from 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SudokuSettings(Settings):
-    """A sudoku set; the bounds, all inclusive, hold for generated puzzles (see `Difficulty`)."""
-
-    kind: Literal["sudoku"] = "sudoku"
-    side: Literal[4, 6, 9]
-    min_clues: int | None = None
-    max_clues: int | None = None
-    min_guesses: int | None = None
-    max_guesses: int | None = None
-
-    def task(self) -> Sudoku:
-        return Sudoku(side=self.side)
-
-    def generate(self, progress: Progress) -> tuple[PuzzleSet, PuzzleSet]:
-        task, rng = self.task(), np.random.default_rng(self.seed)
-        difficulty = Difficulty(
-            min_clues=self.min_clues,
-            max_clues=self.max_clues,
-            min_guesses=self.min_guesses,
-            max_guesses=self.max_guesses,
+    settings = parse(values)
+    task = settings.task()
+    rng = np.random.default_rng(settings.seed)
+    if settings.path is not None:
+        folder = Path(settings.path).expanduser()
+        train = read_csv(folder / settings.train_file, task)
+        test = None if settings.holdout else read_csv(folder / settings.test_file, task)
+    elif settings.download is not None:
+        raise ValueError(
+            "data.path is null; download the files with "
+            f"`python -m memhrm.data download {settings.name} out=DIR` and set data.path=DIR"
         )
-        if self.side == 4:
-            return _split(all_sudokus4(task, difficulty, rng), self)
-        return _split(collect(task, _total(self), random_sudokus(task, difficulty), rng, progress), self)
+    else:
+        train, test = _cached(settings)
+    if settings.holdout:
+        if settings.holdout >= len(train):
+            raise ValueError(
+                f"data.holdout is {settings.holdout}; allowed: less than the {len(train)} training puzzles"
+            )
+        order = rng.permutation(len(train))
+        test = train.select(np.sort(order[: settings.holdout]))
+        train = train.select(np.sort(order[settings.holdout :]))
+    assert test is not None
+    train = _draw(train, settings.train_size, "data.train_size", rng)
+    test = _draw(test, settings.test_size, "data.test_size", rng)
+    return Dataset(settings.name, task, train, test, settings.augment)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MazeSettings(Settings):
-    """A maze set; the bounds, all inclusive, hold for generated mazes (see `Layout`)."""
+def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Generator) -> PuzzleSet:
+    """A random part of the puzzles, in their order."""
+    if size is None or size == len(puzzles):
+        return puzzles
+    if size > len(puzzles):
+        raise ValueError(
+            f"{setting} is {size}; allowed: at most the {len(puzzles)} puzzles there are, or null for all"
+        )
+    return puzzles.select(np.sort(rng.permutation(len(puzzles))[:size]))
 
-    kind: Literal["maze"] = "maze"
-    side: int
-    min_walls: float = 0.28
-    max_walls: float = 0.45
-    min_length: int = 1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.side > 1, "data.side", self.side, "numbers from 2")
-        require(self.max_walls < 1, "data.max_walls", self.max_walls, "shares of the cells below 1")
-        require(self.min_walls <= self.max_walls, "data.min_walls", self.min_walls, "shares up to data.max_walls")
-        require(self.min_length > 0, "data.min_length", self.min_length, "numbers from 1")
+def generate(settings: Settings, progress: Progress) -> tuple[PuzzleSet, PuzzleSet]:
+    """Training and test puzzles, none a symmetry image of another.
 
-    def task(self) -> Maze:
-        return Maze(side=self.side)
+    Puzzles to hold out come on top of ``train_size``. For 4x4 sudokus a ``train_size`` of null takes all
+    that are not in the test set.
+    """
+    if settings.test_size is None:
+        raise ValueError("data.test_size is null; a generated set needs the number of puzzles, above 0")
+    count = settings.train_size and settings.train_size + settings.holdout + settings.test_size
+    puzzles = settings.generate(count, np.random.default_rng(settings.seed), progress)
+    if len(puzzles) <= settings.test_size:
+        raise ValueError(
+            f"data.test_size is {settings.test_size}; allowed: less than the {len(puzzles)} puzzles there are"
+        )
+    return puzzles.select(slice(settings.test_size, None)), puzzles.select(slice(settings.test_size))
 
-    def generate(self, progress: Progress) -> tuple[PuzzleSet, PuzzleSet]:
-        layout = Layout(min_walls=self.min_walls, max_walls=self.max_walls, min_length=self.min_length)
-        task, rng = self.task(), np.random.default_rng(self.seed)
-        return _split(collect(task, _total(self), random_mazes(task, layout), rng, progress), self)
+
+def _cached(settings: Settings) -> tuple[PuzzleSet, PuzzleSet]:
+    """Generated puzzles, from the cache where it has them."""
+    relevant = {name: value for name, value in asdict(settings).items() if name not in NOT_GENERATED}
+    key = json.dumps([GENERATOR_VERSION, relevant], sort_keys=True)
+    folder = Path(settings.cache or os.environ.get("MEMHRM_CACHE") or "~/.cache/memhrm").expanduser()
+    path = folder / f"{settings.task().name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"data.cache: cannot make the folder {folder}: {error.strerror}") from None
+    try:
+        with np.load(path) as file:
+            return _unpack(file, "train"), _unpack(file, "test")
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        pass  # absent, or damaged: make it again
+
+    def progress(done: int, total: int) -> None:
+        print(f"\rgenerating {settings.name}: {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
+
+    try:
+        train, test = generate(settings, progress)
+    finally:
+        print(file=sys.stderr)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        np.savez_compressed(file, **_pack(train, "train"), **_pack(test, "test"))  # pyright: ignore[reportArgumentType]
+    os.replace(temporary, path)  # readers see a whole file or none
+    return train, test
+
+
+def _pack(puzzles: PuzzleSet, part: str) -> dict[str, np.ndarray]:
+    return {
+        f"{part}_inputs": puzzles.inputs,
+        f"{part}_labels": puzzles.labels,
+        f"{part}_ratings": puzzles.ratings,
+    }
+
+
+def _unpack(file: Mapping[str, np.ndarray], part: str) -> PuzzleSet:
+    inputs, labels, ratings = (file[f"{part}_{name}"] for name in ("inputs", "labels", "ratings"))
+    return puzzle_set(inputs, labels, ratings, ["generated"] * len(inputs))

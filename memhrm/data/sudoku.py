@@ -24,7 +24,9 @@ class Sudoku(Task):
         if clash.any():
             row, cell = np.argwhere(clash)[0].tolist()
             given, found = self.decode(inputs[row, cell]), self.decode(labels[row, cell])
-            raise ValueError(f"answer has {found!r} at {self.place(cell)}, where the question gives {given!r}")
+            raise ValueError(
+                f"answer has {found!r} at {self.place(cell)}, where the question gives {given!r}"
+            )
         if (labels == BLANK).any():
             cell = int(np.argwhere(labels == BLANK)[0, 1])
             raise ValueError(f"answer has no digit at {self.place(cell)}")

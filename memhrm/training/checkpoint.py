@@ -18,11 +18,13 @@ FORMAT = 1
 """Raised when the content changes so that older checkpoints cannot be read."""
 
 
-def snapshot(learner: Learner, ranks: Ranks, config: dict[str, Any], best: dict[str, float]) -> dict[str, Any]:
+def snapshot(
+    learner: Learner, ranks: Ranks, config: dict[str, Any], progress: dict[str, Any]
+) -> dict[str, Any]:
     """All that the next step depends on; every rank must call this, the carry is gathered.
 
     The position in the data is the step: batches are a function of seed and index (`memhrm.data.Sampler`).
-    config: the run's resolved configuration. best: the best evaluation so far.
+    config: the run's resolved configuration. progress: what else the loop wants back (plain data).
     """
     assert learner.carry is not None
     random = {"cpu": torch.get_rng_state()}
@@ -32,7 +34,7 @@ def snapshot(learner: Learner, ranks: Ranks, config: dict[str, Any], best: dict[
         "format": FORMAT,
         "config": config,
         "step": learner.step,
-        "best": best,
+        **progress,
         "model": learner.model.state_dict(),
         "average": learner.average.state_dict(),
         "optimisers": learner.optimisers.state_dict(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -30,6 +31,7 @@ class Learner:
     average: AveragedModel
     initial: State
     global_batch_size: int
+    ranks: int
     carry: Carry | None = None
     step: int = 0
     """Optimiser steps done."""
@@ -65,15 +67,23 @@ class Learner:
             average=moving_average(model, optim.ema),
             initial=model.initial_state(local_batch_size, dtype),
             global_batch_size=local_batch_size * ranks,
+            ranks=ranks,
         )
+
+
+class Observed(NamedTuple):
+    """One supervision step as seen by the log: its result, the refilled carry, and which rows halted."""
+
+    supervised: Supervised
+    carry: Carry
+    halted: Tensor
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """What an optimiser step reports: its last supervision step, the carry after it, and scalars."""
+    """What an optimiser step reports: its supervision steps, and scalars."""
 
-    supervised: Supervised
-    carry: Carry
+    observed: list[Observed]
     loss: Tensor
     grad_norm: Tensor
     lr: float
@@ -90,9 +100,10 @@ def train_step(
     With several batches the weights stand still and the losses add up; the states are cut from their
     graph after each supervision step, the memory's graph only after the last.
     """
-    loss = torch.zeros((), dtype=torch.float64)
+    loss: Tensor | float = 0.0
     puzzle_rows: list[tuple[Tensor, Tensor]] = []
-    stepped: Stepped | None = None
+    observed: list[Observed] = []
+    grad_norm, lr = torch.zeros(()), 0.0
     for number, (batch, least) in enumerate(zip(batches, least_steps, strict=True), start=1):
         final = number == len(batches)
         carry = learner.carry if learner.carry is not None else Carry.empty(learner.initial, batch)
@@ -103,22 +114,19 @@ def train_step(
         if rows is not None:
             puzzle_rows.append((carry.data["puzzle_identifiers"], rows))
 
-        loss = loss.to(supervised.out.q_halt.device)
         loss = loss + weighted_sum(supervised.losses, learner.loss_weights) / learner.global_batch_size
         if final:
-            # Replicas average their gradients; the loss is a sum over the global batch.
-            ranks = dist.get_world_size() if dist.is_initialized() else 1
-            (loss * ranks).backward()
+            (loss * learner.ranks).backward()  # Replicas average their gradients; the loss is a sum.
             learner.step += 1
             grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
             learner.average.update_parameters(learner.model)
-            stepped = Stepped(supervised, carry, loss.detach(), grad_norm, lr)
 
         with torch.no_grad():
             halted = learner.halting(supervised.out, carry.steps, least)
         learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=not final)
-    assert stepped is not None
-    return stepped
+        observed.append(Observed(supervised, carry, halted))
+    assert isinstance(loss, Tensor)
+    return Stepped(observed, loss.detach(), grad_norm, lr)
 
 
 def _leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:

@@ -1,0 +1,19 @@
+"""Puzzles: tasks, sources, symmetries and batches."""
+
+from memhrm.data.maze import Maze
+from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
+from memhrm.data.sources import Dataset, load
+from memhrm.data.sudoku import Sudoku
+
+__all__ = [
+    "IGNORE",
+    "Dataset",
+    "Maze",
+    "PuzzleSet",
+    "Sampler",
+    "Sudoku",
+    "Task",
+    "evaluation_batches",
+    "load",
+]

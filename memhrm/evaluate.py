@@ -1,0 +1,60 @@
+"""python -m memhrm.evaluate run=DIR: the scores of a run's checkpoint on its held-out puzzles."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from memhrm.config import command
+
+
+def main(config: dict[str, Any]) -> None:
+    from tqdm import tqdm
+
+    from memhrm.data import load as load_data
+    from memhrm.models.reasoner import count_parameters
+    from memhrm.pretrained import from_run
+    from memhrm.settings import build
+    from memhrm.training.choice import EvaluateSettings
+    from memhrm.training.evaluation import EvaluationSettings, evaluate
+    from memhrm.training.loop import split
+    from memhrm.training.ranks import ranks
+    from memhrm.training.report import table
+    from memhrm.training.run import DTYPES, prepare_machine
+
+    chosen = build(EvaluateSettings, config, "")
+    restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
+    run = replace(restored.run, threads=chosen.threads)
+    how = EvaluationSettings(
+        steps=run.halting.halt_max_steps if chosen.halt_max_steps is None else chosen.halt_max_steps,
+        threshold=chosen.threshold,
+        batch_size=chosen.batch_size,
+        loss=run.loss.kind,
+    )
+    with ranks(chosen.device) as me:
+        prepare_machine(run)
+        other = {name: value for name, value in asdict(chosen.data).items() if value is not None}
+        dataset = load_data(**{**run.data, **other})
+        puzzles = dataset.test if other else split(run, dataset)[1]
+        total = -(-len(puzzles) // how.batch_size)
+        shown = chosen.progress and me.first
+        scores = evaluate(
+            restored.model.to(me.device),
+            dataset.task,
+            puzzles,
+            how,
+            me,
+            DTYPES[chosen.precision or run.precision],
+            lambda batches: tqdm(batches, total=total, unit="batch", disable=not shown),
+        )
+        if me.first:
+            out = Path(chosen.out or Path(chosen.run) / "metrics.json")
+            settings = asdict(chosen) | {"halt_max_steps": how.steps, "step": restored.step}
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps({**scores, "settings": settings}, indent=1) + "\n")
+            print(table({**scores, "parameters": count_parameters(restored.model)}, Path(chosen.run)))
+            print(f"written to          {out}")
+
+
+if __name__ == "__main__":
+    command("evaluate", main)

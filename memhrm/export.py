@@ -1,0 +1,22 @@
+"""python -m memhrm.export run=DIR: write a run's weights as plain safetensors, for memhrm.load."""
+
+from pathlib import Path
+from typing import Any
+
+from memhrm.config import command
+
+
+def main(config: dict[str, Any]) -> None:
+    from memhrm.pretrained import from_run, save
+    from memhrm.settings import build
+    from memhrm.training.choice import ExportSettings
+
+    chosen = build(ExportSettings, config, "")
+    restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
+    out = Path(chosen.out or Path(chosen.run) / "model.safetensors")
+    save(restored, out)
+    print(f"{out}: {chosen.weights} weights of step {restored.step}")
+
+
+if __name__ == "__main__":
+    command("export", main)

@@ -1,0 +1,131 @@
+"""Trained weights: out of a run, into a file of their own, and back for use from Python."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from memhrm.data.config import parse
+from memhrm.data.puzzle import Task
+from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, puzzle_shape
+from memhrm.settings import build
+from memhrm.training import checkpoint
+from memhrm.training.record import RunDirectory
+from memhrm.training.run import RunSettings, settings
+
+FORMAT = "memhrm 1"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A trained model with the settings of its run and the optimiser step it comes from."""
+
+    model: Reasoner
+    run: RunSettings
+    config: dict[str, Any]
+    step: int
+
+
+def from_run(
+    path: Path, which: Literal["last", "best"] = "last", weights: Literal["ema", "raw"] = "ema"
+) -> Restored:
+    """The model of a run directory's checkpoint, on the CPU.
+
+    weights: the moving average, or the weights as trained.
+
+    Raises:
+        ValueError: the directory holds no run, or the checkpoint is missing or broken.
+    """
+    directory = RunDirectory(path)
+    directory.config()  # Says so if this is no run.
+    content = checkpoint.read(directory.best if which == "best" else directory.last)
+    run = settings(content["config"])
+    model = Reasoner(run.model, puzzle_shape(parse(run.data).task()))
+    if weights == "raw":
+        model.load_state_dict(content["model"])
+    else:
+        average = {name.removeprefix("module."): value for name, value in content["average"].items()}
+        model.load_state_dict({name: average[name] for name in model.state_dict()})
+    return Restored(model.eval(), run, content["config"], content["step"])
+
+
+def save(restored: Restored, path: Path) -> None:
+    """Write plain safetensors weights with all that is needed to use them, as metadata."""
+    about = {
+        "model": asdict(restored.model.settings),
+        "shape": asdict(restored.model.shape),
+        "data": restored.run.data,
+        "halt_max_steps": restored.run.halting.halt_max_steps,
+        "step": restored.step,
+        "config": restored.config,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in restored.model.state_dict().items()}
+    save_file(tensors, path, metadata={"format": FORMAT, "about": json.dumps(about)})
+
+
+class Solver:
+    """A trained model that takes puzzles as text. `model` is the `Reasoner`, `task` says what a puzzle is."""
+
+    def __init__(self, model: Reasoner, task: Task, halt_max_steps: int):
+        self.model = model
+        self.task = task
+        self.halt_max_steps = halt_max_steps
+
+    def to(self, device: str | torch.device) -> "Solver":
+        """The same solver on another device."""
+        self.model.to(device)
+        return self
+
+    @torch.no_grad()
+    def solve(self, questions: Sequence[str], steps: int | None = None) -> list[str]:
+        """Answers to questions, after `steps` supervision steps (null: as many as in training).
+
+        Raises:
+            ValueError: a question has the wrong length or an unknown character.
+        """
+        if isinstance(questions, str):
+            raise ValueError(f"questions is the text {questions[:20]!r}; allowed: a list of texts")
+        tokens = np.stack([self.task.tokens("question", [question])[0] for question in questions])
+        inputs = torch.from_numpy(tokens.astype(np.int32)).to(self.model.H_init.device)
+        rows = None
+        if self.model.puzzles is not None:
+            rows = self.model.puzzles(torch.zeros(len(inputs), dtype=torch.int32, device=inputs.device))
+        state, out = self.model.initial_state(len(inputs)), None
+        for _ in range(steps or self.halt_max_steps):
+            state, out = self.model(state, inputs, rows)
+        assert out is not None
+        return [self.task.decode(answer) for answer in out.logits.argmax(dim=-1).cpu().numpy()]
+
+
+def load(path: str | Path) -> Solver:
+    """Open exported weights (`python -m memhrm.export run=DIR`), or a run directory, for use from Python.
+
+    Raises:
+        ValueError: there is no such file, or it was not exported by memhrm.
+    """
+    path = Path(path)
+    if path.is_dir():
+        restored = from_run(path)
+        return Solver(restored.model, parse(restored.run.data).task(), restored.run.halting.halt_max_steps)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(
+                    f"{path} was not exported by this version of memhrm (format {metadata.get('format')!r}; "
+                    f"expected {FORMAT!r})"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be opened as safetensors weights: {error}") from error
+    about = json.loads(metadata["about"])
+    model = Reasoner(build(ModelSettings, about["model"], "model"), PuzzleShape(**about["shape"]))
+    model.load_state_dict(tensors)
+    return Solver(model.eval(), parse(about["data"]).task(), about["halt_max_steps"])

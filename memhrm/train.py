@@ -1,0 +1,52 @@
+"""python -m memhrm.train: train a model on puzzles, and resume what was interrupted."""
+
+import shlex
+import sys
+from typing import Any
+
+from memhrm.config import command
+
+
+def main(config: dict[str, Any]) -> int:
+    """One run: settings, parts, loop, result. Returns the exit code."""
+    from memhrm.training import run as parts
+    from memhrm.training.loop import Interrupted, train
+    from memhrm.training.mirror import open_mirror
+    from memhrm.training.ranks import ranks
+    from memhrm.training.record import RunDirectory, environment
+    from memhrm.training.report import finished, table
+
+    run = parts.settings(config)
+    path = parts.directory(config)
+    with ranks(run.device) as me:
+        parts.prepare_machine(run)
+        directory = RunDirectory(path)
+        if (path / "config.yaml").exists():
+            parts.check_same(config, directory.config(), path)
+            if finished(directory, run.steps):
+                if me.first:
+                    print(f"already finished; to train again, remove {path} or give another dir=...")
+                    print(table(directory.summary() or {}, path))
+                return 0
+        dataset = parts.make_dataset(run)
+        learner = parts.make_learner(run, parts.make_model(run, dataset), me)
+        if me.first:
+            directory.mirror = open_mirror(run.logger, path, config)
+            directory.begin(config, environment(me.device))
+        try:
+            summary = train(run, config, dataset, learner, directory, me)
+        except Interrupted as stop:
+            if me.first:
+                again = shlex.join(["python", "-m", "memhrm.train", *sys.argv[1:]])
+                print(f"stopped at step {stop.step}, saved in {path}; to go on: {again}", file=sys.stderr)
+            return 128 + stop.signal_number
+        finally:
+            if directory.mirror is not None:
+                directory.mirror.close()
+        if me.first:
+            print(table(summary, path))
+    return 0
+
+
+if __name__ == "__main__":
+    command("train", main)

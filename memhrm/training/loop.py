@@ -1,0 +1,254 @@
+"""The life of a run: resume, step, log, evaluate, save, stop; when each happens, not how."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from memhrm.data import Dataset, PuzzleSet, Sampler
+from memhrm.models.reasoner import count_parameters
+from memhrm.training import checkpoint
+from memhrm.training.carry import Carry
+from memhrm.training.evaluation import EvaluationSettings, evaluate
+from memhrm.training.ranks import Ranks
+from memhrm.training.record import RunDirectory
+from memhrm.training.run import RunSettings
+from memhrm.training.step import Learner, Stepped, train_step
+from memhrm.training.supervision import Supervised
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has saved its state."""
+
+    def __init__(self, step: int, signal_number: int):
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+        self.signal_number = signal_number
+
+
+class Diverged(ValueError):
+    """The loss is no longer a number."""
+
+
+def train(
+    run: RunSettings,
+    config: dict[str, Any],
+    dataset: Dataset,
+    learner: Learner,
+    directory: RunDirectory,
+    ranks: Ranks,
+) -> dict[str, Any]:
+    """Train from where the directory's last checkpoint stands to the end, then evaluate.
+
+    Returns the summary: the scores on the test puzzles, steps, parameters and seconds.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the state is saved.
+        Diverged: the loss is NaN or infinite; the last good checkpoint is kept.
+    """
+    started, best, seconds, pending = time.monotonic(), {}, 0.0, None
+    if directory.last.exists():
+        content = checkpoint.read(directory.last)
+        checkpoint.restore(learner, ranks, content)
+        best, seconds, pending = content["best"], content["seconds"], content["pending"]
+    if ranks.first:
+        directory.rewind(learner.step)
+
+    validation, test = split(run, dataset)
+    batches = Batches(run, dataset, ranks)
+    log = IntervalLog(run, ranks, directory, pending)
+    bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
+
+    def save(*, is_best: bool = False) -> None:
+        progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
+        content = checkpoint.snapshot(learner, ranks, config, progress)
+        if ranks.first:
+            checkpoint.write(directory.last, content)
+            if is_best:
+                checkpoint.write(directory.best, content)
+
+    learner.model.train()
+    with stop_signals() as asked, bar:
+        while learner.step < run.steps:
+            stepped = train_step(learner, *batches.take(learner.step))
+            log.add(stepped)
+            step, end = learner.step, learner.step == run.steps
+            stop = ranks.any(bool(asked))
+
+            if step % run.log_every == 0 or end or stop or step % run.checkpoint_every == 0:
+                shown = log.flush(step, write=step % run.log_every == 0 or end)
+                bar.update(step - bar.n)
+                bar.set_postfix(shown)
+            is_best = False
+            if len(validation) and run.eval_every and (step % run.eval_every == 0 or end):
+                scores = evaluate_average(run, learner, dataset, validation, ranks)
+                is_best = scores["exact_accuracy"] >= best.get("exact_accuracy", -1.0)
+                if is_best:
+                    best = {"exact_accuracy": scores["exact_accuracy"], "step": step}
+                if ranks.first:
+                    directory.log(step, {f"validation/{name}": value for name, value in scores.items()})
+            if is_best or end or stop or step % run.checkpoint_every == 0:
+                save(is_best=is_best)
+            if stop and not end:
+                raise Interrupted(step, asked[0] if asked else signal.SIGTERM)
+
+    scores = evaluate_average(run, learner, dataset, test, ranks, progress=run.progress and ranks.first)
+    summary = {
+        **scores,
+        "step": learner.step,
+        "parameters": count_parameters(learner.model),
+        "seconds": round(seconds + time.monotonic() - started, 1),
+        "best": best,
+    }
+    if ranks.first:
+        directory.log(learner.step, {f"test/{name}": value for name, value in scores.items()})
+        directory.summarise(summary)
+    return summary
+
+
+def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet, PuzzleSet]:
+    """Puzzles for choosing the best checkpoint, and puzzles for the result: no puzzle serves for both.
+
+    Raises:
+        ValueError: validation would leave nothing to test on.
+    """
+    count = len(dataset.test) - run.validation_size
+    if count < 1:
+        raise ValueError(
+            f"validation_size is {run.validation_size}; allowed: 0 to {len(dataset.test) - 1}, "
+            "below the number of held-out puzzles"
+        )
+    return dataset.test.select(slice(count, None)), dataset.test.select(slice(0, count))
+
+
+def evaluate_average(
+    run: RunSettings, learner: Learner, dataset: Dataset, puzzles: PuzzleSet, ranks: Ranks, progress: bool = False
+) -> dict[str, Any]:
+    """Scores of the averaged weights, every row to the last step, as published."""
+    settings = EvaluationSettings(
+        steps=run.halting.halt_max_steps, batch_size=run.eval_batch_size, loss=run.loss.kind
+    )
+    total = -(-len(puzzles) // run.eval_batch_size)
+    bar = lambda batches: tqdm(batches, total=total, unit="batch", desc="evaluate", disable=not progress)  # noqa: E731
+    return evaluate(learner.average.module, dataset.task, puzzles, settings, ranks, run.dtype, bar)
+
+
+class Batches:
+    """What is offered at each optimiser step: a function of the seed and the step alone."""
+
+    def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks):
+        self.sampler = Sampler(
+            dataset.train, dataset.task, batch_size=run.batch_size, seed=run.seed, augment=dataset.augment
+        )
+        self.run = run
+        self.ranks = ranks
+
+    def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
+        """This rank's batches and exploration for the optimiser step after `step` finished ones."""
+        rows = self.ranks.rows(self.run.batch_size)
+        indices = range(step * self.run.horizon, (step + 1) * self.run.horizon)
+        batches = [self._to_device(self.sampler.batch(index), rows) for index in indices]
+        explore = [self.run.halting.exploration(self.run.seed, i, self.run.batch_size) for i in indices]
+        return batches, [self._to_device({"least": least}, rows)["least"] for least in explore]
+
+    def _to_device(self, arrays: dict[str, np.ndarray], rows: slice) -> dict[str, Tensor]:
+        device = self.ranks.device
+        tensors = {name: torch.from_numpy(array[rows]) for name, array in arrays.items()}
+        if device.type == "cuda":
+            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+
+class IntervalLog:
+    """Sums of what the steps report; they stay on the device until the interval ends."""
+
+    SCORES = ("count", "accuracy", "exact_accuracy", "q_halt_accuracy", "supervision_steps")
+
+    def __init__(self, run: RunSettings, ranks: Ranks, directory: RunDirectory, pending: Tensor | None):
+        self.run, self.ranks, self.directory = run, ranks, directory
+        self.rows = [] if pending is None else list(pending.to(ranks.device))
+        self.lr = 0.0
+        self.since = time.monotonic()
+
+    def add(self, stepped: Stepped) -> None:
+        """Note one optimiser step; scores count the rows that halted, as published."""
+        scores = torch.stack([self._scores(*seen) for seen in stepped.observed]).sum(dim=0)
+        losses = [torch.stack([seen.supervised.losses[name].double().detach() for seen in stepped.observed]).sum()
+                  for name in self._losses(stepped)]  # fmt: skip
+        scalars = torch.stack([stepped.grad_norm.double(), stepped.loss.double(), *losses])
+        self.rows.append(torch.cat((scalars, scores)))
+        self.names = ["grad_norm", "loss", *(f"{name}_loss" for name in self._losses(stepped)), *self.SCORES]
+        self.lr = stepped.lr
+
+    @staticmethod
+    def _losses(stepped: Stepped) -> list[str]:
+        return list(stepped.observed[0].supervised.losses)
+
+    @staticmethod
+    def _scores(done: Supervised, carry: Carry, halted: Tensor) -> Tensor:
+        graded = done.graded
+        q_right = (done.out.q_halt > 0) == graded.exact
+        columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
+        return torch.stack([(column * halted).double().sum() for column in columns])
+
+    def pending(self) -> Tensor:
+        """What was noted since the last line; a checkpoint keeps it, so that a resumed line is whole."""
+        return self.ranks.total(torch.stack(self.rows)) / self.ranks.size if self.rows else torch.zeros(0)
+
+    def flush(self, step: int, *, write: bool) -> dict[str, str]:
+        """Check the losses so far, write a line if asked, and return what the progress bar shows.
+
+        step: the step noted last.
+
+        Raises:
+            Diverged: a loss is not finite; the message says at which step.
+        """
+        table = self.ranks.total(torch.stack(self.rows))
+        self._check(table, first=step - len(self.rows) + 1)
+        mean = dict(zip(self.names, table.mean(dim=0).tolist()))
+        count = max(mean.pop("count"), 1e-9)
+        metrics = {name: mean[name] / count for name in self.SCORES if name != "count"}
+        metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
+        metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
+        if write:
+            now, examples = time.monotonic(), len(self.rows) * self.run.batch_size * self.run.horizon
+            metrics["examples_per_second"] = examples / max(now - self.since, 1e-9)
+            if self.ranks.first:
+                self.directory.log(step, {f"train/{name}": value for name, value in metrics.items()})
+            self.rows, self.since = [], now
+        return {"loss": f"{metrics['loss']:.4f}", "exact": f"{metrics['exact_accuracy']:.3f}"}
+
+    def _check(self, table: Tensor, first: int) -> None:
+        bad = ~torch.isfinite(table[:, :2]).all(dim=1)
+        if bad.any():
+            last = self.directory.last
+            kept = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
+            raise Diverged(
+                f"the loss is not a finite number at step {first + int(bad.nonzero()[0])}; {kept}; "
+                "lower optim.lr, set optim.clip=1.0 or use precision=float32"
+            )
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Catch SIGINT and SIGTERM; the list holds those that came. A second one acts at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: Any) -> None:
+        signal.signal(number, before[number])
+        asked.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, ask)
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,158 @@
+"""The settings of a run, and how its parts are made from them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from memhrm.data import Dataset
+from memhrm.data import load as load_data
+from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
+from memhrm.settings import build, require
+from memhrm.training.halting import Halting
+from memhrm.training.mirror import LoggerSettings
+from memhrm.training.optim import OptimSettings
+from memhrm.training.ranks import Ranks
+from memhrm.training.step import Learner
+from memhrm.training.supervision import LossSettings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+FREE = ("dir", "logger", "progress", "log_every", "checkpoint_every", "threads", "compile", "device")
+"""Settings that may differ when a run is resumed, since they change no number but by rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything a training command can set; configs/train.yaml holds the defaults and says what each is."""
+
+    data: dict[str, Any]
+    model: ModelSettings
+    halting: Halting
+    optim: OptimSettings
+    loss: LossSettings = field(default_factory=LossSettings)
+    logger: LoggerSettings = field(default_factory=LoggerSettings)
+    seed: int = 0
+    steps: int
+    batch_size: int
+    horizon: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    eval_every: int = 0
+    eval_batch_size: int = 256
+    validation_size: int = 0
+    log_every: int = 10
+    checkpoint_every: int = 200
+    dir: str | None = None
+    device: str = "auto"
+    threads: int | None = None
+    compile: bool = False
+    deterministic: bool = True
+    progress: bool = True
+
+    def __post_init__(self):
+        for name, least in (("steps", 1), ("batch_size", 1), ("horizon", 1), ("eval_every", 0), ("seed", 0),
+                            ("eval_batch_size", 1), ("validation_size", 0), ("log_every", 1),
+                            ("checkpoint_every", 1)):  # fmt: skip
+            require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or above")
+        require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.precision]
+
+
+def settings(config: Mapping[str, Any]) -> RunSettings:
+    """Settings from a resolved configuration.
+
+    Raises:
+        ValueError: a setting is unknown, missing or out of range.
+    """
+    return build(RunSettings, config, "")
+
+
+def directory(config: Mapping[str, Any]) -> Path:
+    """Where a run with this configuration lives: `dir`, or a name that the same command gives again."""
+    if config.get("dir"):
+        return Path(config["dir"])
+    fixed = {name: value for name, value in config.items() if name not in FREE}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
+    words = [config["data"]["name"], config["model"]["name"], f"seed{config['seed']}", digest]
+    return Path("runs") / "-".join(words)
+
+
+def check_same(given: Mapping[str, Any], saved: Mapping[str, Any], where: Path) -> None:
+    """Refuse to resume a run with settings that would make it another run.
+
+    More steps are allowed where the schedule of the learning rate does not depend on their number.
+
+    Raises:
+        ValueError: a setting differs; the message names it, both values and the way out.
+    """
+    free = (*FREE, "steps") if saved["optim"].get("schedule") == "constant" else FREE
+    old, new = _flat(saved, free), _flat(given, free)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            raise ValueError(
+                f"{name} is {new.get(name)!r}, but the run in {where} was begun with {old.get(name)!r}; "
+                "give the old value, or another dir=..."
+            )
+
+
+def _flat(values: Mapping[str, Any], free: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if not prefix and name in free:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, (), f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def prepare_machine(run: RunSettings) -> None:
+    """Threads, determinism and the seed of this process."""
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    torch.set_flush_denormal(True)
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+    torch.manual_seed(run.seed)
+
+
+def make_dataset(run: RunSettings) -> Dataset:
+    """The run's puzzles."""
+    return load_data(**run.data)
+
+
+def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:
+    """The run's model, on the CPU, started from the run's seed whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        return Reasoner(run.model, puzzle_shape(dataset.task))
+
+
+def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks) -> Learner:
+    """The run's model under training on this rank's device.
+
+    Raises:
+        ValueError: the batch does not divide among the ranks.
+    """
+    require(run.batch_size % ranks.size == 0, "batch_size", run.batch_size, f"multiples of {ranks.size} processes")
+    return Learner.build(
+        model.to(ranks.device),
+        halting=run.halting,
+        loss=run.loss,
+        optim=run.optim,
+        total_steps=run.steps,
+        local_batch_size=run.batch_size // ranks.size,
+        dtype=run.dtype,
+        compile=run.compile,
+    )
