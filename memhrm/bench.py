@@ -1,0 +1,50 @@
+"""python -m memhrm.bench [setting=value ...] [--vs "setting=value ..."]: what a configuration costs.
+
+Takes every setting of memhrm.train. With --vs a second configuration is measured in alternation with the
+first; its settings are added to those of the first.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from statistics import median
+
+
+def main() -> int:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m memhrm.bench", description=__doc__, formatter_class=form)
+    parser.add_argument("settings", nargs="*", metavar="setting=value")
+    parser.add_argument("--vs", metavar="SETTINGS", help="settings in which the second configuration differs")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
+    parser.add_argument("--json", metavar="FILE", help="write all numbers to a file")
+    args = parser.parse_args()
+
+    from memhrm.config import compose
+    from memhrm.measure import measure
+    from memhrm.settings import require
+
+    require(args.repeat >= 1, "--repeat", args.repeat, "1 or above")
+    configs = {" ".join(args.settings) or "defaults": compose("train", args.settings)}
+    if args.vs:
+        configs[f"with {args.vs}"] = compose("train", [*args.settings, *args.vs.split()])
+    results = measure(configs, args.repeat)
+    for result in results:
+        print("\n".join(f"{name:<26}{value}" for name, value in result.rows()), end="\n\n")
+    if len(results) == 2:
+        first, second = results
+        for what in ("train", "evaluation"):
+            pairs = zip(getattr(first, f"{what}_seconds"), getattr(second, f"{what}_seconds"))
+            ratios = [a / b for a, b in pairs]
+            each = " ".join(f"{ratio:.3f}" for ratio in ratios)
+            print(f"{what} time, first / second: median {median(ratios):.3f}, pair by pair {each}")
+        print(f"peak memory, first / second: {first.peak_bytes / second.peak_bytes:.3f}")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump([asdict(result) for result in results], file, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    from memhrm.console import run
+
+    run(main)
