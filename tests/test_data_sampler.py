@@ -1,5 +1,7 @@
 """Batches: what the stream holds, and that a batch depends on the seed and its index alone."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from memhrm.data.sudoku import Sudoku
 TASK = Sudoku(side=4)
 
 
+@cache
 def puzzles(count: int = 50) -> PuzzleSet:
     return all_sudokus4(TASK, Difficulty(max_clues=6), np.random.default_rng(0)).select(slice(count))
 
@@ -29,9 +32,9 @@ def test_every_epoch_is_a_permutation(batch_size: int):
 
 
 def test_stream_does_not_depend_on_the_batch_size():
-    small = np.concatenate([sampler(batch_size=6).rows(index) for index in range(20)])
-    large = np.concatenate([sampler(batch_size=120).rows(index) for index in range(1)])
-    assert (small == large).all()
+    small = sampler(batch_size=6)
+    rows = np.concatenate([small.rows(index) for index in range(20)])
+    assert (rows == sampler(batch_size=120).rows(0)).all()
 
 
 def test_batch_is_a_function_of_seed_and_index():

@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
     commands = {"build": build, "inspect": inspect, "download": download}
     parser.add_argument("command", choices=commands, help="what to do; see below")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a file of configs/data, without .yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to put over those of the file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings to put over those of the file"
+    )
     options = parser.parse_args(arguments)
     out, values = _settings(options.name, options.overrides)
     if options.command != "inspect" and out is None:
@@ -80,7 +82,9 @@ def _guess(folder: Path, file: str) -> dict[str, Any]:
     """Settings for the files of a folder, from the first question: mazes have walls, sudokus have none."""
     with open(folder / file, newline="", encoding="utf-8") as lines:
         rows = list(csv.reader(islice(lines, 2)))
-    question = rows[1][1] if len(rows[1:]) and len(rows[1]) > 1 else "." * 81  # reading will say what is wrong
+    question = (
+        rows[1][1] if len(rows[1:]) and len(rows[1]) > 1 else "." * 81
+    )  # reading will say what is wrong
     side = math.isqrt(len(question))
     return {"name": str(folder), "kind": "maze" if "#" in question else "sudoku", "side": side}
 
@@ -133,7 +137,9 @@ def download(values: dict[str, Any], out: Path) -> None:
     """Fetch the files of a data set that is published on the Hugging Face hub."""
     settings = parse(values)
     if settings.download is None:
-        raise ValueError(f"{settings.name} is generated; make its files with `build {settings.name} out={out}`")
+        raise ValueError(
+            f"{settings.name} is generated; make its files with `build {settings.name} out={out}`"
+        )
     try:
         hub = importlib.import_module("huggingface_hub")
     except ImportError:

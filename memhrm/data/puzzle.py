@@ -36,7 +36,7 @@ class PuzzleSet:
 
 
 def puzzle_set(
-    inputs: np.ndarray, labels: np.ndarray, ratings: np.ndarray, sources: Sequence[str]
+    inputs: np.ndarray, labels: np.ndarray, ratings: np.ndarray, sources: Sequence[str] | np.ndarray
 ) -> PuzzleSet:
     """A set whose puzzles all carry identifier 0, as in sudoku and maze sets."""
     return PuzzleSet(

@@ -108,7 +108,7 @@ def _cached(settings: Settings) -> tuple[PuzzleSet, PuzzleSet]:
     except OSError as error:
         raise ValueError(f"data.cache: cannot make the folder {folder}: {error.strerror}") from None
     try:
-        with np.load(path) as file:
+        with open(path, "rb") as raw, np.load(raw) as file:
             return _unpack(file, "train"), _unpack(file, "test")
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
         pass  # absent, or damaged: make it again
