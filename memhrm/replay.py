@@ -54,12 +54,14 @@ class Record:
         try:
             with np.load(path) as archive:
                 self.arrays = {name: archive[name] for name in archive.files}
-            self.config: dict[str, Any] = json.loads(bytes(self["config"]))
         except FileNotFoundError:
             raise ValueError(f"{path}: there is no such file") from None
-        except (zipfile.BadZipFile, EOFError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not a parity record (.npz with `config`): {error}") from error
-        assert isinstance(self.config, dict)
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+            raise ValueError(f"{path} is not a parity record (an .npz archive of arrays): {error}") from error
+        try:
+            self.config: dict[str, Any] = dict(json.loads(bytes(self["config"])))
+        except (TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: `config` is not a JSON object: {error}") from error
 
     def __getitem__(self, key: str) -> np.ndarray:
         if key not in self.arrays:
@@ -215,7 +217,8 @@ def _training(record: Record) -> Iterator[Deviation]:
     steps = record.steps("train")
     for step in steps:
         batch = record.batch(f"train/step{step}/batch")
-        done = train_step(learner, [batch], [torch.zeros(len(batch["inputs"]), dtype=torch.int32)]).supervised
+        least = torch.zeros(len(batch["inputs"]), dtype=torch.int32)  # No exploration.
+        done = train_step(learner, [batch], [least]).observed[0].supervised
         carry = learner.carry
         assert carry is not None
         weighted = weighted_sum(done.losses, learner.loss_weights)

@@ -51,7 +51,7 @@ def test_generated_labels_mark_a_shortest_path():
 
 
 def test_generated_mazes_keep_the_bounds_and_differ_up_to_symmetry():
-    task, puzzles = some_mazes(count=100, min_length=10)
+    _, puzzles = some_mazes(count=100, min_length=10)
     walls = (puzzles.inputs == 1).sum(axis=1)
     assert (walls >= 16).all() and (walls <= 29).all()  # 0.25 and 0.45 of 64 cells, rounded
     assert puzzles.ratings.min() == 10

@@ -27,7 +27,7 @@ class Settings(ABC):
         path: folder that holds ``train_file`` and ``test_file``; null generates the set.
         download: Hugging Face data set that has these files; such a set is not generated.
         train_size, test_size: puzzles to generate, or to draw from the files; null takes all there are.
-        holdout: number of training puzzles that take the place of the test puzzles; 0 keeps those.
+        holdout: number of training puzzles that take the place of the test puzzles; 0 keeps the latter.
         augment: whether training batches hold random symmetry images of the puzzles.
         seed: seed of the generator and of every draw from the files.
         cache: folder that keeps generated sets; null means $MEMHRM_CACHE, or else ``~/.cache/memhrm``.

@@ -19,7 +19,7 @@ class Layout:
 
 
 def random_mazes(task: Maze, layout: Layout) -> Draw:
-    """Mazes whose random goal is ``min_length`` moves or more from a random start; the rating is that distance.
+    """Mazes whose goal is ``min_length`` moves or more from a random start; that distance is the rating.
 
     The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
     from the start are left out.

@@ -17,6 +17,7 @@ from memhrm.data.config import Settings, parse
 from memhrm.data.csv_files import read_csv
 from memhrm.data.generate import Progress
 from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
+from memhrm.settings import require
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
 NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "cache"}
@@ -43,11 +44,12 @@ def load(**values: Any) -> Dataset:
     """
     settings = parse(values)
     task = settings.task()
-    rng = np.random.default_rng(settings.seed)
+    # A generator for each draw, so that the size of one part does not change another.
+    holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
     if settings.path is not None:
         folder = Path(settings.path).expanduser()
         train = read_csv(folder / settings.train_file, task)
-        test = None if settings.holdout else read_csv(folder / settings.test_file, task)
+        test = train if settings.holdout else read_csv(folder / settings.test_file, task)
     elif settings.download is not None:
         raise ValueError(
             "data.path is null; download the files with "
@@ -56,16 +58,13 @@ def load(**values: Any) -> Dataset:
     else:
         train, test = _cached(settings)
     if settings.holdout:
-        if settings.holdout >= len(train):
-            raise ValueError(
-                f"data.holdout is {settings.holdout}; allowed: less than the {len(train)} training puzzles"
-            )
-        order = rng.permutation(len(train))
+        require(settings.holdout < len(train), "data.holdout", settings.holdout, f"less than {len(train)}")
+        order = holdout_rng.permutation(len(train))
         test = train.select(np.sort(order[: settings.holdout]))
         train = train.select(np.sort(order[settings.holdout :]))
-    assert test is not None
-    train = _draw(train, settings.train_size, "data.train_size", rng)
-    test = _draw(test, settings.test_size, "data.test_size", rng)
+    else:
+        test = _draw(test, settings.test_size, "data.test_size", test_rng)
+    train = _draw(train, settings.train_size, "data.train_size", train_rng)
     return Dataset(settings.name, task, train, test, settings.augment)
 
 
@@ -73,10 +72,9 @@ def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Gen
     """A random part of the puzzles, in their order."""
     if size is None or size == len(puzzles):
         return puzzles
-    if size > len(puzzles):
-        raise ValueError(
-            f"{setting} is {size}; allowed: at most the {len(puzzles)} puzzles there are, or null for all"
-        )
+    require(
+        size <= len(puzzles), setting, size, f"at most the {len(puzzles)} puzzles there are, or null for all"
+    )
     return puzzles.select(np.sort(rng.permutation(len(puzzles))[:size]))
 
 

@@ -1,0 +1,71 @@
+"""What all tests share: bounded threads, a private cache, and small models and runs."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # Before PyTorch is imported.
+
+import pytest
+import torch
+
+from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory):
+    """Generated puzzles go to a folder of this session, and no test sees another machine's."""
+    os.environ["MEMHRM_CACHE"] = str(tmp_path_factory.getbasetemp().parent / "memhrm-cache")
+
+
+def model_settings(**changes) -> ModelSettings:
+    """A tiny TRM; changes override."""
+    values = {
+        "hidden_size": 16,
+        "num_heads": 2,
+        "L_layers": 1,
+        "H_net": "shared",
+        "H_cycles": 2,
+        "L_cycles": 2,
+        "gradient_window": "last_cycle",
+        "expansion": 1.0,
+        "puzzle_emb_len": 2,
+    }
+    return ModelSettings(**{**values, **changes})
+
+
+SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_puzzle_identifiers=3)
+
+
+@pytest.fixture
+def tiny_model():
+    """Makes a tiny reasoner with random, learning-ready heads."""
+
+    def make(seed: int = 0, **changes) -> Reasoner:
+        torch.manual_seed(seed)
+        model = Reasoner(model_settings(**changes), SHAPE)
+        torch.nn.init.normal_(model.q_head.weight, std=0.1)
+        if model.puzzles is not None:
+            torch.nn.init.normal_(model.puzzles.weight, std=0.1)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def batch():
+    """Makes random batches of the tiny shape."""
+
+    def make(seed: int = 0, rows: int = 4) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(high: int, *size: int) -> torch.Tensor:
+            return torch.randint(0, high, size, generator=generator, dtype=torch.int32)
+
+        return {
+            "inputs": draw(SHAPE.vocab_size, rows, SHAPE.num_tokens),
+            "labels": draw(SHAPE.vocab_size, rows, SHAPE.num_tokens),
+            "puzzle_identifiers": draw(SHAPE.num_puzzle_identifiers, rows),
+        }
+
+    return make

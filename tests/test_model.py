@@ -1,0 +1,166 @@
+"""The reasoner against slow references and published facts."""
+
+import math
+
+import pytest
+import torch
+from conftest import SHAPE, model_settings
+
+from memhrm.models import attend
+from memhrm.models.layers import inner_width, rms_norm, rotary_table, rotate, truncated_normal_
+from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, count_parameters
+from memhrm.models.recursion import gradient_start
+
+PUBLISHED = {"hidden_size": 512, "num_heads": 8, "L_layers": 2, "H_net": "shared", "H_cycles": 3,
+             "L_cycles": 6, "gradient_window": "last_cycle", "puzzle_emb_len": 16}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameters"),
+    [
+        ({"L_layers": 4, "H_layers": 4, "H_net": "own", "puzzle_emb_len": 0}, 27_275_266),
+        ({}, 6_828_034),
+        ({"mixer": "mlp", "positions": "none"}, 5_028_866),
+    ],
+    ids=["hrm", "trm", "trm_mlp"],
+)
+def test_parameter_counts_are_the_published_ones(changes, parameters):
+    shape = PuzzleShape(vocab_size=11, num_tokens=81, num_puzzle_identifiers=1)
+    with torch.device("meta"):
+        model = Reasoner(ModelSettings(**{**PUBLISHED, **changes}), shape)
+    assert count_parameters(model) == parameters
+
+
+def test_truncated_normal_has_the_std_asked_for_and_is_cut_at_two_sigma():
+    torch.manual_seed(0)
+    sample = truncated_normal_(torch.empty(200_000), std=0.5)
+    assert sample.std().item() == pytest.approx(0.5, rel=0.01)
+    sigma = sample.abs().max().item() / 2
+    assert sigma == pytest.approx(0.5 / 0.8796, rel=0.01)  # 0.8796: std of a unit normal cut at +-2.
+
+
+def test_rms_norm_is_its_formula():
+    x = torch.randn(3, 5, dtype=torch.float32)
+    by_hand = x / (x.double().pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(rms_norm(x), by_hand.float())
+
+
+def test_inner_width_is_rounded_up_to_256():
+    assert [inner_width(*args) for args in [(512, 4), (97, 4), (16, 1), (384, 4)]] == [1536, 512, 256, 1024]
+
+
+def test_rotation_by_complex_numbers_gives_the_same():
+    x, length, c = torch.randn(2, 7, 3, 8), 7, 8
+    angle = torch.outer(torch.arange(length), 10000.0 ** (-torch.arange(0, c, 2) / c))
+    turned = torch.complex(x[..., : c // 2], x[..., c // 2 :]) * torch.polar(torch.ones_like(angle), angle)[:, None]
+    torch.testing.assert_close(rotate(x, rotary_table(length, c)), torch.cat((turned.real, turned.imag), -1))
+
+
+def test_attention_is_its_formula():
+    q, k, v = torch.randn(3, 2, 5, 4, 8).unbind(0)
+    scores = torch.einsum("bsnc,btnc->bnst", q, k) / math.sqrt(8)
+    by_hand = torch.einsum("bnst,btnc->bsnc", scores.softmax(-1), v)
+    torch.testing.assert_close(attend.sdpa(q, k, v), by_hand)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="xformers can run here")
+def test_xformers_without_cuda_says_why():
+    with pytest.raises(ValueError, match="needs a CUDA device"):
+        attend.backend("xformers")
+
+
+def test_gradient_windows_begin_where_they_say():
+    assert gradient_start("one_step", 3, 6) == (2, 5)
+    assert gradient_start("last_cycle", 3, 6) == (2, 0)
+    assert gradient_start(2, 3, 6) == (1, 0)
+    assert gradient_start("one_step", 1, 0) == (0, 0)
+
+
+@pytest.mark.parametrize("window", ["one_step", "last_cycle", {"cycles": 2}, {"cycles": 3}])
+def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model, batch, window):
+    """Written out step by step, with the states cut at the start of the window."""
+    model = tiny_model(H_net="own", H_layers=1, H_cycles=3, L_cycles=2, gradient_window=window)
+    data = batch()
+    rows = model.puzzles(data["puzzle_identifiers"])
+    _, out = model(model.initial_state(4), data["inputs"], rows)
+    (out.logits.sum() + out.q_halt.sum()).backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+
+    steps = [("L", h, l) for h in range(3) for l in range(2)] + [("H", h, 2) for h in range(3)]
+    steps.sort(key=lambda step: step[1:])
+    first = {"one_step": 7, "last_cycle": 6}.get(str(window)) if isinstance(window, str) else 3 * (3 - window["cycles"])
+    x = model.embed(data["inputs"], rows)
+    z_H, z_L, _ = model.initial_state(4)
+    for number, (level, _, _) in enumerate(steps):
+        if number == first:
+            z_H, z_L = z_H.detach(), z_L.detach()
+        if level == "L":
+            z_L = model.L_net(z_L, (z_H + x) if number >= first else (z_H + x).detach(), model.rotary)
+        else:
+            z_H = model.H_net(z_H, z_L, model.rotary)
+    logits = model.lm_head(z_H[:, 2:])
+    (logits.sum() + model.q_head(z_H[:, 0])[:, 0].sum()).backward()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(found[name], p.grad, msg=name)
+
+
+def test_without_L_steps_the_H_step_receives_the_input(tiny_model, batch):
+    model = tiny_model(L_layers=0, L_cycles=0, H_layers=2, H_net="own", H_cycles=2)
+    data = batch()
+    rows = model.puzzles(data["puzzle_identifiers"])
+    state, _ = model(model.initial_state(4), data["inputs"], rows)
+    x, z_H = model.embed(data["inputs"], rows), model.initial_state(4).z_H
+    for _ in range(2):
+        z_H = model.H_net(z_H, x, model.rotary)
+    torch.testing.assert_close(state.z_H, z_H)
+    torch.testing.assert_close(state.z_L, model.initial_state(4).z_L)
+
+
+def test_checkpointed_activations_give_the_same_gradient_bit_for_bit(tiny_model, batch):
+    gradients = []
+    for checkpointed in (False, True):
+        model = tiny_model(gradient_window={"cycles": 2}, checkpoint_activations=checkpointed)
+        data = batch()
+        _, out = model(model.initial_state(4), data["inputs"], model.puzzles(data["puzzle_identifiers"]))
+        out.logits.square().sum().backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_rows_do_not_see_each_other(tiny_model, batch):
+    model, data = tiny_model(), batch()
+    rows = model.puzzles(data["puzzle_identifiers"])
+    together, _ = model(model.initial_state(4), data["inputs"], rows)
+    alone, _ = model(model.initial_state(1), data["inputs"][2:3], rows[2:3])
+    torch.testing.assert_close(together.z_H[2:3], alone.z_H)
+
+
+def test_learned_positions_enter_before_the_scale(tiny_model, batch):
+    model, data = tiny_model(positions="learned"), batch()
+    rows = model.puzzles(data["puzzle_identifiers"])
+    tokens = torch.cat((rows.view(4, 1, 16), torch.zeros(4, 1, 16), model.embed.tokens[data["inputs"].long()]), 1)
+    by_hand = 4.0 * (tokens + model.embed.positions) / math.sqrt(2)
+    torch.testing.assert_close(model.embed(data["inputs"], rows), by_hand)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_heads": 3}, "model.num_heads is 3; allowed: divisors of model.hidden_size=16"),
+        ({"gradient_window": {"cycles": 3}}, "g from 1 to H_cycles=2"),
+        ({"gradient_window": "all"}, "one_step, last_cycle"),
+        ({"puzzle_emb_ndim": 33}, "0 to puzzle_emb_len"),
+        ({"H_layers": 1}, "0 with H_net=shared"),
+        ({"L_cycles": 0}, "model.L_layers is 1"),
+    ],
+)
+def test_impossible_architectures_are_refused_by_name(changes, words):
+    with pytest.raises(ValueError, match=words):
+        model_settings(**changes)
+
+
+def test_a_model_without_puzzle_table_has_no_prefix(batch):
+    model = Reasoner(model_settings(puzzle_emb_ndim=0, puzzle_emb_len=0), SHAPE)
+    _, out = model(model.initial_state(4), batch()["inputs"], None)
+    assert model.puzzles is None and out.logits.shape == (4, SHAPE.num_tokens, SHAPE.vocab_size)
