@@ -6,6 +6,7 @@ first; its settings are added to those of the first.
 
 import argparse
 import json
+import shlex
 from dataclasses import asdict
 from statistics import median
 
@@ -26,7 +27,7 @@ def main() -> int:
     require(args.repeat >= 1, "--repeat", args.repeat, "1 or above")
     configs = {" ".join(args.settings) or "defaults": compose("train", args.settings)}
     if args.vs:
-        configs[f"with {args.vs}"] = compose("train", [*args.settings, *args.vs.split()])
+        configs[f"with {args.vs}"] = compose("train", [*args.settings, *shlex.split(args.vs)])
     results = measure(configs, args.repeat)
     for result in results:
         print("\n".join(f"{name:<26}{value}" for name, value in result.rows()), end="\n\n")

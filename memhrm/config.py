@@ -30,6 +30,8 @@ def command(name: str, body: Callable[[dict[str, Any]], int | None]) -> NoReturn
 
     def job(config: DictConfig) -> None:
         codes.append(console.code_of(lambda: body(plain(config))))
+        if codes[-1] > 128:  # A signal: the other combinations do not run either.
+            sys.exit(codes[-1])
 
     def call() -> int:
         try:
@@ -41,8 +43,10 @@ def command(name: str, body: Callable[[dict[str, Any]], int | None]) -> NoReturn
     console.run(call)
 
 
-def plain(config: Any) -> dict[str, Any]:
+def plain(config: Any, *, whole: bool = True) -> dict[str, Any]:
     """A resolved configuration as plain data.
+
+    whole: whether a value that is still missing is an error.
 
     Raises:
         ValueError: a value is missing, or refers to something that does not exist.
@@ -51,7 +55,7 @@ def plain(config: Any) -> dict[str, Any]:
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=whole)
     except MissingMandatoryValue as error:
         raise ValueError(f"{error.full_key} is missing; give it as {error.full_key}=...") from error
     except OmegaConfBaseException as error:
@@ -60,8 +64,10 @@ def plain(config: Any) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+def compose(name: str, overrides: Sequence[str], *, whole: bool = True) -> dict[str, Any]:
     """The configuration configs/NAME.yaml with overrides, for commands that need several.
+
+    whole: whether a value that is still missing is an error.
 
     Raises:
         ValueError: an override names something that does not exist.
@@ -72,7 +78,7 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=CONFIGS):
-            return plain(hydra.compose(config_name=name, overrides=list(overrides)))
+            return plain(hydra.compose(config_name=name, overrides=list(overrides)), whole=whole)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(explain(error, name)) from error
 
@@ -96,7 +102,7 @@ def _unknown_key(key: str, name: str) -> str:
         return "k is a setting of a memory, and none is chosen; choose one with +memory=..., or leave k out"
     parent, _, last = key.rpartition(".")
     node: Any = compose(name, [argument for argument in sys.argv[1:] if re.match(r"\w+=\w+$", argument)
-                               and (Path(CONFIGS) / argument.split("=")[0]).is_dir()])  # fmt: skip
+                               and (Path(CONFIGS) / argument.split("=")[0]).is_dir()], whole=False)  # fmt: skip
     for part in filter(None, parent.split(".")):
         if not isinstance(node, dict) or part not in node:
             return _unknown_key(parent, name)

@@ -20,6 +20,9 @@ def code_of(command: Callable[[], int | None]) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def one_line(error: BaseException) -> str:

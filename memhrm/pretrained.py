@@ -56,7 +56,11 @@ def from_run(
 
 
 def save(restored: Restored, path: Path) -> None:
-    """Write plain safetensors weights with all that is needed to use them, as metadata."""
+    """Write plain safetensors weights with all that is needed to use them, as metadata.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     about = {
         "model": asdict(restored.model.settings),
         "shape": asdict(restored.model.shape),
@@ -67,7 +71,10 @@ def save(restored: Restored, path: Path) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in restored.model.state_dict().items()}
-    save_file(tensors, path, metadata={"format": FORMAT, "about": json.dumps(about)})
+    try:
+        save_file(tensors, path, metadata={"format": FORMAT, "about": json.dumps(about)})
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 class Solver:

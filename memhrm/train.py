@@ -21,7 +21,7 @@ def main(config: dict[str, Any]) -> int:
     with ranks(run.device) as me:
         parts.prepare_machine(run)
         directory = RunDirectory(path)
-        if (path / "config.yaml").exists():
+        if directory.last.exists():  # Before the first checkpoint there is nothing to keep.
             parts.check_same(config, directory.config(), path)
             if finished(directory, run.steps):
                 if me.first:

@@ -75,7 +75,9 @@ def test_augmentation_differs_between_epochs():
     assert len({drawn.batch(index)["inputs"].tobytes() for index in range(20)}) > 15
 
 
-@pytest.mark.parametrize(("count", "reals"), [(50, [16, 16, 16, 2]), (48, [16, 16, 16]), (3, [3])])
+@pytest.mark.parametrize(
+    ("count", "reals"), [(50, [16, 16, 16, 2]), (48, [16, 16, 16]), (49, [16, 16, 16, 1]), (3, [3])]
+)
 def test_evaluation_covers_all_puzzles_once_and_pads_the_last_batch(count: int, reals: list[int]):
     some = puzzles(count)
     batches = list(evaluation_batches(some, 16))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memhrm.data.generate import dig
-from memhrm.data.solver import random_grids, solve
+from memhrm.data.solver import candidates_of, propagate, random_grids, solve
 from memhrm.data.sudoku import Sudoku
 from memhrm.data.symmetry import shape_of
 
@@ -152,6 +152,15 @@ def test_dug_puzzles_are_unique_and_minimal():
             fewer = list(puzzle)
             fewer[cell] = 1
             assert count_solutions(fewer, 6, 2) == 2
+
+
+def test_cell_without_candidates_is_a_contradiction():
+    puzzle = np.ones((9, 9), np.uint8)
+    puzzle[0, 3:7] = [2, 3, 4, 5]
+    puzzle[3:5, 0] = [6, 7]
+    puzzle[[1, 1, 2], [1, 2, 1]] = [8, 9, 10]
+    _, consistent = propagate(candidates_of(puzzle.reshape(1, 81), 9), shape_of(9))
+    assert not consistent[0]
 
 
 def test_random_grids_obey_the_rules():

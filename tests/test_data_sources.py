@@ -214,7 +214,7 @@ def test_inspect_finds_symmetric_puzzles(folder: Path, capsys: pytest.CaptureFix
     ("arguments", "message"),
     [
         (["build", "sudoku4"], "out is missing"),
-        (["build", "sudoku5", "out=x"], "NAME is 'sudoku5'; allowed: maze, maze_hard, sudoku4"),
+        (["build", "sudoku5", "out=x"], "NAME 'sudoku5' is unknown; did you mean sudoku"),
         (["inspect"], "NAME is missing"),
         (["inspect", "sudoku4", "fast"], "'fast' is not of the form key=value"),
         (["download", "sudoku4", "out=x"], "sudoku4 is generated"),

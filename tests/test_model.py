@@ -78,11 +78,11 @@ def test_gradient_windows_begin_where_they_say():
 
 @pytest.mark.parametrize("window", ["one_step", "last_cycle", {"cycles": 2}, {"cycles": 3}])
 def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model, batch, window):
-    """Written out step by step, with the states cut at the start of the window."""
-    model = tiny_model(H_net="own", H_layers=1, H_cycles=3, L_cycles=2, gradient_window=window)
+    """Written out step by step in float64, with the states cut at the start of the window."""
+    model = tiny_model(H_net="own", H_layers=1, H_cycles=3, L_cycles=2, gradient_window=window).double()
     data = batch()
     rows = model.puzzles(data["puzzle_identifiers"])
-    _, out = model(model.initial_state(4), data["inputs"], rows)
+    _, out = model(model.initial_state(4, torch.float64), data["inputs"], rows)
     (out.logits.sum() + out.q_halt.sum()).backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
@@ -91,7 +91,7 @@ def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model,
     steps.sort(key=lambda step: step[1:])
     first = {"one_step": 7, "last_cycle": 6}.get(str(window)) if isinstance(window, str) else 3 * (3 - window["cycles"])
     x = model.embed(data["inputs"], rows)
-    z_H, z_L, _ = model.initial_state(4)
+    z_H, z_L, _ = model.initial_state(4, torch.float64)
     for number, (level, _, _) in enumerate(steps):
         if number == first:
             z_H, z_L = z_H.detach(), z_L.detach()
@@ -102,7 +102,7 @@ def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model,
     logits = model.lm_head(z_H[:, 2:])
     (logits.sum() + model.q_head(z_H[:, 0])[:, 0].sum()).backward()
     for name, p in model.named_parameters():
-        torch.testing.assert_close(found[name], p.grad, msg=name)
+        torch.testing.assert_close(found[name], p.grad, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_without_L_steps_the_H_step_receives_the_input(tiny_model, batch):

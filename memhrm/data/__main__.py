@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from memhrm.config import CONFIGS
 from memhrm.console import one_line, run
 from memhrm.data.config import parse
 from memhrm.data.csv_files import write_csv
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.sources import Dataset, load
 from memhrm.data.sudoku import BLANK, Sudoku
+from memhrm.settings import unknown
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "data"
+NAMED = Path(CONFIGS) / "data"
 USAGE = """\
   build NAME out=DIR [key=value ...]      write DIR/train.csv and DIR/test.csv
   inspect NAME [key=value ...]            counts, difficulty, overlap of training and test, an example
@@ -63,19 +65,19 @@ def _settings(name: str | None, overrides: list[str]) -> tuple[str | None, dict[
     assert isinstance(given, dict)
     if name is None:
         if "path" not in given:
-            raise ValueError(f"NAME is missing; allowed: {_names()}")
+            raise ValueError(f"NAME is missing; allowed: {', '.join(_names())}")
         named: Any = _guess(Path(str(given["path"])), str(given.get("train_file", "train.csv")))
-    elif (CONFIGS / f"{name}.yaml").is_file():
-        named = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
+    elif (NAMED / f"{name}.yaml").is_file():
+        named = OmegaConf.to_container(OmegaConf.load(NAMED / f"{name}.yaml"))
     else:
-        raise ValueError(f"NAME is {name!r}; allowed: {_names()}")
+        raise ValueError(unknown(f"NAME {name!r}", name, _names()))
     settings = {str(key): value for key, value in {**named, **given}.items()}
     out = settings.pop("out", None)
     return None if out is None else str(out), settings
 
 
-def _names() -> str:
-    return ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+def _names() -> list[str]:
+    return sorted(file.stem for file in NAMED.glob("*.yaml"))
 
 
 def _guess(folder: Path, file: str) -> dict[str, Any]:

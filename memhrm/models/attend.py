@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from memhrm.models.layers import Linear, rotate
@@ -14,9 +15,18 @@ from memhrm.models.layers import Linear, rotate
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+SHORT = 256
+"""Keys up to which attention may keep its (s, t) matrix of probabilities."""
+
+
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(c)) v without a mask, by PyTorch; q (b, s, n, c), k and v (b, t, n, c)."""
-    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad and k.shape[2] <= SHORT:
+        # PyTorch's CPU kernel has a backward pass in bfloat16 that takes five times as long as this.
+        out = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), dim=-1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2)
 
 
@@ -60,7 +70,8 @@ class SelfAttention(nn.Module):
         self.out = Linear(width, width)
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
-        if rotary is not None:
-            q, k = rotate(q, rotary), rotate(k, rotary)
-        return self.out(self.attend(q, k, v).flatten(-2))
+        qk, v = rearrange(self.qkv(x), "b t (three n c) -> b t (three n) c", three=3, n=self.num_heads).split(
+            (2 * self.num_heads, self.num_heads), dim=2
+        )
+        q, k = (qk if rotary is None else rotate(qk, rotary)).chunk(2, dim=2)
+        return self.out(rearrange(self.attend(q, k, v), "b t n c -> b t (n c)"))

@@ -22,8 +22,9 @@ def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
 
 
 def rms_norm(x: Tensor) -> Tensor:
-    """Divide by the root mean square over the last axis, in float32, without a weight."""
-    return F.rms_norm(x.float(), x.shape[-1:], eps=EPS).to(x.dtype)
+    """Divide by the root mean square over the last axis, in float32 at least, without a weight."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPS)).to(x.dtype)
 
 
 def inner_width(width: int, expansion: float) -> int:
@@ -58,19 +59,18 @@ class SwiGLU(nn.Module):
 
 
 def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
-    """Cosines and sines of rotary positions, (2, length, head_width). Su et al. 2021, arXiv 2104.09864.
+    """Cosines and signed sines of rotary positions, (2, length, 1, head_width). Su et al., arXiv 2104.09864.
 
-    Half-rotation form: channel i turns with channel i + head_width / 2.
+    Half-rotation form: channel i turns with channel i + head_width / 2. The first half of the sines is
+    negative, so that one roll of the channels serves both halves.
     """
     frequency = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
-    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency)
-    angle = torch.cat((angle, angle), dim=-1)
-    return torch.stack((angle.cos(), angle.sin()))
+    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency).unsqueeze(1)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack((torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)))
 
 
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
     """Turn x (b, t, n, c) by its positions; the rotation itself runs in the table's precision."""
-    cos, sin = rotary.unsqueeze(-2)
-    left, right = x.to(cos.dtype).chunk(2, dim=-1)
-    turned = torch.cat((left, right), dim=-1) * cos + torch.cat((-right, left), dim=-1) * sin
-    return turned.to(x.dtype)
+    cos, sin = rotary
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin).to(x.dtype)

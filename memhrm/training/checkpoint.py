@@ -63,6 +63,8 @@ def write(path: Path, content: dict[str, Any]) -> None:
         OSError: the disk is full or not writable; what was there before is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_by_a_crash in path.parent.glob(f".{path.name}.*"):
+        left_by_a_crash.unlink(missing_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(unfinished, "wb") as file:

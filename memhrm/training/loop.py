@@ -18,7 +18,7 @@ from memhrm.training.carry import Carry
 from memhrm.training.evaluation import EvaluationSettings, evaluate
 from memhrm.training.ranks import Ranks
 from memhrm.training.record import RunDirectory
-from memhrm.training.run import RunSettings
+from memhrm.training.run import RunSettings, check_same
 from memhrm.training.step import Learner, Stepped, train_step
 from memhrm.training.supervision import Supervised
 
@@ -55,6 +55,7 @@ def train(
     started, best, seconds, pending = time.monotonic(), {}, 0.0, None
     if directory.last.exists():
         content = checkpoint.read(directory.last)
+        check_same(config, content["config"], directory.last)
         checkpoint.restore(learner, ranks, content)
         best, seconds, pending = content["best"], content["seconds"], content["pending"]
     if ranks.first:
@@ -80,13 +81,14 @@ def train(
             log.add(stepped)
             step, end = learner.step, learner.step == run.steps
             stop = ranks.any(bool(asked))
+            look = len(validation) > 0 and run.eval_every > 0 and (step % run.eval_every == 0 or end)
 
-            if step % run.log_every == 0 or end or stop or step % run.checkpoint_every == 0:
+            if step % run.log_every == 0 or end or stop or look or step % run.checkpoint_every == 0:
                 shown = log.flush(step, write=step % run.log_every == 0 or end)
                 bar.update(step - bar.n)
                 bar.set_postfix(shown)
             is_best = False
-            if len(validation) and run.eval_every and (step % run.eval_every == 0 or end):
+            if look:
                 scores = evaluate_average(run, learner, dataset, validation, ranks)
                 is_best = scores["exact_accuracy"] >= best.get("exact_accuracy", -1.0)
                 if is_best:

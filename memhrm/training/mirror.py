@@ -1,5 +1,6 @@
 """Weights & Biases as a mirror of the run directory, imported only when chosen (logger=wandb)."""
 
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class WandbMirror:
         run_directory.mkdir(parents=True, exist_ok=True)
         identifier = run_directory / "wandb_id"
         if not identifier.exists():
-            identifier.write_text(wandb.util.generate_id())
+            identifier.write_text(secrets.token_hex(4))
         self._run: Any = wandb.init(
             project=settings.project,
             entity=settings.entity,

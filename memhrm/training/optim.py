@@ -181,13 +181,13 @@ def _main_optimisers(model: Reasoner, s: OptimSettings) -> list[Optimizer]:
         return [AdamATan2(model.parameters(), lr=s.lr, betas=s.betas, weight_decay=s.weight_decay)]
     adamw = {"lr": s.lr, "betas": s.betas, "eps": s.eps, "weight_decay": s.weight_decay}
     if s.name == "adamw":
-        return [torch.optim.AdamW(model.parameters(), foreach=True, **adamw)]
+        return [torch.optim.AdamW(model.parameters(), fused=True, **adamw)]
     outer = ("embed.", "lm_head.", "q_head.")
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and not name.startswith(outer)]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     muon = torch.optim.Muon(matrices, lr=s.muon_lr, weight_decay=s.muon_weight_decay)
-    return [muon, torch.optim.AdamW(rest, foreach=True, **adamw)]
+    return [muon, torch.optim.AdamW(rest, fused=True, **adamw)]
 
 
 def moving_average(model: Reasoner, decay: float) -> AveragedModel:

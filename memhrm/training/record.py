@@ -9,7 +9,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,14 +46,18 @@ class RunDirectory:
         _replace(self.path / "environment.json", json.dumps(environment, indent=1) + "\n")
 
     def rewind(self, step: int) -> None:
-        """Drop the metrics after a step, which a resumed run writes again."""
+        """Drop what a resumed run writes again: the metrics after a step, and the final scores.
+
+        A line that a crash cut short is dropped with them.
+        """
         if self._metrics.exists():
-            kept = [line for line in self._metrics.read_text().splitlines() if _step_of(line) <= step]
+            lines = self._metrics.read_text().splitlines()
+            kept = [line for line in lines if 0 <= _step_of(line) <= step and '"test/' not in line]
             _replace(self._metrics, "".join(line + "\n" for line in kept))
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append a line of metrics; names say their kind, as train/lm_loss."""
-        with open(self._metrics, "a") as file:
+        with _named(self._metrics), open(self._metrics, "a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         if self.mirror is not None:
             self.mirror.log(metrics, step)
@@ -98,10 +103,20 @@ def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(text)
-        os.replace(unfinished, path)
+        with _named(path):
+            unfinished.write_text(text)
+            os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A failure to write says which file it was; of its own, a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class RunSettings:
                             ("eval_batch_size", 1), ("validation_size", 0), ("log_every", 1),
                             ("checkpoint_every", 1)):  # fmt: skip
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or above")
+        require(self.seed < 2**63, "seed", self.seed, "below 2**63")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
 
     @property

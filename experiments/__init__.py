@@ -1,0 +1,1 @@
+"""Experiments on the package, each run as `python -m experiments.NAME`."""

@@ -1,0 +1,60 @@
+"""Tiny runs of the real training command, inside this process."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from memhrm import console
+from memhrm.config import command, compose
+from memhrm.train import main
+from memhrm.training import loop
+
+TINY = (
+    "data=sudoku4 data.test_size=20 validation_size=10 model.hidden_size=16 model.num_heads=2 "
+    "model.expansion=1.0 model.L_layers=1 model.H_cycles=1 model.L_cycles=1 model.puzzle_emb_len=1 "
+    "halting.halt_max_steps=3 batch_size=8 steps=8 eval_every=4 optim.warmup=2 progress=false threads=1"
+).split()
+"""Overrides that make a run of a second; HRM wants `model.H_layers=1` too."""
+
+
+def train(path: Path, *changes: str) -> int:
+    """Run the training command's body on a tiny configuration; returns the exit code."""
+    return console.code_of(lambda: main(compose("train", [*TINY, f"dir={path}", *changes])))
+
+
+def command_line(name: str, body: Callable, *arguments: str) -> int:
+    """Run a command as its command line does; returns the exit code."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", [f"memhrm.{name}", *arguments])
+        command(name, body)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def at_step(patch: pytest.MonkeyPatch, step: int, action: Callable) -> None:
+    """Call `action(learner)` once, when the optimiser step `step` is about to begin."""
+    original = loop.train_step
+
+    def with_action(learner, *args):
+        if learner.step == step - 1:
+            patch.setattr(loop, "train_step", original)
+            action(learner)
+        return original(learner, *args)
+
+    patch.setattr(loop, "train_step", with_action)
+
+
+def send(number: signal.Signals) -> Callable:
+    """An action that sends this process a signal."""
+    return lambda _learner: os.kill(os.getpid(), number)
+
+
+def poison(learner) -> None:
+    """An action after which the model computes NaN."""
+    with torch.no_grad():
+        next(learner.model.parameters()).fill_(torch.nan)
