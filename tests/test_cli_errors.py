@@ -53,7 +53,7 @@ SETTINGS = {
     "data=sudoku5": ["data=sudoku5 is unknown", "sudoku4"],
     "optim=adam": ["optim=adam is unknown", "muon"],
     "logger=tensorboard": ["logger=tensorboard is unknown", "none, wandb"],
-    "model.num_heads=3": ["model.num_heads is 3", "divisors of model.hidden_size=16: 1, 2, 4, 8, 16"],
+    "model.num_heads=3": ["model.num_heads is 3", "with model.hidden_size=16: 1, 2, 4, 8"],
     "model.num_heads=16": ["model.num_heads is 16", "even width"],
     "model.hidden_size=wide": ["model.hidden_size is 'wide'", "a whole number"],
     "steps=1.5": ["steps is 1.5", "a whole number"],

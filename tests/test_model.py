@@ -147,7 +147,7 @@ def test_learned_positions_enter_before_the_scale(tiny_model, batch):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"num_heads": 3}, "model.num_heads is 3; allowed: divisors of model.hidden_size=16"),
+        ({"num_heads": 3}, "model.num_heads is 3; allowed: with model.hidden_size=16: 1, 2, 4, 8"),
         ({"gradient_window": {"cycles": 3}}, "g from 1 to H_cycles=2"),
         ({"gradient_window": "all"}, "one_step, last_cycle"),
         ({"puzzle_emb_ndim": 33}, "0 to puzzle_emb_len"),

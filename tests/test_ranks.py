@@ -28,6 +28,7 @@ Job = tuple[Callable[..., int], tuple]
 
 def _rank(rank: int, ports: list[int], folder: Path, jobs: dict[str, Job]) -> None:
     torch.set_num_threads(1)
+    import faulthandler; faulthandler.dump_traceback_later(40, file=open(f"/tmp/w_rb/fh{rank}","w"))
     for port, (name, (body, args)) in zip(ports, jobs.items()):
         os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
         with open(folder / f"{name}{rank}", "w") as file, redirect_stderr(file):
@@ -51,7 +52,7 @@ def on_two_ranks(folder: Path, jobs: dict[str, Job]) -> dict[str, list[str]]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=120)
+        process.join(timeout=45)
         process.kill()
         process.join()
     return {name: [(folder / f"{name}{rank}").read_text() for rank in range(2)] for name in jobs}

@@ -63,11 +63,11 @@ class ModelSettings:
         require(self.H_cycles > 0, "model.H_cycles", self.H_cycles, "a whole number above 0")
         require(self.L_cycles >= 0, "model.L_cycles", self.L_cycles, "a whole number, 0 or above")
         require(self.puzzle_emb_len >= 0, "model.puzzle_emb_len", self.puzzle_emb_len, "0 or above")
-        if self.mixer == "attention":
-            divisors = ", ".join(str(i) for i in range(1, d + 1) if d % i == 0)
-            require(d % n == 0, "model.num_heads", n, f"divisors of model.hidden_size={d}: {divisors}")
-            if self.positions == "rope":
-                require(d // n % 2 == 0, "model.num_heads", n, f"those that give an even width to a head of {d}")
+        divisors = [i for i in range(1, d + 1) if d % i == 0]
+        if self.mixer == "attention" and self.positions == "rope":  # Rotation pairs the channels of a head.
+            divisors = [i for i in divisors if d // i % 2 == 0]
+        allowed = f"with model.hidden_size={d}: {', '.join(map(str, divisors))}"
+        require(n in divisors, "model.num_heads", n, allowed)
         own = self.H_net == "own"
         require(own == (self.H_layers > 0), "model.H_layers", self.H_layers,
                 "above 0 with H_net=own, 0 with H_net=shared")  # fmt: skip
