@@ -24,11 +24,24 @@ from memhrm.training.record import RunDirectory
 
 ROOT = Path(__file__).parents[1]
 TIMING = {"seconds", "train/examples_per_second"}
-SETTINGS = (
-    "data=sudoku4 data.test_size=20 validation_size=10 model.hidden_size=32 model.num_heads=2 model.H_cycles=1 "
-    "model.L_cycles=2 halting.halt_max_steps=4 halting.rule=q_learning batch_size=16 optim.warmup=20 "
-    "eval_every=20 checkpoint_every=5 log_every=1 threads=1 progress=false"
-).split()
+SETTINGS = [
+    "data=sudoku4",
+    "data.test_size=20",
+    "validation_size=10",
+    "model.hidden_size=32",
+    "model.num_heads=2",
+    "model.H_cycles=1",
+    "model.L_cycles=2",
+    "halting.halt_max_steps=4",
+    "halting.rule=q_learning",
+    "batch_size=16",
+    "optim.warmup=20",
+    "eval_every=20",
+    "checkpoint_every=5",
+    "log_every=1",
+    "threads=1",
+    "progress=false",
+]
 
 
 def main() -> int:
@@ -45,7 +58,9 @@ def main() -> int:
         wait(start(killed, args.steps))
         found = differences(whole, killed)
     print("\n".join(found))
-    verdict = f"{len(found)} differences" if found else "identical: weights, averages, optimiser, carry, metrics"
+    verdict = (
+        f"{len(found)} differences" if found else "identical: weights, averages, optimiser, carry, metrics"
+    )
     print(f"{args.kills} kills, {args.steps} steps; {verdict}")
     return int(bool(found))
 
@@ -58,7 +73,9 @@ def run_whole(path: Path, steps: int) -> float:
         time.sleep(0.01)
     startup = time.monotonic() - begun
     wait(process)
-    print(f"undisturbed: {steps} steps in {time.monotonic() - begun:.1f} s, {startup:.1f} s of them starting up")
+    print(
+        f"undisturbed: {steps} steps in {time.monotonic() - begun:.1f} s, {startup:.1f} s of them starting up"
+    )
     return startup
 
 
@@ -80,14 +97,18 @@ def kill_often(path: Path, steps: int, startup: float, kills: int, rng: random.R
         process.kill()
         process.wait()
         during = ", while it wrote a checkpoint" if list((path / "checkpoints").glob(".*.pt.*")) else ""
-        print(f"kill {number:>3}: at step {last_step(path):>4} after {time.monotonic() - begun:4.1f} s{during}")
+        print(
+            f"kill {number:>3}: at step {last_step(path):>4} after {time.monotonic() - begun:4.1f} s{during}"
+        )
 
 
 def start(path: Path, steps: int) -> subprocess.Popen:
     """The training command, always the same for a path."""
     command = [sys.executable, "-m", "memhrm.train", *SETTINGS, f"steps={steps}", f"dir={path}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
 
 
 def wait(process: subprocess.Popen) -> None:

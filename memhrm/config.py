@@ -89,7 +89,9 @@ def explain(error: Exception, name: str) -> str:
     key = re.match(r"Could not override '([^']+)'", text)
     if key:
         return _unknown_key(key[1], name)
-    group = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']*': (.*?) Config search", text)
+    group = re.search(
+        r"Could not find '([^']+)/([^'/]+)' Available options in '[^']*': (.*?) Config search", text
+    )
     if group:
         return unknown(f"{group[1]}={group[2]}", group[2], group[3].split())
     if "Could not find" in text and "override" in text:
@@ -101,8 +103,8 @@ def _unknown_key(key: str, name: str) -> str:
     if key == "k":
         return "k is a setting of a memory, and none is chosen; choose one with +memory=..., or leave k out"
     parent, _, last = key.rpartition(".")
-    node: Any = compose(name, [argument for argument in sys.argv[1:] if re.match(r"\w+=\w+$", argument)
-                               and (Path(CONFIGS) / argument.split("=")[0]).is_dir()], whole=False)  # fmt: skip
+    groups = [word for word in sys.argv[1:] if (Path(CONFIGS) / word.partition("=")[0]).is_dir()]
+    node: Any = compose(name, groups, whole=False)
     for part in filter(None, parent.split(".")):
         if not isinstance(node, dict) or part not in node:
             return _unknown_key(parent, name)

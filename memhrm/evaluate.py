@@ -9,8 +9,6 @@ from memhrm.config import command
 
 
 def main(config: dict[str, Any]) -> None:
-    from tqdm import tqdm
-
     from memhrm.data import load as load_data
     from memhrm.models.reasoner import count_parameters
     from memhrm.pretrained import from_run
@@ -36,8 +34,6 @@ def main(config: dict[str, Any]) -> None:
         other = {name: value for name, value in asdict(chosen.data).items() if value is not None}
         dataset = load_data(**{**run.data, **other})
         puzzles = dataset.test if other else split(run, dataset)[1]
-        total = -(-len(puzzles) // how.batch_size)
-        shown = chosen.progress and me.first
         scores = evaluate(
             restored.model.to(me.device),
             dataset.task,
@@ -45,7 +41,7 @@ def main(config: dict[str, Any]) -> None:
             how,
             me,
             DTYPES[chosen.precision or run.precision],
-            lambda batches: tqdm(batches, total=total, unit="batch", disable=not shown),
+            progress=chosen.progress and me.first,
         )
         if me.first:
             out = Path(chosen.out or Path(chosen.run) / "metrics.json")

@@ -1,4 +1,4 @@
-"""How fast a configuration runs, how much memory it takes, and how near that is to what the machine can do."""
+"""How fast a configuration runs, how much memory it takes, how near it comes to what the machine can do."""
 
 import json
 import math
@@ -51,7 +51,9 @@ class Subject:
     @torch.no_grad()
     def evaluation_step(self) -> None:
         """One supervision step without gradient."""
-        rows = self.model.puzzles(self.batch["puzzle_identifiers"]) if self.model.puzzles is not None else None
+        rows = (
+            self.model.puzzles(self.batch["puzzle_identifiers"]) if self.model.puzzles is not None else None
+        )
         in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows)
 
     def flops(self, step: Callable[[], None]) -> float:
@@ -80,7 +82,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 2048, repe
 
     def seconds() -> float:
         begun = time.perf_counter()
-        a @ a
+        torch.mm(a, a)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter() - begun
@@ -108,14 +110,19 @@ class Measured:
     def rows(self) -> list[tuple[str, str]]:
         """The figures in words."""
         train, evaluation = median(self.train_seconds), median(self.evaluation_seconds)
-        shares = [self.train_flops * self.batch_size / s / r for s, r in zip(self.train_seconds, self.matmul_rates)]
+        shares = [
+            self.train_flops * self.batch_size / s / r for s, r in zip(self.train_seconds, self.matmul_rates)
+        ]
         return [
             ("configuration", self.name),
             ("parameters", f"{self.parameters:,}"),
             ("training", f"{self.batch_size * self.horizon / train:,.1f} examples/s"),
             ("  per supervision step", f"{1000 * train / self.horizon:,.1f} ms"),
             ("  per example", f"{self.train_flops / 1e9:,.3f} GFLOP"),
-            ("  share of matmul rate", f"{median(shares):.0%} of {median(self.matmul_rates) / 1e9:,.0f} GFLOP/s"),
+            (
+                "  share of matmul rate",
+                f"{median(shares):.0%} of {median(self.matmul_rates) / 1e9:,.0f} GFLOP/s",
+            ),
             ("evaluation", f"{self.batch_size / evaluation / self.halt_max_steps:,.1f} examples/s"),
             ("  per supervision step", f"{1000 * evaluation:,.1f} ms"),
             ("  per example, whole", f"{self.evaluation_flops * self.halt_max_steps / 1e9:,.3f} GFLOP"),
@@ -174,7 +181,7 @@ def peak_memory(config: dict[str, Any]) -> int:
 
 def _peak_of_this_process(config: dict[str, Any]) -> int:
     """On CUDA the allocator's peak; on the CPU the growth of the resident set above the bare libraries."""
-    torch.ones(8, 8) @ torch.ones(8, 8)
+    torch.mm(torch.ones(8, 8), torch.ones(8, 8))  # Draws in the libraries.
     before = _resident("VmRSS")
     subject = Subject(config)
     for _ in range(3):

@@ -70,7 +70,9 @@ class Record:
 
     def under(self, prefix: str) -> dict[str, np.ndarray]:
         """The arrays whose key starts with the prefix, under the rest of their key."""
-        return {key.removeprefix(prefix): value for key, value in self.arrays.items() if key.startswith(prefix)}
+        return {
+            key.removeprefix(prefix): value for key, value in self.arrays.items() if key.startswith(prefix)
+        }
 
     def setting(self, name: str, default: Any = None) -> Any:
         if name not in self.config and default is None:
@@ -79,7 +81,9 @@ class Record:
 
     def steps(self, kind: str) -> list[int]:
         """The recorded supervision steps of "eval" or "train"."""
-        numbers = {key.split("/")[1].removeprefix("step") for key in self.arrays if key.startswith(f"{kind}/step")}
+        numbers = {
+            key.split("/")[1].removeprefix("step") for key in self.arrays if key.startswith(f"{kind}/step")
+        }
         return sorted(int(number) for number in numbers)
 
     def batch(self, prefix: str) -> dict[str, Tensor]:
@@ -120,7 +124,9 @@ class Record:
         )
         model = Reasoner(settings, shape)
         try:
-            load_published(model, {name: torch.from_numpy(array) for name, array in self.under("state/").items()})
+            load_published(
+                model, {name: torch.from_numpy(array) for name, array in self.under("state/").items()}
+            )
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
         return model
@@ -131,7 +137,9 @@ class Record:
             raise ValueError(f"{self.path}: halt_exploration_prob must be 0, since exploration is random")
         config, optimizer = self.config, self.setting("optimizer")
         adamw, sign_sgd = optimizer["adamw"], optimizer.get("sign_sgd", {"lr": 0.0, "weight_decay": 0.0})
-        q_learning = str(self.setting("architecture")).startswith("hrm") or not config.get("no_ACT_continue", True)
+        q_learning = str(self.setting("architecture")).startswith("hrm") or not config.get(
+            "no_ACT_continue", True
+        )
         model = self.model()
         return Learner.build(
             model,
@@ -208,7 +216,9 @@ def _gradients(record: Record) -> Iterator[Deviation]:
     for name, recorded in wanted.items():
         gradient = found.get(name)
         if gradient is None:
-            raise ValueError(f"{record.path}: train/step0/grad/{name} is recorded, but this model has none such")
+            raise ValueError(
+                f"{record.path}: train/step0/grad/{name} is recorded, but this model has none such"
+            )
         yield Deviation(f"train/step0/grad/{name}", _distance(gradient.numpy(), recorded), SINGLE)
 
 
@@ -230,20 +240,26 @@ def _training(record: Record) -> Iterator[Deviation]:
         if done.q_target is not None:
             found["target_q_continue"] = done.q_target
         yield from _compare(record, f"train/step{step}/", found, SINGLE if step == 0 else SIX)
-        yield from _compare(record, f"train/step{step}/", {"halted": carry.halted, "steps": carry.steps}, EQUAL)
+        yield from _compare(
+            record, f"train/step{step}/", {"halted": carry.halted, "steps": carry.steps}, EQUAL
+        )
     state = learner.model.state_dict()
     for name, recorded in record.under("final_norm/").items():
-        norm = float(state[our_name(name)].double().norm())
+        norm, wanted = float(state[our_name(name)].double().norm()), float(recorded)
         # A sign of the puzzle table may flip on a rounding error: shown, not judged.
         tolerance = None if name == "puzzle_emb.weights" else SIX
-        yield Deviation(f"final_norm/{name}", abs(norm - recorded) / max(abs(float(recorded)), 1e-12), tolerance)
+        yield Deviation(f"final_norm/{name}", abs(norm - wanted) / max(abs(wanted), 1e-12), tolerance)
 
 
-def _compare(record: Record, prefix: str, found: Mapping[str, Tensor], tolerance: float) -> Iterator[Deviation]:
+def _compare(
+    record: Record, prefix: str, found: Mapping[str, Tensor], tolerance: float
+) -> Iterator[Deviation]:
     for name, tensor in found.items():
         recorded, given = record[prefix + name], tensor.detach().numpy()
         if given.shape != recorded.shape:
-            raise ValueError(f"{record.path}: {prefix}{name} has shape {recorded.shape}; expected {given.shape}")
+            raise ValueError(
+                f"{record.path}: {prefix}{name} has shape {recorded.shape}; expected {given.shape}"
+            )
         if tolerance == EQUAL:
             yield Deviation(prefix + name, float((given != recorded).sum()), EQUAL)
         else:

@@ -60,13 +60,15 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple and isinstance(value, list | tuple):
         inner = args[:1] * len(value) if args[-1] is Ellipsis else args
         if len(inner) == len(value):
-            return tuple(convert(one, kind, f"{where}[{i}]") for i, (one, kind) in enumerate(zip(value, inner)))
+            return tuple(
+                convert(one, kind, f"{where}[{i}]") for i, (one, kind) in enumerate(zip(value, inner))
+            )
     if is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, hint):
             return value
         if isinstance(value, Mapping):
             return build(hint, value, where)
-    if hint is float and type(value) in (int, float):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint in (int, bool, str, dict) and type(value) is hint:
         return value
@@ -96,7 +98,9 @@ def _words(hint: Any) -> str:
         return ", ".join(map(str, args))
     if origin is tuple:
         return "a list"
-    return _WORDS.get(hint, "a group of settings" if is_dataclass(hint) else getattr(hint, "__name__", str(hint)))
+    return _WORDS.get(
+        hint, "a group of settings" if is_dataclass(hint) else getattr(hint, "__name__", str(hint))
+    )
 
 
 def _wrong(where: str, value: Any, hint: Any) -> str:

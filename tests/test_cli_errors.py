@@ -12,7 +12,6 @@ import torch
 from runs import TINY, at_step, command_line, poison, train
 
 from memhrm import evaluate, export
-from memhrm.train import main
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
 
@@ -157,7 +156,9 @@ def test_checkpoint_of_another_model(run, tmp_path, capsys):
     capsys.readouterr()
     assert train(run) == 2
     message = said(capsys)
-    assert message.startswith(f"model.hidden_size is 16, but the run in {run}/checkpoints/last.pt was begun with 32")
+    assert message.startswith(
+        f"model.hidden_size is 16, but the run in {run}/checkpoints/last.pt was begun with 32"
+    )
 
 
 @pytest.mark.parametrize("share", [0, 1e-5, 0.001, 0.1, 0.5, 0.9, 0.999])

@@ -25,7 +25,14 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in Path(CONFIGS, group).glob("*.yaml"))
 
 
-TINY = ("model.hidden_size=8", "model.num_heads=2", "model.expansion=0.5", "batch_size=2", "threads=1", "device=cpu")
+TINY = (
+    "model.hidden_size=8",
+    "model.num_heads=2",
+    "model.expansion=0.5",
+    "batch_size=2",
+    "threads=1",
+    "device=cpu",
+)
 SMALL = (*TINY, "data=sudoku4", "optim.warmup=0", "optim.lr=0.01", "optim.puzzle_lr=0.01")
 
 
@@ -129,7 +136,12 @@ def test_data_sets_give_every_key_that_applies(name):
 
 @pytest.mark.parametrize(
     ("cls", "path"),
-    [(LossSettings, "train"), (EvaluateSettings, "evaluate"), (ExportSettings, "export"), (OtherData, "evaluate")],
+    [
+        (LossSettings, "train"),
+        (EvaluateSettings, "evaluate"),
+        (ExportSettings, "export"),
+        (OtherData, "evaluate"),
+    ],
 )
 def test_defaults_agree(cls, path):
     """Where both the file and the dataclass have a default, they have the same one."""

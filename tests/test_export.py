@@ -107,7 +107,9 @@ def test_wrong_file(tmp_path):
     with pytest.raises(ValueError, match=r"w\.safetensors cannot be opened as safetensors weights"):
         memhrm.load(path)
     save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"was not exported by this version of memhrm \(format None; expected"):
+    with pytest.raises(
+        ValueError, match=r"was not exported by this version of memhrm \(format None; expected"
+    ):
         memhrm.load(path)
 
 

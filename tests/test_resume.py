@@ -175,5 +175,7 @@ def test_free_settings_may_change_on_the_way(changes, tmp_path, monkeypatch, who
     path = tmp_path / "run"
     assert train(path, *KINDS["trm"]) == 128 + signal.SIGTERM
     assert train(path, *KINDS["trm"], *changes) == 0
-    found = [line for line in differences(whole("trm"), path) if "/config/" not in line and "metrics" not in line]
+    found = [
+        line for line in differences(whole("trm"), path) if "/config/" not in line and "metrics" not in line
+    ]
     assert found == []

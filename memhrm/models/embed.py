@@ -34,7 +34,9 @@ class InputEmbedding(nn.Module):
     The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix.
     """
 
-    def __init__(self, vocab_size: int, num_tokens: int, prefix_length: int, width: int, learned_positions: bool):
+    def __init__(
+        self, vocab_size: int, num_tokens: int, prefix_length: int, width: int, learned_positions: bool
+    ):
         super().__init__()
         self.prefix_length = prefix_length
         self.width = width

@@ -206,5 +206,7 @@ def count_parameters(model: nn.Module) -> int:
 def puzzle_shape(task: Any) -> PuzzleShape:
     """The shape of a task's puzzles (see memhrm.data)."""
     return PuzzleShape(
-        vocab_size=task.vocab_size, num_tokens=task.seq_len, num_puzzle_identifiers=task.num_puzzle_identifiers
+        vocab_size=task.vocab_size,
+        num_tokens=task.seq_len,
+        num_puzzle_identifiers=task.num_puzzle_identifiers,
     )

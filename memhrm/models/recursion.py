@@ -53,8 +53,8 @@ class Recursion:
         learning = torch.is_grad_enabled()
         for h in range(self.H_cycles):
             injection = z_H + x  # z_H stands still while z_L steps.
-            for l in range(self.L_cycles):
-                with torch.set_grad_enabled(learning and (h, l) >= self.gradient_from):
+            for step in range(self.L_cycles):
+                with torch.set_grad_enabled(learning and (h, step) >= self.gradient_from):
                     z_L = self._run(L_step, z_L, injection)
             with torch.set_grad_enabled(learning and (h, self.L_cycles) >= self.gradient_from):
                 z_H, memory, trace = self._run(H_step, z_H, z_L if self.L_cycles else x, memory)

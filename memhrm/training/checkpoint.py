@@ -57,7 +57,7 @@ def restore(learner: Learner, ranks: Ranks, content: dict[str, Any]) -> None:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint beside its place and move it there, so that the old one stays until the new is whole.
+    """Write a checkpoint beside its place, then move it there: the old one stays until the new is whole.
 
     Raises:
         OSError: the disk is full or not writable; what was there before is kept.
@@ -75,7 +75,9 @@ def write(path: Path, content: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError.
         kept = f"; the previous {path.name} is kept" if path.exists() else ""
         number = getattr(error, "errno", None) or errno.EIO
-        raise OSError(number, f"cannot write the checkpoint ({error}){kept}; free some space", str(path)) from error
+        raise OSError(
+            number, f"cannot write the checkpoint ({error}){kept}; free some space", str(path)
+        ) from error
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -92,10 +94,14 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: there is no such checkpoint") from None
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:100]
-        raise ValueError(f"{path} is cut short or no checkpoint ({reason}); use another one of the run") from error
+        raise ValueError(
+            f"{path} is cut short or no checkpoint ({reason}); use another one of the run"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         given = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path} has checkpoint format {given}; this version of memhrm reads format {FORMAT}")
+        raise ValueError(
+            f"{path} has checkpoint format {given}; this version of memhrm reads format {FORMAT}"
+        )
     return content
 
 
@@ -115,4 +121,6 @@ def _carry(flat: dict[str, Tensor]) -> Carry:
     def under(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in flat.items() if name.startswith(prefix)}
 
-    return Carry(State(flat["z_H"], flat["z_L"], under("memory/")), flat["steps"], flat["halted"], under("data/"))
+    return Carry(
+        State(flat["z_H"], flat["z_L"], under("memory/")), flat["steps"], flat["halted"], under("data/")
+    )

@@ -3,13 +3,13 @@
 b batch, s token.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.sampler import evaluation_batches
@@ -19,7 +19,7 @@ from memhrm.settings import require
 from memhrm.training.halting import confident
 from memhrm.training.losses import CROSS_ENTROPY, grade, token_loss
 from memhrm.training.ranks import Ranks
-from memhrm.training.supervision import in_precision
+from memhrm.training.supervision import Run, in_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def evaluate(
     settings: EvaluationSettings,
     ranks: Ranks,
     dtype: torch.dtype = torch.float32,
-    progress: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Mean scores over the puzzles; every rank gets the same.
 
@@ -59,7 +59,14 @@ def evaluate(
     run = in_precision(model, dtype)
     sums: dict[str, float] = {}
     by_step = np.zeros(settings.steps)
-    for number, (batch, real) in enumerate(progress(evaluation_batches(puzzles, settings.batch_size))):
+    batches = tqdm(
+        evaluation_batches(puzzles, settings.batch_size),
+        total=-(-len(puzzles) // settings.batch_size),
+        desc="evaluate",
+        unit="batch",
+        disable=not progress,
+    )
+    for number, (batch, real) in enumerate(batches):
         if number % ranks.size != ranks.rank:
             continue
         data = {name: torch.from_numpy(array[:real]).to(ranks.device) for name, array in batch.items()}
@@ -93,7 +100,7 @@ class _Answers:
 
 
 def _answer(
-    model: Reasoner, run: Callable, data: dict[str, Tensor], settings: EvaluationSettings, dtype: torch.dtype
+    model: Reasoner, run: Run, data: dict[str, Tensor], settings: EvaluationSettings, dtype: torch.dtype
 ) -> _Answers:
     """Run a batch step by step; rows that stop leave it, and the rest goes on as a smaller batch."""
     rows = torch.arange(len(data["inputs"]), device=data["inputs"].device)
@@ -123,7 +130,13 @@ def _answer(
             break
         if stop.any():
             rows, state = rows[~stop], _select(state, ~stop)
-    return _Answers(*(t.cpu().numpy() for t in (tokens, steps, lm_loss, q_right)), by_step)
+    return _Answers(
+        tokens=tokens.cpu().numpy(),
+        steps=steps.cpu().numpy(),
+        lm_loss=lm_loss.numpy(),
+        q_right=q_right.cpu().numpy(),
+        exact_by_step=by_step,
+    )
 
 
 def _select(state: State, keep: Tensor) -> State:

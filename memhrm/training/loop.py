@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memhrm.data import Dataset, PuzzleSet, Sampler
-from memhrm.models.reasoner import count_parameters
+from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.training import checkpoint
 from memhrm.training.carry import Carry
 from memhrm.training.evaluation import EvaluationSettings, evaluate
@@ -130,15 +130,20 @@ def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet, PuzzleSet]:
 
 
 def evaluate_average(
-    run: RunSettings, learner: Learner, dataset: Dataset, puzzles: PuzzleSet, ranks: Ranks, progress: bool = False
+    run: RunSettings,
+    learner: Learner,
+    dataset: Dataset,
+    puzzles: PuzzleSet,
+    ranks: Ranks,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Scores of the averaged weights, every row to the last step, as published."""
     settings = EvaluationSettings(
         steps=run.halting.halt_max_steps, batch_size=run.eval_batch_size, loss=run.loss.kind
     )
-    total = -(-len(puzzles) // run.eval_batch_size)
-    bar = lambda batches: tqdm(batches, total=total, unit="batch", desc="evaluate", disable=not progress)  # noqa: E731
-    return evaluate(learner.average.module, dataset.task, puzzles, settings, ranks, run.dtype, bar)
+    average = learner.average.module
+    assert isinstance(average, Reasoner)
+    return evaluate(average, dataset.task, puzzles, settings, ranks, run.dtype, progress)
 
 
 class Batches:
@@ -181,16 +186,13 @@ class IntervalLog:
     def add(self, stepped: Stepped) -> None:
         """Note one optimiser step; scores count the rows that halted, as published."""
         scores = torch.stack([self._scores(*seen) for seen in stepped.observed]).sum(dim=0)
-        losses = [torch.stack([seen.supervised.losses[name].double().detach() for seen in stepped.observed]).sum()
-                  for name in self._losses(stepped)]  # fmt: skip
-        scalars = torch.stack([stepped.grad_norm.double(), stepped.loss.double(), *losses])
+        losses = [seen.supervised.losses for seen in stepped.observed]
+        names = list(losses[0])
+        sums = [torch.stack([loss[name].detach().double() for loss in losses]).sum() for name in names]
+        scalars = torch.stack([stepped.grad_norm.double(), stepped.loss.double(), *sums])
         self.rows.append(torch.cat((scalars, scores)))
-        self.names = ["grad_norm", "loss", *(f"{name}_loss" for name in self._losses(stepped)), *self.SCORES]
+        self.names = ["grad_norm", "loss", *(f"{name}_loss" for name in names), *self.SCORES]
         self.lr = stepped.lr
-
-    @staticmethod
-    def _losses(stepped: Stepped) -> list[str]:
-        return list(stepped.observed[0].supervised.losses)
 
     @staticmethod
     def _scores(done: Supervised, carry: Carry, halted: Tensor) -> Tensor:
@@ -241,12 +243,12 @@ class IntervalLog:
 def stop_signals() -> Iterator[list[int]]:
     """Catch SIGINT and SIGTERM; the list holds those that came. A second one acts at once."""
     asked: list[int] = []
+    before: dict[int, Any] = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, _frame: Any) -> None:
         signal.signal(number, before[number])
         asked.append(number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for number in before:
             signal.signal(number, ask)

@@ -31,7 +31,9 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy under softmax, in float32; (b, s)."""
-    flat = F.cross_entropy(logits.float().flatten(0, 1), labels.long().flatten(), ignore_index=IGNORE, reduction="none")
+    flat = F.cross_entropy(
+        logits.float().flatten(0, 1), labels.long().flatten(), ignore_index=IGNORE, reduction="none"
+    )
     return flat.view(labels.shape)
 
 

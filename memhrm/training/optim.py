@@ -78,30 +78,18 @@ class AdamATan2(Optimizer):
         assert closure is None
         for group in self.param_groups:
             (b1, b2), lr = group["betas"], group["lr"]
-            params = [p for p in group["params"] if p.grad is not None]
-            if not params:
-                continue
-            for p in params:
-                if not self.state[p]:
-                    self.state[p] = {
-                        "step": torch.zeros((), dtype=torch.float32),
-                        "exp_avg": torch.zeros_like(p),
-                        "exp_avg_sq": torch.zeros_like(p),
-                    }
-            states = [self.state[p] for p in params]
-            gradients: list[Tensor] = [p.grad for p in params]
-            m, v = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
-            for s in states:
-                s["step"] += 1
-            count = int(states[0]["step"].item())  # All parameters of a group step together.
-            torch._foreach_lerp_(m, gradients, 1 - b1)
-            torch._foreach_mul_(v, b2)
-            torch._foreach_addcmul_(v, gradients, gradients, 1 - b2)
-            scale = torch._foreach_sqrt(v)
-            torch._foreach_div_(scale, math.sqrt(1 - b2**count))
-            torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
-            updates = [torch.atan2(a, b, out=b) for a, b in zip(m, scale)]
-            torch._foreach_add_(params, updates, alpha=-lr / (1 - b1**count))
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+                state["step"] += 1
+                m, v, s = state["exp_avg"], state["exp_avg_sq"], state["step"]
+                m.lerp_(p.grad, 1 - b1)
+                v.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
+                update = torch.atan2(m, v.sqrt().div_(math.sqrt(1 - b2**s)))
+                p.mul_(1 - lr * group["weight_decay"]).add_(update, alpha=-lr / (1 - b1**s))
         return None
 
 

@@ -84,5 +84,6 @@ def ranks(device_name: str) -> Iterator[Ranks]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), device)
+        dist.barrier()  # Until gloo's threads let go of their last tensors; else the end may hang.
     finally:
         dist.destroy_process_group()

@@ -146,7 +146,9 @@ def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks) -> Learner:
     Raises:
         ValueError: the batch does not divide among the ranks.
     """
-    require(run.batch_size % ranks.size == 0, "batch_size", run.batch_size, f"multiples of {ranks.size} processes")
+    require(
+        run.batch_size % ranks.size == 0, "batch_size", run.batch_size, f"multiples of {ranks.size} processes"
+    )
     return Learner.build(
         model.to(ranks.device),
         halting=run.halting,
