@@ -79,7 +79,9 @@ def evaluate(
     count = len(puzzles)
     names = sorted([*task.grade(*[np.zeros((0, task.seq_len), np.int32)] * 3), *_OWN])
     totals = torch.tensor([sums.get(name, 0.0) for name in names] + by_step.tolist(), dtype=torch.float64)
-    means = (ranks.total(totals.to(ranks.device)) / max(count, 1)).tolist()
+    if ranks.size > 1:
+        totals = ranks.total(totals.to(ranks.device))
+    means = (totals / max(count, 1)).tolist()
     return {
         **dict(zip(names, means)),
         "exact_accuracy_by_step": means[len(names) :],

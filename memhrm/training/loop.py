@@ -16,6 +16,7 @@ from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.training import checkpoint
 from memhrm.training.carry import Carry
 from memhrm.training.evaluation import EvaluationSettings, evaluate
+from memhrm.training.losses import widened
 from memhrm.training.ranks import Ranks
 from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings, check_same
@@ -188,8 +189,8 @@ class IntervalLog:
         scores = torch.stack([self._scores(*seen) for seen in stepped.observed]).sum(dim=0)
         losses = [seen.supervised.losses for seen in stepped.observed]
         names = list(losses[0])
-        sums = [torch.stack([loss[name].detach().double() for loss in losses]).sum() for name in names]
-        scalars = torch.stack([stepped.grad_norm.double(), stepped.loss.double(), *sums])
+        sums = [torch.stack([widened(loss[name].detach()) for loss in losses]).sum() for name in names]
+        scalars = torch.stack([widened(stepped.grad_norm), widened(stepped.loss), *sums])
         self.rows.append(torch.cat((scalars, scores)))
         self.names = ["grad_norm", "loss", *(f"{name}_loss" for name in names), *self.SCORES]
         self.lr = stepped.lr
@@ -199,7 +200,7 @@ class IntervalLog:
         graded = done.graded
         q_right = (done.out.q_halt > 0) == graded.exact
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
-        return torch.stack([(column * halted).double().sum() for column in columns])
+        return torch.stack([widened(column * halted).sum() for column in columns])
 
     def pending(self) -> Tensor:
         """What was noted since the last line; a checkpoint keeps it, so that a resumed line is whole."""

@@ -14,6 +14,12 @@ IGNORE = -100
 """The label of a position without one."""
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
+"""(logits (b, s, v), labels (b, s)) to the loss of each position, (b, s), 0 where there is no label."""
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """In float64, or float32 on a device that has no other (mps)."""
+    return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -22,7 +28,7 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     p_i = s(v_i) / sum_j s(v_j) with s(v) = v + 1 for v >= 0 and 1 / (1 - v) below.
     Prieto et al. 2025, arXiv 2501.04697.
     """
-    logits = logits.to(torch.float32 if logits.device.type == "mps" else torch.float64)
+    logits = widened(logits)
     scores = torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
     chosen = scores.gather(-1, labels.clamp(min=0).long().unsqueeze(-1)).squeeze(-1)
     loss = scores.sum(dim=-1).log() - chosen.log()
@@ -74,4 +80,4 @@ def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
     """The scalar that is differentiated. A loss without a weight, or a weight without a loss, raises."""
     if losses.keys() != weights.keys():
         raise ValueError(f"losses {sorted(losses)} and loss weights {sorted(weights)} are not the same")
-    return torch.stack([weights[name] * loss.double() for name, loss in losses.items()]).sum()
+    return torch.stack([weights[name] * widened(loss) for name, loss in losses.items()]).sum()
