@@ -5,7 +5,6 @@ was killed as often as asked; then it may finish. It is compared with a run that
 """
 
 import argparse
-import json
 import math
 import os
 import random
@@ -26,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 TIMING = {"seconds", "train/examples_per_second"}
 SETTINGS = [
     "data=sudoku4",
+    "model=trm",
     "data.test_size=20",
     "validation_size=10",
     "model.hidden_size=32",
@@ -137,13 +137,13 @@ def written(path: Path) -> int:
 def differences(a: Path, b: Path) -> list[str]:
     """All in which two finished runs differ, apart from their directories and times, a line each."""
     found: list[str] = []
-    for name in ("last", "best"):
-        contents = [checkpoint.read(getattr(RunDirectory(path), name)) for path in (a, b)]
-        found += compare(*contents, f"{name}.pt")
-    found += compare(*[RunDirectory(path).metrics() for path in (a, b)], "metrics")
-    found += compare(*[json.loads((path / "summary.json").read_text()) for path in (a, b)], "summary")
-    texts = [(path / "metrics.jsonl").read_text() for path in (a, b)]
-    return found + compare(*[text.count("\n") for text in texts], "lines of metrics.jsonl")
+    one, other = RunDirectory(a), RunDirectory(b)
+    for left, right in ((one.last, other.last), (one.best, other.best)):
+        found += compare(checkpoint.read(left), checkpoint.read(right), left.name)
+    found += compare(one.metrics(), other.metrics(), "metrics")
+    found += compare(one.summary(), other.summary(), "summary")
+    lines = [(path / "metrics.jsonl").read_text().count("\n") for path in (a, b)]
+    return found + compare(lines[0], lines[1], "lines of metrics.jsonl")
 
 
 def compare(a: Any, b: Any, where: str) -> list[str]:

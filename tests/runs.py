@@ -14,25 +14,11 @@ from memhrm.config import command, compose
 from memhrm.train import main
 from memhrm.training import loop
 
-TINY = [
-    "data=sudoku4",
-    "data.test_size=20",
-    "validation_size=10",
-    "model.hidden_size=16",
-    "model.num_heads=2",
-    "model.expansion=1.0",
-    "model.L_layers=1",
-    "model.H_cycles=1",
-    "model.L_cycles=1",
-    "model.puzzle_emb_len=1",
-    "halting.halt_max_steps=3",
-    "batch_size=8",
-    "steps=8",
-    "eval_every=4",
-    "optim.warmup=2",
-    "progress=false",
-    "threads=1",
-]
+TINY = """
+    data=sudoku4 data.test_size=20 validation_size=10 model=trm model.hidden_size=16 model.num_heads=2
+    model.expansion=1.0 model.L_layers=1 model.H_cycles=1 model.L_cycles=1 model.puzzle_emb_len=1
+    halting.halt_max_steps=3 batch_size=8 steps=8 eval_every=4 optim.warmup=2 progress=false threads=1
+""".split()  # noqa: SIM905 (written as on a command line)
 """Overrides that make a run of a second; HRM wants `model.H_layers=1` too."""
 
 

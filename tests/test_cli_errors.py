@@ -53,7 +53,7 @@ SETTINGS = {
     "optim=adam": ["optim=adam is unknown", "muon"],
     "logger=tensorboard": ["logger=tensorboard is unknown", "none, wandb"],
     "model.num_heads=3": ["model.num_heads is 3", "with model.hidden_size=16: 1, 2, 4, 8"],
-    "model.num_heads=16": ["model.num_heads is 16", "even width"],
+    "model.num_heads=16": ["model.num_heads is 16", "model.hidden_size=16: 1, 2, 4, 8"],
     "model.hidden_size=wide": ["model.hidden_size is 'wide'", "a whole number"],
     "steps=1.5": ["steps is 1.5", "a whole number"],
     "steps=???": ["steps is missing", "steps=..."],
@@ -183,8 +183,8 @@ def test_checkpoint_of_another_format(run, capsys, monkeypatch):
     ("change", "parts"),
     [
         ("seed=1", ["seed is 1,", "begun with 0"]),
-        ("optim.lr=0.5", ["optim.lr is 0.5,", "begun with 0.001"]),
-        ("model=trm_mlp", ["model.mixer is 'mlp'", "begun with 'attention'"]),
+        ("optim.lr=0.5", ["optim.lr is 0.5,", "begun with 0.0"]),
+        ("model.mixer=mlp", ["model.mixer is 'mlp'", "begun with 'attention'"]),
         ("data.augment=false", ["data.augment is False", "begun with True"]),
     ],
 )

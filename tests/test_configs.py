@@ -33,7 +33,7 @@ TINY = (
     "threads=1",
     "device=cpu",
 )
-SMALL = (*TINY, "data=sudoku4", "optim.warmup=0", "optim.lr=0.01", "optim.puzzle_lr=0.01")
+SMALL = (*TINY, "data=sudoku4", "model=trm", "optim.warmup=0", "optim.lr=0.01", "optim.puzzle_lr=0.01")
 
 
 def weights(subject: Subject) -> dict[str, torch.Tensor]:

@@ -139,10 +139,10 @@ def test_published_weights_that_do_not_fit_are_named(tiny_model):
     without = {key: tensor for key, tensor in weights.items() if key != name}
     with pytest.raises(ValueError, match=f"{name} is not in the weights"):
         load_published(model, without)
-    with pytest.raises(ValueError, match="H_level.layers.1.mlp.down_proj.weight is in the weights, but"):
+    with pytest.raises(ValueError, match=r"H_level\.layers\.1.mlp.down_proj.weight is in the weights, but"):
         load_published(model, {**weights, "H_level.layers.1.mlp.down_proj.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=rf"{name} has shape \(2, 3\); this model's .* has \(16, 256\)"):
         load_published(model, {**weights, name: torch.zeros(2, 3)})
-    with pytest.raises(ValueError, match="'memory.slots' has no counterpart"):
+    with pytest.raises(ValueError, match=r"'memory\.slots' has no counterpart"):
         load_published(model, {**weights, "memory.slots": torch.zeros(1)})
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())

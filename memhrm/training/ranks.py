@@ -4,6 +4,7 @@ Started by `torchrun --nproc-per-node N -m memhrm.train ...`; gloo on the CPU, n
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,6 @@ def ranks(device_name: str) -> Iterator[Ranks]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), device)
-        dist.barrier()  # Until gloo's threads let go of their last tensors; else the end may hang.
     finally:
+        time.sleep(0.2)  # gloo's threads need the interpreter to free their tensors; else the end may hang.
         dist.destroy_process_group()
