@@ -9,7 +9,13 @@ import torch.nn.functional as F
 
 from memhrm.models.reasoner import Output
 from memhrm.training.halting import Halting, confident, q_target
-from memhrm.training.losses import grade, softmax_cross_entropy, stablemax_cross_entropy, token_loss, weighted_sum
+from memhrm.training.losses import (
+    grade,
+    softmax_cross_entropy,
+    stablemax_cross_entropy,
+    token_loss,
+    weighted_sum,
+)
 from memhrm.training.optim import AdamATan2, Optimisers, OptimSettings, SignSGD, moving_average
 
 LOGITS = torch.tensor([[[0.0, 1.0, -2.0], [3.0, -0.5, 0.25]]])
@@ -18,7 +24,9 @@ LABELS = torch.tensor([[2, -100]])
 
 def test_stablemax_is_its_formula():
     scores = [1.0, 2.0, 1 / 3]
-    assert stablemax_cross_entropy(LOGITS, LABELS)[0].tolist() == pytest.approx([-math.log(scores[2] / sum(scores)), 0])
+    assert stablemax_cross_entropy(LOGITS, LABELS)[0].tolist() == pytest.approx(
+        [-math.log(scores[2] / sum(scores)), 0]
+    )
 
 
 def test_stablemax_gradient_is_right_and_finite_far_out():

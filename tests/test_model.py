@@ -7,7 +7,8 @@ import torch
 from conftest import SHAPE, model_settings
 
 from memhrm.models import attend
-from memhrm.models.layers import inner_width, rms_norm, rotary_table, rotate, truncated_normal_
+from memhrm.models.fused import add_rms, rotate, silu_gate
+from memhrm.models.layers import inner_width, rotary_table, truncated_normal_
 from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
 
@@ -39,10 +40,22 @@ def test_truncated_normal_has_the_std_asked_for_and_is_cut_at_two_sigma():
     assert sigma == pytest.approx(0.5 / 0.8796, rel=0.01)  # 0.8796: std of a unit normal cut at +-2.
 
 
-def test_rms_norm_is_its_formula():
-    x = torch.randn(3, 5, dtype=torch.float32)
-    by_hand = x / (x.double().pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
-    torch.testing.assert_close(rms_norm(x), by_hand.float())
+def test_rms_of_a_sum_is_its_formula():
+    x, y = torch.randn(2, 3, 5).unbind(0)
+    by_hand = (x + y) / ((x + y).double().pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(add_rms(x, y), by_hand.float())
+
+
+def test_silu_gate_is_its_formula():
+    gate, up = torch.randn(2, 3, 4).unbind(0)
+    torch.testing.assert_close(silu_gate(torch.cat((gate, up), -1)), gate / (1 + torch.exp(-gate)) * up)
+
+
+def test_gradients_written_by_hand_are_those_of_their_formulas():
+    x, y = (torch.randn(2, 3, 2, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(add_rms, (x, y))
+    assert torch.autograd.gradcheck(silu_gate, (x,))
+    assert torch.autograd.gradcheck(lambda x: rotate(x, rotary_table(3, 4).double()), (x,))
 
 
 def test_inner_width_is_rounded_up_to_256():
@@ -52,7 +65,10 @@ def test_inner_width_is_rounded_up_to_256():
 def test_rotation_by_complex_numbers_gives_the_same():
     x, length, c = torch.randn(2, 7, 3, 8), 7, 8
     angle = torch.outer(torch.arange(length), 10000.0 ** (-torch.arange(0, c, 2) / c))
-    turned = torch.complex(x[..., : c // 2], x[..., c // 2 :]) * torch.polar(torch.ones_like(angle), angle)[:, None]
+    turned = (
+        torch.complex(x[..., : c // 2], x[..., c // 2 :])
+        * torch.polar(torch.ones_like(angle), angle)[:, None]
+    )
     torch.testing.assert_close(rotate(x, rotary_table(length, c)), torch.cat((turned.real, turned.imag), -1))
 
 
@@ -87,9 +103,13 @@ def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model,
     found = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
 
-    steps = [("L", h, l) for h in range(3) for l in range(2)] + [("H", h, 2) for h in range(3)]
+    steps = [("L", h, i) for h in range(3) for i in range(2)] + [("H", h, 2) for h in range(3)]
     steps.sort(key=lambda step: step[1:])
-    first = {"one_step": 7, "last_cycle": 6}.get(str(window)) if isinstance(window, str) else 3 * (3 - window["cycles"])
+    first = (
+        {"one_step": 7, "last_cycle": 6}.get(str(window))
+        if isinstance(window, str)
+        else 3 * (3 - window["cycles"])
+    )
     x = model.embed(data["inputs"], rows)
     z_H, z_L, _ = model.initial_state(4, torch.float64)
     for number, (level, _, _) in enumerate(steps):
@@ -139,7 +159,9 @@ def test_rows_do_not_see_each_other(tiny_model, batch):
 def test_learned_positions_enter_before_the_scale(tiny_model, batch):
     model, data = tiny_model(positions="learned"), batch()
     rows = model.puzzles(data["puzzle_identifiers"])
-    tokens = torch.cat((rows.view(4, 1, 16), torch.zeros(4, 1, 16), model.embed.tokens[data["inputs"].long()]), 1)
+    tokens = torch.cat(
+        (rows.view(4, 1, 16), torch.zeros(4, 1, 16), model.embed.tokens[data["inputs"].long()]), 1
+    )
     by_hand = 4.0 * (tokens + model.embed.positions) / math.sqrt(2)
     torch.testing.assert_close(model.embed(data["inputs"], rows), by_hand)
 

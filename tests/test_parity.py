@@ -29,10 +29,13 @@ def altered(tmp_path: Path, change) -> Path:
 
 
 @pytest.mark.parametrize(
-    "key", ["train/step0/grad/lm_head.weight", "eval/step2/z_L", "train/step5/loss_total", "train/step3/steps"]
+    "key",
+    ["train/step0/grad/lm_head.weight", "eval/step2/z_L", "train/step5/loss_total", "train/step3/steps"],
 )
 def test_a_deviation_is_seen_and_the_command_fails(tmp_path, monkeypatch, capsys, key):
-    path = altered(tmp_path, lambda arrays: arrays.update({key: arrays[key] + (1 if "steps" in key else 0.05)}))
+    path = altered(
+        tmp_path, lambda arrays: arrays.update({key: arrays[key] + (1 if "steps" in key else 0.05)})
+    )
     assert key in [d.quantity for d in replay(path) if not d.within]
     monkeypatch.setattr(sys, "argv", ["parity", str(path)])
     assert parity.main() == 1

@@ -21,10 +21,15 @@ def imports(path: Path) -> set[str]:
     """What a file takes from memhrm, as paths below it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("memhrm", "experiments"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (
+            "memhrm",
+            "experiments",
+        ):
             found |= {f"{node.module}.{name.name}" for name in node.names}
         elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names if name.name.split(".")[0] in ("memhrm", "experiments")}
+            found |= {
+                name.name for name in node.names if name.name.split(".")[0] in ("memhrm", "experiments")
+            }
     return {name.removeprefix("memhrm.") for name in found}
 
 

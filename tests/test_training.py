@@ -141,7 +141,9 @@ def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(tiny_model, 
 def _puzzles(count: int) -> PuzzleSet:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
-    return PuzzleSet(inputs, labels, np.zeros(count, np.int32), np.zeros(count, np.int32), np.array(["x"] * count))
+    return PuzzleSet(
+        inputs, labels, np.zeros(count, np.int32), np.zeros(count, np.int32), np.array(["x"] * count)
+    )
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
@@ -149,7 +151,9 @@ def test_evaluation_equals_one_puzzle_at_a_time(tiny_model, threshold):
     model, task, puzzles = tiny_model(), Sudoku(side=4), _puzzles(7)
     with torch.no_grad():
         model.q_head.weight.mul_(10)
-    found = evaluate(model, task, puzzles, EvaluationSettings(steps=3, threshold=threshold, batch_size=4), CPU)
+    found = evaluate(
+        model, task, puzzles, EvaluationSettings(steps=3, threshold=threshold, batch_size=4), CPU
+    )
     accuracy, steps, by_step = [], [], np.zeros(3)
     for i in range(7):
         state = model.initial_state(1)
@@ -158,7 +162,9 @@ def test_evaluation_equals_one_puzzle_at_a_time(tiny_model, threshold):
         for step in range(3):
             if not stopped:
                 with torch.no_grad():
-                    state, out = model(state, torch.from_numpy(puzzles.inputs[i : i + 1].astype(np.int32)), row)
+                    state, out = model(
+                        state, torch.from_numpy(puzzles.inputs[i : i + 1].astype(np.int32)), row
+                    )
                 right = out.logits.argmax(-1)[0].numpy() == puzzles.labels[i]
                 if threshold is not None and torch.sigmoid(out.q_halt) > threshold:
                     stopped = step + 1

@@ -6,7 +6,8 @@ b batch, t position (prefix and tokens), d width.
 from torch import Tensor, nn
 
 from memhrm.models.attend import Attend, SelfAttention
-from memhrm.models.layers import SwiGLU, rms_norm
+from memhrm.models.fused import add_rms
+from memhrm.models.layers import SwiGLU
 
 
 class AttentionMixer(nn.Module):
@@ -17,7 +18,7 @@ class AttentionMixer(nn.Module):
         self.attention = SelfAttention(width, num_heads, attend)
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        return rms_norm(x + self.attention(x, rotary))
+        return add_rms(x, self.attention(x, rotary))
 
 
 class MLPMixer(nn.Module):
@@ -29,7 +30,7 @@ class MLPMixer(nn.Module):
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
         x = x.transpose(1, 2)
-        return rms_norm(x + self.mlp(x)).transpose(1, 2)
+        return add_rms(x, self.mlp(x)).transpose(1, 2)
 
 
 class Block(nn.Module):
@@ -42,7 +43,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
         x = self.mixer(x, rotary)
-        return rms_norm(x + self.mlp(x))
+        return add_rms(x, self.mlp(x))
 
 
 class Level(nn.Module):

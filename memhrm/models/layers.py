@@ -1,15 +1,11 @@
-"""The pieces of a block: truncated normal start, RMS norm, linear maps, SwiGLU, rotary positions.
-
-b batch, t position (prefix and tokens), d width, n heads, c channels of a head, f inner width of a SwiGLU.
-"""
+"""The pieces of a block: truncated normal start, linear maps, SwiGLU, the table of rotary positions."""
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-EPS = 1e-5
+from memhrm.models.fused import silu_gate
 
 
 def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
@@ -19,12 +15,6 @@ def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
     density = math.exp(-2) / math.sqrt(2 * math.pi)
     sigma = std / math.sqrt(1 - 4 * density / mass)
     return nn.init.trunc_normal_(tensor, std=sigma, a=-2 * sigma, b=2 * sigma)
-
-
-def rms_norm(x: Tensor) -> Tensor:
-    """Divide by the root mean square over the last axis, in float32 at least, without a weight."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPS)).to(x.dtype)
 
 
 def inner_width(width: int, expansion: float) -> int:
@@ -54,23 +44,16 @@ class SwiGLU(nn.Module):
         self.down = Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        return self.down(F.silu(gate) * up)
+        return self.down(silu_gate(self.gate_up(x)))
 
 
 def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
     """Cosines and signed sines of rotary positions, (2, length, 1, head_width). Su et al., arXiv 2104.09864.
 
     Half-rotation form: channel i turns with channel i + head_width / 2. The first half of the sines is
-    negative, so that one roll of the channels serves both halves.
+    negative.
     """
     frequency = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
     angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency).unsqueeze(1)
     cos, sin = angle.cos(), angle.sin()
     return torch.stack((torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)))
-
-
-def rotate(x: Tensor, rotary: Tensor) -> Tensor:
-    """Turn x (b, t, n, c) by its positions; the rotation itself runs in the table's precision."""
-    cos, sin = rotary
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin).to(x.dtype)

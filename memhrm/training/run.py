@@ -124,6 +124,8 @@ def prepare_machine(run: RunSettings) -> None:
     if run.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Nothing here reads uninitialised memory, and filling it costs.
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 (not typed)
         torch.backends.cudnn.benchmark = False
     torch.manual_seed(run.seed)
 
