@@ -110,6 +110,15 @@ def test_bfloat16_gradient_points_where_the_float32_gradient_does(tiny_model, ba
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
 
 
+def test_checkpointed_activations_change_nothing_in_bfloat16(tiny_model, batch):
+    weights = []
+    for checkpointed in (False, True):
+        learner = learner_of(tiny_model(checkpoint_activations=checkpointed), dtype=torch.bfloat16)
+        train_step(learner, [batch()], [NONE])
+        weights.append(list(learner.model.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
 def test_reused_q_target_is_the_published_one_a_step_late(tiny_model, batch):
     """With weights that stand still, the target that `reuse` finds at step 2 is the one `next` found at 1."""
     found = {}

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memhrm.models.fused import silu_gate
@@ -32,6 +33,12 @@ class Linear(nn.Linear):
         truncated_normal_(self.weight, std=self.in_features**-0.5)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        # As a rule the weight has this type already. A checkpointed step, though, is computed again during
+        # the backward pass, when the weights that were cast for the forward pass are no longer in place.
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return F.linear(input, self.weight.to(input.dtype), bias)
 
 
 class SwiGLU(nn.Module):
