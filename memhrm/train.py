@@ -28,7 +28,11 @@ def main(config: dict[str, Any]) -> int:
                     print(f"already finished; to train again, remove {path} or give another dir=...")
                     print(table(directory.summary() or {}, path))
                 return 0
+        if not me.first:  # The first generates a set that is not there yet, the others find it.
+            me.wait()
         dataset = parts.make_dataset(run)
+        if me.first:
+            me.wait()
         learner = parts.make_learner(run, parts.make_model(run, dataset), me)
         if me.first:
             directory.mirror = open_mirror(run.logger, path, config)

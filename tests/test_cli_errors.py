@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import TINY, at_step, command_line, poison, train
 
 from memhrm import evaluate, export
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
+from tiny import TINY, at_step, command_line, poison, train
 
 ROOT = Path(__file__).parents[1]
 

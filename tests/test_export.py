@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import command_line, train
 from safetensors.torch import save_file
 
 import memhrm
@@ -15,6 +14,7 @@ from memhrm.interop import load_published, our_name, published_name, to_publishe
 from memhrm.models.reasoner import Reasoner
 from memhrm.pretrained import from_run
 from memhrm.training import checkpoint
+from tiny import command_line, train
 
 QUESTIONS = ["1...3..1..3..1..", "................"]
 

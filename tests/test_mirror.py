@@ -10,10 +10,10 @@ import types
 from pathlib import Path
 
 import pytest
-from runs import TINY, at_step, send, train
 
 from experiments.kill import differences
 from memhrm.training.record import RunDirectory
+from tiny import TINY, at_step, send, train
 
 WANDB = ("logger=wandb", "logger.mode=offline", "log_every=2", "eval_every=4")
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from conftest import SHAPE, model_settings
 
+from conftest import SHAPE, model_settings
 from memhrm.models import attend
 from memhrm.models.fused import add_rms, rotate, silu_gate
 from memhrm.models.layers import inner_width, rotary_table, truncated_normal_

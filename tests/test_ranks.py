@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import TINY, at_step, send, train
 
 from memhrm.training import checkpoint
 from memhrm.training.optim import SignSGD
 from memhrm.training.ranks import ranks
 from memhrm.training.record import RunDirectory
+from tiny import TINY, at_step, send, train
 
 SETTINGS = ("optim=adamw", "optim.eps=1e-3", "log_every=1", "halting.halt_exploration_prob=0.5")
 

@@ -7,12 +7,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from runs import TINY, at_step, command_line, send, train
 
 from experiments.kill import compare, differences
 from memhrm.train import main
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
+from tiny import TINY, at_step, command_line, send, train
 
 FREQUENT = ("log_every=4", "checkpoint_every=2", "eval_every=3")
 KINDS = {

@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from conftest import SHAPE
 
+from conftest import SHAPE
 from memhrm.data import PuzzleSet, Sudoku
 from memhrm.training.carry import Carry
 from memhrm.training.evaluation import EvaluationSettings, evaluate

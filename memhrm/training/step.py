@@ -1,8 +1,9 @@
 """One optimiser step of deep supervision, in the order of the algorithm."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,12 @@ from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
 from memhrm.training.optim import Optimisers, OptimSettings, moving_average
 from memhrm.training.supervision import LossSettings, Supervised, SupervisionStep
+
+# Buffers are equal on all ranks from the start and stay so, since SignSGD sees the gathered gradients: a
+# broadcast at every step would be waste. PyTorch 2.13 has a new name for saying so.
+_DDP_SETTINGS = inspect.signature(DistributedDataParallel.__init__).parameters
+_SYNC = "forward_sync_buffers" if "forward_sync_buffers" in _DDP_SETTINGS else "broadcast_buffers"
+_BUFFERS_STAY: dict[str, Any] = {_SYNC: False}
 
 
 @dataclass
@@ -56,8 +63,7 @@ class Learner:
         ranks = 1
         if dist.is_initialized():
             ranks = dist.get_world_size()
-            # Buffers are equal from the start and stay so: SignSGD sees the gathered gradients.
-            supervise = DistributedDataParallel(supervise, broadcast_buffers=False)
+            supervise = DistributedDataParallel(supervise, **_BUFFERS_STAY)
         return cls(
             model=model,
             supervise=supervise,
