@@ -83,7 +83,7 @@ class Record:
             name=family,
             mixer="mlp" if config.get("mlp_t") else "attention",
             hidden_size=self.setting("hidden_size"),
-            num_heads=self.setting("num_heads"),
+            num_heads=1 if config.get("mlp_t") else self.setting("num_heads"),  # An MLP has none.
             expansion=float(self.setting("expansion")),
             L_layers=self.setting("L_layers"),
             H_layers=self.setting("H_layers") if own else 0,
