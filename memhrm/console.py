@@ -1,5 +1,6 @@
 """How commands end: a fault of the user's input is one line on stderr and exit code 2."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -17,6 +18,9 @@ def code_of(command: Callable[[], int | None]) -> int:
     """
     try:
         return command() or 0
+    except BrokenPipeError:  # The reader of our output (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Else the interpreter tries to flush once more.
+        return 141  # As the shell says of a process that SIGPIPE ended.
     except (ValueError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2

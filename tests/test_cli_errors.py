@@ -243,3 +243,10 @@ def test_diverged_before_any_checkpoint(tmp_path, capsys):
     assert "the loss is not a finite number at step" in message
     assert "no checkpoint was written yet" in message and "lower optim.lr" in message
     assert train(tmp_path / "run", "optim=adamw") == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    talk = "from memhrm.console import run; run(lambda: print('x' * 1_000_000))"
+    command = f'{sys.executable} -c "{talk}" | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
