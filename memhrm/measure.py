@@ -1,7 +1,6 @@
 """How fast a configuration runs, how much memory it takes, how near it comes to what the machine can do."""
 
 import json
-import math
 import subprocess
 import sys
 import time
@@ -51,9 +50,7 @@ class Subject:
     @torch.no_grad()
     def evaluation_step(self) -> None:
         """One supervision step without gradient."""
-        rows = (
-            self.model.puzzles(self.batch["puzzle_identifiers"]) if self.model.puzzles is not None else None
-        )
+        rows = self.model.puzzle_rows(self.batch["puzzle_identifiers"])
         in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows)
 
     def flops(self, step: Callable[[], None]) -> float:
@@ -130,19 +127,16 @@ class Measured:
         ]
 
 
-def measure(configs: dict[str, dict[str, Any]], repeat: int, with_memory: bool = True) -> list[Measured]:
+def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
     """Measure configurations in alternation, so that the machine's moods fall on all of them alike."""
     subjects = {name: Subject(config) for name, config in configs.items()}
     flops, times = {}, {name: ([], [], []) for name in subjects}
     for name, subject in subjects.items():
-        flops[name] = (math.nan, math.nan)
-        if not subject.run.compile:  # The counter sees operations, which a compiled step hides.
-            flops[name] = (subject.flops(subject.train_step), subject.flops(subject.evaluation_step))
-        else:
-            eager = Subject({**configs[name], "compile": False})
-            flops[name] = (eager.flops(eager.train_step), eager.flops(eager.evaluation_step))
+        # The counter sees operations, which a compiled step hides.
+        eager = Subject({**configs[name], "compile": False}) if subject.run.compile else subject
+        flops[name] = (eager.flops(eager.train_step), eager.flops(eager.evaluation_step))
+        for _ in range(2):
             subject.train_step()
-        subject.train_step()
         subject.evaluation_step()
     inner = {name: max(1, round(0.2 / s.seconds(s.train_step))) for name, s in subjects.items()}
     for _ in range(repeat):
@@ -160,7 +154,7 @@ def measure(configs: dict[str, dict[str, Any]], repeat: int, with_memory: bool =
             train_seconds=times[name][0],
             evaluation_seconds=times[name][1],
             matmul_rates=times[name][2],
-            peak_bytes=peak_memory(configs[name]) if with_memory else 0,
+            peak_bytes=peak_memory(configs[name]),
             batch_size=subject.run.batch_size,
             horizon=subject.run.horizon,
             halt_max_steps=subject.run.halting.halt_max_steps,

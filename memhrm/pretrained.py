@@ -101,9 +101,7 @@ class Solver:
             raise ValueError(f"questions is the text {questions[:20]!r}; allowed: a list of texts")
         tokens = np.stack([self.task.tokens("question", [question])[0] for question in questions])
         inputs = torch.from_numpy(tokens.astype(np.int32)).to(self.model.H_init.device)
-        rows = None
-        if self.model.puzzles is not None:
-            rows = self.model.puzzles(torch.zeros(len(inputs), dtype=torch.int32, device=inputs.device))
+        rows = self.model.puzzle_rows(torch.zeros(len(inputs), dtype=torch.int32, device=inputs.device))
         state, out = self.model.initial_state(len(inputs)), None
         for _ in range(steps or self.halt_max_steps):
             state, out = self.model(state, inputs, rows)

@@ -13,7 +13,7 @@ from memhrm.models.recursion import State
 from memhrm.parity_record import Record
 from memhrm.training.carry import Carry
 from memhrm.training.losses import weighted_sum
-from memhrm.training.step import Learner, train_step
+from memhrm.training.step import leaf_rows, train_step
 
 SINGLE, SIX, EQUAL = 1e-4, 1e-3, 0.0
 """Tolerances: of one supervision step, of values after optimiser steps, of what must be equal."""
@@ -53,17 +53,16 @@ def _evaluation(record: Record) -> Iterator[Deviation]:
     carry = Carry.empty(learner.initial, batch).refill(batch, learner.initial)
     for step in record.steps("eval"):
         with torch.no_grad():
-            done = learner.supervise(carry, _rows(learner, carry))
-        losses = done.losses | {"total": done.losses["lm"] + 0.5 * done.losses["q_halt"]}
+            done = learner.supervise(carry, leaf_rows(learner.model, carry))
         found = {
             "logits": done.out.logits,
             "q_halt_logits": done.out.q_halt,
             "q_continue_logits": done.out.q_continue,
             "z_H": done.state.z_H,
             "z_L": done.state.z_L,
-            "lm_loss": losses["lm"],
-            "q_halt_loss": losses["q_halt"],
-            "loss_total": losses["total"],
+            "lm_loss": done.losses["lm"],
+            "q_halt_loss": done.losses["q_halt"],
+            "loss_total": done.losses["lm"] + 0.5 * done.losses["q_halt"],
         }
         yield from _compare(record, f"eval/step{step}/", found, SINGLE)
         z_H, z_L = (torch.from_numpy(record[f"eval/step{step}/{name}"]) for name in ("z_H", "z_L"))
@@ -78,7 +77,7 @@ def _gradients(record: Record) -> Iterator[Deviation]:
     learner = record.learner()
     batch = record.batch("train/step0/batch")
     carry = Carry.empty(learner.initial, batch).refill(batch, learner.initial)
-    rows = _rows(learner, carry)
+    rows = leaf_rows(learner.model, carry)
     losses = learner.supervise(carry, rows).losses
     (weighted_sum(losses, learner.loss_weights) / len(batch["inputs"])).backward()
     found = {published_name(name): p.grad for name, p in learner.model.named_parameters()}
@@ -142,9 +141,3 @@ def _distance(given: np.ndarray, recorded: np.ndarray) -> float:
     recorded = recorded.astype(np.float64)
     norm = np.linalg.norm(recorded)
     return float(np.linalg.norm(given.astype(np.float64) - recorded) / (norm or 1.0))
-
-
-def _rows(learner: Learner, carry: Carry) -> Tensor | None:
-    if learner.model.puzzles is None:
-        return None
-    return learner.model.puzzles(carry.data["puzzle_identifiers"]).requires_grad_()

@@ -158,11 +158,15 @@ class Reasoner(nn.Module):
         z_H, z_L = self.H_init.to(dtype).expand(size), self.L_init.to(dtype).expand(size)
         return State(z_H, z_L, self.H_module.initial_memory(batch_size))
 
+    def puzzle_rows(self, puzzle_identifiers: Tensor) -> Tensor | None:
+        """The puzzle table's rows of the identifiers, (b,) to (b, e); None for a model without a table."""
+        return None if self.puzzles is None else self.puzzles(puzzle_identifiers)
+
     def forward(self, state: State, inputs: Tensor, puzzle_rows: Tensor | None) -> tuple[State, Output]:
         """One supervision step.
 
-        inputs: tokens, (b, s). puzzle_rows: the puzzle table's rows of these examples, (b, e), or None
-            for a model without one; they are an argument so that they can be a leaf of the graph.
+        inputs: tokens, (b, s). puzzle_rows: what the method of this name gives for these examples; they
+            are an argument so that they can be a leaf of the graph.
         """
         x = self.embed(inputs, puzzle_rows)
         state, traces = self.recursion(state, x, self._L_step, self._H_step)

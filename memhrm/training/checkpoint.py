@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memhrm.models.recursion import State
 from memhrm.training.carry import Carry
-from memhrm.training.ranks import Ranks
+from memhrm.training.ranks import Ranks, gathered
 from memhrm.training.step import Learner
 
 FORMAT = 1
@@ -38,7 +38,7 @@ def snapshot(
         "model": learner.model.state_dict(),
         "average": learner.average.state_dict(),
         "optimisers": learner.optimisers.state_dict(),
-        "carry": {name: ranks.gathered(tensor) for name, tensor in _flat(learner.carry).items()},
+        "carry": {name: gathered(tensor) for name, tensor in _flat(learner.carry).items()},
         "random": random,
     }
 

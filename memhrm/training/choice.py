@@ -5,13 +5,18 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSettings:
-    """configs/export.yaml."""
+class Choice:
+    """Which weights of which run, and where the result goes."""
 
     run: str
     checkpoint: Literal["last", "best"] = "last"
     weights: Literal["ema", "raw"] = "ema"
     out: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(Choice):
+    """configs/export.yaml."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +29,9 @@ class OtherData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
+class EvaluateSettings(Choice):
     """configs/evaluate.yaml."""
 
-    run: str
-    checkpoint: Literal["last", "best"] = "last"
-    weights: Literal["ema", "raw"] = "ema"
     halt_max_steps: int | None = None
     threshold: float | None = None
     data: OtherData = field(default_factory=OtherData)
@@ -38,4 +40,3 @@ class EvaluateSettings:
     device: str = "auto"
     threads: int | None = None
     progress: bool = True
-    out: str | None = None

@@ -34,7 +34,7 @@ class EvaluationSettings:
 
     def __post_init__(self):
         require(self.steps >= 1, "halt_max_steps", self.steps, "1 or above")
-        require(self.batch_size >= 1, "eval_batch_size", self.batch_size, "1 or above")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or above")
         tau = self.threshold
         require(tau is None or 0 < tau < 1, "threshold", tau, "null, or between 0 and 1")
 
@@ -114,7 +114,7 @@ def _answer(
     state = model.initial_state(len(rows), dtype)
     for step in range(1, settings.steps + 1):
         inputs, labels = data["inputs"][rows], data["labels"][rows]
-        puzzle_rows = model.puzzles(data["puzzle_identifiers"][rows]) if model.puzzles is not None else None
+        puzzle_rows = model.puzzle_rows(data["puzzle_identifiers"][rows])
         out: Output
         state, out = run(state, inputs, puzzle_rows)
         tokens[rows] = out.logits.argmax(dim=-1).to(tokens.dtype)

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = -100
-"""The label of a position without one."""
+from memhrm.data.sampler import IGNORE
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
 """(logits (b, s, v), labels (b, s)) to the loss of each position, (b, s), 0 where there is no label."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from memhrm.models.reasoner import Reasoner
 from memhrm.settings import require
+from memhrm.training.ranks import gathered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,18 +106,11 @@ class SignSGD:
     @torch.no_grad()
     def step(self, puzzle_identifiers: Tensor, gradients: Tensor, lr: float) -> None:
         """puzzle_identifiers (b,) and the gradients (b, e) of their rows, on this rank."""
-        if dist.is_initialized():
-            puzzle_identifiers, gradients = _gathered(puzzle_identifiers), _gathered(gradients)
+        puzzle_identifiers, gradients = gathered(puzzle_identifiers), gathered(gradients)
         rows, slot = puzzle_identifiers.unique(return_inverse=True)
         total = gradients.new_zeros(len(rows), gradients.shape[1]).index_add_(0, slot, gradients)
         rows = rows.long()
         self.table[rows] = self.table[rows] * (1 - lr * self.weight_decay) - lr * total.sign()
-
-
-def _gathered(tensor: Tensor) -> Tensor:
-    parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, tensor.contiguous())
-    return torch.cat(parts)
 
 
 class Optimisers:

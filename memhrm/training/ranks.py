@@ -32,16 +32,6 @@ class Ranks:
         local = global_batch_size // self.size
         return slice(self.rank * local, (self.rank + 1) * local)
 
-    def gathered(self, tensor: Tensor) -> Tensor:
-        """The rows of all ranks, in the order of the global batch."""
-        if self.size == 1:
-            return tensor
-        kind = tensor.dtype
-        sent = (tensor.to(torch.uint8) if kind == torch.bool else tensor).contiguous()
-        parts = [torch.empty_like(sent) for _ in range(self.size)]
-        dist.all_gather(parts, sent)
-        return torch.cat(parts).to(kind)
-
     def total(self, values: Tensor) -> Tensor:
         """The sum over ranks."""
         if self.size > 1:
@@ -59,6 +49,17 @@ class Ranks:
         if self.size == 1:
             return flag
         return bool(self.total(torch.tensor(float(flag), device=self.device)))
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The rows of all ranks, in the order of the global batch; with one process the tensor itself."""
+    if not dist.is_initialized():
+        return tensor
+    kind = tensor.dtype
+    sent = (tensor.to(torch.uint8) if kind == torch.bool else tensor).contiguous()
+    parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, sent)
+    return torch.cat(parts).to(kind)
 
 
 def choose_device(name: str) -> torch.device:

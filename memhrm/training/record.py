@@ -148,6 +148,7 @@ def _git() -> dict[str, Any] | None:
         return done.stdout.strip()
 
     try:
+        ask("ls-files", "--error-unmatch", __file__)  # An installed copy may lie inside another repository.
         return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain", "-uno"))}
     except (OSError, subprocess.CalledProcessError):
         return None

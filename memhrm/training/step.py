@@ -115,7 +115,7 @@ def train_step(
         carry = learner.carry if learner.carry is not None else Carry.empty(learner.initial, batch)
         carry = carry.refill(batch, learner.initial)
 
-        rows = _leaf_rows(learner.model, carry)
+        rows = leaf_rows(learner.model, carry)
         supervised: Supervised = learner.supervise(carry, rows)
         if rows is not None:
             puzzle_rows.append((carry.data["puzzle_identifiers"], rows))
@@ -135,8 +135,7 @@ def train_step(
     return Stepped(observed, loss.detach(), grad_norm, lr)
 
 
-def _leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:
+def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:
     """The puzzle table's rows of the carry's examples, as a leaf whose gradient SignSGD reads."""
-    if model.puzzles is None:
-        return None
-    return model.puzzles(carry.data["puzzle_identifiers"]).detach().requires_grad_()
+    rows = model.puzzle_rows(carry.data["puzzle_identifiers"])
+    return None if rows is None else rows.detach().requires_grad_()
