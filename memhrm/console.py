@@ -2,8 +2,13 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
+
+from memhrm.settings import SettingWarning
+
+_PLAIN = warnings.formatwarning
 
 
 def run(command: Callable[[], int | None]) -> NoReturn:
@@ -16,6 +21,7 @@ def code_of(command: Callable[[], int | None]) -> int:
 
     ValueError and OSError are the user's to mend; anything else is ours and shows its traceback.
     """
+    warnings.formatwarning = _formatted
     try:
         return command() or 0
     except BrokenPipeError:  # The reader of our output (head, less) has seen enough.
@@ -27,6 +33,13 @@ def code_of(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _formatted(message: Warning | str, category: type[Warning], *where: object) -> str:
+    """A warning about settings is one line for the user; others say where in the code they arise."""
+    if issubclass(category, SettingWarning):
+        return f"warning: {message}\n"
+    return _PLAIN(message, category, *where)  # pyright: ignore[reportArgumentType]
 
 
 def one_line(error: BaseException) -> str:

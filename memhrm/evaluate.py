@@ -28,6 +28,7 @@ def main(config: dict[str, Any]) -> None:
         threshold=chosen.threshold,
         batch_size=chosen.batch_size,
         loss=run.loss.kind,
+        write=run.memory.write_in_evaluation if chosen.write is None else chosen.write,
     )
     with ranks(chosen.device) as me:
         prepare_machine(run)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from memhrm.data.config import parse
-from memhrm.models.reasoner import Reasoner, count_parameters, puzzle_shape
+from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
 from memhrm.training.ranks import Ranks, choose_device
 from memhrm.training.run import RunSettings, make_learner, prepare_machine, settings
 from memhrm.training.step import Learner, train_step
@@ -30,7 +30,7 @@ class Subject:
         self.device = choose_device(self.run.device)
         prepare_machine(self.run)
         task = parse(self.run.data).task()
-        self.model = Reasoner(self.run.model, puzzle_shape(task))
+        self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)
         self.learner: Learner = make_learner(self.run, self.model, Ranks(0, 1, self.device))
         size = (self.run.batch_size, task.seq_len)
         generator = torch.Generator().manual_seed(0)
@@ -40,18 +40,21 @@ class Subject:
             "labels": tokens.flip(1).contiguous().to(self.device),
             "puzzle_identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
         }
+        wanted = (size[0], self.run.model.H_cycles, self.model.H_module.noise_size)
+        self.noise = torch.rand(wanted, generator=generator).to(self.device) if wanted[-1] else None
         self.least = torch.zeros(size[0], dtype=torch.int32, device=self.device)
 
     def train_step(self) -> None:
         """One optimiser step, with all the supervision steps it spans."""
-        horizon = self.run.horizon
-        train_step(self.learner, [self.batch] * horizon, [self.least] * horizon)
+        horizon = self.run.memory.horizon
+        train_step(self.learner, [self.batch] * horizon, [self.least] * horizon, [self.noise] * horizon)
 
     @torch.no_grad()
     def evaluation_step(self) -> None:
         """One supervision step without gradient."""
         rows = self.model.puzzle_rows(self.batch["puzzle_identifiers"])
-        in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows)
+        guide = Guide(self.noise if self.model.H_module.noise_in_evaluation else None)
+        in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows, guide)
 
     def flops(self, step: Callable[[], None]) -> float:
         """Floating-point operations per example of a step, by PyTorch's counter (matrix products)."""
@@ -156,7 +159,7 @@ def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
             matmul_rates=times[name][2],
             peak_bytes=peak_memory(configs[name]),
             batch_size=subject.run.batch_size,
-            horizon=subject.run.horizon,
+            horizon=subject.run.memory.horizon,
             halt_max_steps=subject.run.halting.halt_max_steps,
         )
         for name, subject in subjects.items()

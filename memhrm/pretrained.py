@@ -13,13 +13,14 @@ from safetensors.torch import save_file
 
 from memhrm.data.config import parse
 from memhrm.data.puzzle import Task
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, puzzle_shape
+from memhrm.memory.choice import parse as parse_memory
+from memhrm.models.reasoner import Guide, ModelSettings, PuzzleShape, Reasoner, puzzle_shape
 from memhrm.settings import build
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings, settings
 
-FORMAT = "memhrm 1"
+FORMAT = "memhrm 2"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def from_run(
     directory.config()  # Says so if this is no run.
     content = checkpoint.read(directory.best if which == "best" else directory.last)
     run = settings(content["config"])
-    model = Reasoner(run.model, puzzle_shape(parse(run.data).task()))
+    model = Reasoner(run.model, puzzle_shape(parse(run.data).task()), run.memory)
     if weights == "raw":
         model.load_state_dict(content["model"])
     else:
@@ -63,6 +64,7 @@ def save(restored: Restored, path: Path) -> None:
     """
     about = {
         "model": asdict(restored.model.settings),
+        "memory": asdict(restored.run.memory),
         "shape": asdict(restored.model.shape),
         "data": restored.run.data,
         "halt_max_steps": restored.run.halting.halt_max_steps,
@@ -103,8 +105,9 @@ class Solver:
         inputs = torch.from_numpy(tokens.astype(np.int32)).to(self.model.H_init.device)
         rows = self.model.puzzle_rows(torch.zeros(len(inputs), dtype=torch.int32, device=inputs.device))
         state, out = self.model.initial_state(len(inputs)), None
+        guide = Guide(write=self.model.H_module.settings.write_in_evaluation)
         for _ in range(steps or self.halt_max_steps):
-            state, out = self.model(state, inputs, rows)
+            state, out = self.model(state, inputs, rows, guide)
         assert out is not None
         return [self.task.decode(answer) for answer in out.logits.argmax(dim=-1).cpu().numpy()]
 
@@ -131,6 +134,7 @@ def load(path: str | Path) -> Solver:
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be opened as safetensors weights: {error}") from error
     about = json.loads(metadata["about"])
-    model = Reasoner(build(ModelSettings, about["model"], "model"), PuzzleShape(**about["shape"]))
+    memory = parse_memory(about["memory"], trusted=False)
+    model = Reasoner(build(ModelSettings, about["model"], "model"), PuzzleShape(**about["shape"]), memory)
     model.load_state_dict(tensors)
     return Solver(model.eval(), parse(about["data"]).task(), about["halt_max_steps"])

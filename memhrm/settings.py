@@ -3,6 +3,7 @@
 import difflib
 import types
 import typing
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
@@ -81,6 +82,16 @@ def require(condition: bool, setting: str, given: Any, allowed: str) -> None:
     """Raise the usual ValueError unless the condition holds."""
     if not condition:
         raise ValueError(f"{setting} is {given!r}; allowed: {allowed}")
+
+
+class SettingWarning(UserWarning):
+    """A setting that has no effect beside the others."""
+
+
+def advise(condition: bool, text: str) -> None:
+    """Warn if the condition holds."""
+    if condition:
+        warnings.warn(text, SettingWarning, stacklevel=2)
 
 
 def _join(where: str, name: str) -> str:

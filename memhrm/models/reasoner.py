@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from memhrm.memory.h_module import HModule, Memory, NoMemory, Trace
+from memhrm.memory import choice
+from memhrm.memory.h_module import Context, HModule, HShape, Judge, Memory, MemorySettings, Trace
 from memhrm.models import attend
 from memhrm.models.blocks import AttentionMixer, Block, Level, MLPMixer
 from memhrm.models.embed import InputEmbedding, PuzzleTable
@@ -101,6 +102,23 @@ class ModelSettings:
         return self.puzzle_emb_len or -(-self.puzzle_width() // self.hidden_size)
 
 
+class Guide(NamedTuple):
+    """What may be told to one supervision step beside its example.
+
+    noise: uniform numbers in (0, 1), (b, H_cycles, u), for H-modules that draw (`HModule.noise_size`).
+    judge: the loss of each example if z_H were the answer; only in training.
+    write: False leaves the memory unwritten.
+    """
+
+    noise: Tensor | None = None
+    judge: Judge | None = None
+    write: bool = True
+
+
+NO_GUIDE = Guide()
+NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.h_module.NoMemory")
+
+
 class Output(NamedTuple):
     """What one supervision step says: logits (b, s, v), q_halt and q_continue (b,), a trace per H-step."""
 
@@ -120,7 +138,7 @@ class Reasoner(nn.Module):
     L_init: Tensor
     rotary: Tensor | None
 
-    def __init__(self, settings: ModelSettings, shape: PuzzleShape, h_module: HModule | None = None):
+    def __init__(self, settings: ModelSettings, shape: PuzzleShape, memory: MemorySettings = NO_MEMORY):
         super().__init__()
         self.settings = settings
         self.shape = shape
@@ -131,7 +149,7 @@ class Reasoner(nn.Module):
         if settings.puzzle_width():
             self.puzzles = PuzzleTable(shape.num_puzzle_identifiers, settings.puzzle_width())
 
-        self.H_module = h_module if h_module is not None else NoMemory()
+        self.H_module = _h_module(settings, memory, length)
         self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
         own_H_net = settings.H_net == "own" and self.H_module.needs_level
         self.H_net = _level(settings, settings.H_layers, length) if own_H_net else None
@@ -140,6 +158,7 @@ class Reasoner(nn.Module):
             L_cycles=settings.L_cycles,
             gradient_from=gradient_start(settings.window(), settings.H_cycles, settings.L_cycles),
             checkpoint_activations=settings.checkpoint_activations,
+            whole_memory_graph=memory.horizon > 1,
         )
 
         self.lm_head = Linear(d, shape.vocab_size)
@@ -162,16 +181,29 @@ class Reasoner(nn.Module):
         """The puzzle table's rows of the identifiers, (b,) to (b, e); None for a model without a table."""
         return None if self.puzzles is None else self.puzzles(puzzle_identifiers)
 
-    def forward(self, state: State, inputs: Tensor, puzzle_rows: Tensor | None) -> tuple[State, Output]:
+    def forward(
+        self, state: State, inputs: Tensor, puzzle_rows: Tensor | None, guide: Guide = NO_GUIDE
+    ) -> tuple[State, Output]:
         """One supervision step.
 
         inputs: tokens, (b, s). puzzle_rows: what the method of this name gives for these examples; they
             are an argument so that they can be a leaf of the graph.
         """
+
+        def H_step(
+            h: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool
+        ) -> tuple[Tensor, Memory, Trace]:
+            level = self._H_level if learns else self._fixed_H_level
+            noise = None if guide.noise is None else guide.noise[:, h]
+            return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge))
+
         x = self.embed(inputs, puzzle_rows)
-        state, traces = self.recursion(state, x, self._L_step, self._H_step)
-        logits = self.lm_head(state.z_H[:, self.embed.prefix_length :])
-        return state, Output(logits, *self.q_values(state.z_H), traces)
+        state, traces = self.recursion(state, x, self._L_step, H_step, write=guide.write)
+        return state, Output(self.logits(state.z_H), *self.q_values(state.z_H), traces)
+
+    def logits(self, z_H: Tensor) -> Tensor:
+        """The output head on the positions after the prefix: z_H (b, t, d) to (b, s, v)."""
+        return self.lm_head(z_H[:, self.embed.prefix_length :])
 
     def q_values(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
         """The Q-head on position 0, in float32: q_halt and q_continue, (b,) each."""
@@ -182,13 +214,34 @@ class Reasoner(nn.Module):
         assert self.L_net is not None
         return self.L_net(z_L, injection, self.rotary)
 
-    def _H_step(self, z_H: Tensor, z_L: Tensor, memory: Memory) -> tuple[Tensor, Memory, Trace]:
-        return self.H_module(z_H, z_L, memory, self._H_level)
-
     def _H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
         net = self.H_net if self.H_net is not None else self.L_net
         assert net is not None
-        return net(z_H, injection, self.rotary)
+        rotary, extra = self.rotary, z_H.shape[1] - self.embed.prefix_length - self.shape.num_tokens
+        if rotary is not None and extra:  # Tokens that an H-module adds have no position: they do not turn.
+            still = torch.tensor([1.0, 0.0], device=rotary.device).view(2, 1, 1, 1)
+            rotary = torch.cat((rotary, still.to(rotary.dtype).expand(2, extra, 1, rotary.shape[-1])), dim=1)
+        return net(z_H, injection, rotary)
+
+    def _fixed_H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._H_level(z_H, injection)
+
+
+def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> HModule:
+    """The H-module, drawn beside the stream of random numbers, so that a seed gives the rest of the model the
+    weights that it gives without a memory."""
+    shape = HShape(
+        width=settings.hidden_size,
+        num_heads=settings.num_heads,
+        expansion=settings.expansion,
+        length=length,
+        mixer=settings.mixer,
+        attend=attend.backend(settings.attention),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed((torch.initial_seed() + 0x3E) % 2**63)  # Else it would draw what the L-net draws.
+        return choice.make(memory, shape)
 
 
 def _level(settings: ModelSettings, layers: int, length: int) -> Level:

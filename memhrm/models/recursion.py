@@ -26,8 +26,8 @@ class State(NamedTuple):
 LStep = Callable[[Tensor, Tensor], Tensor]
 """(z_L, injection) to z_L."""
 
-HStep = Callable[[Tensor, Tensor, Memory], tuple[Tensor, Memory, Trace]]
-"""(z_H, z_L, memory) to (z_H, memory, trace)."""
+HStep = Callable[[int, Tensor, Tensor, Memory, bool], tuple[Tensor, Memory, Trace]]
+"""(H-cycle, z_H, z_L, memory, whether the level learns) to (z_H, memory, trace)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class Recursion:
     gradient_from: the first (H-cycle, L-step) with gradient, counted from 0. Everything before runs
         without. The H-step of cycle h counts as L-step L_cycles of that cycle.
     checkpoint_activations: keep only each step's input for the backward pass and compute the rest again.
+    whole_memory_graph: the memory's path has a gradient from the first H-step on. Before `gradient_from` its
+        graph, and only the memory's, goes through the H-steps: z_H and z_L are cut before and after each.
 
     Without L-steps (L_cycles = 0, the recurrent transformer) there is no z_L: the H-step receives x.
     """
@@ -45,9 +47,15 @@ class Recursion:
     L_cycles: int
     gradient_from: tuple[int, int]
     checkpoint_activations: bool = False
+    whole_memory_graph: bool = False
 
-    def __call__(self, state: State, x: Tensor, L_step: LStep, H_step: HStep) -> tuple[State, list[Trace]]:
-        """Run the recursion on the embedded input x (b, t, d); one trace per H-step."""
+    def __call__(
+        self, state: State, x: Tensor, L_step: LStep, H_step: HStep, *, write: bool = True
+    ) -> tuple[State, list[Trace]]:
+        """Run the recursion on the embedded input x (b, t, d); one trace per H-step.
+
+        write: False leaves the memory as it is, whatever the H-steps make of it.
+        """
         z_H, z_L, memory = state
         traces: list[Trace] = []
         learning = torch.is_grad_enabled()
@@ -56,8 +64,13 @@ class Recursion:
             for step in range(self.L_cycles):
                 with torch.set_grad_enabled(learning and (h, step) >= self.gradient_from):
                     z_L = self._run(L_step, z_L, injection)
-            with torch.set_grad_enabled(learning and (h, self.L_cycles) >= self.gradient_from):
-                z_H, memory, trace = self._run(H_step, z_H, z_L if self.L_cycles else x, memory)
+            learns = learning and (h, self.L_cycles) >= self.gradient_from
+            with torch.set_grad_enabled(learns or (learning and self.whole_memory_graph)):
+                injection = z_L if self.L_cycles else x
+                z_H, written, trace = self._run(H_step, h, z_H, injection, memory, learns)
+            if not learns:
+                z_H = z_H.detach()
+            memory = written if write else memory
             traces.append(trace)
         return State(z_H, z_L, memory), traces
 

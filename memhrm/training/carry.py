@@ -3,12 +3,14 @@
 b batch, s token, t position (prefix and tokens), d width.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from memhrm.models.recursion import State
+
+Lifetime = Literal["example", "episode", "global"]
 
 
 class Carry(NamedTuple):
@@ -28,22 +30,27 @@ class Carry(NamedTuple):
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
         return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), batch)
 
-    def refill(self, batch: dict[str, Tensor], initial: State) -> "Carry":
-        """Rows that halted take the next example and the initial state; the others go on as they are."""
+    def refill(self, batch: dict[str, Tensor], initial: State, lifetime: Lifetime = "example") -> "Carry":
+        """Rows that halted take the next example and the initial state; the others go on as they are.
 
-        def pick(new: Tensor, old: Tensor) -> Tensor:
-            return torch.where(self.halted.view(-1, *[1] * (old.ndim - 1)), new, old)
+        lifetime: when a row's memory starts anew: with its example; with its episode, whose first examples
+            `batch["episode_start"]` marks, (b,) (absent: every example is an episode); or, global, not here.
+        """
 
-        state, memory = self.state, self.state.memory
+        def pick(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+            return torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
+
+        state, memory, halted = self.state, self.state.memory, self.halted
+        if lifetime != "global":
+            start = halted
+            if lifetime == "episode" and "episode_start" in batch:
+                start = halted & batch["episode_start"]
+            memory = {name: pick(start, initial.memory[name], memory[name]) for name in memory}
         return Carry(
-            State(
-                pick(initial.z_H, state.z_H),
-                pick(initial.z_L, state.z_L),
-                {name: pick(initial.memory[name], memory[name]) for name in memory},
-            ),
-            torch.where(self.halted, 0, self.steps),
-            self.halted,
-            {name: pick(batch[name], self.data[name]) for name in self.data},
+            State(pick(halted, initial.z_H, state.z_H), pick(halted, initial.z_L, state.z_L), memory),
+            torch.where(halted, 0, self.steps),
+            halted,
+            {name: pick(halted, batch[name], self.data[name]) for name in self.data},
         )
 
     def advance(self, state: State, halted: Tensor, *, keep_memory_graph: bool) -> "Carry":

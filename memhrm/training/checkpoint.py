@@ -14,7 +14,7 @@ from memhrm.training.carry import Carry
 from memhrm.training.ranks import Ranks, gathered
 from memhrm.training.step import Learner
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the content changes so that older checkpoints cannot be read."""
 
 

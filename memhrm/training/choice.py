@@ -34,6 +34,7 @@ class EvaluateSettings(Choice):
 
     halt_max_steps: int | None = None
     threshold: float | None = None
+    write: bool | None = None
     data: OtherData = field(default_factory=OtherData)
     batch_size: int = 256
     precision: Literal["float32", "bfloat16"] | None = None

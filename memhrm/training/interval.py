@@ -1,10 +1,12 @@
 """What the log says of an interval of steps, and whether training is still sane."""
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from memhrm.memory.usage import describe, own_entropy, selected
 from memhrm.training.carry import Carry
 from memhrm.training.losses import widened
 from memhrm.training.ranks import Ranks
@@ -12,6 +14,10 @@ from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings
 from memhrm.training.step import Stepped
 from memhrm.training.supervision import Supervised
+
+MEMORY = ("z_H_norm", "memory_norm", "self_sup", "entropy", "reward")
+"""What is logged of a memory, mean over examples, beside the figures of `usage.describe`: root mean squares of
+z_H and of what was written, and the values of losses whether they have a weight or not."""
 
 
 class Diverged(ValueError):
@@ -31,21 +37,21 @@ class IntervalLog:
 
     def add(self, stepped: Stepped) -> None:
         """Note one optimiser step; scores count the rows that halted, as published."""
-        scores = torch.stack([self._scores(*seen) for seen in stepped.observed]).sum(dim=0)
-        losses = [seen.supervised.losses for seen in stepped.observed]
-        names = list(losses[0])
-        sums = [torch.stack([widened(loss[name].detach()) for loss in losses]).sum() for name in names]
-        scalars = torch.stack([widened(stepped.grad_norm), widened(stepped.loss), *sums])
-        self.rows.append(torch.cat((scalars, scores)))
-        self.names = ["grad_norm", "loss", *(f"{name}_loss" for name in names), *self.SCORES]
+        columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
+        for seen in stepped.observed:
+            sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
+            for name, value in (sums | self._scores(*seen) | _memory(seen.supervised)).items():
+                columns[name] = columns[name] + widened(value) if name in columns else widened(value)
+        self.layout = {name: value.numel() for name, value in columns.items()}
+        self.rows.append(torch.cat([value.flatten() for value in columns.values()]))
         self.lr = stepped.lr
 
-    @staticmethod
-    def _scores(done: Supervised, carry: Carry, halted: Tensor) -> Tensor:
+    @classmethod
+    def _scores(cls, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
         graded = done.graded
         q_right = (done.out.q_halt > 0) == graded.exact
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
-        return torch.stack([widened(column * halted).sum() for column in columns])
+        return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
 
     def pending(self) -> Tensor:
         """What was noted since the last line; a checkpoint keeps it, so that a resumed line is whole."""
@@ -61,14 +67,21 @@ class IntervalLog:
         """
         table = self.ranks.total(torch.stack(self.rows))
         self._check(table, first=step - len(self.rows) + 1)
-        mean = dict(zip(self.names, table.mean(dim=0).tolist()))
+        parts = table.mean(dim=0).split(list(self.layout.values()))
+        cells = dict(zip(self.layout, (part.tolist() for part in parts)))
+        mean = {name: values[0] for name, values in cells.items() if len(values) == 1}
         count = max(mean.pop("count"), 1e-9)
-        metrics = {name: mean[name] / count for name in self.SCORES if name != "count"}
+        examples = self.run.batch_size * self.run.memory.horizon
+        metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
+        metrics |= {name: mean[name] / examples for name in MEMORY if name in mean}
+        if "own_entropy" in mean:
+            usage = [value / examples for value in cells["usage"]]
+            metrics |= describe(usage, mean["own_entropy"] / examples)
         if write:
-            now, examples = time.monotonic(), len(self.rows) * self.run.batch_size * self.run.horizon
-            metrics["examples_per_second"] = examples / max(now - self.since, 1e-9)
+            now = time.monotonic()
+            metrics["examples_per_second"] = len(self.rows) * examples / max(now - self.since, 1e-9)
             if self.ranks.first:
                 self.directory.log(step, {f"train/{name}": value for name, value in metrics.items()})
             self.rows, self.since = [], now
@@ -83,3 +96,20 @@ class IntervalLog:
                 f"the loss is not a finite number at step {first + int(bad.nonzero()[0])}; {kept}; "
                 "lower optim.lr, set optim.clip=1.0 or use precision=float32"
             )
+
+
+def _memory(done: Supervised) -> dict[str, Tensor]:
+    """Sums over the examples, mean over the H-steps, of what the memory traced."""
+    traces = done.out.traces
+    sums = {
+        name: torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()
+        for name in MEMORY
+        if name in traces[0]
+    }
+    if done.reward is not None:
+        sums["reward"] = done.reward.sum()
+    if "indices" in traces[0]:
+        counts = selected(traces)
+        sums["own_entropy"] = own_entropy(counts).sum()
+        sums["usage"] = counts.sum(dim=0) / len(traces)
+    return sums

@@ -57,7 +57,7 @@ def train(
         directory.rewind(learner.step)
 
     validation, test = split(run, dataset)
-    batches = Batches(run, dataset, ranks)
+    batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
     log = IntervalLog(run, ranks, directory, pending)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
 
@@ -134,7 +134,10 @@ def evaluate_average(
 ) -> dict[str, Any]:
     """Scores of the averaged weights, every row to the last step, as published."""
     settings = EvaluationSettings(
-        steps=run.halting.halt_max_steps, batch_size=run.eval_batch_size, loss=run.loss.kind
+        steps=run.halting.halt_max_steps,
+        batch_size=run.eval_batch_size,
+        loss=run.loss.kind,
+        write=run.memory.write_in_evaluation,
     )
     average = learner.average.module
     assert isinstance(average, Reasoner)
@@ -144,20 +147,31 @@ def evaluate_average(
 class Batches:
     """What is offered at each optimiser step: a function of the seed and the step alone."""
 
-    def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks):
+    def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks, noise_size: int):
+        self.noise_size = noise_size
         self.sampler = Sampler(
             dataset.train, dataset.task, batch_size=run.batch_size, seed=run.seed, augment=dataset.augment
         )
         self.run = run
         self.ranks = ranks
 
-    def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
-        """This rank's batches and exploration for the optimiser step after `step` finished ones."""
-        rows = self.ranks.rows(self.run.batch_size)
-        indices = range(step * self.run.horizon, (step + 1) * self.run.horizon)
+    def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
+        """This rank's batches, exploration and noise for the optimiser step after `step` finished ones."""
+        run, rows = self.run, self.ranks.rows(self.run.batch_size)
+        horizon = run.memory.horizon
+        indices = range(step * horizon, (step + 1) * horizon)
         batches = [self._to_device(self.sampler.batch(index), rows) for index in indices]
-        explore = [self.run.halting.exploration(self.run.seed, i, self.run.batch_size) for i in indices]
-        return batches, [self._to_device({"least": least}, rows)["least"] for least in explore]
+        explore = [run.halting.exploration(run.seed, index, run.batch_size) for index in indices]
+        least = [self._to_device({"least": steps}, rows)["least"] for steps in explore]
+        return batches, least, [self._noise(index, rows) for index in indices]
+
+    def _noise(self, index: int, rows: slice) -> Tensor | None:
+        """What the H-module draws with at supervision step `index`, (b, H_cycles, u), in (0, 1)."""
+        if not self.noise_size:
+            return None
+        size = (self.run.batch_size, self.run.model.H_cycles, self.noise_size)
+        noise = np.random.default_rng((self.run.seed, index, 0x5E)).random(size, dtype=np.float32)
+        return self._to_device({"noise": np.maximum(noise, np.float32(1e-7))}, rows)["noise"]
 
     def _to_device(self, arrays: dict[str, np.ndarray], rows: slice) -> dict[str, Tensor]:
         device = self.ranks.device

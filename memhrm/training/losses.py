@@ -63,10 +63,15 @@ def grade(logits: Tensor, labels: Tensor) -> Graded:
     return Graded(count / total.clamp(min=1), count == total)
 
 
-def token_loss(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:
-    """Sum over examples of the mean cross-entropy over each one's labelled positions."""
+def token_losses(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:
+    """Each example's mean cross-entropy over its labelled positions, (b,)."""
     labelled = (labels != IGNORE).sum(dim=-1).clamp(min=1)
-    return (cross_entropy(logits, labels) / labelled.unsqueeze(-1)).sum()
+    return (cross_entropy(logits, labels) / labelled.unsqueeze(-1)).sum(dim=-1)
+
+
+def token_loss(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:
+    """The sum of the examples' losses."""
+    return token_losses(logits, labels, cross_entropy).sum()
 
 
 def halting_loss(q: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:

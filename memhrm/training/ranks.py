@@ -5,7 +5,7 @@ Started by `torchrun --nproc-per-node N -m memhrm.train ...`; gloo on the CPU, n
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -34,10 +34,7 @@ class Ranks:
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over ranks."""
-        if self.size > 1:
-            values = values.clone()
-            dist.all_reduce(values)
-        return values
+        return summed(values) if self.size > 1 else values
 
     def wait(self) -> None:
         """Until every rank has come here."""
@@ -60,6 +57,23 @@ def gathered(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, sent)
     return torch.cat(parts).to(kind)
+
+
+def summed(tensor: Tensor) -> Tensor:
+    """The sum over ranks; with one process the tensor itself."""
+    if dist.is_initialized():
+        tensor = tensor.clone()
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def sum_gradients(parameters: Iterable[Tensor]) -> None:
+    """Put the sum over ranks in place of each gradient, with one exchange for all of them."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if dist.is_initialized() and gradients:
+        total = summed(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, total.split([gradient.numel() for gradient in gradients])):
+            gradient.copy_(part.view_as(gradient))
 
 
 def choose_device(name: str) -> torch.device:

@@ -12,7 +12,9 @@ import torch
 
 from memhrm.data import Dataset
 from memhrm.data import load as load_data
-from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
+from memhrm.memory.choice import parse as parse_memory
+from memhrm.memory.h_module import MemorySettings
+from memhrm.models.reasoner import NO_MEMORY, ModelSettings, Reasoner, puzzle_shape
 from memhrm.settings import build, require
 from memhrm.training.halting import Halting
 from memhrm.training.mirror import LoggerSettings
@@ -40,7 +42,7 @@ class RunSettings:
     seed: int = 0
     steps: int
     batch_size: int
-    horizon: int = 1
+    memory: MemorySettings = NO_MEMORY
     precision: Literal["float32", "bfloat16"] = "float32"
     eval_every: int = 0
     eval_batch_size: int = 256
@@ -55,7 +57,7 @@ class RunSettings:
     progress: bool = True
 
     def __post_init__(self):
-        for name, least in (("steps", 1), ("batch_size", 1), ("horizon", 1), ("eval_every", 0), ("seed", 0),
+        for name, least in (("steps", 1), ("batch_size", 1), ("eval_every", 0), ("seed", 0),
                             ("eval_batch_size", 1), ("validation_size", 0), ("log_every", 1),
                             ("checkpoint_every", 1)):  # fmt: skip
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or above")
@@ -73,7 +75,14 @@ def settings(config: Mapping[str, Any]) -> RunSettings:
     Raises:
         ValueError: a setting is unknown, missing or out of range.
     """
-    return build(RunSettings, config, "")
+    values = dict(config)
+    k, memory = values.pop("k", None), values.get("memory")
+    if memory is None:
+        values.pop("memory", None)
+    else:
+        require(k in (None, memory.get("k")), "k", k, f"memory.k, which is {memory.get('k')}; give k alone")
+        values["memory"] = parse_memory(memory)
+    return build(RunSettings, values, "")
 
 
 def directory(config: Mapping[str, Any]) -> Path:
@@ -82,7 +91,8 @@ def directory(config: Mapping[str, Any]) -> Path:
         return Path(config["dir"])
     fixed = {name: value for name, value in config.items() if name not in FREE}
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
-    words = [config["data"]["name"], config["model"]["name"], f"seed{config['seed']}", digest]
+    memory = [config["memory"]["name"]] if config.get("memory") else []
+    words = [config["data"]["name"], config["model"]["name"], *memory, f"seed{config['seed']}", digest]
     return Path("runs") / "-".join(words)
 
 
@@ -139,7 +149,7 @@ def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:
     """The run's model, on the CPU, started from the run's seed whatever was drawn before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return Reasoner(run.model, puzzle_shape(dataset.task))
+        return Reasoner(run.model, puzzle_shape(dataset.task), run.memory)
 
 
 def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks) -> Learner:

@@ -1,29 +1,24 @@
 """One optimiser step of deep supervision, in the order of the algorithm."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from memhrm.memory.lifetime import absorb
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
+from memhrm.training.memory_losses import LOSSES, Situation, memory_losses
 from memhrm.training.optim import Optimisers, OptimSettings, moving_average
+from memhrm.training.ranks import sum_gradients, summed
 from memhrm.training.supervision import LossSettings, Supervised, SupervisionStep
-
-# Buffers are equal on all ranks from the start and stay so, since SignSGD sees the gathered gradients: a
-# broadcast at every step would be waste. PyTorch 2.13 has a new name for saying so.
-_DDP_SETTINGS = inspect.signature(DistributedDataParallel.__init__).parameters
-_SYNC = "forward_sync_buffers" if "forward_sync_buffers" in _DDP_SETTINGS else "broadcast_buffers"
-_BUFFERS_STAY: dict[str, Any] = {_SYNC: False}
 
 
 @dataclass
@@ -33,12 +28,12 @@ class Learner:
     model: Reasoner
     supervise: nn.Module
     halting: Halting
+    loss: LossSettings
     loss_weights: dict[str, float]
     optimisers: Optimisers
     average: AveragedModel
     initial: State
     global_batch_size: int
-    ranks: int
     carry: Carry | None = None
     step: int = 0
     """Optimiser steps done."""
@@ -60,20 +55,16 @@ class Learner:
         supervise: nn.Module = SupervisionStep(model, halting, loss, dtype)
         if compile:
             supervise.compile(fullgraph=True, dynamic=False)
-        ranks = 1
-        if dist.is_initialized():
-            ranks = dist.get_world_size()
-            supervise = DistributedDataParallel(supervise, **_BUFFERS_STAY)
         return cls(
             model=model,
             supervise=supervise,
             halting=halting,
-            loss_weights=loss.weights(halting),
+            loss=loss,
+            loss_weights=loss.weights(halting, model.H_module),
             optimisers=Optimisers(model, optim, total_steps),
             average=moving_average(model, optim.ema),
             initial=model.initial_state(local_batch_size, dtype),
-            global_batch_size=local_batch_size * ranks,
-            ranks=ranks,
+            global_batch_size=local_batch_size * (dist.get_world_size() if dist.is_initialized() else 1),
         )
 
 
@@ -96,35 +87,47 @@ class Stepped:
 
 
 def train_step(
-    learner: Learner, batches: Sequence[dict[str, Tensor]], least_steps: Sequence[Tensor]
+    learner: Learner,
+    batches: Sequence[dict[str, Tensor]],
+    least_steps: Sequence[Tensor],
+    noises: Sequence[Tensor | None] | None = None,
 ) -> Stepped:
     """One optimiser step over one supervision step per batch (one, as published).
 
     batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline.
     least_steps: per batch, the supervision steps that exploration demands of each row, (b,).
+    noises: per batch, what the H-module draws with, as in `Guide`; None: it is greedy.
 
     With several batches the weights stand still and the losses add up; the states are cut from their
     graph after each supervision step, the memory's graph only after the last.
     """
+    memory = learner.model.H_module.settings
     loss: Tensor | float = 0.0
     puzzle_rows: list[tuple[Tensor, Tensor]] = []
     observed: list[Observed] = []
     grad_norm, lr = torch.zeros(()), 0.0
-    for number, (batch, least) in enumerate(zip(batches, least_steps, strict=True), start=1):
+    noises = [None] * len(batches) if noises is None else noises
+    for number, (batch, least, noise) in enumerate(zip(batches, least_steps, noises, strict=True), start=1):
         final = number == len(batches)
         carry = learner.carry if learner.carry is not None else Carry.empty(learner.initial, batch)
-        carry = carry.refill(batch, learner.initial)
+        if memory.lifetime == "global" and number == 1:
+            carry = carry._replace(state=carry.state._replace(memory=learner.initial.memory))
+        carry = carry.refill(batch, learner.initial, memory.lifetime)
 
         rows = leaf_rows(learner.model, carry)
-        supervised: Supervised = learner.supervise(carry, rows)
+        supervised: Supervised = learner.supervise(carry, rows, noise)
+        supervised.losses.update(_memory_losses(learner, supervised))
         if rows is not None:
             puzzle_rows.append((carry.data["puzzle_identifiers"], rows))
 
         loss = loss + weighted_sum(supervised.losses, learner.loss_weights) / learner.global_batch_size
         if final:
-            (loss * learner.ranks).backward()  # Replicas average their gradients; the loss is a sum.
+            loss.backward()
+            sum_gradients(learner.model.parameters())
             learner.step += 1
             grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
+            if memory.lifetime == "global":
+                absorb(learner.model.H_module.starts(), supervised.state.memory, memory.rate, summed)
             learner.average.update_parameters(learner.model)
 
         with torch.no_grad():
@@ -133,6 +136,18 @@ def train_step(
         observed.append(Observed(supervised, carry, halted))
     assert isinstance(loss, Tensor)
     return Stepped(observed, loss.detach(), grad_norm, lr)
+
+
+def _memory_losses(learner: Learner, supervised: Supervised) -> dict[str, Tensor]:
+    """Outside the compiled step, since they exchange shares with the other processes."""
+    names = [name for name in LOSSES if name in learner.loss_weights]
+    situation = Situation(
+        supervised.out.traces,
+        supervised.reward,
+        always_active=learner.model.H_module.always_active,
+        baseline=learner.loss.baseline == "leave_one_out",
+    )
+    return memory_losses(names, situation)
 
 
 def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:

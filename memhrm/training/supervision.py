@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memhrm.models.reasoner import Output, Reasoner
+from memhrm.memory.h_module import HModule
+from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
 from memhrm.settings import require
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting, q_target
-from memhrm.training.losses import CROSS_ENTROPY, Graded, grade, halting_loss, token_loss
+from memhrm.training.losses import CROSS_ENTROPY, Graded, grade, halting_loss, token_loss, token_losses
+from memhrm.training.memory_losses import LOSSES
 
-Run = Callable[[State, Tensor, Tensor | None], tuple[State, Output]]
+Run = Callable[[State, Tensor, Tensor | None, Guide], tuple[State, Output]]
 
 
 def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
@@ -35,34 +37,63 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """kind: the cross-entropy of the tokens. The rest: the weight of each loss."""
+    """kind: the cross-entropy of the tokens. reward, baseline: of the policy that selects cells: the fall of
+    the token loss over the supervision step, or whether the answer is exact after it, compared with the mean of
+    the other examples, or with 0. The rest: the weight of each loss, 0 for off."""
 
     kind: Literal["stablemax", "softmax"] = "stablemax"
     lm: float = 1.0
     q_halt: float = 0.5
     q_continue: float = 0.5
+    diverse: float = 0.0
+    balance: float = 0.0
+    information: float = 0.0
+    self_sup: float = 0.0
+    policy: float = 1.0
+    entropy: float = 0.01
+    imitation: float = 1.0
+    reward: Literal["fall", "exact"] = "fall"
+    baseline: Literal["leave_one_out", "none"] = "leave_one_out"
 
     def __post_init__(self):
-        for name in ("lm", "q_halt", "q_continue"):
+        for name in ("lm", "q_halt", "q_continue", *LOSSES):
             weight = getattr(self, name)
             require(weight >= 0, f"loss.{name}", weight, "0 or above")
 
-    def weights(self, halting: Halting) -> dict[str, float]:
-        """The weights of the losses that a run with this halting rule has."""
+    def weights(self, halting: Halting, h_module: HModule) -> dict[str, float]:
+        """The weights of the losses that a run with this halting rule and this memory has.
+
+        Raises:
+            ValueError: a loss is asked for that this memory has nothing for.
+        """
         weights = {"lm": self.lm, "q_halt": self.q_halt}
         if halting.learns_to_continue:
             weights["q_continue"] = self.q_continue
+        for name in LOSSES:
+            weight, known = getattr(self, name), name in h_module.losses
+            asked = weight > 0 and (known or name in ("diverse", "balance", "information", "self_sup"))
+            if asked and not known:
+                name_of = h_module.settings.name
+                raise ValueError(
+                    f"loss.{name} is {weight}; allowed: 0, since memory={name_of} has nothing for it"
+                )
+            if asked:
+                weights[name] = weight
         return weights
 
 
 class Supervised(NamedTuple):
-    """The result of a supervision step; losses are sums over the batch."""
+    """The result of a supervision step; losses are sums over the batch, without those of the memory.
+
+    reward: of the selections made in it, (b,), where there is a policy.
+    """
 
     state: State
     out: Output
     graded: Graded
     losses: dict[str, Tensor]
     q_target: Tensor | None
+    reward: Tensor | None
 
 
 class SupervisionStep(nn.Module):
@@ -73,13 +104,19 @@ class SupervisionStep(nn.Module):
         self.model = model
         self.halting = halting
         self.cross_entropy = CROSS_ENTROPY[loss.kind]
+        self.reward = loss.reward
         self.dtype = dtype
 
-    def forward(self, carry: Carry, puzzle_rows: Tensor | None) -> Supervised:
-        """puzzle_rows: the puzzle table's rows of the carry's examples, (b, e); None without a table."""
+    def forward(self, carry: Carry, puzzle_rows: Tensor | None, noise: Tensor | None = None) -> Supervised:
+        """puzzle_rows: the puzzle table's rows of the carry's examples, (b, e); None without a table.
+        noise: as in `Guide`."""
         run = in_precision(self.model, self.dtype)
         inputs, labels = carry.data["inputs"], carry.data["labels"]
-        state, out = run(carry.state, inputs, puzzle_rows)
+
+        def judge(z_H: Tensor) -> Tensor:
+            return token_losses(self.model.logits(z_H), labels, self.cross_entropy)
+
+        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge))
 
         graded = grade(out.logits.detach(), labels)
         losses = {
@@ -91,11 +128,18 @@ class SupervisionStep(nn.Module):
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows)
+                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise))
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target)
             else:  # The step before this one said q_continue of the state that the carry brought here.
                 _, said = self.model.q_values(carry.state.z_H)
                 target = q_target(out.q_halt, out.q_continue, torch.zeros_like(last)).detach()
                 losses["q_continue"] = halting_loss(said, target, carry.steps > 0)
-        return Supervised(state, out, graded, losses, target)
+        reward = None
+        if "policy" in self.model.H_module.losses:
+            reward = graded.exact.float()
+            if self.reward == "fall":
+                with torch.no_grad():
+                    after = token_losses(out.logits, labels, self.cross_entropy)
+                    reward = judge(carry.state.z_H) - after
+        return Supervised(state, out, graded, losses, target, reward)
