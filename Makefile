@@ -7,7 +7,10 @@ STAMP  := $(VENV)/.installed
 .PHONY: demo test lint types wheel clean
 
 demo: $(STAMP)
-	$(PY) -m memhrm.train
+	$(PY) -m memhrm.train dir=runs/demo/baseline
+	$(PY) -m memhrm.train +memory=multicell k=2 dir=runs/demo/multicell
+	@echo
+	@$(PY) -m memhrm.compare runs/demo/baseline runs/demo/multicell
 
 test: $(STAMP)
 	$(PY) -m pytest

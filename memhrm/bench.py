@@ -1,7 +1,8 @@
 """python -m memhrm.bench [setting=value ...] [--vs "setting=value ..."]: what a configuration costs.
 
 Takes every setting of memhrm.train. With --vs a second configuration is measured in alternation with the
-first; its settings are added to those of the first.
+first; its settings are added to those of the first. With --target nothing is measured: it finds the width at
+which the first configuration has as many parameters, or FLOPs, as the target, for a fair control.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import shlex
 from dataclasses import asdict
 from statistics import median
+from typing import Any, Literal
 
 
 def main() -> int:
@@ -18,12 +20,16 @@ def main() -> int:
     parser.add_argument("--vs", metavar="SETTINGS", help="settings in which the second configuration differs")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
     parser.add_argument("--json", metavar="FILE", help="write all numbers to a file")
+    parser.add_argument("--target", metavar="SETTINGS", help="settings of a run that the first is to match")
+    parser.add_argument("--match", choices=["parameters", "flops"], default="parameters", help="in what")
     args = parser.parse_args()
 
     from memhrm.config import compose
     from memhrm.measure import measure
     from memhrm.settings import require
 
+    if args.target is not None:
+        return _match(compose("train", args.settings), compose("train", shlex.split(args.target)), args.match)
     require(args.repeat >= 1, "--repeat", args.repeat, "1 or above")
     configs = {" ".join(args.settings) or "defaults": compose("train", args.settings)}
     if args.vs:
@@ -42,6 +48,18 @@ def main() -> int:
     if args.json:
         with open(args.json, "w") as file:
             json.dump([asdict(result) for result in results], file, indent=1)
+    return 0
+
+
+def _match(config: dict[str, Any], target: dict[str, Any], what: Literal["parameters", "flops"]) -> int:
+    from memhrm.matching import cost, match
+
+    width, found = match(config, target, what)
+    wanted = cost(target)
+    print(f"{'':<14}{'parameters':>14}{'FLOPs per example and supervision step':>42}")
+    for name, one in (("target", wanted), ("as given", cost(config)), ("matched", found)):
+        print(f"{name:<14}{one.parameters:>14,}{one.flops:>42,}")
+    print(f"\nmodel.hidden_size={width} matches the target's {what}")
     return 0
 
 

@@ -37,7 +37,7 @@ def command(name: str, body: Callable[[dict[str, Any]], int | None]) -> NoReturn
         try:
             hydra.main(version_base="1.3", config_path=CONFIGS, config_name=name)(job)()
         except (HydraException, OmegaConfBaseException) as error:
-            raise ValueError(explain(error, name)) from error
+            raise ValueError(explain(error, name, sys.argv[1:])) from error
         return max(codes, default=0)
 
     console.run(call)
@@ -80,15 +80,15 @@ def compose(name: str, overrides: Sequence[str], *, whole: bool = True) -> dict[
         with hydra.initialize_config_dir(version_base="1.3", config_dir=CONFIGS):
             return plain(hydra.compose(config_name=name, overrides=list(overrides)), whole=whole)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, name)) from error
+        raise ValueError(explain(error, name, overrides)) from error
 
 
-def explain(error: Exception, name: str) -> str:
-    """Hydra's message in one line that says what to do."""
+def explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
+    """Hydra's message on overrides of configs/NAME.yaml, in one line that says what to do."""
     text = console.one_line(error)
     key = re.match(r"Could not override '([^']+)'", text)
     if key:
-        return _unknown_key(key[1], name)
+        return _unknown_key(key[1], name, overrides)
     group = re.search(
         r"Could not find '([^']+)/([^'/]+)' Available options in '[^']*': (.*?) Config search", text
     )
@@ -99,15 +99,18 @@ def explain(error: Exception, name: str) -> str:
     return text
 
 
-def _unknown_key(key: str, name: str) -> str:
+def _unknown_key(key: str, name: str, overrides: Sequence[str]) -> str:
     if key == "k":
-        return "k is a setting of a memory, and none is chosen; choose one with +memory=..., or leave k out"
+        return "k is a setting of memories with cells; choose one with +memory=multicell, or leave k out"
+    groups = [word for word in overrides if (Path(CONFIGS) / word.lstrip("+").partition("=")[0]).is_dir()]
+    if key.split(".")[0] == "memory" and not any(word.startswith("+memory=") for word in groups):
+        names = sorted(path.stem for path in Path(CONFIGS, "memory").glob("*.yaml"))
+        return f"{key}: no memory is chosen; choose one with +memory=NAME; allowed: {', '.join(names)}"
     parent, _, last = key.rpartition(".")
-    groups = [word for word in sys.argv[1:] if (Path(CONFIGS) / word.partition("=")[0]).is_dir()]
     node: Any = compose(name, groups, whole=False)
     for part in filter(None, parent.split(".")):
         if not isinstance(node, dict) or part not in node:
-            return _unknown_key(parent, name)
+            return _unknown_key(parent, name, overrides)
         node = node[part]
     if not isinstance(node, dict):
         return f"{key} is unknown: {parent} is {node!r} and has no settings of its own"

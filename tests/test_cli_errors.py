@@ -47,7 +47,6 @@ SETTINGS = {
     "model.hidden_size.x=1": ["model.hidden_size.x is unknown", "has no settings of its own"],
     "+unknown=1": ["unknown is unknown", "allowed: batch_size"],
     "+model.unknown=1": ["model.unknown is unknown", "allowed: H_cycles"],
-    "k=2": ["k is a setting of a memory", "+memory="],
     "model=trn": ["model=trn is unknown", "did you mean trm?", "hrm"],
     "data=sudoku5": ["data=sudoku5 is unknown", "sudoku4"],
     "optim=adam": ["optim=adam is unknown", "muon"],
@@ -70,13 +69,31 @@ SETTINGS = {
     "data.side=5": ["data.side is 5", "4, 6, 9"],
     "data=sudoku_extreme": ["data.path is null", "memhrm.data download sudoku_extreme", "data.path=DIR"],
     "data.path=nowhere": ["nowhere/train.csv: no such file"],
+    "k=2": ["k is a setting of memories with cells", "+memory=multicell"],
+    "memory.tokens=3": ["no memory is chosen", "+memory=NAME", "multicell"],
+    "+memory=multicel": ["memory=multicel is unknown", "did you mean multicell?"],
+    "+memory=multicell k=0": ["k is 0", "1 to memory.cells=8"],
+    "+memory=multicell k=9": ["k is 9", "1 to memory.cells=8"],
+    "+memory=bicross k=2": ["k is a setting of memories with cells"],
+    "+memory=multicell k=1 memory.shared_cell=true": ["k is 1", "2 or above with memory.shared_cell=true"],
+    "+memory=multicell memory.k=3": ["k is 2", "memory.k, which is 3"],
+    "+memory=multicell memory.tokns=3": ["memory.tokns is unknown", "did you mean tokens?"],
+    "+memory=multicell memory.selector=best": ["memory.selector is 'best'", "topk, policy, random"],
+    "+memory=multicell memory.num_heads=3": ["memory.num_heads is 3", "divisors of model.hidden_size=16"],
+    "+memory=multicell memory.module=no.Such": ["memory.module is 'no.Such'", "cannot be imported"],
+    "+memory=multicell memory.module=memhrm.settings.SettingWarning": ["is no HModule there"],
+    "+memory=multicell memory.lifetime=ever": ["memory.lifetime is 'ever'", "example, episode, global"],
+    "+memory=bicross memory.horizon=0": ["memory.horizon is 0", "1 or above"],
+    "+memory=bicross loss.balance=1": ["loss.balance is 1", "memory=bicross has nothing for it"],
+    "+memory=tokens model=trm_mlp": ["model.mixer is 'mlp'", "attention"],
     "device=tpu": ["device is 'tpu'", "auto, cpu"],
 }
 
 
 @pytest.mark.parametrize("override", SETTINGS)
 def test_setting_is_refused_by_name(override, tmp_path, capsys):
-    assert train(tmp_path / "run", override) == 2
+    memory = ["model.H_cycles=2"] if "+memory" in override else []
+    assert train(tmp_path / "run", *memory, *override.split()) == 2
     message = said(capsys)
     assert [part for part in SETTINGS[override] if part not in message] == [], message
 
@@ -174,9 +191,9 @@ def test_checkpoint_cut_short(share, run, capsys):
 
 def test_checkpoint_of_another_format(run, capsys, monkeypatch):
     (run / "summary.json").unlink()
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT", 99)
     assert train(run) == 2
-    assert said(capsys).endswith("has checkpoint format 1; this version of memhrm reads format 2")
+    assert said(capsys).endswith("has checkpoint format 2; this version of memhrm reads format 99")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ import yaml
 from memhrm.config import CONFIGS, compose
 from memhrm.data.config import parse
 from memhrm.measure import Subject
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.choice import parse as parse_memory
+from memhrm.memory.h_module import MemorySettings
 from memhrm.models.reasoner import ModelSettings
+from memhrm.settings import SettingWarning
 from memhrm.training.choice import EvaluateSettings, ExportSettings, OtherData
 from memhrm.training.halting import Halting
 from memhrm.training.mirror import LoggerSettings
@@ -56,6 +61,43 @@ def test_every_model_trains_on_every_data_set(model, data):
     before, after = stepped(*TINY, f"model={model}", f"data={data}", "model.H_cycles=1", "optim.warmup=0")
     still = {name for name in before if torch.equal(before[name], after[name])}
     assert still <= {"H_init", "L_init", "q_head.weight"}  # The Q-head's weight may well start flat.
+
+
+@pytest.mark.parametrize("memory", options("memory"))
+@pytest.mark.parametrize("model", ["hrm", "trm"])
+@pytest.mark.parametrize("placement", ["augment", "replace"])
+def test_every_memory_trains_on_every_model(memory, model, placement):
+    changes = (f"+memory={memory}", *TINY, f"model={model}", "optim.warmup=0")
+    if "placement" in compose("train", changes)["memory"]:
+        changes = (*changes, f"memory.placement={placement}")
+    elif placement == "replace":
+        pytest.skip("a memory without attention of its own has no placement")
+    before, after = stepped(*changes)
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    assert still <= {"H_init", "L_init", "q_head.weight"} | {n for n in still if n.endswith("_init")}
+
+
+@pytest.mark.parametrize("name", options("memory"))
+def test_a_memory_file_gives_every_key_of_its_settings_and_their_defaults(name):
+    values = compose("train", [f"+memory={name}"])["memory"]
+    settings_class = type(parse_memory(values))
+    assert set(values) == names(settings_class)
+    for field in dataclasses.fields(MemorySettings):
+        if field.default is not dataclasses.MISSING:
+            assert values[field.name] == field.default
+    text = "".join(path.read_text() for path in Path(CONFIGS, "memory").glob("*.yaml"))
+    for key, hint in typing.get_type_hints(settings_class).items():
+        if typing.get_origin(hint) is typing.Literal:
+            line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
+            assert all(choice in line for choice in typing.get_args(hint)), line
+
+
+def test_k_is_given_at_the_top():
+    for k in (1, 3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SettingWarning)
+            run = settings(compose("train", ["+memory=multicell", f"k={k}"]))
+        assert isinstance(run.memory, CellSettings) and run.memory.k == k
 
 
 @pytest.mark.parametrize("name", options("experiment"))
@@ -113,7 +155,7 @@ def test_file_and_settings_have_the_same_keys(cls, path):
 
 def test_train_and_settings_have_the_same_keys():
     composed = compose("train", [])
-    assert set(composed) == names(RunSettings)
+    assert set(composed) == names(RunSettings) - {"memory"}
     assert set(composed["model"]) == names(ModelSettings)
     assert set(composed["halting"]) == names(Halting)
     assert set(composed["loss"]) == names(LossSettings)

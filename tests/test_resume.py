@@ -18,7 +18,14 @@ FREQUENT = ("log_every=4", "checkpoint_every=2", "eval_every=3")
 KINDS = {
     "trm": (*FREQUENT, "halting.halt_exploration_prob=0.5"),
     "hrm": (*FREQUENT, "model=hrm", "model.H_layers=1"),
-    "hrm_reuse": (*FREQUENT, "model=hrm", "model.H_layers=1", "halting.q_target=reuse", "horizon=2"),
+    "hrm_reuse": (
+        *FREQUENT,
+        "model=hrm",
+        "model.H_layers=1",
+        "halting.q_target=reuse",
+        "+memory=none",
+        "memory.horizon=2",
+    ),
     "muon": (*FREQUENT, "optim=muon", "optim.schedule=cosine", "optim.clip=0.5"),
 }
 
@@ -99,10 +106,10 @@ def test_what_a_crash_left_of_a_checkpoint_is_ignored_and_removed(whole, tmp_pat
 def test_checkpoint_is_replaced_in_one_move(tmp_path, monkeypatch):
     """Until the new checkpoint is whole and on disk, the old one stands."""
     path = tmp_path / "last.pt"
-    checkpoint.write(path, {"format": 1, "step": 1})
+    checkpoint.write(path, {"format": checkpoint.FORMAT, "step": 1})
     seen = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(checkpoint.read(path)["step"]))
-    checkpoint.write(path, {"format": 1, "step": 2})
+    checkpoint.write(path, {"format": checkpoint.FORMAT, "step": 2})
     assert seen == [1]
     assert checkpoint.read(path)["step"] == 2
 

@@ -9,7 +9,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from memhrm.memory.cells import CellMemory, CellSettings, Selection
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.cells import CellMemory, Selection
 from memhrm.memory.exchange import layer_norm
 from memhrm.memory.h_module import HShape, Trace
 
@@ -25,7 +26,7 @@ class AggregateSettings(CellSettings):
 class Aggregate(CellMemory):
     """add:    M = sum_{i in A} alpha_i m_i;  dz = Attn(h, LN(M), LN(M));
             the write changes M into M' as BiCrossAttn would, and m_i' = m_i + alpha_i (M' - M).
-    concat: dz = Attn(h, [LN(m_i)], [k alpha_i LN(m_i)]), i in A; each token is written as in the multi-cell memory.
+    concat: dz = Attn(h, [LN(m_i)], [k alpha_i LN(m_i)]), i in A; each token is written as by MultiCell.
     """
 
     Settings = AggregateSettings

@@ -104,7 +104,9 @@ class BiCross(Exchange):
 
 def norms(z_H: Tensor, m: Tensor) -> Trace:
     """Root mean squares of the state and of the written memory, (b,) each; what shows a state that grows."""
-    return {
-        "z_H_norm": z_H.detach().float().square().flatten(1).mean(dim=1).sqrt(),
-        "memory_norm": m.detach().float().square().flatten(1).mean(dim=1).sqrt(),
-    }
+    return {"z_H_norm": _rms(z_H), "memory_norm": _rms(m)}
+
+
+def _rms(x: Tensor) -> Tensor:
+    precision = torch.promote_types(x.dtype, torch.float32)
+    return torch.linalg.vector_norm(x.detach().flatten(1), dim=1, dtype=precision) * (x[0].numel() ** -0.5)

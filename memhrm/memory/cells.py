@@ -4,88 +4,19 @@ b batch, t position, d width, n cells, k active cells, l = 1 + M tokens of a cel
 Source: proposal, "non-additive parallelized implementation".
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from memhrm.memory.bicross import Exchange, ExchangeSettings, norms
+from memhrm.memory.bicross import Exchange, norms
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import layer_norm
 from memhrm.memory.h_module import Context, HShape, Memory, Trace
-from memhrm.memory.selector import Scorer, SelectorName, choose, entropy, plackett_luce
+from memhrm.memory.selector import Scorer, choose, entropy, plackett_luce
 from memhrm.models.attend import SelfAttention
 from memhrm.models.fused import add_rms
 from memhrm.models.layers import truncated_normal_
-from memhrm.settings import advise, require
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellSettings(ExchangeSettings):
-    """The settings of memories with cells; `tokens` is M.
-
-    cells: N. k: active cells; selector=all takes every cell whatever k is.
-    selector: how the active cells are chosen (`selector.choose`); policy and lowest_loss have a loss of their own.
-    projections, combine, score_scale: R and the form of the score (`selector.Scorer`).
-    pooling: q(h), the mean over positions or position 0.
-    gate: what weighs the active cells: the softmax of their scores (the formula; at k=1 it is 1 and trains no
-        scorer), their entries in the softmax of all scores, or 1/k each.
-    shared_cell: cell 0 is always active, the others compete for the remaining k - 1 places.
-    self_attention: within each written cell, after the write.
-    usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
-    decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
-    """
-
-    cells: int
-    k: int
-    selector: SelectorName = "topk"
-    projections: int = 1
-    combine: Literal["mean", "logsumexp", "max"] = "mean"
-    score_scale: Literal["sqrt", "none"] = "sqrt"
-    pooling: Literal["mean", "first"] = "mean"
-    gate: Literal["selected", "all", "none"] = "selected"
-    shared_cell: bool = False
-    self_attention: bool = False
-    usage_average: float = 0.9
-    decay: float = 0.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(self.cells >= 1, "memory.cells", self.cells, "1 or above")
-        require(1 <= self.k <= self.cells, "k", self.k, f"1 to memory.cells={self.cells}")
-        require(self.projections >= 1, "memory.projections", self.projections, "1 or above")
-        require(0 <= self.usage_average < 1, "memory.usage_average", self.usage_average, "0 to below 1")
-        require(0 <= self.decay <= 1, "memory.decay", self.decay, "0 to 1")
-        require(not self.shared_cell or self.selector == "all" or self.k >= 2, "k", self.k,
-                "2 or above with memory.shared_cell=true")  # fmt: skip
-        every = self.selector == "all"
-        advise(
-            every and self.k < self.cells, f"k={self.k} changes nothing: memory.selector=all takes all cells"
-        )
-        advise(every and self.shared_cell, "memory.shared_cell changes nothing with memory.selector=all")
-        advise(
-            every and self.decay > 0,
-            "memory.decay changes nothing with memory.selector=all: every cell is used",
-        )
-        advise(
-            self.projections > 1 and self.combine == "mean",
-            f"memory.projections={self.projections} changes "
-            "only the start: the mean of bilinear forms is one; memory.combine=logsumexp or max keeps them apart",
-        )
-        advise(self.projections == 1 and self.combine != "mean",
-               f"memory.combine={self.combine} changes nothing with memory.projections=1")  # fmt: skip
-        alone = self.active == 1 and self.gate == "selected" and self.selector in ("topk", "random")
-        advise(alone, "with k=1 the gate is always 1 and nothing trains the scorer; memory.gate=all, k=2 or "
-               "memory.selector=policy train it")  # fmt: skip
-        advise(
-            self.gate == "none" and self.selector in ("topk", "random", "all"),
-            "memory.gate=none trains no scorer",
-        )
-
-    @property
-    def active(self) -> int:
-        """Cells that an example reads and writes at an H-step."""
-        return self.cells if self.selector == "all" else self.k
 
 
 class Selection(NamedTuple):
@@ -121,7 +52,7 @@ class CellMemory(Exchange):
         self.noise_in_evaluation = s.selector == "random"
 
     def read_cells(self, h: Tensor, active: Tensor, selection: Selection) -> tuple[Tensor, Trace]:
-        """dz, (b, t, d), from h (b, t, d) and the active cells (b, k, l, d); and what it adds to the trace."""
+        """dz, (b, t, d), from h (b, t, d) and the active cells (b, k, l, d); and its part of the trace."""
         raise NotImplementedError
 
     def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
@@ -166,14 +97,11 @@ class CellMemory(Exchange):
             alpha = scores.gather(1, indices).softmax(dim=-1)
         trace = {"indices": indices, "alpha": alpha, "scores": scores}
         if self.training and s.selector in ("policy", "lowest_loss"):
-            if (
-                not torch.is_grad_enabled()
-            ):  # Selections without gradient are credited too, as of constant inputs.
-                with torch.enable_grad():
+            constant = not torch.is_grad_enabled()
+            with torch.enable_grad():  # Selections in cycles without gradient are credited too.
+                if constant:
                     rivals = self.scorer(query.detach(), cls.detach())[:, apart:]
-                    trace |= _credit(rivals, winners)
-            else:
-                trace |= _credit(rivals, winners)
+                trace |= {"log_probability": plackett_luce(rivals, winners), "entropy": entropy(rivals)}
         return Selection(indices, alpha, scores), trace
 
     @torch.no_grad()
@@ -191,9 +119,8 @@ class CellMemory(Exchange):
 
     def _attend_within(self, active: Tensor, dtype: torch.dtype) -> Tensor:
         assert self.within is not None
-        change = (
-            self.within(layer_norm(active.to(dtype)).flatten(0, 1), None).view(active.shape).to(active.dtype)
-        )
+        tokens = layer_norm(active.to(dtype)).flatten(0, 1)
+        change = self.within(tokens, None).view(active.shape).to(active.dtype)
         return add_rms(active, change) if self.settings.state_norm == "rms" else active + change
 
     def _put_back(self, memory: Memory, active: Tensor, selection: Selection) -> Memory:
@@ -203,10 +130,6 @@ class CellMemory(Exchange):
         if s.decay > 0:
             cells = cells * (1 - s.decay * (1 - usage))[:, :, None, None]
         return {**memory, "cells": _scatter(cells, selection.indices, active), "usage": usage}
-
-
-def _credit(rivals: Tensor, winners: Tensor) -> Trace:
-    return {"log_probability": plackett_luce(rivals, winners), "entropy": entropy(rivals)}
 
 
 def _rows(cells: Tensor, indices: Tensor) -> Tensor:

@@ -13,17 +13,26 @@ from memhrm.memory.h_module import Memory
 
 @torch.no_grad()
 def absorb(
-    bank: Mapping[str, Tensor], written: Memory, rate: float, summed: Callable[[Tensor], Tensor]
+    bank: Mapping[str, Tensor],
+    written: Memory,
+    chose: Tensor | None,
+    rate: float,
+    summed: Callable[[Tensor], Tensor],
 ) -> None:
-    """Move the bank towards what the rows made of their copies of it, in place.
+    """Move the bank towards what the rows made of their copies of it, in place, at `rate`.
 
-    For each cell (or token: the first axis of a bank's tensor) the changes are averaged over the rows in which
-    it changed, of all processes, and applied at `rate`. What no row wrote stays.
+    The change of a cell is the mean over the rows, of all processes, that chose it; the change of a cell that
+    no row chose, or of what is no cell, the mean over all rows.
 
-    bank: (n, ...) each; written: (b, n, ...) each. summed: the sum over processes.
+    bank: (n, ...) each; written: (b, n, ...) each. chose: how often each row selected each cell, (b, n).
+    summed: the sum over processes.
     """
     for name, start in bank.items():
         change = written[name] - start
-        wrote = (change != 0).flatten(2).any(dim=2) if change.ndim > 2 else change != 0
-        total, count = summed(change.sum(dim=0)), summed(wrote.sum(dim=0).to(change.dtype))
-        start.add_(rate * total / count.clamp(min=1).view(-1, *[1] * (start.ndim - 1)))
+        weight = torch.ones_like(change[:, :1].flatten(1)[:, :1])
+        if chose is not None and change.ndim > 2:
+            chosen = (chose > 0).to(change.dtype)
+            weight = torch.where(summed(chosen.sum(dim=0)) > 0, chosen, weight)
+        count = summed(weight.sum(dim=0)).view(-1, *[1] * (start.ndim - 1))
+        total = summed((change * weight.view(*weight.shape, *[1] * (change.ndim - 2))).sum(dim=0))
+        start.add_(rate * total / count)

@@ -1,13 +1,15 @@
 """The multi-cell memory: each active cell is read and written by a cross-attention of its own.
 
-b batch, t position, d width, k active cells, l tokens of a cell. Source: proposal, "parallelized H-module processing".
+b batch, t position, d width, k active cells, l tokens of a cell.
+Source: proposal, "parallelized H-module processing".
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memhrm.memory.cells import CellMemory, CellSettings, Selection
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.cells import CellMemory, Selection
 from memhrm.memory.exchange import layer_norm
 from memhrm.memory.h_module import HShape, Trace
 
@@ -29,12 +31,16 @@ class MultiCell(CellMemory):
         # The self-supervision target: what the cells give together, for the cell that scores highest.
         best = selection.scores.gather(1, selection.indices).argmax(dim=1)
         own = self.read.out(_mixed(each, F.one_hot(best, each.shape[2])))
-        return dz, {"self_sup": (dz.detach() - own).float().square().mean(dim=(1, 2))}
+        return dz, {"self_sup": (dz.detach() - own).square().mean(dim=(1, 2), dtype=_wide(dz))}
 
     def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
         # The cells write with one call: their tokens are queries side by side to the same keys.
         tokens = layer_norm(active.to(h.dtype)).flatten(1, 2)
         return self.write_residual(active, self.write(tokens, h).unflatten(1, active.shape[1:3]))
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _mixed(each: Tensor, weights: Tensor) -> Tensor:

@@ -33,7 +33,9 @@ class Scorer(nn.Module):
     def forward(self, query: Tensor, cls: Tensor) -> Tensor:
         """query (b, d) and cls (b, n, d) to scores (b, n)."""
         precision = torch.promote_types(query.dtype, torch.float32)
-        wanted = torch.einsum("rde,be->brd", self.weight.to(precision), query.to(precision))
+        # By way of the query's type: a checkpointed step computed again must find the same scores.
+        weight = self.weight.to(query.dtype).to(precision)
+        wanted = torch.einsum("rde,be->brd", weight, query.to(precision))
         if self.combine == "mean":
             wanted = wanted.mean(dim=1, keepdim=True)
         scores = self.scale * torch.einsum("bnd,brd->bnr", cls.to(precision), wanted)

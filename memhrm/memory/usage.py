@@ -14,11 +14,14 @@ from torch import Tensor
 from memhrm.memory.h_module import Trace
 
 
+def hits(trace: Trace) -> Tensor:
+    """1 where the cell is active, else 0, (b, n)."""
+    return torch.zeros_like(trace["scores"]).scatter(1, trace["indices"], 1.0)
+
+
 def selected(traces: Sequence[Trace]) -> Tensor:
     """In how many of the H-steps each example selected each cell, (b, n)."""
-    return torch.stack(
-        [torch.zeros_like(t["scores"]).scatter(1, t["indices"], 1.0).detach() for t in traces]
-    ).sum(dim=0)
+    return torch.stack([hits(trace) for trace in traces]).sum(dim=0)
 
 
 def own_entropy(counts: Tensor) -> Tensor:
@@ -32,9 +35,9 @@ def describe(usage: Sequence[float] | np.ndarray, mean_own_entropy: float) -> di
 
     usage: p_i, the share of the H-steps in which cell i is active, (n,). mean_own_entropy: of `own_entropy`.
 
-    Returns usage; usage_entropy, that of p / k in nats (at most log n); information, the mutual information of
-    cell and example in nats (an example's few selections overstate it); dead_cells, never selected; and the
-    hard values of the losses: diverse, -Var(p), and balance, CV^2(p).
+    Returns usage; usage_entropy, that of p / k in nats (at most log n); information, the mutual information
+    of cell and example in nats (an example's few selections overstate it); dead_cells, never selected; and
+    the hard values of the losses: diverse, -Var(p), and balance, CV^2(p).
     """
     p = np.asarray(usage, dtype=np.float64)
     total = max(p.sum(), 1e-12)

@@ -4,6 +4,7 @@ b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzl
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -189,16 +190,10 @@ class Reasoner(nn.Module):
         inputs: tokens, (b, s). puzzle_rows: what the method of this name gives for these examples; they
             are an argument so that they can be a leaf of the graph.
         """
-
-        def H_step(
-            h: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool
-        ) -> tuple[Tensor, Memory, Trace]:
-            level = self._H_level if learns else self._fixed_H_level
-            noise = None if guide.noise is None else guide.noise[:, h]
-            return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge))
-
         x = self.embed(inputs, puzzle_rows)
-        state, traces = self.recursion(state, x, self._L_step, H_step, write=guide.write)
+        state, traces = self.recursion(
+            state, x, self._L_step, partial(self._H_step, guide), write=guide.write
+        )
         return state, Output(self.logits(state.z_H), *self.q_values(state.z_H), traces)
 
     def logits(self, z_H: Tensor) -> Tensor:
@@ -213,6 +208,13 @@ class Reasoner(nn.Module):
     def _L_step(self, z_L: Tensor, injection: Tensor) -> Tensor:
         assert self.L_net is not None
         return self.L_net(z_L, injection, self.rotary)
+
+    def _H_step(
+        self, guide: Guide, h: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool
+    ) -> tuple[Tensor, Memory, Trace]:
+        level = self._H_level if learns else self._fixed_H_level
+        noise = None if guide.noise is None else guide.noise[:, h]
+        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge))
 
     def _H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
         net = self.H_net if self.H_net is not None else self.L_net

@@ -66,7 +66,7 @@ class Recursion:
                     z_L = self._run(L_step, z_L, injection)
             learns = learning and (h, self.L_cycles) >= self.gradient_from
             with torch.set_grad_enabled(learns or (learning and self.whole_memory_graph)):
-                injection = z_L if self.L_cycles else x
+                injection = z_L if self.L_cycles else (x if learns else x.detach())
                 z_H, written, trace = self._run(H_step, h, z_H, injection, memory, learns)
             if not learns:
                 z_H = z_H.detach()

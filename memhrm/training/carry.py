@@ -28,7 +28,8 @@ class Carry(NamedTuple):
         """A carry whose rows have all halted, so that the first refill fills every one."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
-        return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), batch)
+        data = {name: batch[name] for name in batch if name != "episode_start"}
+        return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), data)
 
     def refill(self, batch: dict[str, Tensor], initial: State, lifetime: Lifetime = "example") -> "Carry":
         """Rows that halted take the next example and the initial state; the others go on as they are.

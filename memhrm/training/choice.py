@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from memhrm.settings import require
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -41,3 +43,38 @@ class EvaluateSettings(Choice):
     device: str = "auto"
     threads: int | None = None
     progress: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneSettings(Choice):
+    """configs/prune.yaml. keep: how many cells, which share of the selections, or which cells."""
+
+    keep: int | float | tuple[int, ...]
+    puzzles: int = 512
+    overwrite: bool = False
+    batch_size: int = 256
+    device: str = "auto"
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self):
+        require(self.puzzles >= 1, "puzzles", self.puzzles, "1 or above")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryExportSettings(Choice):
+    """`python -m memhrm.memory export`. cells: which ones, in this order; null: all."""
+
+    cells: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryImportSettings:
+    """`python -m memhrm.memory import`, beside `from`. at: the cells of the run that are replaced, in the
+    order of the file's; null: the first ones."""
+
+    run: str
+    out: str
+    checkpoint: Literal["last", "best"] = "last"
+    at: tuple[int, ...] | None = None
+    overwrite: bool = False

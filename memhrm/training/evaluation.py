@@ -167,12 +167,14 @@ def _answer(
 
 
 def _noise(model: Reasoner, batch: int, steps: int, rows: int) -> Tensor | None:
-    """What an H-module draws with in evaluation, (steps, rows, H_cycles, u): a function of the batch's number."""
+    """What an H-module draws with in evaluation, (steps, rows, H_cycles, u): a function of the puzzle's
+    place among the puzzles, whatever the size of the batches."""
     if not model.H_module.noise_in_evaluation:
         return None
-    rng = np.random.default_rng((batch, 0xE7A1))
-    size = (steps, rows, model.settings.H_cycles, model.H_module.noise_size)
-    return torch.from_numpy(rng.random(size, dtype=np.float32))
+    size = (steps, model.settings.H_cycles, model.H_module.noise_size)
+    places = range(batch * rows, (batch + 1) * rows)
+    drawn = [np.random.default_rng((place, 0xE7A1)).random(size, dtype=np.float32) for place in places]
+    return torch.from_numpy(np.stack(drawn, axis=1))
 
 
 def _select(state: State, keep: Tensor) -> State:

@@ -16,8 +16,8 @@ from memhrm.training.step import Stepped
 from memhrm.training.supervision import Supervised
 
 MEMORY = ("z_H_norm", "memory_norm", "self_sup", "entropy", "reward")
-"""What is logged of a memory, mean over examples, beside the figures of `usage.describe`: root mean squares of
-z_H and of what was written, and the values of losses whether they have a weight or not."""
+"""What is logged of a memory, mean over examples, beside the figures of `usage.describe`: root mean squares
+of z_H and of what was written, and the values of losses whether they have a weight or not."""
 
 
 class Diverged(ValueError):

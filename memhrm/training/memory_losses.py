@@ -12,14 +12,18 @@ import torch
 from torch import Tensor
 
 from memhrm.memory.h_module import Trace
+from memhrm.memory.usage import hits
 from memhrm.training.ranks import summed
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the losses look at: the traces of a supervision step, one per H-step, and the reward of each
-    example for the selections made in it, (b,), if there is one; how many cells, the first, are always active;
-    and whether the reward is compared with that of the other examples."""
+    """What the losses look at.
+
+    traces: of a supervision step, one per H-step. reward: of each example for the selections made in it,
+        (b,), if there is one. always_active: how many cells, the first, do not compete. baseline: whether the
+        reward is compared with that of the other examples.
+    """
 
     traces: Sequence[Trace]
     reward: Tensor | None
@@ -32,13 +36,8 @@ def memory_losses(names: Sequence[str], situation: Situation) -> dict[str, Tenso
     return {name: LOSSES[name](situation) for name in names}
 
 
-def hits(trace: Trace) -> Tensor:
-    """1 where the cell is active, else 0, (b, n)."""
-    return torch.zeros_like(trace["scores"]).scatter(1, trace["indices"], 1.0)
-
-
 def straight_through(trace: Trace) -> Tensor:
-    """`hits` in value, in gradient the softmax of the scores, (b, n): counts have no gradient of their own."""
+    """`hits` in value, the softmax of the scores in gradient, (b, n): counts have none of their own."""
     soft = trace["scores"].softmax(dim=-1)
     return hits(trace) + soft - soft.detach()
 
@@ -60,8 +59,8 @@ def balance(situation: Situation) -> Tensor:
 
 
 def information(situation: Situation) -> Tensor:
-    """-(H(p) - mean H(p | example)) in nats, p the softmax of the scores: minus the mutual information of cell
-    and example, which is large where every example is sure of its cells and different ones differ."""
+    """-(H(p) - mean H(p | example)) in nats, p the softmax of the scores: minus the mutual information of
+    cell and example, which is large where every example is sure of its cells and different ones differ."""
     soft = torch.stack([trace["scores"].softmax(dim=-1) for trace in situation.traces]).mean(dim=0)
     return _entropy(soft).sum() - _entropy(_global_mean(soft)) * _rows(situation)
 
@@ -86,7 +85,7 @@ def policy(situation: Situation) -> Tensor:
 
 
 def entropy(situation: Situation) -> Tensor:
-    """Minus the entropy of the policy's first draw in nats, mean over H-steps: a bonus when it is minimised."""
+    """Minus the entropy of the policy's first draw in nats, mean over H-steps: minimised, it is a bonus."""
     return -torch.stack([trace["entropy"] for trace in situation.traces]).mean(dim=0).sum()
 
 
@@ -115,11 +114,16 @@ def _rows(situation: Situation) -> int:
 
 
 def _entropy(p: Tensor) -> Tensor:
-    return -torch.special.xlogy(p, p).sum(dim=-1)
+    # A probability that has underflowed to 0 has no logarithm to differentiate.
+    return -(p * p.clamp(min=torch.finfo(p.dtype).tiny).log()).sum(dim=-1)
 
 
 def _global_mean(values: Tensor) -> Tensor:
-    """The mean over the rows (b, n) of all processes, (n,), with this process's part of the gradient."""
-    own = values.sum(dim=0)
-    total = summed(own.detach()) + own - own.detach()
-    return total / summed(torch.tensor(float(len(values)), device=values.device))
+    """The mean over the rows (b, n) of all processes, (n,).
+
+    Its gradient is this process's part of it, times the number of processes, since each of them counts what
+    is made of the mean for its own rows only.
+    """
+    own, rows = values.sum(dim=0), torch.tensor(float(len(values)), device=values.device)
+    total, count = summed(own.detach()), summed(rows)
+    return total / count + (own - own.detach()) / rows

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from memhrm.memory.usage import words
 from memhrm.training.record import RunDirectory
 
-_ROWS = [
+SCORES = [
     ("exact_accuracy", "exact accuracy", "{:.1%}"),
     ("accuracy", "cell accuracy", "{:.1%}"),
     ("valid_path", "valid path", "{:.1%}"),
@@ -21,7 +22,9 @@ _ROWS = [
 
 def table(summary: Mapping[str, Any], path: Path) -> str:
     """The scores of a summary, one a line, and where the run is."""
-    lines = [f"{words:<20}{form.format(summary[name]):>12}" for name, words, form in _ROWS if name in summary]
+    lines = [f"{what:<20}{form.format(summary[name]):>12}" for name, what, form in SCORES if name in summary]
+    if "cells" in summary:
+        lines += ["memory:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
     return "\n".join([*lines, f"run directory       {path}"])
 
 

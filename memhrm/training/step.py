@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from memhrm.memory.lifetime import absorb
+from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.training.carry import Carry
@@ -127,7 +128,14 @@ def train_step(
             learner.step += 1
             grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
             if memory.lifetime == "global":
-                absorb(learner.model.H_module.starts(), supervised.state.memory, memory.rate, summed)
+                bank, written = learner.model.H_module.starts(), supervised.state.memory
+                absorb(
+                    bank,
+                    written,
+                    _chosen([*(seen.supervised for seen in observed), supervised]),
+                    memory.rate,
+                    summed,
+                )
             learner.average.update_parameters(learner.model)
 
         with torch.no_grad():
@@ -148,6 +156,12 @@ def _memory_losses(learner: Learner, supervised: Supervised) -> dict[str, Tensor
         baseline=learner.loss.baseline == "leave_one_out",
     )
     return memory_losses(names, situation)
+
+
+def _chosen(steps: Sequence[Supervised]) -> Tensor | None:
+    """How often each row selected each cell over some supervision steps, (b, n), if there are cells."""
+    traces = [trace for step in steps for trace in step.out.traces]
+    return selected(traces) if "indices" in traces[0] else None
 
 
 def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:

@@ -38,8 +38,8 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """kind: the cross-entropy of the tokens. reward, baseline: of the policy that selects cells: the fall of
-    the token loss over the supervision step, or whether the answer is exact after it, compared with the mean of
-    the other examples, or with 0. The rest: the weight of each loss, 0 for off."""
+    the token loss over the supervision step, or whether the answer is exact after it, compared with the mean
+    of the other examples, or with 0. The rest: the weight of each loss, 0 for off."""
 
     kind: Literal["stablemax", "softmax"] = "stablemax"
     lm: float = 1.0

@@ -1,0 +1,39 @@
+"""python -m memhrm.compare RUN RUN ...: finished runs side by side, and what their memory cells did."""
+
+import argparse
+from pathlib import Path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m memhrm.compare", description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    args = parser.parse_args()
+
+    from memhrm.memory.usage import words
+    from memhrm.training.record import RunDirectory
+    from memhrm.training.report import SCORES
+
+    summaries = {}
+    for path in map(Path, args.runs):
+        directory = RunDirectory(path)
+        directory.config()  # Says so if this is no run.
+        summary = directory.summary()
+        if summary is None:
+            raise ValueError(f"{path} is not finished; the command that began it goes on with it")
+        summaries[path.name] = summary
+    width = max(len(name) for name in summaries) + 2
+    print(" " * 18 + "".join(f"{name:>{max(width, 12)}}" for name in summaries))
+    for key, what, form in SCORES:
+        if any(key in summary for summary in summaries.values()):
+            cells = (form.format(summary[key]) if key in summary else "" for summary in summaries.values())
+            print(f"{what:<18}" + "".join(f"{cell:>{max(width, 12)}}" for cell in cells))
+    for name, summary in summaries.items():
+        if "cells" in summary:
+            print(f"\n{name}:", *words(summary["cells"]), sep="\n  ")
+    return 0
+
+
+if __name__ == "__main__":
+    from memhrm.console import run
+
+    run(main)

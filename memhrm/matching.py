@@ -1,0 +1,66 @@
+"""Controls of equal size: what a configuration costs, counted without running it, and the width that matches.
+
+b batch, s token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from memhrm.data.config import parse
+from memhrm.models.reasoner import Reasoner, count_parameters, puzzle_shape
+from memhrm.settings import require
+from memhrm.training.run import settings
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Trained numbers, and floating-point operations of the matrix products of one supervision step, forward,
+    per example."""
+
+    parameters: int
+    flops: int
+
+
+def cost(config: Mapping[str, Any]) -> Cost:
+    """The cost of a run's configuration. No number is computed: the tensors have shapes only."""
+    run = settings(config)
+    with torch.device("meta"), torch.no_grad():
+        shape = puzzle_shape(parse(run.data).task())
+        model = Reasoner(run.model, shape, run.memory).eval()
+        inputs = torch.zeros(1, shape.num_tokens, dtype=torch.int32)
+        with FlopCounterMode(display=False) as counter:
+            model(model.initial_state(1), inputs, model.puzzle_rows(torch.zeros(1, dtype=torch.int32)))
+    return Cost(count_parameters(model), counter.get_total_flops())
+
+
+def match(
+    config: Mapping[str, Any], target: Mapping[str, Any], what: Literal["parameters", "flops"]
+) -> tuple[int, Cost]:
+    """The `model.hidden_size` at which `config` comes nearest to what `target` costs, and its cost there.
+
+    Widths are multiples of twice the heads, so that rotary positions fit.
+
+    Raises:
+        ValueError: even the smallest width costs more than the target and the next, or 64 times the target's
+            width less.
+    """
+    wanted = getattr(cost(target), what)
+    unit = 2 * int(config["model"]["num_heads"])
+
+    def at(units: int) -> Cost:
+        return cost({**config, "model": {**config["model"], "hidden_size": units * unit}})
+
+    low, high = 1, 2
+    limit = 64 * int(target["model"]["hidden_size"]) // unit
+    while getattr(at(high), what) < wanted:  # Cost grows with width: double, then halve the interval.
+        low, high = high, 2 * high
+        require(high <= limit, "target", wanted, f"{what} that a width up to {limit * unit} reaches")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if getattr(at(middle), what) < wanted else (low, middle)
+    nearest = min((low, high), key=lambda units: abs(getattr(at(units), what) - wanted))
+    return nearest * unit, at(nearest)

@@ -1,0 +1,80 @@
+"""What memories with cells can set."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from memhrm.memory.bicross import ExchangeSettings
+from memhrm.memory.selector import SelectorName
+from memhrm.settings import advise, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSettings(ExchangeSettings):
+    """The settings of memories with cells; `tokens` is M.
+
+    cells: N. k: active cells; selector=all takes every cell whatever k is.
+    selector: how the active cells are chosen (`selector.choose`); policy and lowest_loss have their own loss.
+    projections, combine, score_scale: R and the form of the score (`selector.Scorer`).
+    pooling: q(h), the mean over positions or position 0.
+    gate: what weighs the active cells: the softmax of their scores (the formula; at k=1 it is 1 and trains no
+        scorer), their entries in the softmax of all scores, or 1/k each.
+    shared_cell: cell 0 is always active, the others compete for the remaining k - 1 places.
+    self_attention: within each written cell, after the write.
+    usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
+    decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
+    """
+
+    cells: int
+    k: int
+    selector: SelectorName = "topk"
+    projections: int = 1
+    combine: Literal["mean", "logsumexp", "max"] = "mean"
+    score_scale: Literal["sqrt", "none"] = "sqrt"
+    pooling: Literal["mean", "first"] = "mean"
+    gate: Literal["selected", "all", "none"] = "selected"
+    shared_cell: bool = False
+    self_attention: bool = False
+    usage_average: float = 0.9
+    decay: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.cells >= 1, "memory.cells", self.cells, "1 or above")
+        require(1 <= self.k <= self.cells, "k", self.k, f"1 to memory.cells={self.cells}")
+        require(self.projections >= 1, "memory.projections", self.projections, "1 or above")
+        require(0 <= self.usage_average < 1, "memory.usage_average", self.usage_average, "0 to below 1")
+        require(0 <= self.decay <= 1, "memory.decay", self.decay, "0 to 1")
+        require(not self.shared_cell or self.selector == "all" or self.k >= 2, "k", self.k,
+                "2 or above with memory.shared_cell=true")  # fmt: skip
+        self._advise()
+
+    def _advise(self) -> None:
+        """Warn of settings that change nothing beside the others."""
+        if self.selector == "all":
+            for name, used in (
+                (f"k={self.k}", self.k < self.cells),
+                ("memory.shared_cell", self.shared_cell),
+                ("memory.decay", self.decay > 0),
+            ):
+                advise(used, f"{name} changes nothing: memory.selector=all uses every cell at every H-step")
+        advise(
+            self.projections > 1 and self.combine == "mean",
+            f"memory.projections={self.projections} changes only the start: the mean of bilinear forms is "
+            "one bilinear form; memory.combine=logsumexp or max keeps them apart",
+        )
+        advise(
+            self.projections == 1 and self.combine != "mean",
+            f"memory.combine={self.combine} changes nothing with memory.projections=1",
+        )
+        trained = self.selector in ("policy", "lowest_loss")
+        advise(
+            self.active == 1 and self.gate == "selected" and not trained,
+            "with k=1 the gate is always 1 and nothing trains the scorer; memory.gate=all, k=2 or "
+            "memory.selector=policy train it",
+        )
+        advise(self.gate == "none" and not trained, "memory.gate=none trains no scorer")
+
+    @property
+    def active(self) -> int:
+        """Cells that an example reads and writes at an H-step."""
+        return self.cells if self.selector == "all" else self.k
