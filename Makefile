@@ -1,4 +1,5 @@
-# make demo: train and evaluate on the default puzzles. make test: run the tests. Both set everything up.
+# make demo: train with and without memory on the default puzzles, and compare. make test: run the tests.
+# Both set everything up.
 PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
@@ -7,13 +8,13 @@ STAMP  := $(VENV)/.installed
 .PHONY: demo test lint types wheel clean
 
 demo: $(STAMP)
-	$(PY) -m memhrm.train dir=runs/demo/baseline
-	$(PY) -m memhrm.train +memory=multicell k=2 dir=runs/demo/multicell
+	$(PY) -m memhrm.train steps=200 dir=runs/demo/baseline
+	$(PY) -m memhrm.train +memory=multicell k=2 steps=200 dir=runs/demo/multicell
 	@echo
 	@$(PY) -m memhrm.compare runs/demo/baseline runs/demo/multicell
 
 test: $(STAMP)
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 lint: $(STAMP)
 	$(PY) -m ruff check .

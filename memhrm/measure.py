@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
 from memhrm.data.config import parse
 from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
@@ -20,6 +20,9 @@ from memhrm.training.ranks import Ranks, choose_device
 from memhrm.training.run import RunSettings, make_learner, prepare_machine, settings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import in_precision
+
+
+_UNKNOWN_TO_THE_COUNTER = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop}
 
 
 class Subject:
@@ -58,7 +61,7 @@ class Subject:
 
     def flops(self, step: Callable[[], None]) -> float:
         """Floating-point operations per example of a step, by PyTorch's counter (matrix products)."""
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_THE_COUNTER) as counter:
             step()
         return counter.get_total_flops() / self.run.batch_size
 

@@ -164,7 +164,11 @@ def _main_optimisers(model: Reasoner, s: OptimSettings) -> list[Optimizer]:
     if s.name == "adamw":
         return [torch.optim.AdamW(model.parameters(), fused=True, **adamw)]
     outer = ("embed.", "lm_head.", "q_head.")
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and not name.startswith(outer)]
+    matrices = [
+        p
+        for name, p in model.named_parameters()
+        if p.ndim == 2 and not name.startswith(outer) and not name.endswith("positions")
+    ]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     muon = torch.optim.Muon(matrices, lr=s.muon_lr, weight_decay=s.muon_weight_decay)

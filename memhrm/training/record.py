@@ -2,7 +2,7 @@
 
 config.yaml        the resolved configuration        environment.json   versions, device, commit
 metrics.jsonl      one JSON object a line            checkpoints/       last.pt, best.pt
-summary.json       the final result
+summary.json       the final result                   origin.json        of a run made from another: how
 """
 
 import json

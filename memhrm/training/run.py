@@ -12,10 +12,12 @@ import torch
 
 from memhrm.data import Dataset
 from memhrm.data import load as load_data
+from memhrm.memory.bicross import ExchangeSettings
 from memhrm.memory.choice import parse as parse_memory
 from memhrm.memory.h_module import MemorySettings
 from memhrm.models.reasoner import NO_MEMORY, ModelSettings, Reasoner, puzzle_shape
-from memhrm.settings import build, require
+from memhrm.models.recursion import gradient_start
+from memhrm.settings import advise, build, require
 from memhrm.training.halting import Halting
 from memhrm.training.mirror import LoggerSettings
 from memhrm.training.optim import OptimSettings
@@ -63,6 +65,12 @@ class RunSettings:
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or above")
         require(self.seed < 2**63, "seed", self.seed, "below 2**63")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
+        alone = gradient_start(self.model.window(), self.model.H_cycles, 0)[0] == self.model.H_cycles - 1
+        advise(
+            isinstance(self.memory, ExchangeSettings) and alone and self.memory.horizon == 1,
+            f"with one H-step in model.gradient_window={self.model.gradient_window} nothing trains the write of "
+            "the memory; {cycles: 2} or memory.horizon=2 do",
+        )
 
     @property
     def dtype(self) -> torch.dtype:
