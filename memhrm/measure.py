@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from memhrm.data.config import parse
 from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
@@ -21,8 +21,11 @@ from memhrm.training.run import RunSettings, make_learner, prepare_machine, sett
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import in_precision
 
-
-_UNKNOWN_TO_THE_COUNTER = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop}
+_UNKNOWN_TO_THE_COUNTER = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)  # Of shapes.
+    )
+}
 
 
 class Subject:

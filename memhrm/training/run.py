@@ -68,8 +68,8 @@ class RunSettings:
         alone = gradient_start(self.model.window(), self.model.H_cycles, 0)[0] == self.model.H_cycles - 1
         advise(
             isinstance(self.memory, ExchangeSettings) and alone and self.memory.horizon == 1,
-            f"with one H-step in model.gradient_window={self.model.gradient_window} nothing trains the write of "
-            "the memory; {cycles: 2} or memory.horizon=2 do",
+            f"with one H-step in model.gradient_window={self.model.gradient_window} nothing trains the write "
+            "of the memory; {cycles: 2} or memory.horizon=2 do",
         )
 
     @property
