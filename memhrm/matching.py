@@ -19,7 +19,7 @@ from memhrm.training.run import settings
 @dataclass(frozen=True)
 class Cost:
     """Trained numbers, and floating-point operations of the matrix products of one supervision step, forward,
-    per example."""
+    per example of the run's batch."""
 
     parameters: int
     flops: int
@@ -31,10 +31,11 @@ def cost(config: Mapping[str, Any]) -> Cost:
     with torch.device("meta"), torch.no_grad():
         shape = puzzle_shape(parse(run.data).task())
         model = Reasoner(run.model, shape, run.memory).eval()
-        inputs = torch.zeros(1, shape.num_tokens, dtype=torch.int32)
+        rows = run.batch_size
+        inputs, identifiers = torch.zeros(rows, shape.num_tokens, dtype=torch.int32), torch.zeros(rows).int()
         with FlopCounterMode(display=False) as counter:
-            model(model.initial_state(1), inputs, model.puzzle_rows(torch.zeros(1, dtype=torch.int32)))
-    return Cost(count_parameters(model), counter.get_total_flops())
+            model(model.initial_state(rows), inputs, model.puzzle_rows(identifiers))
+    return Cost(count_parameters(model), round(counter.get_total_flops() / rows))
 
 
 def match(
