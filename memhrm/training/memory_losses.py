@@ -104,6 +104,9 @@ LOSSES: dict[str, Callable[[Situation], Tensor]] = {
     "imitation": imitation,
 }
 
+BY_SELECTOR = ("policy", "entropy", "imitation")
+"""Losses that come with a selector, and have a weight by default that no other selector uses."""
+
 
 def _log_probability(situation: Situation) -> Tensor:
     return torch.stack([trace["log_probability"] for trace in situation.traces]).sum(dim=0)

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from memhrm.memory.h_module import HModule
 from memhrm.memory.lifetime import absorb
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
@@ -117,9 +118,12 @@ def train_step(
 
         rows = leaf_rows(learner.model, carry)
         supervised: Supervised = learner.supervise(carry, rows, noise)
-        supervised.losses.update(_memory_losses(learner, supervised))
+        supervised = supervised._replace(losses=supervised.losses | _memory_losses(learner, supervised))
         if rows is not None:
             puzzle_rows.append((carry.data["puzzle_identifiers"], rows))
+        with torch.no_grad():
+            halted = learner.halting(supervised.out, carry.steps, least)
+        observed.append(Observed(supervised, carry, halted))
 
         loss = loss + weighted_sum(supervised.losses, learner.loss_weights) / learner.global_batch_size
         if final:
@@ -128,20 +132,9 @@ def train_step(
             learner.step += 1
             grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
             if memory.lifetime == "global":
-                bank, written = learner.model.H_module.starts(), supervised.state.memory
-                absorb(
-                    bank,
-                    written,
-                    _chosen([*(seen.supervised for seen in observed), supervised]),
-                    memory.rate,
-                    summed,
-                )
+                _absorb(learner.model.H_module, observed)
             learner.average.update_parameters(learner.model)
-
-        with torch.no_grad():
-            halted = learner.halting(supervised.out, carry.steps, least)
         learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=not final)
-        observed.append(Observed(supervised, carry, halted))
     assert isinstance(loss, Tensor)
     return Stepped(observed, loss.detach(), grad_norm, lr)
 
@@ -158,10 +151,12 @@ def _memory_losses(learner: Learner, supervised: Supervised) -> dict[str, Tensor
     return memory_losses(names, situation)
 
 
-def _chosen(steps: Sequence[Supervised]) -> Tensor | None:
-    """How often each row selected each cell over some supervision steps, (b, n), if there are cells."""
-    traces = [trace for step in steps for trace in step.out.traces]
-    return selected(traces) if "indices" in traces[0] else None
+def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:
+    """Let the bank take up what the rows have written since they all started from it."""
+    traces = [trace for seen in observed for trace in seen.supervised.out.traces]
+    chose = selected(traces) if h_module.cells else None
+    written = observed[-1].supervised.state.memory
+    absorb(h_module.starts(), written, chose, h_module.settings.rate, summed)
 
 
 def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:

@@ -19,7 +19,7 @@ from memhrm.settings import require
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting, q_target
 from memhrm.training.losses import CROSS_ENTROPY, Graded, grade, halting_loss, token_loss, token_losses
-from memhrm.training.memory_losses import LOSSES
+from memhrm.training.memory_losses import BY_SELECTOR, LOSSES
 
 Run = Callable[[State, Tensor, Tensor | None, Guide], tuple[State, Output]]
 
@@ -70,15 +70,12 @@ class LossSettings:
         if halting.learns_to_continue:
             weights["q_continue"] = self.q_continue
         for name in LOSSES:
-            weight, known = getattr(self, name), name in h_module.losses
-            asked = weight > 0 and (known or name in ("diverse", "balance", "information", "self_sup"))
-            if asked and not known:
-                name_of = h_module.settings.name
-                raise ValueError(
-                    f"loss.{name} is {weight}; allowed: 0, since memory={name_of} has nothing for it"
-                )
-            if asked:
+            weight = getattr(self, name)
+            if name in h_module.losses and weight > 0:
                 weights[name] = weight
+            elif name not in BY_SELECTOR:
+                memory = h_module.settings.name
+                require(weight == 0, f"loss.{name}", weight, f"0, since memory={memory} has nothing for it")
         return weights
 
 
