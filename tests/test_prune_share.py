@@ -32,7 +32,8 @@ from memhrm.training.record import RunDirectory
 from tiny import at_step, command_line, send, train
 
 SHORT = ("steps=2", "eval_every=0")
-CELLS = ("+memory=multicell", "memory.cells=6", "memory.tokens=2", "memory.state_norm=none")
+CELLS = ("+memory=multicell", "memory.placement=augment", "memory.cells=6", "memory.tokens=2",
+         "memory.state_norm=none")  # fmt: skip
 MORE = ("model.H_cycles=2", "log_every=4", "optim=adamw", "optim.eps=1e-3")
 MAZE = ("data.side=6", "data.train_size=8", "data.min_length=4")
 LIVE, DEAD = [0, 2, 3, 5], [1, 4]
@@ -98,7 +99,7 @@ def planted(runs, tmp_path_factory) -> Path:
 def run_prune(run: Path, out: Path | None, **settings: Any) -> int:
     """The command's body, with the defaults of its file, but for fewer puzzles."""
     values = yaml.safe_load(Path(CONFIGS, "prune.yaml").read_text())
-    del values["hydra"]
+    del values["hydra"], values["defaults"]
     values |= {"run": str(run), "out": out and str(out), "puzzles": 8, "progress": False}
     return console.code_of(lambda: prune.main(values | settings))
 
@@ -435,7 +436,7 @@ def test_run_of_a_run_remembers_both(planted, tmp_path):
 
 def test_config_file_and_settings_agree():
     values = yaml.safe_load(Path(CONFIGS, "prune.yaml").read_text())
-    values.pop("hydra")
+    del values["hydra"], values["defaults"]
     defaults = {field.name: field.default for field in dataclasses.fields(PruneSettings)}
     assert values == {
         name: "???" if value is dataclasses.MISSING else value for name, value in defaults.items()
