@@ -60,9 +60,9 @@ GRIDS = {
     ),
     # Selectors, gates and losses: one change at a time from the default.
     "selection": Grid(
-        FAST + " +memory=multicell",
+        FAST + " +memory=multicell memory.placement=augment",
         **{
-            "topk (default)": "",
+            "topk": "",
             "random": "memory.selector=random",
             "all": "memory.selector=all k=8",
             "lowest_loss": "memory.selector=lowest_loss",
