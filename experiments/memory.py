@@ -79,7 +79,7 @@ GRIDS = {
         "data=sudoku6 model=trm_mlp steps=200 eval_every=50",
         **{"baseline, g=2": TWO, "carry_add": "+memory=carry_add", "bicross": "+memory=bicross"},
         **{
-            "multicell": "+memory=multicell",
+            "multicell, augment": "+memory=multicell memory.placement=augment",
             "multicell, replace": "+memory=multicell memory.placement=replace",
         },
     ),
