@@ -46,8 +46,7 @@ def match(
     Widths are multiples of twice the heads, so that rotary positions fit.
 
     Raises:
-        ValueError: even the smallest width costs more than the target and the next, or 64 times the target's
-            width less.
+        ValueError: even 64 times the target's width costs less than the target.
     """
     wanted = getattr(cost(target), what)
     unit = 2 * int(config["model"]["num_heads"])

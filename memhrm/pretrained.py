@@ -1,7 +1,7 @@
 """Trained weights: out of a run, into a file of their own, and back for use from Python."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from memhrm.data.config import parse
 from memhrm.data.puzzle import Task
@@ -71,10 +72,19 @@ def save(restored: Restored, path: Path) -> None:
         "step": restored.step,
         "config": restored.config,
     }
+    write_tensors(path, restored.model.state_dict(), FORMAT, about)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], form: str, about: dict[str, Any]) -> None:
+    """Write safetensors with the name of their format and a description as metadata.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in restored.model.state_dict().items()}
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(tensors, path, metadata={"format": FORMAT, "about": json.dumps(about)})
+        save_file(plain, path, metadata={"format": form, "about": json.dumps(about)})
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from error
 

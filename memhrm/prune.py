@@ -23,8 +23,8 @@ def main(config: dict[str, Any]) -> None:
     from memhrm.settings import build
     from memhrm.training import checkpoint
     from memhrm.training.choice import PruneSettings
-    from memhrm.training.evaluation import EvaluationSettings, evaluate
-    from memhrm.training.loop import split
+    from memhrm.training.evaluation import evaluate
+    from memhrm.training.loop import evaluation_settings, split
     from memhrm.training.ranks import ranks
     from memhrm.training.record import RunDirectory
     from memhrm.training.run import make_dataset, prepare_machine
@@ -47,12 +47,7 @@ def main(config: dict[str, Any]) -> None:
     with ranks(chosen.device) as me:
         prepare_machine(run)
         dataset = make_dataset(run)
-        how = EvaluationSettings(
-            steps=run.halting.halt_max_steps,
-            batch_size=chosen.batch_size,
-            loss=run.loss.kind,
-            write=run.memory.write_in_evaluation,
-        )
+        how = evaluation_settings(run, chosen.batch_size)
 
         def scores(model: Reasoner, puzzles) -> dict[str, Any]:
             shown = chosen.progress and me.first

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from memhrm.memory.h_module import HModule
-from memhrm.pretrained import Restored
+from memhrm.pretrained import Restored, write_tensors
 from memhrm.settings import require
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
@@ -62,12 +61,7 @@ def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> dict[st
         "data": restored.run.data["name"],
         "model": restored.run.model.name,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: start.contiguous() for name, start in starts.items()}
-    try:
-        save_file(tensors, path, metadata={"format": FORMAT, "about": json.dumps(about)})
-    except SafetensorError as error:
-        raise OSError(f"{path} cannot be written: {error}") from error
+    write_tensors(path, starts, FORMAT, about)
     return about
 
 

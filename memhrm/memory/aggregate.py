@@ -49,8 +49,7 @@ class Aggregate(CellMemory):
 
     def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
         if not self.adds:
-            tokens = layer_norm(active.to(h.dtype)).flatten(1, 2)
-            return self.write_residual(active, self.write(tokens, h).unflatten(1, active.shape[1:3]))
+            return super().write_cells(active, h, selection)
         total = _sum(active, selection.alpha)
         change = self.write_residual(total, self.write(layer_norm(total.to(h.dtype)), h)) - total
         active = active + selection.alpha.to(active.dtype)[:, :, None, None] * change.unsqueeze(1)

@@ -28,8 +28,7 @@ class Selection(NamedTuple):
 
 
 class CellMemory(Exchange):
-    """Select, read, write, note the usage. A subclass says what is read from the active cells and how they
-    are written."""
+    """Select, read, write, note the usage. A subclass says what is read from the active cells."""
 
     Settings = CellSettings
     settings: CellSettings
@@ -56,8 +55,12 @@ class CellMemory(Exchange):
         raise NotImplementedError
 
     def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
-        """The active cells, (b, k, l, d), after the write of h (b, t, d)."""
-        raise NotImplementedError
+        """The active cells, (b, k, l, d), after the write of h (b, t, d): each token for itself.
+
+        The cells write with one call: their tokens are queries side by side to the same keys.
+        """
+        tokens = layer_norm(active.to(h.dtype)).flatten(1, 2)
+        return self.write_residual(active, self.write(tokens, h).unflatten(1, active.shape[1:3]))
 
     def forward(
         self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context

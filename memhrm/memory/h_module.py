@@ -21,6 +21,9 @@ Trace = dict[str, Tensor]
 HLevel = Callable[[Tensor, Tensor], Tensor]
 """The transformer level of the H-step: (z_H, injection) to z_H, both (b, t, d)."""
 
+Lifetime = Literal["example", "episode", "global"]
+"""When a memory starts anew; see `MemorySettings`."""
+
 Judge = Callable[[Tensor], Tensor]
 """The loss of each example if z_H (b, t, d) were the answer, (b,)."""
 
@@ -60,7 +63,7 @@ class MemorySettings:
 
     name: str
     module: str
-    lifetime: Literal["example", "episode", "global"] = "example"
+    lifetime: Lifetime = "example"
     horizon: int = 1
     write_in_evaluation: bool = True
     rate: float = 0.1

@@ -33,11 +33,6 @@ class MultiCell(CellMemory):
         own = self.read.out(_mixed(each, F.one_hot(best, each.shape[2])))
         return dz, {"self_sup": (dz.detach() - own).square().mean(dim=(1, 2), dtype=_wide(dz))}
 
-    def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
-        # The cells write with one call: their tokens are queries side by side to the same keys.
-        tokens = layer_norm(active.to(h.dtype)).flatten(1, 2)
-        return self.write_residual(active, self.write(tokens, h).unflatten(1, active.shape[1:3]))
-
 
 def _wide(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)

@@ -3,14 +3,13 @@
 b batch, s token, t position (prefix and tokens), d width.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from memhrm.memory.h_module import Lifetime
 from memhrm.models.recursion import State
-
-Lifetime = Literal["example", "episode", "global"]
 
 
 class Carry(NamedTuple):

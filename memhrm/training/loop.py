@@ -124,6 +124,16 @@ def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet, PuzzleSet]:
     return dataset.test.select(slice(count, None)), dataset.test.select(slice(0, count))
 
 
+def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings:
+    """How a run evaluates: as it trains, every row to the last step."""
+    return EvaluationSettings(
+        steps=run.halting.halt_max_steps,
+        batch_size=batch_size,
+        loss=run.loss.kind,
+        write=run.memory.write_in_evaluation,
+    )
+
+
 def evaluate_average(
     run: RunSettings,
     learner: Learner,
@@ -133,12 +143,7 @@ def evaluate_average(
     progress: bool = False,
 ) -> dict[str, Any]:
     """Scores of the averaged weights, every row to the last step, as published."""
-    settings = EvaluationSettings(
-        steps=run.halting.halt_max_steps,
-        batch_size=run.eval_batch_size,
-        loss=run.loss.kind,
-        write=run.memory.write_in_evaluation,
-    )
+    settings = evaluation_settings(run, run.eval_batch_size)
     average = learner.average.module
     assert isinstance(average, Reasoner)
     return evaluate(average, dataset.task, puzzles, settings, ranks, run.dtype, progress)
