@@ -165,7 +165,7 @@ class World:
     def slow(self, kind: str, module: HModule) -> Result:
         z_H, memory, traces, step = self.z_H, self.memory, [], reference(kind, module).step
         for i in range(2):
-            z_H, memory, trace = step(z_H, self.z_L[i], memory, *self.context(i))
+            z_H, memory, trace = step(z_H, self.z_L[i], memory, *self.context(i)[:3])
             traces.append(trace)
         return z_H, memory, traces
 

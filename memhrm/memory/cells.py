@@ -68,7 +68,7 @@ class CellMemory(Exchange):
         z_H, h = self.start(z_H, z_L, context)
         cells = memory["cells"]
         judged = self._judged(z_H, h, cells, context)
-        selection, trace = self._select(h, cells[:, :, 0], context.noise, judged)
+        selection, trace = self._select(h, cells[:, :, 0], context, judged)
 
         active = _gather(cells, selection.indices)
         dz, read = self.read_cells(h, active, selection)
@@ -81,14 +81,16 @@ class CellMemory(Exchange):
         return z_H, memory, {**trace, **read, **norms(z_H, active)}
 
     def _select(
-        self, h: Tensor, cls: Tensor, noise: Tensor | None, judged: Tensor | None
+        self, h: Tensor, cls: Tensor, context: Context, judged: Tensor | None
     ) -> tuple[Selection, Trace]:
         s, apart = self.settings, self.always_active
         query = h.mean(dim=1) if s.pooling == "mean" else h[:, 0]
         scores = self.scorer(query, cls)
         rivals = scores[:, apart:]  # A shared cell stands apart from the competition.
-        noise, judged = (None if x is None else x[:, apart:] for x in (noise, judged))
-        winners = choose(s.selector, rivals.detach(), s.active - apart, noise, judged)
+        noise, judged, prefer = (
+            None if x is None else x[:, apart:] for x in (context.noise, judged, context.prefer)
+        )
+        winners = choose(s.selector, rivals.detach(), s.active - apart, noise, judged, prefer)
         shared = torch.zeros_like(winners[:, :apart])
         indices = torch.cat((shared, winners + apart), dim=1) if apart else winners
 

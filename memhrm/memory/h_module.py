@@ -30,11 +30,13 @@ Judge = Callable[[Tensor], Tensor]
 
 class Context(NamedTuple):
     """What surrounds one H-step. noise: uniform numbers in (0, 1), (b, u), for modules that draw; None: be
-    greedy. judge: only in training, where the labels are known."""
+    greedy. judge: only in training, where the labels are known. prefer: added to the scores of the cells
+    when they are chosen, and only there, (b, cells): -inf keeps a cell out, +inf forces it."""
 
     level: HLevel
     noise: Tensor | None = None
     judge: Judge | None = None
+    prefer: Tensor | None = None
 
 
 class HShape(NamedTuple):

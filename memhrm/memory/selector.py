@@ -45,7 +45,12 @@ class Scorer(nn.Module):
 
 
 def choose(
-    selector: SelectorName, scores: Tensor, k: int, noise: Tensor | None, judged: Tensor | None
+    selector: SelectorName,
+    scores: Tensor,
+    k: int,
+    noise: Tensor | None,
+    judged: Tensor | None,
+    prefer: Tensor | None = None,
 ) -> Tensor:
     """k of n cells for each example, (b, k), the first choice first.
 
@@ -54,6 +59,7 @@ def choose(
         cell. lowest_loss: by the loss when the cell is read alone (winner takes all), by score where no
         label tells the loss.
     scores (b, n). noise: uniform numbers (b, n) or None. judged: the loss of each cell, (b, n), or None.
+    prefer: added to what they are chosen by, (b, n), or None; it has no say with `all`.
     """
     if selector == "all":
         return torch.arange(scores.shape[1], device=scores.device).expand(scores.shape)
@@ -63,6 +69,8 @@ def choose(
         scores = scores - (-noise.to(scores.dtype).log()).log()  # Gumbel noise is -log(-log(u)).
     elif selector == "lowest_loss" and judged is not None:
         scores = -judged
+    if prefer is not None:
+        scores = scores + prefer
     return scores.topk(k, dim=-1).indices
 
 

@@ -109,11 +109,13 @@ class Guide(NamedTuple):
     noise: uniform numbers in (0, 1), (b, H_cycles, u), for H-modules that draw (`HModule.noise_size`).
     judge: the loss of each example if z_H were the answer; only in training.
     write: False leaves the memory unwritten.
+    prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
     """
 
     noise: Tensor | None = None
     judge: Judge | None = None
     write: bool = True
+    prefer: Tensor | None = None
 
 
 NO_GUIDE = Guide()
@@ -214,7 +216,7 @@ class Reasoner(nn.Module):
     ) -> tuple[Tensor, Memory, Trace]:
         level = self._H_level if learns else self._fixed_H_level
         noise = None if guide.noise is None else guide.noise[:, h]
-        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge))
+        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer))
 
     def _H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
         net = self.H_net if self.H_net is not None else self.L_net
