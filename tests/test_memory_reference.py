@@ -270,7 +270,7 @@ def test_selections_without_gradient_are_credited_as_of_constant_inputs(selector
         z_H, memory, fast = module(world.z_H, world.z_L[0], world.memory, world.context(0))
     z_H_in, z_L_in = world.z_H.detach(), world.z_L[0].detach()
     memory_in = {name: x.detach() for name, x in world.memory.items()}
-    _, _, slow = reference("multicell", module).step(z_H_in, z_L_in, memory_in, *world.context(0))
+    _, _, slow = reference("multicell", module).step(z_H_in, z_L_in, memory_in, *world.context(0)[:3])
     assert not any(x.requires_grad for x in (z_H, *memory.values(), fast["alpha"], fast["scores"]))
     for name in ("log_probability", "entropy"):
         same(fast[name], slow[name], name)
@@ -299,7 +299,7 @@ def test_without_write_every_H_step_reads_the_memory_as_it_was(kind):
     for i in range(2):
         slow_L = L_step(slow_L, slow_H + x)
         slow_H, unwritten, trace = reference(kind, module).step(
-            slow_H, slow_L, world.memory, *world.context(i), write=False
+            slow_H, slow_L, world.memory, *world.context(i)[:3], write=False
         )
         slow_traces.append(trace)
     slow = (slow_H, unwritten, slow_traces)
