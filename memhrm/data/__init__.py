@@ -1,5 +1,6 @@
 """Puzzles: tasks, sources, symmetries and batches."""
 
+from memhrm.data.episodes import Episodes
 from memhrm.data.maze import Maze
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
@@ -9,6 +10,7 @@ from memhrm.data.sudoku import Sudoku
 __all__ = [
     "IGNORE",
     "Dataset",
+    "Episodes",
     "Maze",
     "PuzzleSet",
     "Sampler",

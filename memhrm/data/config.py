@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from memhrm.data.episodes import Plan, paired_size
 from memhrm.data.generate import Difficulty, Progress, all_sudokus4, collect, random_sudokus
 from memhrm.data.maze import Maze
 from memhrm.data.maze_generate import Layout, random_mazes
 from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.recall import DIGITS, Recall, strings
+from memhrm.data.rules import FAMILIES, MOST_DIGITS
 from memhrm.data.sudoku import Sudoku
 from memhrm.settings import build, require
 
@@ -51,6 +54,10 @@ class Settings(ABC):
                 require(value is None or value > 0, f"data.{name}", value, "a number above 0, or null")
             elif type(value) in (int, float):
                 require(value >= 0, f"data.{name}", value, "numbers from 0")
+
+    def episodes(self) -> "EpisodeSettings | None":
+        """How episodes are made of the puzzles; None where every puzzle stands alone."""
+        return None
 
     @abstractmethod
     def task(self) -> Task:
@@ -119,13 +126,111 @@ class MazeSettings(Layout, Settings):
         return collect(self.task(), _known(count), random_mazes(self.task(), self), rng, progress)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EpisodeSettings(Settings):
+    """A set whose puzzles come in episodes, their answers under a secret relabelling (`memhrm.data.episodes`).
+
+    lengths: puzzles of a training episode; several: each for an equal part of the training, in this order.
+    test_length: puzzles of a test episode. test_episodes: how many there are.
+    rules: any permutation of the digits, or a list of families of rules. shows, reveal, revises: as in `Plan`.
+    """
+
+    lengths: tuple[int, ...]
+    test_length: int
+    test_episodes: int
+    rules: Literal["any"] | tuple[str, ...] = "any"
+    shows: Literal["all", "first", "part"] = "all"
+    reveal: int = 1
+    revises: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", self.lengths,
+                "a list of numbers from 1")  # fmt: skip
+        require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")
+        require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
+        for name in () if self.rules == "any" else self.rules:
+            require(name in FAMILIES, "data.rules", list(self.rules), f"any, or a list of {', '.join(FAMILIES)}")
+        require(1 <= self.reveal <= self.digits, "data.reveal", self.reveal, f"numbers from 1 to {self.digits}")
+        shortest = min(*self.lengths, self.test_length)
+        require(not self.revises or shortest > 1, "data.revises", self.revises,
+                "false, with episodes of one puzzle")  # fmt: skip
+
+    @property
+    @abstractmethod
+    def digits(self) -> int:
+        """How many digits are relabelled."""
+
+    def episodes(self) -> "EpisodeSettings":
+        return self
+
+    def plan(self) -> Plan:
+        families = () if self.rules == "any" else self.rules
+        return Plan(digits=self.digits, families=families, shows=self.shows, reveal=self.reveal,
+                    revises=self.revises)  # fmt: skip
+
+    def paired(self, task: Task) -> Task:
+        """The task, with tokens for its feedback."""
+        task.vocab_size = paired_size(len(task.alphabet), self.digits)
+        return task
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallSettings(EpisodeSettings):
+    """Strings of `length` digits out of the first `alphabet` ones."""
+
+    kind: Literal["recall"] = "recall"
+    alphabet: int
+    length: int
+
+    def __post_init__(self) -> None:
+        require(2 <= self.alphabet <= len(DIGITS), "data.alphabet", self.alphabet, f"2 to {len(DIGITS)}")
+        require(1 <= self.length <= 12, "data.length", self.length, "1 to 12")
+        super().__post_init__()
+
+    @property
+    def digits(self) -> int:
+        return self.alphabet
+
+    def task(self) -> Task:
+        return self.paired(Recall(digits=self.alphabet, length=self.length))
+
+    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+        return strings(Recall(digits=self.alphabet, length=self.length), count, rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelledSudokuSettings(EpisodeSettings, SudokuSettings):
+    """Sudokus whose solution is relabelled."""
+
+    kind: Literal["episodes"] = "episodes"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __post_init__(self) -> None:
+        require(self.side <= MOST_DIGITS, "data.side", self.side, f"4, 6, with kind={self.kind}")
+        super().__post_init__()
+
+    @property
+    def digits(self) -> int:
+        return self.side
+
+    def task(self) -> Sudoku:
+        task = super().task()
+        self.paired(task)
+        return task
+
+
 def _known(count: int | None) -> int:
     if count is None:
         raise ValueError("data.train_size is null; a generated set needs the number of puzzles, above 0")
     return count
 
 
-KINDS: dict[str, type[Settings]] = {"sudoku": SudokuSettings, "maze": MazeSettings}
+KINDS: dict[str, type[Settings]] = {
+    "sudoku": SudokuSettings,
+    "maze": MazeSettings,
+    "recall": RecallSettings,
+    "episodes": RelabelledSudokuSettings,
+}
 
 
 def parse(values: Mapping[str, Any]) -> Settings:

@@ -1,7 +1,7 @@
 """What a puzzle task is, and a set of puzzles as token arrays.
 
-A puzzle is a square grid read row by row. Token 0 is padding, token ``k`` is the ``k``-th character of
-the task's alphabet. Inputs hold the question, labels the answer; a label of 0 means "no label here".
+A puzzle is a grid, square if it is no string, read row by row. Token 0 is padding, token ``k`` is the ``k``-th
+character of the task's alphabet. Inputs hold the question, labels the answer; a label of 0 means "no label here".
 """
 
 from abc import ABC, abstractmethod
@@ -53,17 +53,27 @@ class Task(ABC):
 
     Attributes:
         name: name for people, such as ``sudoku9``.
-        side: side of the grid in cells; ``seq_len`` is its square.
-        alphabet: the characters of tokens 1, 2, ...; ``vocab_size`` counts the padding token too.
+        side, rows: cells of a row, and rows of the grid; ``seq_len`` is their product.
+        alphabet: the characters of tokens 1, 2, ...; ``vocab_size`` counts the padding token too, and what
+            tokens an `memhrm.data.episodes` task has behind them.
         num_puzzle_identifiers: number of different puzzle identifiers; 1, since all rows share 0.
     """
 
     num_puzzle_identifiers = 1
 
-    def __init__(self, *, name: str, side: int, alphabet: str, aliases: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        side: int,
+        alphabet: str,
+        rows: int | None = None,
+        aliases: dict[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.side = side
-        self.seq_len = side * side
+        self.rows = side if rows is None else rows
+        self.seq_len = self.rows * side
         self.alphabet = alphabet
         self.vocab_size = len(alphabet) + 1
         self._token_of = np.zeros(256, np.uint8)
@@ -104,7 +114,7 @@ class Task(ABC):
     def decode(self, tokens: np.ndarray) -> str:
         """The text of a token array ``(t,)``; anything that is not a token of the alphabet becomes '?'."""
         return "".join(
-            self.alphabet[k - 1] if 1 <= k < self.vocab_size else "?" for k in np.ravel(tokens).tolist()
+            self.alphabet[k - 1] if 1 <= k <= len(self.alphabet) else "?" for k in np.ravel(tokens).tolist()
         )
 
     def render(self, tokens: np.ndarray) -> str:
@@ -114,6 +124,8 @@ class Task(ABC):
 
     def place(self, cell: int) -> str:
         """Where a cell is, for messages; rows and columns count from 1."""
+        if self.rows == 1:
+            return f"character {cell + 1}"
         return f"row {cell // self.side + 1}, column {cell % self.side + 1}"
 
     def grade(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:

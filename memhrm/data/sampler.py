@@ -16,7 +16,12 @@ def _generator(seed: int, index: int, stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, 0, stream]))
 
 
-def _arrays(inputs: np.ndarray, labels: np.ndarray, identifiers: np.ndarray) -> dict[str, np.ndarray]:
+def arrays(
+    inputs: np.ndarray, labels: np.ndarray, identifiers: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """A batch as `Sampler.batch` gives it, of tokens; identifiers: None for 0."""
+    if identifiers is None:
+        identifiers = np.zeros(len(inputs))
     return {
         "inputs": inputs.astype(np.int32),
         "labels": np.where(labels > 0, labels.astype(np.int32), np.int32(IGNORE)),
@@ -65,7 +70,7 @@ class Sampler:
         inputs, labels = self.puzzles.inputs[rows], self.puzzles.labels[rows]
         if self.augment:
             inputs, labels = self.task.augment(inputs, labels, _generator(self.seed, index, _AUGMENT))
-        return _arrays(inputs, labels, self.puzzles.puzzle_identifiers[rows])
+        return arrays(inputs, labels, self.puzzles.puzzle_identifiers[rows])
 
 
 def evaluation_batches(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
@@ -79,7 +84,7 @@ def evaluation_batches(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[di
     for start in range(0, len(puzzles), batch_size):
         part = puzzles.select(slice(start, start + batch_size))
         missing = batch_size - len(part)
-        batch = _arrays(
+        batch = arrays(
             np.pad(part.inputs, ((0, missing), (0, 0))),
             np.pad(part.labels, ((0, missing), (0, 0))),
             np.pad(part.puzzle_identifiers, (0, missing)),

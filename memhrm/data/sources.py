@@ -7,31 +7,44 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memhrm.data.config import Settings, parse
+from memhrm.data.config import EpisodeSettings, Settings, parse
 from memhrm.data.csv_files import read_csv
+from memhrm.data.episodes import Episodes, Relabelled
 from memhrm.data.generate import Progress
 from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
 from memhrm.settings import require
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
 NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "cache"}
+EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {field.name for field in fields(Settings)}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A task with its training and test puzzles."""
+    """A task with its training and test puzzles; of a set with episodes, those that episodes are made of."""
 
     name: str
     task: Task
     train: PuzzleSet
     test: PuzzleSet
     augment: bool  # whether training batches hold random symmetry images
+    episodes: EpisodeSettings | None = None
+    seed: int = 0
+
+    def held_out(self) -> PuzzleSet | Episodes:
+        """What a result stands on: the test puzzles, or the test episodes made of them."""
+        if self.episodes is None:
+            return self.test
+        rng = np.random.default_rng((self.seed, 0xE5))
+        count, length = self.episodes.test_episodes, self.episodes.test_length
+        relabelled = Relabelled(self.task, self.episodes.plan())
+        return relabelled.draw(self.test, count, length, rng, augment=self.augment, test=True)
 
 
 def load(**values: Any) -> Dataset:
@@ -65,7 +78,7 @@ def load(**values: Any) -> Dataset:
     else:
         test = _draw(test, settings.test_size, "data.test_size", test_rng)
     train = _draw(train, settings.train_size, "data.train_size", train_rng)
-    return Dataset(settings.name, task, train, test, settings.augment)
+    return Dataset(settings.name, task, train, test, settings.augment, settings.episodes(), settings.seed)
 
 
 def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Generator) -> PuzzleSet:
@@ -97,7 +110,8 @@ def generate(settings: Settings, progress: Progress) -> tuple[PuzzleSet, PuzzleS
 
 def _cached(settings: Settings) -> tuple[PuzzleSet, PuzzleSet]:
     """Generated puzzles, from the cache where it has them."""
-    relevant = {name: value for name, value in asdict(settings).items() if name not in NOT_GENERATED}
+    unused = NOT_GENERATED | EPISODES_ALONE
+    relevant = {name: value for name, value in asdict(settings).items() if name not in unused}
     key = json.dumps([GENERATOR_VERSION, relevant], sort_keys=True)
     folder = Path(settings.cache or os.environ.get("MEMHRM_CACHE") or "~/.cache/memhrm").expanduser()
     path = folder / f"{settings.task().name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"

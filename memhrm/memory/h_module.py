@@ -4,8 +4,8 @@ b batch, t position (prefix and tokens), d width, u random numbers that one H-st
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -55,24 +55,43 @@ class MemorySettings:
     """What every memory can set; a memory's own settings extend these.
 
     module: the class of the H-module, as package.module.Class.
-    lifetime: example, the memory starts anew with each example; episode, with each episode; global, one
-        bank for all rows, part of the model's state: after each optimiser step the rows' writes are
+    lifetime: example, the memory starts anew with each example; episode, with each episode; null: episode
+        where the data have episodes, else example; global, one bank for all rows, part of the model's state: after each optimiser step the rows' writes are
         averaged, cell by cell over the rows that wrote the cell, and applied at `rate`.
     horizon: supervision steps per optimiser step, over which the memory's graph, and only the memory's,
-        stays whole (truncated back-propagation); 1 as published. Weights stand still in between.
+        stays whole (truncated back-propagation); 1 as published; episode: all of an episode's. Weights stand
+        still in between. null: episode where the data have episodes, else 1.
     write_in_evaluation: whether evaluation writes; false leaves every example with the memory it starts with.
     """
 
     name: str
     module: str
-    lifetime: Lifetime = "example"
-    horizon: int = 1
+    lifetime: Lifetime | None = None
+    horizon: int | Literal["episode"] | None = None
     write_in_evaluation: bool = True
     rate: float = 0.1
 
     def __post_init__(self):
-        require(self.horizon >= 1, "memory.horizon", self.horizon, "1 or above")
+        fits = not isinstance(self.horizon, int) or self.horizon >= 1
+        require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
         require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")
+
+
+    def within(self, episodes: bool) -> Self:
+        """The settings with what null stands for, in data with or without episodes.
+
+        Raises:
+            ValueError: a horizon of an episode where there is none.
+        """
+        allowed = "a number, or null, with data that have no episodes"
+        require(episodes or self.horizon != "episode", "memory.horizon", self.horizon, allowed)
+        lifetime, horizon = ("episode", "episode") if episodes else ("example", 1)
+        return replace(self, lifetime=self.lifetime or lifetime, horizon=self.horizon or horizon)
+
+    @property
+    def spans_steps(self) -> bool:
+        """Whether the memory's graph goes through more than one supervision step."""
+        return self.horizon not in (None, 1)
 
 
 class HModule(nn.Module):

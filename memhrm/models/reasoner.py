@@ -161,7 +161,7 @@ class Reasoner(nn.Module):
             L_cycles=settings.L_cycles,
             gradient_from=gradient_start(settings.window(), settings.H_cycles, settings.L_cycles),
             checkpoint_activations=settings.checkpoint_activations,
-            whole_memory_graph=memory.horizon > 1,
+            whole_memory_graph=memory.spans_steps,
         )
 
         self.lm_head = Linear(d, shape.vocab_size)

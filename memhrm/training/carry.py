@@ -27,12 +27,16 @@ class Carry(NamedTuple):
         """A carry whose rows have all halted, so that the first refill fills every one."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
-        data = {name: batch[name] for name in batch if name != "episode_start"}
+        data = {name: batch[name] for name in ("inputs", "labels", "puzzle_identifiers")}
         return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), data)
 
-    def refill(self, batch: dict[str, Tensor], initial: State, lifetime: Lifetime = "example") -> "Carry":
+    def refill(
+        self, batch: dict[str, Tensor], initial: State, lifetime: Lifetime | None = "example"
+    ) -> "Carry":
         """Rows that halted take the next example and the initial state; the others go on as they are.
 
+        batch: may say by `feedback`, (b,), which rows are shown what the row has just worked on, with the answer:
+            they take it, but z_H, z_L and the memory go on.
         lifetime: when a row's memory starts anew: with its example; with its episode, whose first examples
             `batch["episode_start"]` marks, (b,) (absent: every example is an episode); or, global, not here.
         """
@@ -41,14 +45,15 @@ class Carry(NamedTuple):
             return torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
 
         state, memory, halted = self.state, self.state.memory, self.halted
+        fresh = halted & ~batch["feedback"] if "feedback" in batch else halted
         if lifetime != "global":
-            start = halted
+            start = fresh
             if lifetime == "episode" and "episode_start" in batch:
-                start = halted & batch["episode_start"]
+                start = fresh & batch["episode_start"]
             memory = {name: pick(start, initial.memory[name], memory[name]) for name in memory}
         return Carry(
-            State(pick(halted, initial.z_H, state.z_H), pick(halted, initial.z_L, state.z_L), memory),
-            torch.where(halted, 0, self.steps),
+            State(pick(fresh, initial.z_H, state.z_H), pick(fresh, initial.z_L, state.z_L), memory),
+            torch.where(fresh, 0, self.steps),
             halted,
             {name: pick(halted, batch[name], self.data[name]) for name in self.data},
         )

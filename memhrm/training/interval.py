@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from memhrm.data.sampler import IGNORE
 from memhrm.memory.usage import describe, own_entropy, selected
 from memhrm.training.carry import Carry
 from memhrm.training.losses import widened
@@ -38,6 +39,7 @@ class IntervalLog:
     def add(self, stepped: Stepped) -> None:
         """Note one optimiser step; scores count the rows that halted, as published."""
         columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
+        columns["span"] = torch.full_like(columns["loss"], len(stepped.observed))
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
             for name, value in (sums | self._scores(*seen) | _memory(seen.supervised)).items():
@@ -50,6 +52,7 @@ class IntervalLog:
     def _scores(cls, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
         graded = done.graded
         q_right = (done.out.q_halt > 0) == graded.exact
+        halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback asks nothing.
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
         return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
 
@@ -71,7 +74,7 @@ class IntervalLog:
         cells = dict(zip(self.layout, (part.tolist() for part in parts)))
         mean = {name: values[0] for name, values in cells.items() if len(values) == 1}
         count = max(mean.pop("count"), 1e-9)
-        examples = self.run.batch_size * self.run.memory.horizon
+        examples = self.run.batch_size * mean.pop("span") / self.ranks.size  # Supervision steps of examples.
         metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from memhrm.data import Dataset, PuzzleSet, Sampler
+from memhrm.data import Dataset, Episodes, PuzzleSet
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.training import checkpoint
+from memhrm.training.batches import Batches
+from memhrm.training.episodes import evaluate_episodes
 from memhrm.training.evaluation import EvaluationSettings, evaluate
 from memhrm.training.interval import IntervalLog
 from memhrm.training.ranks import Ranks
@@ -109,19 +108,21 @@ def train(
     return summary
 
 
-def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet, PuzzleSet]:
-    """Puzzles for choosing the best checkpoint, and puzzles for the result: no puzzle serves for both.
+def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet, PuzzleSet] | tuple[Episodes, Episodes]:
+    """Puzzles, or episodes, for choosing the best checkpoint, and others for the result.
 
     Raises:
         ValueError: validation would leave nothing to test on.
     """
-    count = len(dataset.test) - run.validation_size
+    held_out = dataset.held_out()
+    count = len(held_out) - run.validation_size
     if count < 1:
+        what = "puzzles" if dataset.episodes is None else "episodes"
         raise ValueError(
-            f"validation_size is {run.validation_size}; allowed: 0 to {len(dataset.test) - 1}, "
-            "below the number of held-out puzzles"
+            f"validation_size is {run.validation_size}; allowed: 0 to {len(held_out) - 1}, "
+            f"below the number of held-out {what}"
         )
-    return dataset.test.select(slice(count, None)), dataset.test.select(slice(0, count))
+    return held_out.select(slice(count, None)), held_out.select(slice(0, count))
 
 
 def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings:
@@ -138,7 +139,7 @@ def evaluate_average(
     run: RunSettings,
     learner: Learner,
     dataset: Dataset,
-    puzzles: PuzzleSet,
+    puzzles: PuzzleSet | Episodes,
     ranks: Ranks,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -146,44 +147,9 @@ def evaluate_average(
     settings = evaluation_settings(run, run.eval_batch_size)
     average = learner.average.module
     assert isinstance(average, Reasoner)
-    return evaluate(average, dataset.task, puzzles, settings, ranks, run.dtype, progress)
-
-
-class Batches:
-    """What is offered at each optimiser step: a function of the seed and the step alone."""
-
-    def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks, noise_size: int):
-        self.noise_size = noise_size
-        self.sampler = Sampler(
-            dataset.train, dataset.task, batch_size=run.batch_size, seed=run.seed, augment=dataset.augment
-        )
-        self.run = run
-        self.ranks = ranks
-
-    def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
-        """This rank's batches, exploration and noise for the optimiser step after `step` finished ones."""
-        run, rows = self.run, self.ranks.rows(self.run.batch_size)
-        horizon = run.memory.horizon
-        indices = range(step * horizon, (step + 1) * horizon)
-        batches = [self._to_device(self.sampler.batch(index), rows) for index in indices]
-        explore = [run.halting.exploration(run.seed, index, run.batch_size) for index in indices]
-        least = [self._to_device({"least": steps}, rows)["least"] for steps in explore]
-        return batches, least, [self._noise(index, rows) for index in indices]
-
-    def _noise(self, index: int, rows: slice) -> Tensor | None:
-        """What the H-module draws with at supervision step `index`, (b, H_cycles, u), in (0, 1)."""
-        if not self.noise_size:
-            return None
-        size = (self.run.batch_size, self.run.model.H_cycles, self.noise_size)
-        noise = np.random.default_rng((self.run.seed, index, 0x5E)).random(size, dtype=np.float32)
-        return self._to_device({"noise": np.maximum(noise, np.float32(1e-7))}, rows)["noise"]
-
-    def _to_device(self, arrays: dict[str, np.ndarray], rows: slice) -> dict[str, Tensor]:
-        device = self.ranks.device
-        tensors = {name: torch.from_numpy(array[rows]) for name, array in arrays.items()}
-        if device.type == "cuda":
-            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
-        return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+    if isinstance(puzzles, PuzzleSet):
+        return evaluate(average, dataset.task, puzzles, settings, ranks, run.dtype, progress)
+    return evaluate_episodes(average, dataset, puzzles, settings, ranks, run.dtype, progress)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 
 from memhrm.data import Dataset
 from memhrm.data import load as load_data
+from memhrm.data.config import parse as parse_data
 from memhrm.memory.bicross import ExchangeSettings
 from memhrm.memory.choice import parse as parse_memory
 from memhrm.memory.h_module import MemorySettings
@@ -90,7 +91,8 @@ def settings(config: Mapping[str, Any]) -> RunSettings:
     else:
         require(k in (None, memory.get("k")), "k", k, f"memory.k, which is {memory.get('k')}; give k alone")
         values["memory"] = parse_memory(memory)
-    return build(RunSettings, values, "")
+    run = build(RunSettings, values, "")
+    return replace(run, memory=run.memory.within(parse_data(run.data).episodes() is not None))
 
 
 def directory(config: Mapping[str, Any]) -> Path:
@@ -107,12 +109,13 @@ def directory(config: Mapping[str, Any]) -> Path:
 def check_same(given: Mapping[str, Any], saved: Mapping[str, Any], where: Path) -> None:
     """Refuse to resume a run with settings that would make it another run.
 
-    More steps are allowed where the schedule of the learning rate does not depend on their number.
+    More steps are allowed where nothing, as a schedule of the learning rate, depends on their number.
 
     Raises:
         ValueError: a setting differs; the message names it, both values and the way out.
     """
-    free = (*FREE, "steps") if saved["optim"].get("schedule") == "constant" else FREE
+    stages = len(saved["data"].get("lengths", [])) > 1
+    free = (*FREE, "steps") if saved["optim"].get("schedule") == "constant" and not stages else FREE
     old, new = _flat(saved, free), _flat(given, free)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):

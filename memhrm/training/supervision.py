@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from memhrm.data.sampler import IGNORE
 from memhrm.memory.h_module import HModule
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
@@ -116,9 +117,10 @@ class SupervisionStep(nn.Module):
         state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge))
 
         graded = grade(out.logits.detach(), labels)
+        asked = (labels != IGNORE).any(dim=-1)  # Feedback asks nothing.
         losses = {
             "lm": token_loss(out.logits, labels, self.cross_entropy),
-            "q_halt": halting_loss(out.q_halt, graded.exact),
+            "q_halt": halting_loss(out.q_halt, graded.exact, asked),
         }
         target = None
         if self.halting.learns_to_continue:
@@ -127,11 +129,11 @@ class SupervisionStep(nn.Module):
                 with torch.no_grad():
                     _, ahead = run(state, inputs, puzzle_rows, Guide(noise))
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
-                losses["q_continue"] = halting_loss(out.q_continue, target)
+                losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.
                 _, said = self.model.q_values(carry.state.z_H)
                 target = q_target(out.q_halt, out.q_continue, torch.zeros_like(last)).detach()
-                losses["q_continue"] = halting_loss(said, target, carry.steps > 0)
+                losses["q_continue"] = halting_loss(said, target, asked & (carry.steps > 0))
         reward = None
         if "policy" in self.model.H_module.losses:
             reward = graded.exact.float()

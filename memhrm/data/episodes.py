@@ -1,0 +1,162 @@
+"""Episodes: puzzles in a row whose answers share a secret relabelling, which no single question reveals.
+
+The answer of a puzzle is its plain solution with every digit x replaced by rule(x). After each puzzle there is
+feedback: the question again, with the answer at the cells that the plan shows. A cell of a feedback is one token
+for the pair of what the question and the answer have there.
+n episodes, p puzzles, t tokens, a digits.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.rules import Rules, optimum
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """``n`` episodes of ``p`` puzzles."""
+
+    inputs: np.ndarray  # (n, p, t) uint8
+    labels: np.ndarray  # (n, p, t) uint8, 0 where a position has no label
+    feedback: np.ndarray  # (n, p, t) uint8, what is shown after each puzzle
+    rules: np.ndarray  # (n, p) int32, the number of the rule in force (`Rules.permutations`)
+    families: np.ndarray  # (n,) int32, the number of the first rule's family
+    ratings: np.ndarray  # (n, p) int32
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def length(self) -> int:
+        """Puzzles of an episode, p."""
+        return self.inputs.shape[1]
+
+    def select(self, rows: np.ndarray | slice) -> "Episodes":
+        """The episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
+        return Episodes(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What an episode is made of.
+
+    digits: a. families: as in `Rules`. shows: what a feedback shows: every answer; the first puzzle's only
+        (retention); or the answer where the question's digit is one of `reveal` random ones (accumulation).
+    revises: whether another rule, drawn anew, takes the first one's place in mid-episode: in test episodes
+        before puzzle p // 2 + 1, in training before a random one after the first.
+    """
+
+    digits: int
+    families: tuple[str, ...] = ()
+    shows: Literal["all", "first", "part"] = "all"
+    reveal: int = 1
+    revises: bool = False
+
+    def rules(self) -> Rules:
+        return Rules(self.digits, self.families)
+
+
+class Relabelled:
+    """How the tokens of a task's digits are relabelled and shown; ``task.alphabet`` ends with the digits."""
+
+    def __init__(self, task: Task, plan: Plan):
+        self.task, self.plan, self.rules = task, plan, plan.rules()
+        self.first = len(task.alphabet) - plan.digits + 1  # the token of digit 0
+        assert task.vocab_size == paired_size(len(task.alphabet), plan.digits)
+
+    def draw(
+        self, puzzles: PuzzleSet, count: int, length: int, rng: np.random.Generator, *, augment: bool, test: bool
+    ) -> Episodes:
+        """Random episodes; their puzzles are drawn with replacement, and are random symmetry images of those
+        with `augment`. test: where `Plan.revises` puts the change."""
+        rows = rng.integers(len(puzzles), size=count * length)
+        inputs, labels = puzzles.inputs[rows], puzzles.labels[rows]
+        if augment:
+            inputs, labels = self.task.augment(inputs, labels, rng)
+        before, after = self.rules.draw(count, rng), self.rules.draw(count, rng)
+        numbers = np.repeat(before[:, None], length, axis=1)
+        if self.plan.revises:
+            change = np.full(count, length // 2) if test else rng.integers(1, max(length, 2), size=count)
+            numbers = np.where(np.arange(length) < change[:, None], numbers, after[:, None])
+        inputs, plain = inputs.reshape(count, length, -1), labels.reshape(count, length, -1)
+        answers = self._relabel(plain, self.rules.permutations[numbers])
+        return Episodes(
+            inputs=inputs,
+            labels=answers,
+            feedback=np.where(self._shown(plain, rng), pair(self.task, inputs, answers, self.first), inputs),
+            rules=numbers.astype(np.int32),
+            families=self.rules.family_of[before].astype(np.int32),
+            ratings=puzzles.ratings[rows].reshape(count, length),
+        )
+
+    def _relabel(self, tokens: np.ndarray, permutations: np.ndarray) -> np.ndarray:
+        """tokens (n, p, t) with every digit x replaced by that of permutations (n, p, a)."""
+        digits = tokens.astype(np.int64) - self.first
+        images = np.take_along_axis(permutations.astype(np.int64), digits.clip(min=0), axis=2) + self.first
+        return np.where(digits >= 0, images, tokens).astype(np.uint8)
+
+    def _shown(self, plain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """At which cells the feedback has the answer, (n, p, t) bool."""
+        shown = plain >= self.first
+        if self.plan.shows == "first":
+            shown = shown & (np.arange(plain.shape[1]) == 0)[:, None]
+        if self.plan.shows == "part":
+            order = rng.permuted(np.tile(np.arange(self.plan.digits), (*plain.shape[:2], 1)), axis=2)
+            chosen = order < self.plan.reveal  # (n, p, a)
+            index = (plain.astype(np.int64) - self.first).clip(min=0)
+            shown = shown & np.take_along_axis(chosen, index, axis=2)
+        return shown
+
+    def optimum(self, puzzles: PuzzleSet, length: int) -> tuple[np.ndarray, float]:
+        """The best possible exact accuracy at each puzzle of an episode drawn from these, with memory and,
+        the same at each, without; for one who solves every puzzle and is told when the rule changes."""
+        a = self.plan.digits
+        tokens = puzzles.labels.astype(np.int64) - self.first
+        sets = np.bitwise_or.reduce(np.where(tokens >= 0, 1 << tokens.clip(min=0), 0), axis=1)
+        asked = np.bincount(sets, minlength=1 << a) / len(sets)
+        shown = [self._revealed(asked, j) for j in range(length)]
+        change = length // 2 if self.plan.revises else length
+        best = optimum(self.rules, asked, shown[: change - 1])
+        if change < length:
+            best = np.concatenate((best, optimum(self.rules, asked, shown[change : length - 1])))
+        return best, float(best[0])
+
+    def _revealed(self, asked: np.ndarray, puzzle: int) -> np.ndarray:
+        """The probability of each set of digits that a feedback reveals, (2^a,)."""
+        nothing = np.eye(1, len(asked))[0]
+        if self.plan.shows == "first" and puzzle > 0:
+            return nothing
+        if self.plan.shows != "part":
+            return asked
+        every = np.arange(len(asked))
+        chosen = every[np.bitwise_count(every) == self.plan.reveal]
+        both = every[:, None] & chosen  # What is asked and what is chosen are independent.
+        return np.bincount(both.ravel(), np.repeat(asked / len(chosen), len(chosen)), minlength=len(asked))
+
+
+def pair(task: Task, inputs: np.ndarray, labels: np.ndarray, first: int) -> np.ndarray:
+    """The tokens of pairs (question, answer), behind those of the alphabet."""
+    size, digits = len(task.alphabet), len(task.alphabet) - first + 1
+    codes = 1 + size + (inputs.astype(np.int64) - 1) * digits + (labels.astype(np.int64) - first)
+    return np.where(labels >= first, codes, inputs).astype(np.uint8)
+
+
+def paired_size(characters: int, digits: int) -> int:
+    """The vocabulary with padding, the characters of the alphabet, and all pairs of a character and a digit."""
+    return 1 + characters + characters * digits
+
+
+def moments(length: int, steps: int) -> Iterator[tuple[int, bool]]:
+    """The supervision steps of an episode in order: (puzzle, whether it is its feedback).
+
+    Each puzzle has `steps` of them and then one feedback; the last puzzle's would reach nobody.
+    """
+    for puzzle in range(length):
+        for _ in range(steps):
+            yield puzzle, False
+        if puzzle < length - 1:
+            yield puzzle, True

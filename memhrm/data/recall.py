@@ -1,0 +1,47 @@
+"""Recall: strings of digits that are their own answers, for episodes that relabel them."""
+
+import numpy as np
+
+from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
+
+DIGITS = "123456"
+
+
+class Recall(Task):
+    """Say the digits. With an episode's secret relabelling, what is to be said has to be remembered."""
+
+    def __init__(self, *, digits: int, length: int) -> None:
+        super().__init__(name=f"recall{digits}x{length}", side=length, rows=1, alphabet=DIGITS[:digits])
+        self.digits = digits
+
+    def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        wrong = inputs != labels
+        if wrong.any():
+            row, cell = np.argwhere(wrong)[0].tolist()
+            given, found = self.decode(inputs[row, cell]), self.decode(labels[row, cell])
+            raise ValueError(
+                f"answer has {found!r} at {self.place(cell)}, where the question has {given!r}; "
+                "the relabelling comes with the episode"
+            )
+
+    def augment(
+        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return inputs, labels  # Relabelling is the one symmetry, and the episode does it.
+
+    def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return (inputs.astype(np.int64) * (self.digits + 1) ** np.arange(inputs.shape[1])).sum(axis=1)
+
+
+def strings(task: Recall, count: int | None, rng: np.random.Generator) -> PuzzleSet:
+    """`count` different strings in random order, or all there are.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    every = task.digits**task.seq_len
+    if count is not None and count > every:
+        raise ValueError(f"data.train_size, test_size and holdout ask for {count} strings; there are {every}")
+    numbers = rng.permutation(every)[:count]
+    tokens = numbers[:, None] // task.digits ** np.arange(task.seq_len) % task.digits + 1
+    return puzzle_set(tokens, tokens, np.zeros(len(tokens)), ["generated"] * len(tokens))

@@ -1,0 +1,139 @@
+"""Evaluation on episodes: one puzzle after the other, with feedback in between and a memory that goes on.
+
+The weights stand still, so whatever improves from the first to the last puzzle came through the memory.
+n episodes, p puzzles, b batch, s token.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from memhrm.data import Dataset
+from memhrm.data.episodes import Episodes, Relabelled
+from memhrm.data.sampler import arrays
+from memhrm.memory.usage import describe, own_entropy
+from memhrm.models.reasoner import Guide, Reasoner
+from memhrm.models.recursion import State
+from memhrm.training.evaluation import Answers, EvaluationSettings, answer
+from memhrm.training.ranks import Ranks
+from memhrm.training.supervision import in_precision
+
+Kept = Literal["kept", "reset", "frozen", "shuffled"]
+"""What becomes of the memory in an episode: it goes on; starts anew with each puzzle; is never written; or
+goes to another row of the batch after each feedback."""
+
+
+class Moment(NamedTuple):
+    """What happened at one puzzle of b episodes: its number from 0, the batch, the state it began with, and the
+    answers."""
+
+    puzzle: int
+    data: dict[str, Tensor]
+    start: State
+    answers: Answers
+
+
+@torch.no_grad()
+def walk(
+    model: Reasoner,
+    episodes: Episodes,
+    settings: EvaluationSettings,
+    *,
+    kept: Kept = "kept",
+    first: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[Moment]:
+    """Go through b episodes puzzle by puzzle, with the model on its device.
+
+    kept: what becomes of the memory; a difference to "kept" is what it does for the answers. first: the place of
+    the first episode among all, of which what is drawn is a function.
+    """
+    run = in_precision(model, dtype)
+    lasting = model.H_module.settings.lifetime == "episode" and kept != "reset"
+    if kept == "frozen":
+        settings = replace(settings, write=False)
+    initial = model.initial_state(len(episodes), dtype)
+    memory = initial.memory
+    for puzzle in range(episodes.length):
+        asked = arrays(episodes.inputs[:, puzzle], episodes.labels[:, puzzle])
+        data = {name: torch.from_numpy(array).to(device) for name, array in asked.items()}
+        start = initial._replace(memory=memory if lasting else initial.memory)
+        places = (first + np.arange(len(episodes))) * episodes.length + puzzle
+        answers = answer(model, run, data, settings, start, places)
+        yield Moment(puzzle, data, start, answers)
+        shown = torch.from_numpy(episodes.feedback[:, puzzle].astype(np.int32)).to(device)
+        rows = model.puzzle_rows(data["puzzle_identifiers"])
+        state, _ = run(answers.state, shown, rows, Guide(write=settings.write))
+        memory = state.memory
+        if kept == "shuffled":
+            memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
+
+
+def evaluate_episodes(
+    model: Reasoner,
+    dataset: Dataset,
+    episodes: Episodes,
+    settings: EvaluationSettings,
+    ranks: Ranks,
+    dtype: torch.dtype = torch.float32,
+    progress: bool = False,
+    kept: Kept = "kept",
+) -> dict[str, Any]:
+    """Mean scores over the puzzles of the episodes; every rank gets the same.
+
+    Returns what `evaluate` does, `exact_accuracy_by_position` in the episode, and beside it the best possible,
+    `optimum_by_position`, and the best possible without memory, `optimum_without_memory`.
+    """
+    assert dataset.episodes is not None
+    model.eval()
+    task, length = dataset.task, episodes.length
+    sums: dict[str, float] = {}
+    by_position, by_step = np.zeros(length), np.zeros(settings.steps)
+    cells = torch.zeros(1 + model.H_module.cells, dtype=torch.float64)
+    starts = range(0, len(episodes), settings.batch_size)
+    for number, start in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):
+        if number % ranks.size != ranks.rank:
+            continue
+        part = episodes.select(slice(start, start + settings.batch_size))
+        for moment in walk(model, part, settings, kept=kept, first=start, device=ranks.device, dtype=dtype):
+            answers = moment.answers
+            labels = part.labels[:, moment.puzzle]
+            scores = task.grade(part.inputs[:, moment.puzzle], labels, answers.tokens.cpu().numpy())
+            scores["steps"] = answers.steps.cpu().numpy()
+            scores["lm_loss"] = answers.lm_loss.cpu().numpy()
+            scores["q_halt_accuracy"] = ((answers.q_halt > 0) == answers.exact).cpu().numpy()
+            for name, values in scores.items():
+                sums[name] = sums.get(name, 0.0) + float(np.sum(values))
+            by_position[moment.puzzle] += answers.exact.sum().item()
+            by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
+            if model.H_module.cells:
+                shares = answers.selected / (answers.steps * model.settings.H_cycles).unsqueeze(1)
+                own = own_entropy(answers.selected).sum().view(1)
+                cells += torch.cat((own, shares.sum(dim=0))).cpu()
+    names = sorted(sums)
+    parts = [[sums[name] for name in names], by_position.tolist(), by_step.tolist(), cells.tolist()]
+    totals = torch.tensor([value for values in parts for value in values], dtype=torch.float64)
+    if ranks.size > 1:
+        totals = ranks.total(totals.to(ranks.device))
+    own, positions, steps, used = totals.cpu().split([len(values) for values in parts])
+    count = len(episodes) * length
+    relabelled = Relabelled(task, dataset.episodes.plan())
+    best, without = relabelled.optimum(dataset.test, length)
+    scores = {
+        **dict(zip(names, (own / count).tolist())),
+        "exact_accuracy_by_step": (steps / count).tolist(),
+        "exact_accuracy_by_position": (positions / len(episodes)).tolist(),
+        "optimum_by_position": best.tolist(),
+        "optimum_without_memory": without,
+        "puzzles": count,
+        "episodes": len(episodes),
+    }
+    if model.H_module.cells:
+        scores["cells"] = describe((used[1:] / count).tolist(), float(used[0]) / count)
+    return scores
