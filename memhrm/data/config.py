@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from memhrm.data.episodes import Plan, paired_size
+from memhrm.data.episodes import Plan
 from memhrm.data.generate import Difficulty, Progress, all_sudokus4, collect, random_sudokus
 from memhrm.data.maze import Maze
 from memhrm.data.maze_generate import Layout, random_mazes
@@ -150,8 +150,12 @@ class EpisodeSettings(Settings):
         require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")
         require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
         for name in () if self.rules == "any" else self.rules:
-            require(name in FAMILIES, "data.rules", list(self.rules), f"any, or a list of {', '.join(FAMILIES)}")
-        require(1 <= self.reveal <= self.digits, "data.reveal", self.reveal, f"numbers from 1 to {self.digits}")
+            require(
+                name in FAMILIES, "data.rules", list(self.rules), f"any, or a list of {', '.join(FAMILIES)}"
+            )
+        require(
+            1 <= self.reveal <= self.digits, "data.reveal", self.reveal, f"numbers from 1 to {self.digits}"
+        )
         shortest = min(*self.lengths, self.test_length)
         require(not self.revises or shortest > 1, "data.revises", self.revises,
                 "false, with episodes of one puzzle")  # fmt: skip
@@ -168,11 +172,6 @@ class EpisodeSettings(Settings):
         families = () if self.rules == "any" else self.rules
         return Plan(digits=self.digits, families=families, shows=self.shows, reveal=self.reveal,
                     revises=self.revises)  # fmt: skip
-
-    def paired(self, task: Task) -> Task:
-        """The task, with tokens for its feedback."""
-        task.vocab_size = paired_size(len(task.alphabet), self.digits)
-        return task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +192,9 @@ class RecallSettings(EpisodeSettings):
         return self.alphabet
 
     def task(self) -> Task:
-        return self.paired(Recall(digits=self.alphabet, length=self.length))
+        task = Recall(digits=self.alphabet, length=self.length)
+        task.answers = self.digits
+        return task
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
         return strings(Recall(digits=self.alphabet, length=self.length), count, rng)
@@ -215,7 +216,7 @@ class RelabelledSudokuSettings(EpisodeSettings, SudokuSettings):
 
     def task(self) -> Sudoku:
         task = super().task()
-        self.paired(task)
+        task.answers = self.digits
         return task
 
 

@@ -65,11 +65,18 @@ class Relabelled:
 
     def __init__(self, task: Task, plan: Plan):
         self.task, self.plan, self.rules = task, plan, plan.rules()
-        self.first = len(task.alphabet) - plan.digits + 1  # the token of digit 0
-        assert task.vocab_size == paired_size(len(task.alphabet), plan.digits)
+        self.first = task.vocab_size - plan.digits  # the token of digit 0
+        assert task.answers == plan.digits
 
     def draw(
-        self, puzzles: PuzzleSet, count: int, length: int, rng: np.random.Generator, *, augment: bool, test: bool
+        self,
+        puzzles: PuzzleSet,
+        count: int,
+        length: int,
+        rng: np.random.Generator,
+        *,
+        augment: bool,
+        test: bool,
     ) -> Episodes:
         """Random episodes; their puzzles are drawn with replacement, and are random symmetry images of those
         with `augment`. test: where `Plan.revises` puts the change."""
@@ -87,7 +94,7 @@ class Relabelled:
         return Episodes(
             inputs=inputs,
             labels=answers,
-            feedback=np.where(self._shown(plain, rng), pair(self.task, inputs, answers, self.first), inputs),
+            feedback=np.where(self._shown(plain, rng), pair(self.task, inputs, answers), inputs),
             rules=numbers.astype(np.int32),
             families=self.rules.family_of[before].astype(np.int32),
             ratings=puzzles.ratings[rows].reshape(count, length),
@@ -138,16 +145,12 @@ class Relabelled:
         return np.bincount(both.ravel(), np.repeat(asked / len(chosen), len(chosen)), minlength=len(asked))
 
 
-def pair(task: Task, inputs: np.ndarray, labels: np.ndarray, first: int) -> np.ndarray:
-    """The tokens of pairs (question, answer), behind those of the alphabet."""
-    size, digits = len(task.alphabet), len(task.alphabet) - first + 1
-    codes = 1 + size + (inputs.astype(np.int64) - 1) * digits + (labels.astype(np.int64) - first)
-    return np.where(labels >= first, codes, inputs).astype(np.uint8)
-
-
-def paired_size(characters: int, digits: int) -> int:
-    """The vocabulary with padding, the characters of the alphabet, and all pairs of a character and a digit."""
-    return 1 + characters + characters * digits
+def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The tokens of pairs: with v the vocabulary and a answers, v + a question + answer, counted from 0; a
+    question whose label is no digit stays as it is."""
+    answers = labels.astype(np.int64) - (task.vocab_size - task.answers)
+    codes = task.vocab_size + task.answers * inputs.astype(np.int64) + answers
+    return np.where(answers >= 0, codes, inputs).astype(np.uint8)
 
 
 def moments(length: int, steps: int) -> Iterator[tuple[int, bool]]:

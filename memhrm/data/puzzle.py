@@ -54,12 +54,14 @@ class Task(ABC):
     Attributes:
         name: name for people, such as ``sudoku9``.
         side, rows: cells of a row, and rows of the grid; ``seq_len`` is their product.
-        alphabet: the characters of tokens 1, 2, ...; ``vocab_size`` counts the padding token too, and what
-            tokens an `memhrm.data.episodes` task has behind them.
+        alphabet: the characters of tokens 1, 2, ...; ``vocab_size`` counts the padding token too.
         num_puzzle_identifiers: number of different puzzle identifiers; 1, since all rows share 0.
+        answers: the last characters of the alphabet, which feedback may show as the answer of a cell
+            (`memhrm.data.episodes`); 0 where there is no feedback.
     """
 
     num_puzzle_identifiers = 1
+    answers = 0
 
     def __init__(
         self,
@@ -114,7 +116,7 @@ class Task(ABC):
     def decode(self, tokens: np.ndarray) -> str:
         """The text of a token array ``(t,)``; anything that is not a token of the alphabet becomes '?'."""
         return "".join(
-            self.alphabet[k - 1] if 1 <= k <= len(self.alphabet) else "?" for k in np.ravel(tokens).tolist()
+            self.alphabet[k - 1] if 1 <= k < self.vocab_size else "?" for k in np.ravel(tokens).tolist()
         )
 
     def render(self, tokens: np.ndarray) -> str:

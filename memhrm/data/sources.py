@@ -22,7 +22,9 @@ from memhrm.settings import require
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
 NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "cache"}
-EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {field.name for field in fields(Settings)}
+EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {
+    field.name for field in fields(Settings)
+}
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,9 @@ class Sudoku(Task):
 
     def complete_units(self, grids: np.ndarray) -> np.ndarray:
         """Whether each row, column and box of full grids ``(n, t)`` has every digit: ``(n, 3 side)`` bool."""
-        tokens = len(self.alphabet) + 1
-        bits = (1 << np.arange(tokens, dtype=np.uint16))[grids]
+        bits = (1 << np.arange(self.vocab_size, dtype=np.uint16))[grids]
         found = np.bitwise_or.reduce(bits[:, self.shape.units], axis=2)
-        return found == (1 << tokens) - (1 << BLANK + 1)
+        return found == (1 << self.vocab_size) - (1 << BLANK + 1)
 
     def augment(
         self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -53,7 +52,7 @@ class Sudoku(Task):
             flipped = rng.random(n) < 0.5
             cells[flipped] = cells[flipped].swapaxes(1, 2)
         cells = cells.reshape(n, self.seq_len)
-        tokens = np.tile(np.arange(len(self.alphabet) + 1, dtype=inputs.dtype), (n, 1))
+        tokens = np.tile(np.arange(self.vocab_size, dtype=inputs.dtype), (n, 1))
         tokens[:, BLANK + 1 :] = rng.permuted(tokens[:, BLANK + 1 :], axis=1)
 
         def image(grids: np.ndarray) -> np.ndarray:

@@ -31,15 +31,27 @@ class PuzzleTable(nn.Module):
 class InputEmbedding(nn.Module):
     """Tokens (b, s) and puzzle rows (b, e) to x (b, t, d), scaled by sqrt(d).
 
-    The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix.
+    The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix. A token
+    behind the vocabulary is a pair of one of its tokens and one of `answers` answers
+    (`memhrm.data.episodes.pair`): the sum of what each is embedded as.
     """
 
     def __init__(
-        self, vocab_size: int, num_tokens: int, prefix_length: int, width: int, learned_positions: bool
+        self,
+        vocab_size: int,
+        num_tokens: int,
+        prefix_length: int,
+        width: int,
+        learned_positions: bool,
+        answers: int = 0,
     ):
         super().__init__()
+        self.vocab_size = vocab_size
         self.prefix_length = prefix_length
         self.width = width
+        self.answers = None
+        if answers:
+            self.answers = nn.Parameter(truncated_normal_(torch.empty(answers, width), std=width**-0.5))
         self.tokens = nn.Parameter(truncated_normal_(torch.empty(vocab_size, width), std=width**-0.5))
         self.positions = None
         if learned_positions:
@@ -47,7 +59,14 @@ class InputEmbedding(nn.Module):
             self.positions = nn.Parameter(truncated_normal_(table, std=width**-0.5))
 
     def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
-        x = F.embedding(inputs, self.tokens)
+        if self.answers is None:
+            x = F.embedding(inputs, self.tokens)
+        else:
+            code, count = inputs - self.vocab_size, len(self.answers)
+            paired = code >= 0
+            x = F.embedding(torch.where(paired, code // count, inputs), self.tokens)
+            shown = F.embedding(torch.where(paired, code % count, 0), self.answers)
+            x = x + torch.where(paired.unsqueeze(-1), shown, 0)
         if puzzle_rows is not None:
             padding = self.prefix_length * self.width - puzzle_rows.shape[-1]
             prefix = F.pad(puzzle_rows.to(x.dtype), (0, padding))

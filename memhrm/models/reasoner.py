@@ -22,11 +22,12 @@ from memhrm.settings import require
 
 @dataclass(frozen=True, kw_only=True)
 class PuzzleShape:
-    """What the model must know of the data: sizes only."""
+    """What the model must know of the data: sizes only. answers: that feedback may show at a token."""
 
     vocab_size: int
     num_tokens: int
     num_puzzle_identifiers: int
+    answers: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,9 @@ class Reasoner(nn.Module):
         self.shape = shape
         d, length = settings.hidden_size, settings.prefix_length() + shape.num_tokens
         learned = settings.positions == "learned"
-        self.embed = InputEmbedding(shape.vocab_size, shape.num_tokens, settings.prefix_length(), d, learned)
+        self.embed = InputEmbedding(
+            shape.vocab_size, shape.num_tokens, settings.prefix_length(), d, learned, shape.answers
+        )
         self.puzzles = None
         if settings.puzzle_width():
             self.puzzles = PuzzleTable(shape.num_puzzle_identifiers, settings.puzzle_width())
@@ -270,4 +273,5 @@ def puzzle_shape(task: Any) -> PuzzleShape:
         vocab_size=task.vocab_size,
         num_tokens=task.seq_len,
         num_puzzle_identifiers=task.num_puzzle_identifiers,
+        answers=task.answers,
     )
