@@ -216,7 +216,7 @@ def test_a_horizon_in_steps_cuts_the_same_stream():
         assert all(torch.equal(batch[name], piece[name]) for name in batch)
 
 
-def test_feedback_leaves_the_state_and_the_loss_alone():
+def test_feedback_leaves_the_memory_and_the_loss_alone():
     run, data = configured("+memory=bicross", "halting.halt_max_steps=2", "data.lengths=[3]")
     learner = parts.make_learner(run, parts.make_model(run, data), ALONE)
     batches, least, _ = Batches(run, data, ALONE, 0).take(0)
@@ -227,7 +227,8 @@ def test_feedback_leaves_the_state_and_the_loss_alone():
             assert losses["lm"] == 0 and losses["q_halt"] == 0
             assert seen.carry.steps.tolist() == [2] * 4
             assert torch.equal(seen.carry.data["inputs"], batch["inputs"])
-            assert not torch.equal(seen.carry.state.z_H, learner.initial.z_H)
+            assert torch.equal(seen.carry.state.z_H, learner.initial.z_H)
+            assert not torch.equal(seen.carry.state.memory["m"], learner.initial.memory["m"])
         else:
             assert losses["lm"] > 0 and losses["q_halt"] > 0
             assert (seen.carry.steps < 2).all()
@@ -279,7 +280,8 @@ def test_evaluation_walks_an_episode_as_by_hand(kept):
                 state, out = model(state, question, rows, guide)
             assert torch.equal(out.logits.argmax(-1).int(), moment.answers.tokens)
             shown = torch.from_numpy(episodes.feedback[:, moment.puzzle].astype(np.int32))
-            memory = model(state, shown, rows, guide)[0].memory
+            fed = model.initial_state(n)._replace(memory=state.memory)
+            memory = model(fed, shown, rows, guide)[0].memory
             if kept == "shuffled":
                 memory = {name: tensor[[n - 1, *range(n - 1)]] for name, tensor in memory.items()}
     assert moment.puzzle == 3

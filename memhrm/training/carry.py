@@ -35,8 +35,8 @@ class Carry(NamedTuple):
     ) -> "Carry":
         """Rows that halted take the next example and the initial state; the others go on as they are.
 
-        batch: may say by `feedback`, (b,), which rows are shown what the row has just worked on, with the answer:
-            they take it, but z_H, z_L and the memory go on.
+        batch: may say by `feedback`, (b,), which rows are shown the answer to what they have just worked on:
+            the memory goes on, and so does the count of their steps.
         lifetime: when a row's memory starts anew: with its example; with its episode, whose first examples
             `batch["episode_start"]` marks, (b,) (absent: every example is an episode); or, global, not here.
         """
@@ -52,7 +52,7 @@ class Carry(NamedTuple):
                 start = fresh & batch["episode_start"]
             memory = {name: pick(start, initial.memory[name], memory[name]) for name in memory}
         return Carry(
-            State(pick(fresh, initial.z_H, state.z_H), pick(fresh, initial.z_L, state.z_L), memory),
+            State(pick(halted, initial.z_H, state.z_H), pick(halted, initial.z_L, state.z_L), memory),
             torch.where(fresh, 0, self.steps),
             halted,
             {name: pick(halted, batch[name], self.data[name]) for name in self.data},

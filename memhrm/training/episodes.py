@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from memhrm.data import Dataset
-from memhrm.data.episodes import Episodes, Relabelled
+from memhrm.data import Dataset, Episodes, PuzzleSet
+from memhrm.data.episodes import Relabelled
 from memhrm.data.sampler import arrays
 from memhrm.memory.usage import describe, own_entropy
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
-from memhrm.training.evaluation import Answers, EvaluationSettings, answer
+from memhrm.training.evaluation import Answers, EvaluationSettings, answer, evaluate
 from memhrm.training.ranks import Ranks
 from memhrm.training.supervision import in_precision
 
@@ -69,7 +69,7 @@ def walk(
         yield Moment(puzzle, data, start, answers)
         shown = torch.from_numpy(episodes.feedback[:, puzzle].astype(np.int32)).to(device)
         rows = model.puzzle_rows(data["puzzle_identifiers"])
-        state, _ = run(answers.state, shown, rows, Guide(write=settings.write))
+        state, _ = run(initial._replace(memory=answers.state.memory), shown, rows, Guide(write=settings.write))
         memory = state.memory
         if kept == "shuffled":
             memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
@@ -137,3 +137,18 @@ def evaluate_episodes(
     if model.H_module.cells:
         scores["cells"] = describe((used[1:] / count).tolist(), float(used[0]) / count)
     return scores
+
+
+def evaluate_on(
+    model: Reasoner,
+    dataset: Dataset,
+    puzzles: PuzzleSet | Episodes,
+    settings: EvaluationSettings,
+    ranks: Ranks,
+    dtype: torch.dtype = torch.float32,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Mean scores over what the data set holds out, puzzles or episodes."""
+    if isinstance(puzzles, Episodes):
+        return evaluate_episodes(model, dataset, puzzles, settings, ranks, dtype, progress)
+    return evaluate(model, dataset.task, puzzles, settings, ranks, dtype, progress)

@@ -12,8 +12,8 @@ from memhrm.data import Dataset, Episodes, PuzzleSet
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.training import checkpoint
 from memhrm.training.batches import Batches
-from memhrm.training.episodes import evaluate_episodes
-from memhrm.training.evaluation import EvaluationSettings, evaluate
+from memhrm.training.episodes import evaluate_on
+from memhrm.training.evaluation import EvaluationSettings
 from memhrm.training.interval import IntervalLog
 from memhrm.training.ranks import Ranks
 from memhrm.training.record import RunDirectory
@@ -108,7 +108,7 @@ def train(
     return summary
 
 
-def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet, PuzzleSet] | tuple[Episodes, Episodes]:
+def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet | Episodes, PuzzleSet | Episodes]:
     """Puzzles, or episodes, for choosing the best checkpoint, and others for the result.
 
     Raises:
@@ -147,9 +147,7 @@ def evaluate_average(
     settings = evaluation_settings(run, run.eval_batch_size)
     average = learner.average.module
     assert isinstance(average, Reasoner)
-    if isinstance(puzzles, PuzzleSet):
-        return evaluate(average, dataset.task, puzzles, settings, ranks, run.dtype, progress)
-    return evaluate_episodes(average, dataset, puzzles, settings, ranks, run.dtype, progress)
+    return evaluate_on(average, dataset, puzzles, settings, ranks, run.dtype, progress)
 
 
 @contextmanager
