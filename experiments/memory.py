@@ -3,33 +3,16 @@
     python -m experiments.memory memories --seeds 0,1,2       # launch what is missing, then print the table
     python -m experiments.memory selection --only random --only all
 
-Each run is one process of `memhrm.train` with one thread; as many run at once as there are cores. A finished
-run is kept, an interrupted one goes on, a failed one is named and does not stop the others.
+Each run is one process of `memhrm.train` with one thread; as many run at once as there are cores.
 """
 
-import argparse
 import json
-import os
-import re
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
 
+from experiments.grid import Grid, run
+
 ROOT = Path("runs/experiments/memory")
-
-
-class Grid(dict[str, list[str]]):
-    """Named variants, each a list of settings that are added to those of the grid."""
-
-    def __init__(self, settings: str, **variants: str):
-        super().__init__({name: [*settings.split(), *text.split()] for name, text in variants.items()})
-
-
-def folder(name: str) -> str:
-    """A variant's name as a name of files."""
-    return re.sub(r"[^a-z0-9_]+", "-", name.lower())
 
 
 TWO, ONE = "model.gradient_window={cycles:2}", "model.gradient_window=last_cycle"
@@ -86,18 +69,6 @@ GRIDS = {
 }
 
 
-def launch(path: Path, settings: list[str]) -> str | None:
-    """Run to the end, or from where it stopped to the end; returns what went wrong."""
-    path.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "memhrm.train", *settings, "threads=1", "progress=false", f"dir={path}"]
-    with open(path / "output.txt", "w") as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
-    if done.returncode:
-        return (path / "output.txt").read_text().strip().splitlines()[-1]
-    return None
-
-
 def curve(path: Path) -> dict[int, float]:
     """Exact accuracy on the validation puzzles by optimiser step."""
     lines = map(json.loads, (path / "metrics.jsonl").read_text().splitlines())
@@ -129,40 +100,15 @@ def row(name: str, paths: list[Path]) -> str:
 
 
 def main() -> int:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.memory", description=__doc__, formatter_class=form
-    )
-    parser.add_argument("grid", choices=GRIDS)
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--only", action="append", help="a variant; may be given several times")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--table", action="store_true", help="launch nothing")
-    args = parser.parse_args()
-    grid = GRIDS[args.grid]
-    names = args.only or list(grid)
-    for name in names:
-        if name not in grid:
-            raise ValueError(f"--only names {name!r}; allowed: {', '.join(grid)}")
-    seeds = [int(seed) for seed in args.seeds.split(",")]
-    paths = {name: [ROOT / args.grid / f"{folder(name)}-seed{seed}" for seed in seeds] for name in names}
-    # Seed by seed, so that an interrupted grid has every variant.
-    runs = [(path, [*grid[name], f"seed={seed}"]) for seed in seeds for name in names
-            for path in [ROOT / args.grid / f"{folder(name)}-seed{seed}"]]  # fmt: skip
-    if not args.table:
-        with ThreadPoolExecutor(args.workers) as pool:
-            for number, ((path, _), wrong) in enumerate(
-                zip(runs, pool.map(lambda run: launch(*run), runs)), 1
-            ):
-                print(f"{number}/{len(runs)} {path.name}" + (f": {wrong}" if wrong else ""), flush=True)
+    _, paths = run(GRIDS, ROOT, "experiments.memory", __doc__)
     print("| variant | exact, % | by seed | cells, % | validation exact, % | parameters | seconds |")
     print("|---|---|---|---|---|---|---|")
-    for name in names:
-        print(row(name, paths[name]))
+    for name, runs in paths.items():
+        print(row(name, runs))
     return 0
 
 
 if __name__ == "__main__":
-    from memhrm.console import run
+    from memhrm import console
 
-    run(main)
+    console.run(main)

@@ -11,7 +11,7 @@ def main() -> int:
 
     from memhrm.memory.usage import words
     from memhrm.training.record import RunDirectory
-    from memhrm.training.report import SCORES
+    from memhrm.training.report import SCORES, positions
 
     summaries = {}
     for path in map(Path, args.runs):
@@ -27,6 +27,7 @@ def main() -> int:
         if any(key in summary for summary in summaries.values()):
             cells = (form.format(summary[key]) if key in summary else "" for summary in summaries.values())
             print(f"{what:<18}" + "".join(f"{cell:>{max(width, 12)}}" for cell in cells))
+    print("\n".join(positions(summaries)))
     for name, summary in summaries.items():
         if "cells" in summary:
             print(f"\n{name}:", *words(summary["cells"]), sep="\n  ")

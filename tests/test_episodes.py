@@ -1,4 +1,4 @@
-"""Episodes: the rules and their optimum, what is drawn, how the loop goes through them, how they are evaluated."""
+"""Episodes: their rules and optimum, what is drawn, how the loop goes through them, how they are scored."""
 
 from dataclasses import replace
 from math import factorial
@@ -42,8 +42,8 @@ def drawn(*overrides: str, count: int = 40, length: int = 6, test: bool = True):
 
 
 def guesses(relabelled: Relabelled, episodes: Episodes) -> np.ndarray:
-    """Whether an ideal player answers exactly, (n, p): it sets out from all rules, keeps those that agree with the
-    feedback, and gives the answer that most of their probability agrees with."""
+    """Whether an ideal player answers exactly, (n, p): it sets out from all rules, keeps those that agree with
+    the feedback, and gives the answer that most of their probability agrees with."""
     first, rules = relabelled.first, relabelled.rules
     right = np.zeros(episodes.inputs.shape[:2])
     for e in range(len(episodes)):
@@ -96,8 +96,8 @@ def test_the_first_puzzle_without_knowledge_by_hand():
         **compose("train", ["data=recall", "data.length=2", "data.train_size=1", "data.test_size=15"])["data"]
     )
     assert data.episodes is not None
-    every = replace(data.test, inputs=np.array([[i, j] for i in range(1, 5) for j in range(1, 5)], np.uint8),
-                    labels=np.array([[i, j] for i in range(1, 5) for j in range(1, 5)], np.uint8))  # fmt: skip
+    tokens = np.array([[i, j] for i in range(1, 5) for j in range(1, 5)], np.uint8)
+    every = replace(data.test, inputs=tokens, labels=tokens)
     _, without = Relabelled(data.task, data.episodes.plan()).optimum(every, 1)
     assert without == pytest.approx((4 / 4 + 12 / 12) / 16)
 
@@ -255,7 +255,7 @@ def test_what_was_written_at_a_feedback_learns_from_the_next_answers():
             loss = out.logits.float().square().sum()
             carry = carry.advance(state, torch.ones(4, dtype=torch.bool), keep_memory_graph=True)
         loss.backward()
-        shown = model.embed.answers
+        shown = model.embed.pairs
         assert shown is not None
         assert (shown.grad is not None and shown.grad.abs().sum() > 0) == learns
 
@@ -301,3 +301,14 @@ def test_scores_of_episodes_do_not_depend_on_the_batches():
     assert found[0]["lm_loss"] == pytest.approx(found[1]["lm_loss"])
     assert np.mean(found[0]["exact_accuracy_by_position"]) == pytest.approx(found[0]["exact_accuracy"])
     assert found[0]["puzzles"] == 24 and len(found[0]["optimum_by_position"]) == 4
+
+
+def test_a_pair_is_embedded_as_its_token_and_a_vector_of_its_own():
+    run, data = configured()
+    embed = parts.make_model(run, data).embed
+    assert embed.pairs is not None and embed.pairs.shape == (5 * 4, 32)
+    inputs = torch.tensor([[1, 4, 5 + 4 * 1 + 0, 5 + 4 * 4 + 3, 0, 2]])  # Pairs (1, 0) and (4, 3).
+    alone = embed(torch.tensor([[1, 4, 1, 4, 0, 2]]), None)
+    pairs = torch.zeros(1, 6, 32)
+    pairs[0, 2], pairs[0, 3] = embed.pairs[4], embed.pairs[19]
+    torch.testing.assert_close(embed(inputs, None), alone + 32**0.5 * pairs)

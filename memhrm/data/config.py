@@ -128,11 +128,11 @@ class MazeSettings(Layout, Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeSettings(Settings):
-    """A set whose puzzles come in episodes, their answers under a secret relabelling (`memhrm.data.episodes`).
+    """A set whose puzzles come in episodes, under a secret relabelling (`memhrm.data.episodes`).
 
     lengths: puzzles of a training episode; several: each for an equal part of the training, in this order.
     test_length: puzzles of a test episode. test_episodes: how many there are.
-    rules: any permutation of the digits, or a list of families of rules. shows, reveal, revises: as in `Plan`.
+    rules: any permutation of the digits, or a list of families. shows, reveal, revises: as in `Plan`.
     """
 
     lengths: tuple[int, ...]

@@ -1,8 +1,8 @@
 """Episodes: puzzles in a row whose answers share a secret relabelling, which no single question reveals.
 
-The answer of a puzzle is its plain solution with every digit x replaced by rule(x). After each puzzle there is
-feedback: the question again, with the answer at the cells that the plan shows. A cell of a feedback is one token
-for the pair of what the question and the answer have there.
+The answer of a puzzle is its plain solution with every digit x replaced by rule(x). After each puzzle there
+is feedback: the question again, with the answer at the cells that the plan shows. A cell of a feedback is one
+token for the pair of what the question and the answer have there.
 n episodes, p puzzles, t tokens, a digits.
 """
 

@@ -1,7 +1,8 @@
 """What a puzzle task is, and a set of puzzles as token arrays.
 
-A puzzle is a grid, square if it is no string, read row by row. Token 0 is padding, token ``k`` is the ``k``-th
-character of the task's alphabet. Inputs hold the question, labels the answer; a label of 0 means "no label here".
+A puzzle is a grid, square if it is no string, read row by row. Token 0 is padding, token ``k`` is the
+``k``-th character of the task's alphabet. Inputs hold the question, labels the answer; a label of 0 means "no
+label here".
 """
 
 from abc import ABC, abstractmethod

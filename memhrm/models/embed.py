@@ -33,7 +33,8 @@ class InputEmbedding(nn.Module):
 
     The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix. A token
     behind the vocabulary is a pair of one of its tokens and one of `answers` answers
-    (`memhrm.data.episodes.pair`): the sum of what each is embedded as.
+    (`memhrm.data.episodes.pair`): the token's embedding and one of the pair. (Were it the sum of the token's and
+    the answer's, the mean over a feedback in which all digits are equally frequent would not tell their rule.)
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class InputEmbedding(nn.Module):
         self.vocab_size = vocab_size
         self.prefix_length = prefix_length
         self.width = width
-        self.answers = None
+        self.num_answers, self.pairs = answers, None
         if answers:
-            self.answers = nn.Parameter(truncated_normal_(torch.empty(answers, width), std=width**-0.5))
+            pairs = torch.empty(vocab_size * answers, width)
+            self.pairs = nn.Parameter(truncated_normal_(pairs, std=width**-0.5))
         self.tokens = nn.Parameter(truncated_normal_(torch.empty(vocab_size, width), std=width**-0.5))
         self.positions = None
         if learned_positions:
@@ -59,14 +61,14 @@ class InputEmbedding(nn.Module):
             self.positions = nn.Parameter(truncated_normal_(table, std=width**-0.5))
 
     def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
-        if self.answers is None:
+        if self.pairs is None:
             x = F.embedding(inputs, self.tokens)
         else:
-            code, count = inputs - self.vocab_size, len(self.answers)
-            paired = code >= 0
-            x = F.embedding(torch.where(paired, code // count, inputs), self.tokens)
-            shown = F.embedding(torch.where(paired, code % count, 0), self.answers)
-            x = x + torch.where(paired.unsqueeze(-1), shown, 0)
+            code = inputs - self.vocab_size
+            shown = code >= 0
+            x = F.embedding(torch.where(shown, code // self.num_answers, inputs), self.tokens)
+            pairs = F.embedding(torch.where(shown, code, 0), self.pairs)
+            x = x + torch.where(shown.unsqueeze(-1), pairs, 0)
         if puzzle_rows is not None:
             padding = self.prefix_length * self.width - puzzle_rows.shape[-1]
             prefix = F.pad(puzzle_rows.to(x.dtype), (0, padding))

@@ -1,4 +1,4 @@
-"""What is offered at each optimiser step: a function of the seed and the step alone, so that resuming needs no state.
+"""What is offered at each optimiser step: a function of the seed and the step alone; resuming needs no state.
 
 b batch, u random numbers that one H-step wants.
 """
@@ -37,8 +37,8 @@ class Batches:
         self.offers = Puzzles(run, dataset) if dataset.episodes is None else InStep(run, dataset)
 
     def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
-        """Batches, least supervision steps and noise for the optimiser step after `step` finished ones; as many
-        as it spans supervision steps."""
+        """Batches, least supervision steps and noise for the optimiser step after `step` finished ones; one of
+        each for every supervision step that it spans."""
         offers = list(self.offers.at(step))
         batches = [self._to_device(offer.batch) for offer in offers]
         least = [self._to_device({"least": offer.least})["least"] for offer in offers]
@@ -116,7 +116,7 @@ class InStep:
 
 
 def moment_of(episodes: Episodes, puzzle: int, feedback: bool) -> dict[str, np.ndarray]:
-    """What a supervision step of episodes in step is given: as `Sampler.batch`, and what `Carry.refill` reads."""
+    """What one supervision step of episodes is given: as `Sampler.batch`, and what `Carry.refill` reads."""
     rows = len(episodes)
     if feedback:
         batch = arrays(episodes.feedback[:, puzzle], np.zeros_like(episodes.labels[:, puzzle]))

@@ -29,8 +29,8 @@ goes to another row of the batch after each feedback."""
 
 
 class Moment(NamedTuple):
-    """What happened at one puzzle of b episodes: its number from 0, the batch, the state it began with, and the
-    answers."""
+    """What happened at one puzzle of b episodes: its number from 0, the batch, the state it began with, and
+    the answers."""
 
     puzzle: int
     data: dict[str, Tensor]
@@ -51,8 +51,8 @@ def walk(
 ) -> Iterator[Moment]:
     """Go through b episodes puzzle by puzzle, with the model on its device.
 
-    kept: what becomes of the memory; a difference to "kept" is what it does for the answers. first: the place of
-    the first episode among all, of which what is drawn is a function.
+    kept: what becomes of the memory; a difference to "kept" is what it does for the answers. first: the place
+    of the first episode among all, of which what is drawn is a function.
     """
     run = in_precision(model, dtype)
     lasting = model.H_module.settings.lifetime == "episode" and kept != "reset"
@@ -69,7 +69,9 @@ def walk(
         yield Moment(puzzle, data, start, answers)
         shown = torch.from_numpy(episodes.feedback[:, puzzle].astype(np.int32)).to(device)
         rows = model.puzzle_rows(data["puzzle_identifiers"])
-        state, _ = run(initial._replace(memory=answers.state.memory), shown, rows, Guide(write=settings.write))
+        state, _ = run(
+            initial._replace(memory=answers.state.memory), shown, rows, Guide(write=settings.write)
+        )
         memory = state.memory
         if kept == "shuffled":
             memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
@@ -87,8 +89,8 @@ def evaluate_episodes(
 ) -> dict[str, Any]:
     """Mean scores over the puzzles of the episodes; every rank gets the same.
 
-    Returns what `evaluate` does, `exact_accuracy_by_position` in the episode, and beside it the best possible,
-    `optimum_by_position`, and the best possible without memory, `optimum_without_memory`.
+    Returns what `evaluate` does, `exact_accuracy_by_position` in the episode, and beside it the best
+    possible, `optimum_by_position`, and the best possible without memory, `optimum_without_memory`.
     """
     assert dataset.episodes is not None
     model.eval()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from memhrm.memory.usage import words
+from memhrm.training.plot import curves
 from memhrm.training.record import RunDirectory
 
 SCORES = [
@@ -25,7 +26,21 @@ def table(summary: Mapping[str, Any], path: Path) -> str:
     lines = [f"{what:<20}{form.format(summary[name]):>12}" for name, what, form in SCORES if name in summary]
     if "cells" in summary:
         lines += ["memory:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
+    lines += positions({"this run": summary})
     return "\n".join([*lines, f"run directory       {path}"])
+
+
+def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A chart of the exact accuracy at each puzzle of an episode, for those summaries that have it."""
+    key = "exact_accuracy_by_position"
+    found = {name: summary for name, summary in summaries.items() if key in summary}
+    if not found:
+        return []
+    longest = max(found.values(), key=lambda summary: len(summary[key]))
+    best, without = longest["optimum_by_position"], longest["optimum_without_memory"]
+    series = {"best without memory": [without] * len(best), "best with memory": best}
+    chart = curves({**series, **{name: summary[key] for name, summary in found.items()}}, ".-o*+x#@")
+    return ["", "exact accuracy against the puzzle of the episode", *chart, ""]
 
 
 def finished(directory: RunDirectory, steps: int) -> bool:
