@@ -3,8 +3,8 @@
     python -m experiments.episodes recall --seeds 0,1,2      # launch what is missing, then print the tables
     python -m experiments.episodes sudoku --table            # print alone
 
-For each variant, exact accuracy against the position in the episode, mean over the seeds, beside the best possible;
-and, for those with a memory, the same when it is reset, frozen, or shuffled between rows.
+For each variant, exact accuracy against the position in the episode, mean over the seeds, beside the best
+possible; and, for those with a memory, the same when it is reset, frozen, or shuffled between rows.
 """
 
 from pathlib import Path
@@ -61,7 +61,7 @@ GRIDS = {
 
 
 def table(paths: dict[str, list[Path]]) -> list[str]:
-    """A line per variant and what became of its memory: accuracy at some positions, and the largest shortfall."""
+    """A line per variant and what became of its memory: accuracy by position, and the largest shortfall."""
     rows, where, optima = [], [], set()
     for name, runs in paths.items():
         subjects = [open_subject(path, puzzles=10**6) for path in runs if (path / "summary.json").exists()]

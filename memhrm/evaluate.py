@@ -14,7 +14,8 @@ def main(config: dict[str, Any]) -> None:
     from memhrm.pretrained import from_run
     from memhrm.settings import build
     from memhrm.training.choice import EvaluateSettings
-    from memhrm.training.evaluation import EvaluationSettings, evaluate
+    from memhrm.training.episodes import evaluate_on
+    from memhrm.training.evaluation import EvaluationSettings
     from memhrm.training.loop import split
     from memhrm.training.ranks import ranks
     from memhrm.training.report import table
@@ -29,15 +30,19 @@ def main(config: dict[str, Any]) -> None:
         batch_size=chosen.batch_size,
         loss=run.loss.kind,
         write=run.memory.write_in_evaluation if chosen.write is None else chosen.write,
+        restarts=chosen.restarts,
+        noise=chosen.noise,
+        select=chosen.select,
+        seed=chosen.seed,
     )
     with ranks(chosen.device) as me:
         prepare_machine(run)
         other = {name: value for name, value in asdict(chosen.data).items() if value is not None}
         dataset = load_data(**{**run.data, **other})
-        puzzles = dataset.test if other else split(run, dataset)[1]
-        scores = evaluate(
+        puzzles = dataset.held_out() if other else split(run, dataset)[1]
+        scores = evaluate_on(
             restored.model.to(me.device),
-            dataset.task,
+            dataset,
             puzzles,
             how,
             me,
@@ -50,6 +55,11 @@ def main(config: dict[str, Any]) -> None:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps({**scores, "settings": settings}, indent=1) + "\n")
             print(table({**scores, "parameters": count_parameters(restored.model)}, Path(chosen.run)))
+            if how.restarts > 1:
+                bound = ", an upper bound: it sees the labels" if how.select == "oracle" else ""
+                single = scores.get("exact_accuracy_single")  # Episodes have none.
+                alone = "" if single is None else f"; a single one is exact on {single:.1%}"
+                print(f"the best of {how.restarts} restarts by {how.select}{bound}{alone}")
             print(f"written to          {out}")
 
 

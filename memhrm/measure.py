@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from memhrm.data.config import parse
 from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
+from memhrm.training.batches import span
 from memhrm.training.ranks import Ranks, choose_device
 from memhrm.training.run import RunSettings, make_learner, prepare_machine, settings
 from memhrm.training.step import Learner, train_step
@@ -35,7 +36,8 @@ class Subject:
         self.run: RunSettings = settings(config)
         self.device = choose_device(self.run.device)
         prepare_machine(self.run)
-        task = parse(self.run.data).task()
+        data = parse(self.run.data)
+        task, self.horizon = data.task(), span(self.run, data.episodes())
         self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)
         self.learner: Learner = make_learner(self.run, self.model, Ranks(0, 1, self.device))
         size = (self.run.batch_size, task.seq_len)
@@ -52,7 +54,7 @@ class Subject:
 
     def train_step(self) -> None:
         """One optimiser step, with all the supervision steps it spans."""
-        horizon = self.run.memory.horizon
+        horizon = self.horizon
         train_step(self.learner, [self.batch] * horizon, [self.least] * horizon, [self.noise] * horizon)
 
     @torch.no_grad()
@@ -165,7 +167,7 @@ def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
             matmul_rates=times[name][2],
             peak_bytes=peak_memory(configs[name]),
             batch_size=subject.run.batch_size,
-            horizon=subject.run.memory.horizon,
+            horizon=subject.horizon,
             halt_max_steps=subject.run.halting.halt_max_steps,
         )
         for name, subject in subjects.items()

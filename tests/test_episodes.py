@@ -22,10 +22,10 @@ from memhrm.training.ranks import Ranks
 from memhrm.training.step import train_step
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
-SMALL = [
-    "data=recall", "model=trm", "model.hidden_size=32", "model.num_heads=2", "model.L_layers=1", "batch_size=4",
-    "data.lengths=[2,3]", "data.test_length=4", "data.test_episodes=6", "validation_size=2", "steps=4",
-]  # fmt: skip
+SMALL = """
+    data=recall data.lengths=[2,3] data.test_length=4 data.test_episodes=6
+    validation_size=2 steps=4 batch_size=4 model=trm model.hidden_size=32 model.num_heads=2 model.L_layers=1
+""".split()  # noqa: SIM905 (written as on a command line)
 
 
 def configured(*overrides: str):
@@ -42,8 +42,8 @@ def drawn(*overrides: str, count: int = 40, length: int = 6, test: bool = True):
 
 
 def guesses(relabelled: Relabelled, episodes: Episodes) -> np.ndarray:
-    """Whether an ideal player answers exactly, (n, p): it sets out from all rules, keeps those that agree with
-    the feedback, and gives the answer that most of their probability agrees with."""
+    """Whether an ideal player answers exactly, (n, p): it sets out from all rules, keeps those that agree
+    with the feedback, and gives the answer that most of their probability agrees with."""
     first, rules = relabelled.first, relabelled.rules
     right = np.zeros(episodes.inputs.shape[:2])
     for e in range(len(episodes)):
@@ -77,10 +77,17 @@ def test_the_best_guess_of_a_uniform_rule_is_counted_in_factorials(digits):
 
 @pytest.mark.parametrize(
     "overrides",
-    [[], ["data.shows=first"], ["data.shows=part"], ["data.shows=part", "data.reveal=2"], ["data.revises=true"],
-     ["data.rules=[shift,mirror,swap]"], ["data.rules=[swap]", "data.revises=true"]],
+    [
+        [],
+        ["data.shows=first"],
+        ["data.shows=part"],
+        ["data.shows=part", "data.reveal=2"],
+        ["data.revises=true"],
+        ["data.rules=[shift,mirror,swap]"],
+        ["data.rules=[swap]", "data.revises=true"],
+    ],
     ids=lambda words: ",".join(words) or "plain",
-)  # fmt: skip
+)
 def test_the_optimum_is_what_an_ideal_player_reaches(overrides):
     data, relabelled, episodes = drawn(*overrides, "data.length=3", "data.test_size=40", count=600, length=4)
     best, without = relabelled.optimum(data.test, 4)
@@ -188,7 +195,7 @@ def test_null_stands_for_what_the_data_ask():
     assert (run.memory.lifetime, run.memory.horizon) == ("episode", "episode")
     run = parts.settings(compose("train", ["+memory=bicross"]))
     assert (run.memory.lifetime, run.memory.horizon) == ("example", 1)
-    with pytest.raises(ValueError, match="memory.horizon is 'episode'"):
+    with pytest.raises(ValueError, match=r"memory\.horizon is 'episode'"):
         parts.settings(compose("train", ["+memory=bicross", "memory.horizon=episode"]))
 
 
@@ -242,8 +249,8 @@ def test_feedback_leaves_the_memory_and_the_loss_alone():
 def test_what_was_written_at_a_feedback_learns_from_the_next_answers():
     """The write's gradient with a horizon of an episode, none where the memory starts anew."""
     for lifetime, learns in (("episode", True), ("example", False)):
-        run, data = configured("+memory=bicross", "model.gradient_window=last_cycle", "halting.halt_max_steps=1",
-                               f"memory.lifetime={lifetime}", "data.lengths=[2]")  # fmt: skip
+        words = "+memory=bicross model.gradient_window=last_cycle halting.halt_max_steps=1 data.lengths=[2]"
+        run, data = configured(*words.split(), f"memory.lifetime={lifetime}")
         model = parts.make_model(run, data)
         carry, loss = None, torch.zeros(())
         for batch in Batches(run, data, ALONE, 0).take(0)[0]:
@@ -312,3 +319,24 @@ def test_a_pair_is_embedded_as_its_token_and_a_vector_of_its_own():
     pairs = torch.zeros(1, 6, 32)
     pairs[0, 2], pairs[0, 3] = embed.pairs[4], embed.pairs[19]
     torch.testing.assert_close(embed(inputs, None), alone + 32**0.5 * pairs)
+
+
+def test_hints_fill_empty_cells_with_the_plain_solution():
+    data = load(**compose("train", ["data=episodes"])["data"])
+    assert data.episodes is not None
+    relabelled = Relabelled(data.task, data.episodes.plan())
+
+    def questions(hints: float) -> Episodes:
+        rng = np.random.default_rng(0)
+        return relabelled.draw(data.test, 200, 3, rng, augment=False, test=False, hints=hints)
+
+    some = questions(1.0)
+    inverse = relabelled.rules.permutations[some.rules].argsort(axis=2)
+    plain = np.take_along_axis(inverse, some.labels.astype(int) - relabelled.first, axis=2) + relabelled.first
+    given = some.inputs > 1
+    assert np.array_equal(plain[given], some.inputs[given])
+    counts, few = given.sum(axis=2), (questions(0.0).inputs > 1).sum(axis=2)
+    assert few.max() <= 8 and counts.max() == 16
+    assert abs(counts.mean() - (few.mean() + 16) / 2) < 0.5  # Half of the empty cells on average.
+    little = (questions(0.2).inputs > 1).sum(axis=2)
+    assert abs(little.mean() - few.mean() - 0.1 * (16 - few).mean()) < 0.3

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "models": {"models", "memory", "settings"},
     "training": {"training", "models", "memory", "data", "settings", "config"},
     "interop": {"models"},
+    "probes": {"probes", "training", "pretrained", "models", "memory", "data", "settings"},
 }
 
 

@@ -133,6 +133,7 @@ class EpisodeSettings(Settings):
     lengths: puzzles of a training episode; several: each for an equal part of the training, in this order.
     test_length: puzzles of a test episode. test_episodes: how many there are.
     rules: any permutation of the digits, or a list of families. shows, reveal, revises: as in `Plan`.
+    hints: training puzzles have a random share of their empty cells filled, up to this one.
     """
 
     lengths: tuple[int, ...]
@@ -142,9 +143,11 @@ class EpisodeSettings(Settings):
     shows: Literal["all", "first", "part"] = "all"
     reveal: int = 1
     revises: bool = False
+    hints: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.hints <= 1, "data.hints", self.hints, "0 to 1")
         require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", self.lengths,
                 "a list of numbers from 1")  # fmt: skip
         require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")

@@ -77,13 +77,20 @@ class Relabelled:
         *,
         augment: bool,
         test: bool,
+        hints: float = 0.0,
     ) -> Episodes:
-        """Random episodes; their puzzles are drawn with replacement, and are random symmetry images of those
-        with `augment`. test: where `Plan.revises` puts the change."""
+        """Random episodes. Their puzzles are drawn with replacement, are random symmetry images of those with
+        `augment`, and have a share of their empty cells filled that is uniform up to `hints`.
+
+        test: where `Plan.revises` puts the change.
+        """
         rows = rng.integers(len(puzzles), size=count * length)
         inputs, labels = puzzles.inputs[rows], puzzles.labels[rows]
         if augment:
             inputs, labels = self.task.augment(inputs, labels, rng)
+        if hints > 0:
+            filled = rng.random(inputs.shape) < hints * rng.random((len(inputs), 1))
+            inputs = np.where(filled & (inputs < self.first), labels, inputs)
         before, after = self.rules.draw(count, rng), self.rules.draw(count, rng)
         numbers = np.repeat(before[:, None], length, axis=1)
         if self.plan.revises:

@@ -4,7 +4,7 @@ A rule is a permutation of the digits 0..a-1. Which digits of it are known is a 
 integer below 2^a. r rules, a digits.
 """
 
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import permutations
 
 import numpy as np
@@ -45,7 +45,7 @@ class Rules:
             found[known] = np.unique(shown, axis=0, return_inverse=True)[1].ravel()
         return found
 
-    @lru_cache(maxsize=None)  # noqa: B019 (there are few of these objects, and they live long)
+    @cache  # noqa: B019 (there are few of these objects, and they live long)
     def chance(self, known: int, asked: int) -> float:
         """The probability that the best guess at the images of all digits of the set `asked` is right, for
         one who knows those of the set `known`: the guess that most of the remaining rules agree with.

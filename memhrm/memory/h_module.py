@@ -56,8 +56,9 @@ class MemorySettings:
 
     module: the class of the H-module, as package.module.Class.
     lifetime: example, the memory starts anew with each example; episode, with each episode; null: episode
-        where the data have episodes, else example; global, one bank for all rows, part of the model's state: after each optimiser step the rows' writes are
-        averaged, cell by cell over the rows that wrote the cell, and applied at `rate`.
+        where the data have episodes, else example; global, one bank for all rows, part of the model's state:
+        after each optimiser step the rows' writes are averaged, cell by cell over the rows that wrote the
+        cell, and applied at `rate`.
     horizon: supervision steps per optimiser step, over which the memory's graph, and only the memory's,
         stays whole (truncated back-propagation); 1 as published; episode: all of an episode's. Weights stand
         still in between. null: episode where the data have episodes, else 1.
@@ -75,7 +76,6 @@ class MemorySettings:
         fits = not isinstance(self.horizon, int) or self.horizon >= 1
         require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
         require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")
-
 
     def within(self, episodes: bool) -> Self:
         """The settings with what null stands for, in data with or without episodes.

@@ -33,8 +33,9 @@ class InputEmbedding(nn.Module):
 
     The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix. A token
     behind the vocabulary is a pair of one of its tokens and one of `answers` answers
-    (`memhrm.data.episodes.pair`): the token's embedding and one of the pair. (Were it the sum of the token's and
-    the answer's, the mean over a feedback in which all digits are equally frequent would not tell their rule.)
+    (`memhrm.data.episodes.pair`): the token's embedding and one of the pair. (Were it the sum of the token's
+    and the answer's, the mean over a feedback in which all digits are equally frequent would not tell which
+    became which.)
     """
 
     def __init__(

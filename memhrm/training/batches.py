@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from memhrm.data import Dataset, Sampler
+from memhrm.data.config import EpisodeSettings
 from memhrm.data.episodes import Episodes, Relabelled, moments
 from memhrm.data.sampler import arrays
 from memhrm.training.ranks import Ranks
@@ -37,8 +38,8 @@ class Batches:
         self.offers = Puzzles(run, dataset) if dataset.episodes is None else InStep(run, dataset)
 
     def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
-        """Batches, least supervision steps and noise for the optimiser step after `step` finished ones; one of
-        each for every supervision step that it spans."""
+        """Batches, least supervision steps and noise for the optimiser step after `step` finished ones; one
+        of each for every supervision step that it spans."""
         offers = list(self.offers.at(step))
         batches = [self._to_device(offer.batch) for offer in offers]
         least = [self._to_device({"least": offer.least})["least"] for offer in offers]
@@ -96,9 +97,10 @@ class InStep:
         stage = min(step * len(self.lengths) // run.steps, len(self.lengths) - 1)
         since = step - -(-stage * run.steps // len(self.lengths))  # optimiser steps that the stage has done
         plan = list(moments(self.lengths[stage], run.halting.halt_max_steps))
-        span = len(plan) if run.memory.horizon == "episode" else int(run.memory.horizon or 1)
+        horizon = len(plan) if run.memory.horizon == "episode" else run.memory.horizon
+        assert horizon is not None
         least = np.full(run.batch_size, run.halting.halt_max_steps)
-        for index in range(since * span, (since + 1) * span):
+        for index in range(since * horizon, (since + 1) * horizon):
             number, moment = divmod(index, len(plan))
             puzzle, feedback = plan[moment]
             episodes = self._episodes((stage, number))
@@ -106,13 +108,26 @@ class InStep:
 
     def _episodes(self, key: Key) -> Episodes:
         if self._drawn is None or self._drawn[0] != key:
-            rng = np.random.default_rng((self.run.seed, *key, 0xE9))
+            assert self.dataset.episodes is not None
             drawn = self.relabelled.draw(
-                self.dataset.train, self.run.batch_size, self.lengths[key[0]], rng,
-                augment=self.dataset.augment, test=False,
-            )  # fmt: skip
+                self.dataset.train,
+                self.run.batch_size,
+                self.lengths[key[0]],
+                np.random.default_rng((self.run.seed, *key, 0xE9)),
+                augment=self.dataset.augment,
+                test=False,
+                hints=self.dataset.episodes.hints,
+            )
             self._drawn = key, drawn
         return self._drawn[1]
+
+
+def span(run: RunSettings, episodes: EpisodeSettings | None) -> int:
+    """Supervision steps of an optimiser step; of episodes, of the longest."""
+    if run.memory.horizon == "episode":
+        assert episodes is not None
+        return sum(1 for _ in moments(max(episodes.lengths), run.halting.halt_max_steps))
+    return run.memory.horizon or 1
 
 
 def moment_of(episodes: Episodes, puzzle: int, feedback: bool) -> dict[str, np.ndarray]:

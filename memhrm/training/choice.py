@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from memhrm.settings import require
+from memhrm.training.restarts import Select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,10 @@ class EvaluateSettings(Choice):
     halt_max_steps: int | None = None
     threshold: float | None = None
     write: bool | None = None
+    restarts: int = 1
+    noise: float = 0.0
+    select: Select = "q"
+    seed: int = 0
     data: OtherData = field(default_factory=OtherData)
     batch_size: int = 256
     precision: Literal["float32", "bfloat16"] | None = None

@@ -1,6 +1,6 @@
 """Evaluation: the answers of a model to puzzles it was not trained on, without gradient.
 
-b batch, s token.
+b batch, s token, n cells.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ from tqdm import tqdm
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.sampler import evaluation_batches
 from memhrm.memory.usage import describe, own_entropy, selected
-from memhrm.models.reasoner import Guide, Output, Reasoner
+from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
-from memhrm.settings import require
+from memhrm.settings import advise, require
 from memhrm.training.halting import confident
-from memhrm.training.losses import CROSS_ENTROPY, grade, token_loss
+from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
 from memhrm.training.ranks import Ranks
+from memhrm.training.restarts import RULES, Answers, chosen, disturbed, drawn, each_tensor, relative_change
 from memhrm.training.supervision import Run, in_precision
 
 
@@ -27,19 +28,35 @@ from memhrm.training.supervision import Run, in_precision
 class EvaluationSettings:
     """steps: supervision steps of a row at most. threshold: stop a row at the first step at which
     sigmoid(q_halt) exceeds it; None runs every row to the end, as published. write: whether the memory is
-    written; its writes end with the puzzle, whatever its lifetime, so that no result depends on the order."""
+    written; its writes end with the puzzle, whatever its lifetime, so that no result depends on the order.
+
+    restarts: how often each puzzle is run. noise: the deviation of normal noise that is added to z_H and z_L
+    before each supervision step; of several restarts the first runs without. select: the rule of `RULES` by
+    which the answer that counts is chosen. seed: of the noise."""
 
     steps: int
     threshold: float | None = None
     batch_size: int = 128
     loss: str = "stablemax"
     write: bool = True
+    restarts: int = 1
+    noise: float = 0.0
+    select: str = "q"
+    seed: int = 0
 
     def __post_init__(self):
         require(self.steps >= 1, "halt_max_steps", self.steps, "1 or above")
         require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or above")
-        tau = self.threshold
+        tau, sigma = self.threshold, self.noise
         require(tau is None or 0 < tau < 1, "threshold", tau, "null, or between 0 and 1")
+        require(self.restarts >= 1, "restarts", self.restarts, "1 or above")
+        require(0 <= sigma < float("inf"), "noise", sigma, "a number, 0 or above")
+        alike = f"above 0, with restarts={self.restarts}: without noise all restarts are the same"
+        require(sigma > 0 or self.restarts == 1, "noise", sigma, alike)
+        require(self.select in RULES, "select", self.select, ", ".join(RULES))
+        require(self.seed >= 0, "seed", self.seed, "0 or above")
+        only = self.restarts == 1 and self.select != "q"
+        advise(only, f"select={self.select} has no effect with restarts=1: there is one answer")
 
 
 @torch.no_grad()
@@ -56,10 +73,13 @@ def evaluate(
 
     Returns the task's scores (exact_accuracy, accuracy, ...) of the final answers, `lm_loss`,
     `q_halt_accuracy` (is sigmoid(q_halt) > 1/2 where the answer is exact?), `steps` used per puzzle,
-    `exact_accuracy_by_step`, and the number of `puzzles`.
+    `exact_accuracy_by_step`, and the number of `puzzles`. With several restarts all of this is of the chosen
+    ones, `exact_accuracy_single` is the mean over all, and `upper_bound` marks a choice that saw the labels.
     """
     model.eval()
     run = in_precision(model, dtype)
+    own_names = ["steps", "lm_loss", "q_halt_accuracy"]
+    own_names += ["exact_accuracy_single"] if settings.restarts > 1 else []
     sums: dict[str, float] = {}
     by_step = np.zeros(settings.steps)
     cells = torch.zeros(1 + model.H_module.cells, dtype=torch.float64)
@@ -74,20 +94,18 @@ def evaluate(
         if number % ranks.size != ranks.rank:
             continue
         data = {name: torch.from_numpy(array[:real]).to(ranks.device) for name, array in batch.items()}
-        noise = _noise(model, number, settings.steps, settings.batch_size)
-        noise = None if noise is None else noise[:, :real].to(ranks.device)
-        answers = _answer(model, run, data, settings, dtype, noise)
-        scores = task.grade(batch["inputs"][:real], batch["labels"][:real], answers.tokens)
-        scores |= {"steps": answers.steps, "lm_loss": answers.lm_loss, "q_halt_accuracy": answers.q_right}
+        places = number * settings.batch_size + np.arange(real)
+        answers = answer(model, run, data, settings, model.initial_state(real, dtype), places)
+        scores = task.grade(batch["inputs"][:real], batch["labels"][:real], answers.tokens.cpu().numpy())
+        own = own_scores(answers)
+        scores |= {name: own[name] for name in own_names}
         for name, values in scores.items():
             sums[name] = sums.get(name, 0.0) + float(np.sum(values))
-        by_step += answers.exact_by_step
-        if answers.selected is not None:
-            own = own_entropy(answers.selected)
-            shares = answers.selected / answers.H_steps.unsqueeze(1)
-            cells = cells + torch.cat((own.sum().view(1), shares.sum(dim=0))).cpu()
+        by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
+        if model.H_module.cells:
+            cells = cells + cell_sums(answers, model.settings.H_cycles)
     count = len(puzzles)
-    names = sorted([*task.grade(*[np.zeros((0, task.seq_len), np.int32)] * 3), *_OWN])
+    names = sorted([*task.grade(*[np.zeros((0, task.seq_len), np.int32)] * 3), *own_names])
     totals = torch.tensor(
         [sums.get(name, 0.0) for name in names] + by_step.tolist() + cells.tolist(), dtype=torch.float64
     )
@@ -96,86 +114,108 @@ def evaluate(
     means = (totals / max(count, 1)).tolist()
     end = len(names) + settings.steps
     scores = {**dict(zip(names, means)), "exact_accuracy_by_step": means[len(names) : end], "puzzles": count}
+    if settings.restarts > 1 and settings.select == "oracle":
+        scores["upper_bound"] = True
     if model.H_module.cells:
         scores["cells"] = describe(means[end + 1 :], means[end])
     return scores
 
 
-_OWN = ("steps", "lm_loss", "q_halt_accuracy")
-
-
-@dataclass
-class _Answers:
-    tokens: np.ndarray  # (b, s), the final answers
-    steps: np.ndarray  # (b,)
-    lm_loss: np.ndarray  # scalar, the sum over rows at each one's last step
-    q_right: np.ndarray  # (b,)
-    exact_by_step: np.ndarray  # (steps,), exact rows after each step; a stopped row keeps its answer
-    selected: Tensor | None  # (b, n), how often each row selected each cell, where the memory has cells
-    H_steps: Tensor  # (b,)
-
-
-def _answer(
+def answer(
     model: Reasoner,
     run: Run,
     data: dict[str, Tensor],
     settings: EvaluationSettings,
-    dtype: torch.dtype,
-    noise: Tensor | None,
-) -> _Answers:
-    """Run a batch step by step; rows that stop leave it, and the rest goes on as a smaller batch."""
+    start: State,
+    places: np.ndarray,
+) -> Answers:
+    """Answer b puzzles from the state `start`: the best restart of each, by the rule of the settings.
+
+    run: the model in its precision. data: inputs and labels (b, s), puzzle_identifiers (b,). places: each
+    row's place among the puzzles, (b,), of which all that is drawn is a function.
+    """
+    attempts = [attempt(model, run, data, settings, start, places, r) for r in range(settings.restarts)]
+    return attempts[0] if len(attempts) == 1 else chosen(settings.select, attempts)
+
+
+def attempt(
+    model: Reasoner,
+    run: Run,
+    data: dict[str, Tensor],
+    settings: EvaluationSettings,
+    start: State,
+    places: np.ndarray,
+    restart: int = 0,
+) -> Answers:
+    """One restart, step by step; rows that stop leave the batch, and the rest goes on as a smaller one.
+
+    Arguments as of `answer`.
+    """
     rows = torch.arange(len(data["inputs"]), device=data["inputs"].device)
-    tokens = torch.zeros_like(data["inputs"])
-    steps = torch.zeros_like(rows)
-    exact, q_right = (torch.zeros_like(rows, dtype=torch.bool) for _ in range(2))
-    lm_loss = torch.zeros((), dtype=torch.float64, device="cpu")
-    by_step = np.zeros(settings.steps)
+    exact = torch.zeros(len(rows), settings.steps, dtype=torch.bool, device=rows.device)
     cells = torch.zeros(len(rows), model.H_module.cells, dtype=torch.float64, device=rows.device)
-    state = model.initial_state(len(rows), dtype)
+    draws = drawn(model, settings.steps, places)
+    quiet = settings.noise == 0 or (settings.restarts > 1 and restart == 0)
+    state, ended, stopped = start, [], []
     for step in range(1, settings.steps + 1):
         inputs, labels = data["inputs"][rows], data["labels"][rows]
         puzzle_rows = model.puzzle_rows(data["puzzle_identifiers"][rows])
-        out: Output
-        guide = Guide(None if noise is None else noise[step - 1, rows], write=settings.write)
+        guide = Guide(None if draws is None else draws[step - 1, rows], write=settings.write)
+        before = state.z_H
+        if not quiet:
+            here = places[rows.cpu().numpy()]
+            state = disturbed(state, settings.noise, settings.seed, restart, step, here)
         state, out = run(state, inputs, puzzle_rows, guide)
         if cells.numel():
             cells[rows] += selected(out.traces).to(cells.dtype)
-        tokens[rows] = out.logits.argmax(dim=-1).to(tokens.dtype)
-        exact[rows] = grade(out.logits, labels).exact
-        q_right[rows] = (out.q_halt > 0) == exact[rows]
-        steps[rows] = step
-        by_step[step - 1] = int(exact.sum())
+        exact[rows, step - 1 :] = grade(out.logits, labels).exact.unsqueeze(1)
 
         stop = torch.full_like(rows, step == settings.steps, dtype=torch.bool)
         if settings.threshold is not None:
             stop |= confident(out.q_halt, settings.threshold)
-        lm_loss += token_loss(out.logits[stop], labels[stop], CROSS_ENTROPY[settings.loss]).cpu()
-        if stop.all():
-            by_step[step:] = by_step[step - 1]
+        if not stop.any():
+            continue
+        now = Answers(
+            tokens=out.logits.argmax(dim=-1).to(inputs.dtype),
+            steps=torch.full_like(rows, step),
+            q_halt=out.q_halt,
+            residual=relative_change(before, state.z_H),
+            exact=exact[rows, -1],
+            exact_by_step=exact[rows],
+            exact_share=exact[rows, -1].double(),
+            lm_loss=token_losses(out.logits, labels, CROSS_ENTROPY[settings.loss]),
+            selected=cells[rows],
+            state=state,
+        )
+        stopped.append(rows[stop])
+        ended.append(_select(now, stop))
+        rows, state = rows[~stop], _select(state, ~stop)
+        if not len(rows):
             break
-        if stop.any():
-            rows, state = rows[~stop], _select(state, ~stop)
-    return _Answers(
-        tokens=tokens.cpu().numpy(),
-        steps=steps.cpu().numpy(),
-        lm_loss=lm_loss.numpy(),
-        q_right=q_right.cpu().numpy(),
-        exact_by_step=by_step,
-        selected=cells if cells.numel() else None,
-        H_steps=steps * model.settings.H_cycles,
-    )
+    order = torch.cat(stopped).argsort()
+    return each_tensor(lambda *parts: torch.cat(parts)[order], *ended)
 
 
-def _noise(model: Reasoner, batch: int, steps: int, rows: int) -> Tensor | None:
-    """What an H-module draws with in evaluation, (steps, rows, H_cycles, u): a function of the puzzle's
-    place among the puzzles, whatever the size of the batches."""
-    if not model.H_module.noise_in_evaluation:
-        return None
-    size = (steps, model.settings.H_cycles, model.H_module.noise_size)
-    places = range(batch * rows, (batch + 1) * rows)
-    drawn = [np.random.default_rng((place, 0xE7A1)).random(size, dtype=np.float32) for place in places]
-    return torch.from_numpy(np.stack(drawn, axis=1))
+def _select(tree: Any, keep: Tensor) -> Any:
+    return each_tensor(lambda tensor: tensor[keep], tree)
 
 
-def _select(state: State, keep: Tensor) -> State:
-    return State(state.z_H[keep], state.z_L[keep], {name: m[keep] for name, m in state.memory.items()})
+def own_scores(answers: Answers) -> dict[str, np.ndarray]:
+    """What the answers score beside their task's scores, (b,) each; but of `lm_loss` the sum, in float64, in
+    which rows that stopped together are added together."""
+    total = torch.zeros((), dtype=torch.float64)
+    for step in answers.steps.unique():
+        total += answers.lm_loss[answers.steps == step].sum().cpu()
+    scores = {
+        "steps": answers.steps,
+        "lm_loss": total,
+        "q_halt_accuracy": (answers.q_halt > 0) == answers.exact,
+        "exact_accuracy_single": answers.exact_share,
+    }
+    return {name: values.cpu().numpy() for name, values in scores.items()}
+
+
+def cell_sums(answers: Answers, H_cycles: int) -> Tensor:
+    """Sums over the rows of the entropy of a row's own selections and of its usage of the cells, (1 + n,)."""
+    shares = answers.selected / (answers.steps * H_cycles).unsqueeze(1)
+    return torch.cat((own_entropy(answers.selected).sum().view(1), shares.sum(dim=0))).cpu()

@@ -1,0 +1,173 @@
+"""python -m memhrm.probe run=DIR [run=DIR2 ...]: look inside trained models; writes numbers and a report."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memhrm.config import command
+
+if TYPE_CHECKING:
+    from memhrm.probes.page import Section, Table
+    from memhrm.probes.sections import Looking, Seen
+
+
+def main(config: dict[str, Any]) -> None:
+    from dataclasses import asdict
+
+    import torch
+    from tqdm import tqdm
+
+    from memhrm.probes import figures
+    from memhrm.probes.page import page
+    from memhrm.probes.sections import TOPICS, Looking, Seen
+    from memhrm.probes.settings import ProbeSettings
+    from memhrm.probes.subject import open_subject
+    from memhrm.settings import build
+    from memhrm.training.record import RunDirectory
+
+    how = build(ProbeSettings, config, "")
+    figures.ready()  # Before anything is computed.
+    if how.threads is not None:
+        torch.set_num_threads(how.threads)
+    torch.set_flush_denormal(True)
+    lookings = []
+    for path in map(Path, how.paths()):  # All are opened first: a run that is not there costs no wait.
+        subject = open_subject(path, puzzles=how.puzzles, checkpoint=how.checkpoint, weights=how.weights)
+        lookings.append(Looking(subject, how, RunDirectory(path).metrics()))
+    out = Path(how.out) if how.out else Path(how.paths()[0]) / "probe"
+    out.mkdir(parents=True, exist_ok=True)
+
+    runs: list[Seen] = []
+    names = labels([Path(path) for path in how.paths()])
+    with tqdm(total=len(lookings) * len(TOPICS) + 1, desc="probe", disable=not how.progress) as bar:
+        for index, (label, looking) in enumerate(zip(names, lookings)):
+            numbers = {"about": about(looking)}
+            for topic in TOPICS:
+                bar.set_postfix_str(f"{label}: {topic.name}")
+                found = topic.look(looking)
+                if found is not None:
+                    numbers[topic.name] = found
+                bar.update()
+            runs.append(Seen(index, label, looking, numbers))
+            write_numbers(
+                out, runs, asdict(how)
+            )  # What is found of one run stays, whatever befalls the next.
+        bar.set_postfix_str("report")
+        sections = []
+        for topic in TOPICS:
+            found = [run for run in runs if topic.name in run.numbers]
+            if found:
+                sections.append(topic.show(found))
+        title = f"Inside {' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)}"
+        write_figures(out, sections)
+        report = out / "report.html"
+        report.write_text(page(title, [overview(runs)], summary(runs), sections), encoding="utf-8")
+        bar.update()
+    print(f"written to {report}, with figures/ and numbers.json, .npz beside it")
+
+
+def labels(paths: Sequence[Path]) -> list[str]:
+    """Names of the runs: of their directories, with as many of the parents' as keep them apart."""
+    parts = [path.resolve().parts for path in paths]
+    deepest = max(len(part) for part in parts)
+    for depth in range(1, deepest + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"run is {', '.join(map(str, paths))}; allowed: each run once")
+
+
+def about(looking: "Looking") -> dict[str, Any]:
+    """What was looked at: the run's model, puzzles and size."""
+    from memhrm.models.reasoner import count_parameters
+
+    model, subject = looking.subject.model, looking.subject
+    return {
+        "path": str(subject.path),
+        "task": subject.task.name,
+        "model": model.settings.name,
+        "memory": model.H_module.settings.name,
+        "parameters": count_parameters(model),
+        "step": looking.metrics[-1]["step"] if looking.metrics else None,
+        "halt_max_steps": subject.halt_max_steps,
+        "puzzles": len(subject),
+        "exact_accuracy": float(looking.near.exact[-1].mean()),
+        "accuracy": float(looking.near.accuracy[-1].mean(dtype=float)),
+    }
+
+
+def overview(runs: Sequence["Seen"]) -> "Table":
+    from memhrm.probes.page import Table
+    from memhrm.probes.sections.base import percent
+
+    rows = []
+    for run in runs:
+        a = run.numbers["about"]
+        scores = percent(a["exact_accuracy"]), percent(a["accuracy"])
+        counts = f"{a['parameters']:,}", "" if a["step"] is None else f"{a['step']:,}", f"{a['puzzles']:,}"
+        rows.append(
+            [run.label, a["model"], a["memory"], a["task"], *counts, str(a["halt_max_steps"]), *scores]
+        )
+    head = (
+        "run",
+        "model",
+        "memory",
+        "puzzle",
+        "parameters",
+        "optimiser steps",
+        "puzzles",
+        "depth",
+        "exact",
+        "cells",
+    )
+    says = (
+        "What was looked at, with exact and cell accuracy on held-out puzzles after the supervision steps of "
+        "training (depth)."
+    )
+    return Table("", head, rows, says, marks=[run.index for run in runs])
+
+
+def summary(runs: Sequence["Seen"]) -> list[tuple[str, list[str]]]:
+    """By run, sentences that begin with its name."""
+    from memhrm.probes.sections import TOPICS
+
+    return [
+        (run.label, [s for topic in TOPICS if topic.name in run.numbers for s in topic.say(run)])
+        for run in runs
+    ]
+
+
+def write_numbers(out: Path, runs: Sequence["Seen"], how: dict[str, Any]) -> None:
+    """numbers.npz with every array as RUN/SECTION/NAME, numbers.json with all that is small."""
+    import numpy as np
+
+    from memhrm.probes.sections import flat, small
+
+    found = {run.label: run.numbers for run in runs}
+    np.savez_compressed(out / "numbers.npz", **flat(found))  # pyright: ignore[reportArgumentType]
+    text = json.dumps({"settings": how, "runs": small(found)}, indent=1, allow_nan=False)
+    (out / "numbers.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_figures(out: Path, sections: Sequence["Section"]) -> None:
+    folder = out / "figures"
+    folder.mkdir(exist_ok=True)
+    for section in sections:
+        for drawing in section.drawings():
+            (folder / f"{drawing.name}.svg").write_text(drawing.file(), encoding="utf-8")
+
+
+def gathered(words: Sequence[str]) -> list[str]:
+    """The command line with several run= made one list; of several, Hydra would keep the last."""
+    runs = [word.removeprefix("run=") for word in words if word.startswith("run=")]
+    if len(runs) < 2:
+        return list(words)
+    inner = [run[1:-1] if run.startswith("[") and run.endswith("]") else run for run in runs]
+    return [f"run=[{','.join(inner)}]", *(word for word in words if not word.startswith("run="))]
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = gathered(sys.argv[1:])
+    command("probe", main)

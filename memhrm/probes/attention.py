@@ -1,0 +1,217 @@
+"""Read and write attention of a memory, computed again from the weights of its module.
+
+n puzzles, t positions (prefix and grid), d width, k active cells, l tokens of a cell, m heads, c channels
+of a head. BiCross, and Aggregate that adds its cells, exchange with one memory: k is 1 there.
+Everything is computed in float32.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from memhrm.data.puzzle import Task
+from memhrm.memory.aggregate import Aggregate
+from memhrm.memory.bicross import BiCross
+from memhrm.memory.exchange import CrossAttention, layer_norm
+from memhrm.memory.h_module import Context, HModule, Memory, Trace
+from memhrm.memory.multicell import MultiCell
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.recursion import State
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import Subject
+from memhrm.settings import require
+
+READABLE = (BiCross, MultiCell, Aggregate)
+"""The H-modules whose attention is known here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchanged:
+    """What met in one H-step.
+
+    h: what reads, LN(z_H + z_L), (n, t, d). h_plus: what is written, LN(z_H' + z_L), (n, t, d).
+    tokens: the active cells after their norm, (n, k, l, d). cells: which ones these are, (n, k); None without
+    cells, or where they are one. weights: of each cell's values, (n, k). together: whether a position's
+    attention is shared out among all cells (Aggregate with concat), or each cell's tokens have all of it.
+    """
+
+    module: BiCross | MultiCell | Aggregate
+    h: Tensor
+    h_plus: Tensor
+    tokens: Tensor
+    cells: np.ndarray | None
+    weights: Tensor
+    together: bool = False
+
+
+def readable(module: HModule) -> bool:
+    """Whether `exchanged` knows this H-module."""
+    return isinstance(module, READABLE)
+
+
+@torch.no_grad()
+def exchanged(subject: Subject, step: int, H_step: int = -1) -> Exchanged:
+    """What meets in an H-step of supervision step `step`, from 0. Meant for few puzzles: all run at once.
+
+    Raises:
+        ValueError: the memory's attention is not known here, or there is no such step.
+    """
+    model, module = subject.model, subject.model.H_module
+    names = ", ".join(kind.__name__ for kind in READABLE)
+    if not isinstance(module, READABLE):
+        raise ValueError(f"memory.module is {type(module).__name__}; attention maps are of {names}")
+    cycles = model.settings.H_cycles
+    require(step >= 0, "step", step, "0 or above")
+    require(-cycles <= H_step < cycles, "H_step", H_step, f"{-cycles} to {cycles - 1}")
+    before: list[State] = []
+
+    def look(at: int, state: State) -> State:
+        if at == step:
+            before.append(state)
+        return state
+
+    traces = rollout(subject, step + 1, intervene=look, batch_size=len(subject)).traces
+    chosen = torch.from_numpy(traces["indices"][step]) if module.cells else None
+    return _H_steps(model, before[0], subject, chosen)[H_step]
+
+
+def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | None) -> list[Exchanged]:
+    """What meets in each H-step of the supervision step that begins with `state`, the cells `chosen`,
+    (H, n, k), made active."""
+    module, device = model.H_module, state.z_H.device
+    assert isinstance(module, READABLE)
+    net = model.L_net if model.H_net is None else model.H_net
+    seen: list[Exchanged] = []
+    noise = None  # Its numbers are equal: what was chosen is chosen again.
+    if module.noise_in_evaluation:
+        noise = torch.full((len(subject), module.noise_size), 0.5, device=device)
+
+    def level(z_H: Tensor, injection: Tensor) -> Tensor:
+        assert net is not None
+        return net(z_H, injection, model.rotary)
+
+    def L_step(z_L: Tensor, injection: Tensor) -> Tensor:
+        assert model.L_net is not None
+        return model.L_net(z_L, injection, model.rotary)
+
+    def H_step(at: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool):
+        prefer = None
+        if chosen is not None:
+            prefer = torch.full((len(z_H), module.cells), -torch.inf, device=device)
+            prefer = prefer.scatter(1, chosen[at].to(device), 0.0)
+        context = Context(level, noise, prefer=prefer)
+        after, written, trace = module(z_H, z_L, memory, context)
+        _, h = module.start(z_H, z_L, context)
+        seen.append(_met(module, h, layer_norm(after + z_L), memory, trace))
+        return after, written, trace
+
+    rows = model.puzzle_rows(subject.puzzle_identifiers.to(device))
+    start = State(state.z_H.float(), state.z_L.float(), {name: m.float() for name, m in state.memory.items()})
+    x = model.embed(subject.inputs.to(device), rows)
+    model.recursion(start, x, L_step, H_step, write=subject.write)
+    return seen
+
+
+def _met(
+    module: BiCross | MultiCell | Aggregate, h: Tensor, h_plus: Tensor, memory: Memory, trace: Trace
+) -> Exchanged:
+    cells, together = None, False
+    weights = torch.ones(len(h), 1, device=h.device)
+    if isinstance(module, BiCross):
+        tokens = memory["m"].unsqueeze(1)
+    else:
+        at, alpha = trace["indices"], trace["alpha"]
+        tokens = memory["cells"].take_along_dim(at[:, :, None, None], dim=1)
+        if isinstance(module, Aggregate) and module.adds:
+            tokens = (alpha[:, :, None, None] * tokens).sum(dim=1, keepdim=True)
+        else:
+            together = isinstance(module, Aggregate)
+            cells, weights = at.cpu().numpy(), alpha * (alpha.shape[1] if together else 1)
+    tokens = layer_norm(tokens)
+    return Exchanged(
+        module=module, h=h, h_plus=h_plus, tokens=tokens, cells=cells, weights=weights, together=together
+    )
+
+
+def _heads(attention: CrossAttention, x: Tensor) -> Tensor:
+    """(..., d) to (..., m, c)."""
+    return x.unflatten(-1, (attention.num_heads, -1))
+
+
+@torch.no_grad()
+def read_attention(met: Exchanged) -> Tensor:
+    """How each position shares out its attention among the tokens that it reads, (n, m, k, l, t): it sums
+    to 1 over l; with `together`, over k and l."""
+    read = met.module.read
+    h = met.h if read.positions is None else met.h + read.positions
+    q = _heads(read, read.q(h))
+    keys = _heads(read, read.kv(met.tokens).chunk(2, dim=-1)[0])
+    scores = torch.einsum("ntmc,nklmc->nmklt", q, keys) * q.shape[-1] ** -0.5
+    if not met.together:
+        return scores.softmax(dim=3)
+    return scores.flatten(2, 3).softmax(dim=2).view_as(scores)
+
+
+@torch.no_grad()
+def write_attention(met: Exchanged) -> Tensor:
+    """How each token shares out its attention among the positions that it is written from, (n, m, k, l, t):
+    it sums to 1 over t."""
+    write = met.module.write
+    q = _heads(write, write.q(met.tokens))
+    keys = write.kv(met.h_plus).chunk(2, dim=-1)[0]
+    if write.positions is not None:
+        keys = keys + F.linear(write.positions, write.kv.weight[: keys.shape[-1]])
+    scores = torch.einsum("nklmc,ntmc->nmklt", q, _heads(write, keys)) * q.shape[-1] ** -0.5
+    return scores.softmax(dim=-1)
+
+
+@torch.no_grad()
+def contributions(met: Exchanged) -> Tensor:
+    """What each cell adds to each position, (n, k, t, d); their sum over k is dz."""
+    read = met.module.read
+    values = _heads(read, read.kv(met.tokens).chunk(2, dim=-1)[1]) * met.weights[:, :, None, None, None]
+    taken = torch.einsum("nmklt,nklmc->nktmc", read_attention(met), values)
+    return read.out(taken.flatten(3))
+
+
+@torch.no_grad()
+def written(met: Exchanged) -> Tensor:
+    """What the attention writes to each token, before its feed-forward net, dm (n, k, l, d)."""
+    write = met.module.write
+    values = _heads(write, write.kv(met.h_plus).chunk(2, dim=-1)[1])
+    taken = torch.einsum("nmklt,ntmc->nklmc", write_attention(met), values)
+    return write.out(taken.flatten(3))
+
+
+def read_map(met: Exchanged) -> np.ndarray:
+    """How much each position takes from each cell, (n, k, t): root mean square of what the cell adds to it.
+
+    Attention itself cannot say that: it sums to 1 over a cell's tokens, the same for every position.
+    """
+    return contributions(met).square().mean(dim=-1).sqrt().cpu().numpy()
+
+
+def write_map(met: Exchanged) -> np.ndarray:
+    """From which positions each cell is written, (n, k, t): attention, mean over heads and tokens; a cell's
+    sum is 1."""
+    return write_attention(met).mean(dim=(1, 3)).cpu().numpy()
+
+
+def read_token_map(met: Exchanged) -> np.ndarray:
+    """How each position shares out its attention among the tokens, (n, k, l, t), mean over heads."""
+    return read_attention(met).mean(dim=1).cpu().numpy()
+
+
+def write_token_map(met: Exchanged) -> np.ndarray:
+    """From which positions each token is written, (n, k, l, t), mean over heads."""
+    return write_attention(met).mean(dim=1).cpu().numpy()
+
+
+def on_grid(task: Task, values: np.ndarray) -> np.ndarray:
+    """Maps (..., t) as grids (..., rows, side); the prefix, which stands on no cell, is left out."""
+    cells = values[..., values.shape[-1] - task.seq_len :]
+    return rearrange(cells, "... (rows side) -> ... rows side", rows=task.rows, side=task.side)

@@ -1,0 +1,115 @@
+"""Charts as SVG texts that take their colours from the page around them.
+
+matplotlib is imported only here, and only when something is drawn. It draws with fixed colours; these are
+then replaced: ink by the colour of the text around, the colour of run i by the page's variable `--run-i`.
+"""
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+INK = "#010203"
+LIGHT = ("#0b63c4", "#b34700", "#0f7a55", "#93409a", "#7a6500", "#5a6470")
+DARK = ("#74b5f7", "#f5a35c", "#55c79a", "#dc9ae0", "#d9c64f", "#aeb8c2")
+"""Colours of the runs on light and on dark ground; the order keeps neighbours apart for the colour-blind."""
+MARKERS = "os^DvP"
+POSITIVE, NEGATIVE = (0.17, 0.49, 0.86), (0.86, 0.42, 0.05)
+"""Hues of maps, which read on either ground: strength is opacity, so that zero is the ground itself."""
+
+WIDTH, HEIGHT = 5.0, 3.05  # Inches of 72 units: as wide as a phone, so that text keeps its size there.
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "memhrm",
+    "font.size": 9.0,
+    "axes.labelsize": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.2,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart: `name` is its file's and the prefix of its ids, `svg` has neither size nor colours of text."""
+
+    name: str
+    svg: str
+
+    def file(self) -> str:
+        """The SVG as a file of its own, which follows the viewer's colour scheme."""
+        variables = [
+            ";".join(f"--run-{i}:{colour}" for i, colour in enumerate(colours)) for colours in (LIGHT, DARK)
+        ]
+        style = (
+            f"<style>svg{{color:#1c2329;background:#fff;{variables[0]}}}@media(prefers-color-scheme:dark)"
+            f"{{svg{{color:#e3e7eb;background:#14181c;{variables[1]}}}}}</style>"
+        )
+        return re.sub(r"(<svg[^>]*>)", lambda found: found[1] + style, self.svg, count=1) + "\n"
+
+
+def ready() -> None:
+    """Say so now if charts cannot be drawn.
+
+    Raises:
+        ValueError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401 (it is there)
+    except ImportError as error:
+        raise ValueError(
+            "the report's figures need matplotlib; install it with pip install 'memhrm[probe]'"
+        ) from error
+
+
+def draw(
+    name: str, title: str, paint: Callable[[Any], None], width: float = WIDTH, height: float = HEIGHT
+) -> Drawing:
+    """What `paint` puts on a matplotlib Figure, as SVG. title: what the chart shows, for screen readers."""
+    ready()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((width, height), layout="constrained")
+        paint(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return Drawing(name, _cleaned(buffer.getvalue(), name, title))
+
+
+def _cleaned(text: str, name: str, title: str) -> str:
+    """One <svg> element that can stand among others in a page."""
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    box = re.search(r'viewBox="([^"]*)"', text)
+    assert box is not None
+    head = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{box[1]}" role="img" stroke-linejoin="round" aria-labelledby="{name}-title">'
+        f'<title id="{name}-title">{escape(title)}</title>'
+    )
+    text = text[text.index(">") + 1 :]
+    text = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'href="#([^"]*)"', rf'href="#{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px system-ui, sans-serif", text)
+    text = text.replace(INK, "currentColor")
+    for i, colour in enumerate(LIGHT):
+        text = text.replace(colour, f"var(--run-{i}, {colour})")
+    return head + re.sub(r"\n\s*", "\n", text)
+
+
+def colour(run: int) -> str:
+    return LIGHT[run % len(LIGHT)]

@@ -1,0 +1,132 @@
+(() => {
+  "use strict";
+
+  const SIZE = 24; // A cell of the grid, in units of the drawing.
+
+  function add(parent, name, attributes = {}, text = "") {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text) element.textContent = text;
+    parent.append(element);
+    return element;
+  }
+
+  function drawing(parent, width, height, label) {
+    parent.replaceChildren();
+    return add(parent, "svg", { viewBox: `-1 -1 ${width + 2} ${height + 2}`, role: "img", "aria-label": label });
+  }
+
+  function isWrong(shot, frame, i) {
+    return shot.answer[i] !== "?" && frame[i] !== shot.answer[i];
+  }
+
+  function drawBoard(parent, film, shot, step, label) {
+    const width = film.columns * SIZE, height = film.rows * SIZE, frame = shot.frames[step];
+    const svg = drawing(parent, width, height, label);
+    svg.style.maxWidth = `${Math.max(width, 2 * Math.min(width, 180))}px`;
+    for (let i = 0; i < frame.length; i++) {
+      const x = (i % film.columns) * SIZE, y = Math.floor(i / film.columns) * SIZE;
+      const wall = film.maze && frame[i] === "#", wrong = isWrong(shot, frame, i);
+      const kind = wall ? "wall" : shot.given[i] ? "given" : "thin";
+      add(svg, "rect", { x, y, width: SIZE, height: SIZE, class: kind });
+      if (film.maze && frame[i] === "o") {
+        add(svg, "circle", { cx: x + SIZE / 2, cy: y + SIZE / 2, r: SIZE / 5, class: "path" });
+      } else if (!wall) {
+        const style = (shot.given[i] ? "clue" : "") + (wrong ? " fault" : "");
+        add(svg, "text", { x: x + SIZE / 2, y: y + SIZE * 0.73, class: style }, frame[i]);
+      }
+    }
+    drawLines(svg, film, width, height);
+    for (let i = 0; i < frame.length; i++) { // On top of the lines: a wrong cell has a frame and is struck out.
+      if (!isWrong(shot, frame, i)) continue;
+      const x = (i % film.columns) * SIZE, y = Math.floor(i / film.columns) * SIZE;
+      const mark = add(svg, "rect", { x: x + 1.5, y: y + 1.5, width: SIZE - 3, height: SIZE - 3, class: "wrong" });
+      mark.style.fillOpacity = 0.35;
+      add(svg, "line", { x1: x + 4, y1: y + SIZE - 4, x2: x + SIZE - 4, y2: y + 4, class: "strike" });
+    }
+  }
+
+  function drawLines(svg, film, width, height) {
+    if (!film.maze) {
+      for (let r = 1; r < film.rows; r++) add(svg, "path", { d: `M0 ${r * SIZE}H${width}`, class: "thin" });
+      for (let c = 1; c < film.columns; c++) add(svg, "path", { d: `M${c * SIZE} 0V${height}`, class: "thin" });
+    }
+    if (film.boxes) {
+      const [down, across] = film.boxes;
+      for (let r = down; r < film.rows; r += down) add(svg, "path", { d: `M0 ${r * SIZE}H${width}`, class: "thick" });
+      for (let c = across; c < film.columns; c += across) add(svg, "path", { d: `M${c * SIZE} 0V${height}`, class: "thick" });
+    }
+    add(svg, "rect", { x: 0, y: 0, width, height, class: "thick" });
+  }
+
+  function drawCells(parent, film, shot, step) {
+    const active = shot.indices[step], weights = shot.alpha ? shot.alpha[step] : null;
+    const cycles = active.length, row = 18, left = 52, column = 34;
+    const words = active.map((cells, h) => `H-step ${h + 1}: cells ${cells.map((cell) => cell + 1).join(", ")}`);
+    const svg = drawing(parent, left + cycles * column, 20 + film.cells * row, `Active cells. ${words.join("; ")}`);
+    svg.style.maxWidth = `${1.15 * (left + cycles * column)}px`;
+    for (let h = 0; h < cycles; h++) {
+      add(svg, "text", { x: left + (h + 0.5) * column, y: 12, class: "head" }, `H ${h + 1}`);
+    }
+    for (let cell = 0; cell < film.cells; cell++) {
+      const y = 20 + cell * row;
+      add(svg, "text", { x: left - 8, y: y + 13, class: "name" }, `cell ${cell + 1}`);
+      for (let h = 0; h < cycles; h++) {
+        const place = active[h].indexOf(cell), cx = left + (h + 0.5) * column, cy = y + row / 2;
+        if (place < 0) {
+          add(svg, "circle", { cx, cy, r: 2, class: "idle" });
+          continue;
+        }
+        const weight = weights ? weights[h][place] : 1;
+        const dot = add(svg, "circle", { cx, cy, r: 3 + 5 * Math.sqrt(weight), class: "active" });
+        add(dot, "title", {}, `weight ${weight}`);
+      }
+    }
+  }
+
+  function start(root) {
+    const film = JSON.parse(root.querySelector("script").textContent);
+    const slider = root.querySelector(".slider"), play = root.querySelector(".play");
+    const board = root.querySelector(".board"), cells = root.querySelector(".cells");
+    const status = root.querySelector(".status");
+    let timer = null;
+
+    function show() {
+      const chosen = root.querySelector("input[type=radio]:checked");
+      const shot = film.shots[Number(chosen.value)], step = Number(slider.value) - 1, frame = shot.frames[step];
+      const wrong = [...frame].filter((_, i) => isWrong(shot, frame, i)).length;
+      const question = shot.question ? `Question ${shot.question}. ` : "";
+      const text = `${question}Step ${step + 1} of ${shot.frames.length}: `
+        + (wrong ? `${wrong} wrong ${wrong === 1 ? "cell" : "cells"}` : "all cells right")
+        + `; the Q-head gives ${(100 * shot.q[step]).toFixed(1)} % that they are.`;
+      status.textContent = text;
+      drawBoard(board, film, shot, step, `${text} ${frame}`);
+      if (cells && shot.indices) drawCells(cells, film, shot, step);
+    }
+
+    function stop() {
+      clearInterval(timer);
+      timer = null;
+      play.textContent = "Play";
+    }
+
+    function forward() {
+      if (Number(slider.value) >= Number(slider.max)) return stop();
+      slider.value = Number(slider.value) + 1;
+      show();
+    }
+
+    slider.addEventListener("input", () => { stop(); show(); });
+    for (const radio of root.querySelectorAll("input[type=radio]")) radio.addEventListener("change", show);
+    play.addEventListener("click", () => {
+      if (timer) return stop();
+      if (slider.value === slider.max) slider.value = slider.min;
+      play.textContent = "Pause";
+      timer = setInterval(forward, 700);
+      show();
+    });
+    show();
+  }
+
+  document.querySelectorAll(".film").forEach(start);
+})();

@@ -1,0 +1,110 @@
+"""What the selection of cells tells about the puzzle: mutual information against a shuffled null.
+
+n puzzles, g groups, N cells, S supervision steps, H H-steps of each, k active cells.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from memhrm.probes.cells import Traces, counts
+
+MANY = 8
+"""Ratings with more values than this are binned into quartiles."""
+
+
+def mutual_information(counts: np.ndarray, groups: np.ndarray) -> float:
+    """I(cell; group) in nats, for a selection drawn at random from all that were made.
+
+    counts: how often each puzzle selected each cell, (n, N). groups: a label of each puzzle, (n,).
+    """
+    return _nats(_by_group(counts, groups)(np.arange(len(counts))))
+
+
+def with_null(counts: np.ndarray, groups: np.ndarray, shuffles: int = 200, seed: int = 0) -> dict[str, float]:
+    """The same, beside what the labels would tell if they were dealt to the puzzles at random.
+
+    Few selections have information by chance alone: only what exceeds the null counts. Returns value;
+    null_mean, null_low, null_high: mean of the shuffles and the interval that holds 95 % of them; excess,
+    low, high: the value less these. Where low to high covers 0, no dependence is seen.
+    """
+    rng = np.random.default_rng(seed)
+    joint = _by_group(counts, groups)
+    n = len(counts)
+    return _beside(_nats(joint(np.arange(n))), [_nats(joint(rng.permutation(n))) for _ in range(shuffles)])
+
+
+def puzzle_information(
+    indices: np.ndarray, cells: int, shuffles: int = 200, seed: int = 0
+) -> dict[str, float]:
+    """I(cell; puzzle) beside its null, in the form of `with_null`.
+
+    Shuffled labels would change nothing where each puzzle is a group of its own. Here the null deals the
+    selections of each H-step anew among the puzzles; the usage at each step stays as it is. A value below the
+    null tells of puzzles that take turns: each is spread over the cells more evenly than by chance.
+    indices: the selected cells, (S, H, n, k). cells: N.
+    """
+    rng = np.random.default_rng(seed)
+    n, k = indices.shape[-2:]
+    chosen = indices.reshape(-1, n, k)
+    own = np.tile(np.arange(n), (len(chosen), 1))
+
+    def joint(owners: np.ndarray) -> np.ndarray:
+        places = owners[:, :, None] * cells + chosen
+        return np.bincount(places.ravel(), minlength=n * cells).reshape(n, cells)
+
+    return _beside(_nats(joint(own)), [_nats(joint(rng.permuted(own, axis=1))) for _ in range(shuffles)])
+
+
+def information(
+    traces: Traces, groups: Mapping[str, np.ndarray], shuffles: int = 200, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """What the cells tell about the puzzle ("puzzle") and about each label that is known of it, by its name.
+
+    groups: labels, (n,) each; a `rating` of many values is binned into quartiles.
+    """
+    selected = counts(traces)
+    found = {"puzzle": puzzle_information(traces["indices"], selected.shape[1], shuffles, seed)}
+    for name, values in groups.items():
+        labels = quartiles(values) if name == "rating" else values
+        found[name] = with_null(selected, labels, shuffles, seed)
+    return found
+
+
+def quartiles(values: np.ndarray) -> np.ndarray:
+    """The quarter, 0 to 3, in which each value lies, (n,); values as they are where they are few. Equal
+    values share a quarter."""
+    if len(np.unique(values)) <= MANY:
+        return values
+    return np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values, side="left")
+
+
+def _by_group(counts: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from the order in which the puzzles take the labels, (n,), to the joint counts, (g, N)."""
+    _, label = np.unique(groups, return_inverse=True)
+    by_label = np.argsort(label, kind="stable")
+    starts = np.flatnonzero(np.diff(label[by_label], prepend=-1))
+    return lambda order: np.add.reduceat(counts[order[by_label]], starts, axis=0)
+
+
+def _nats(joint: np.ndarray) -> float:
+    """Mutual information of the two axes of a table of counts."""
+    p = joint / joint.sum()
+    return _entropy(p.sum(axis=0)) + _entropy(p.sum(axis=1)) - _entropy(p[p > 0])
+
+
+def _entropy(p: np.ndarray) -> float:
+    return float(-np.sum(p * np.log(np.where(p > 0, p, 1))))
+
+
+def _beside(value: float, null: list[float]) -> dict[str, float]:
+    mean, (low, high) = float(np.mean(null)), np.quantile(null, [0.025, 0.975]).tolist()
+    return {
+        "value": value,
+        "null_mean": mean,
+        "null_low": low,
+        "null_high": high,
+        "excess": value - mean,
+        "low": value - high,
+        "high": value - low,
+    }

@@ -1,0 +1,90 @@
+"""The few numbers about a memory that are cheap enough to be looked at during training."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhrm.data.puzzle import Task
+from memhrm.models.reasoner import Reasoner
+from memhrm.probes import cells
+from memhrm.probes.information import puzzle_information
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import Subject
+
+PUZZLES = 128
+"""Puzzles that are looked at, at most."""
+
+KEPT = 16
+"""Puzzles of which the cells themselves are looked at: all of them over all steps would take much memory."""
+
+
+def light(
+    model: Reasoner,
+    task: Task,
+    inputs: Tensor,
+    labels: Tensor,
+    puzzle_identifiers: Tensor,
+    *,
+    steps: int,
+    write: bool = True,
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, float]:
+    """What the first puzzles show after `steps` supervision steps; the model is left in the mode it was in.
+
+    inputs, labels (n, s), puzzle_identifiers (n,), as in `Subject`. write: whether evaluation writes.
+
+    Returns exact_accuracy and accuracy. With a memory: exact_accuracy_unwritten, the same without a write.
+    With cells: usage_entropy in nats and usage_entropy_share of log N; information, I(cell; puzzle), beside
+    information_null, the mean of its shuffles, and information_null_high, below which 97.5 % of them lie;
+    switching_H_steps and switching_supervision, the share of the active cells that change; dead_cells; and
+    cosine_cls and cosine_contents, mean |cosine| of two cells at the end. What there is not is left out.
+    """
+    training = model.training
+    subject = Subject(
+        name="light",
+        path=None,
+        model=model,
+        task=task,
+        inputs=inputs[:PUZZLES],
+        labels=labels[:PUZZLES],
+        puzzle_identifiers=puzzle_identifiers[:PUZZLES],
+        groups={},
+        halt_max_steps=steps,
+        write=write,
+        dtype=dtype,
+    )
+    try:
+        return _numbers(subject, steps)
+    finally:
+        model.train(training)
+
+
+def _numbers(subject: Subject, steps: int) -> dict[str, float]:
+    module, memory = subject.model.H_module, subject.select(slice(1)).initial_state().memory
+    seen = rollout(subject, steps)
+    found = {"exact_accuracy": _mean(seen.exact[-1]), "accuracy": _mean(seen.accuracy[-1])}
+    if memory:
+        found["exact_accuracy_unwritten"] = _mean(rollout(subject, steps, write=False).exact[-1])
+    if not module.cells:
+        return found
+
+    entropy = cells.entropy(cells.usage(seen.traces).mean(axis=(0, 1)))
+    information = puzzle_information(seen.traces["indices"], module.cells)
+    switching = cells.switching(seen.traces)
+    found |= {
+        "usage_entropy": float(entropy["nats"]),
+        "usage_entropy_share": float(entropy["share"]),
+        "information": information["value"],
+        "information_null": information["null_mean"],
+        "information_null_high": information["null_high"],
+        **{f"switching_{name}": _mean(values) for name, values in switching.items() if values.size},
+        "dead_cells": float(len(cells.dead(seen.traces))),
+    }
+    if module.cells > 1 and "cells" in memory and memory["cells"].ndim == 4:
+        kept = rollout(subject.select(slice(KEPT)), steps, keep=("cells",)).states["cells"]
+        found |= {f"cosine_{name}": cells.alike(m[0]) for name, m in cells.cosines(kept[-1:]).items()}
+    return found
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64))

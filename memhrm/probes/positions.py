@@ -1,0 +1,53 @@
+"""What the memory does in an episode: accuracy against the position of the puzzle, with it and without.
+
+p puzzles of an episode.
+"""
+
+from typing import Any, get_args
+
+import numpy as np
+
+from memhrm.data.episodes import Episodes, Relabelled
+from memhrm.probes.subject import Subject
+from memhrm.training.episodes import Kept, walk
+from memhrm.training.evaluation import EvaluationSettings
+
+KEPT: tuple[Kept, ...] = get_args(Kept)
+
+
+def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None) -> dict[str, np.ndarray]:
+    """`exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `error`, the half width of the
+    95 % interval of `exact` over episodes (normal approximation).
+
+    kept: what becomes of the memory: it goes on; starts anew with each puzzle; is never written; goes to
+    another row after each feedback. steps: supervision steps of a puzzle; None: as in training.
+    """
+    how = EvaluationSettings(steps=steps or subject.halt_max_steps, write=subject.write)
+    episodes, task = _episodes(subject), subject.task
+    exact, accuracy = [], []
+    for moment in walk(subject.model, episodes, how, kept=kept, device=subject.model.H_init.device,
+                       dtype=subject.dtype):  # fmt: skip
+        at = moment.puzzle
+        scores = task.grade(
+            episodes.inputs[:, at], episodes.labels[:, at], moment.answers.tokens.cpu().numpy()
+        )
+        exact.append(scores["exact_accuracy"])
+        accuracy.append(scores["accuracy"].mean())
+    share = np.stack(exact).mean(axis=1)
+    error = 1.96 * np.sqrt(share * (1 - share) / len(episodes))
+    return {"exact": share, "accuracy": np.array(accuracy), "error": error}
+
+
+def best(subject: Subject) -> dict[str, Any]:
+    """The best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
+    length = _episodes(subject).length
+    assert subject.dataset is not None and subject.dataset.episodes is not None
+    relabelled = Relabelled(subject.task, subject.dataset.episodes.plan())
+    with_memory, without = relabelled.optimum(subject.dataset.test, length)
+    return {"with_memory": with_memory, "without_memory": without}
+
+
+def _episodes(subject: Subject) -> Episodes:
+    if subject.episodes is None:
+        raise ValueError(f"{subject.name} was not trained on episodes; its puzzles have no positions")
+    return subject.episodes

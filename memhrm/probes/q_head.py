@@ -1,0 +1,93 @@
+"""What the Q-head knows: whether its probabilities hold, and what a choice by it is worth.
+
+n puzzles, K restarts, B bins.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import Subject
+from memhrm.settings import require
+from memhrm.training.restarts import RULES, Attempts
+
+
+def calibration(q_halt: np.ndarray, exact: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """How sigmoid(q_halt) compares with the share of answers that are exact, after Guo et al. 2017,
+    arXiv 1706.04599.
+
+    q_halt, exact: of any equal shape. bins: how many, of equal width; a probability on a border
+    counts to the lower one.
+
+    Returns edges (B + 1,), counts (B,), predicted and right (B,), the mean probability and the share of exact
+    answers of a bin, nan where it is empty, and ece, the expected calibration error: the mean distance of the
+    two, weighted by the counts.
+    """
+    require(bins >= 1, "bins", bins, "1 or above")
+    q, right = np.ravel(q_halt).astype(np.float64), np.ravel(exact).astype(np.float64)
+    require(len(q) == len(right) > 0, "answers", len(q), f"as many as in exact ({len(right)}), 1 or above")
+    p = 0.5 * (1 + np.tanh(q / 2))  # The sigmoid, without overflow.
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.searchsorted(edges[1:-1], p, side="left")
+    counts = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=values, minlength=bins) for values in (p, right)]
+    predicted, share = (np.where(counts, total / np.maximum(counts, 1), np.nan) for total in sums)
+    return {
+        "edges": edges,
+        "counts": counts,
+        "predicted": predicted,
+        "right": share,
+        "ece": float(np.abs(sums[0] - sums[1]).sum() / len(q)),
+    }
+
+
+def restarts(
+    subject: Subject,
+    restarts: int,
+    noise: float,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: Callable[[int], Any] | None = None,
+) -> dict[str, np.ndarray]:
+    """The exact accuracy that is kept when the best of the first K restarts is chosen, for K = 1, 2, 4, ...
+    and `restarts`, from one set of runs; as `python -m memhrm.evaluate restarts=K noise=... select=...`.
+
+    noise: deviation of the normal noise on z_H and z_L before each supervision step; the first restart runs
+    without. steps: supervision steps; None: those of training. progress: as of `rollout`, of which there
+    are as many as restarts.
+
+    Returns restarts, the K (C,); single, the accuracy of each restart by itself (restarts,); and by each rule
+    of `memhrm.training.restarts` (q, residual, majority, oracle) the accuracy (C,). The oracle sees the
+    labels.
+    """
+    require(restarts >= 1, "restarts", restarts, "1 or above")
+    require(noise > 0 or restarts == 1, "noise", noise, f"above 0, with restarts={restarts}")
+    runs = [
+        rollout(
+            subject,
+            subject.halt_max_steps if steps is None else steps,
+            noise=noise if restart else 0.0,
+            seed=seed,
+            restart=restart,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        for restart in range(restarts)
+    ]
+    said = [(run.tokens[-1], run.q_halt[-1], run.residual["z_H"][-1], run.exact[-1]) for run in runs]
+    every = Attempts(*(np.stack(values) for values in zip(*said)))
+    counts = sorted({restarts, *(2**i for i in range(restarts.bit_length()))})
+
+    def kept(rule: str, count: int) -> float:
+        first = Attempts(*(values[:count] for values in every))
+        return float(np.take_along_axis(first.exact, RULES[rule](first)[None], axis=0).mean())
+
+    return {
+        "restarts": np.array(counts),
+        "single": every.exact.mean(axis=1),
+        **{rule: np.array([kept(rule, count) for count in counts]) for rule in RULES},
+    }

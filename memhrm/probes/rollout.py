@@ -1,0 +1,230 @@
+"""A model at work: everything that can be seen of it from outside, supervision step by supervision step.
+
+S supervision steps, H H-steps of each, n puzzles, s tokens, t positions, d width, N cells.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhrm.models.reasoner import Guide, Output, Reasoner
+from memhrm.models.recursion import State
+from memhrm.probes.subject import Subject
+from memhrm.settings import require
+from memhrm.training.losses import grade
+from memhrm.training.restarts import disturbed
+from memhrm.training.supervision import in_precision
+
+Intervene = Callable[[int, State], State]
+"""(supervision step from 0, the state before it) to the state with which the step is taken."""
+
+UNMEASURED = {"usage"}
+"""Tensors of a memory that count and do not remember."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What was seen, as numpy arrays; the first axis is the supervision step.
+
+    tokens: the answers, (S, n, s) int32. exact: all labelled cells right, (S, n). accuracy: the share right,
+        (S, n). q_halt, q_continue: (S, n).
+    residual: |z' - z| / |z|, (S, n), for z_H, z_L and each tensor of the memory: from what the step began
+        with, after an intervention and before noise, to what it gave; nan where z was zero.
+    norm: root mean square of what the step gave, (S, n), by the same names.
+    traces: what the H-steps report, (S, H, n, ...) each.
+    states: of what `keep` names, (S + 1, n, ...); the first one is the start.
+    halt_max_steps: the supervision steps of training.
+
+    A memory's tensor that is called as a state (`z_H` of carry_add) goes by `memory_z_H`.
+    """
+
+    tokens: np.ndarray
+    exact: np.ndarray
+    accuracy: np.ndarray
+    q_halt: np.ndarray
+    q_continue: np.ndarray
+    residual: dict[str, np.ndarray]
+    norm: dict[str, np.ndarray]
+    traces: dict[str, np.ndarray]
+    states: dict[str, np.ndarray]
+    halt_max_steps: int = 1
+
+    def __len__(self) -> int:
+        """Supervision steps, S."""
+        return len(self.tokens)
+
+
+@torch.no_grad()
+def rollout(
+    subject: Subject,
+    steps: int,
+    *,
+    start: State | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+    restart: int = 0,
+    intervene: Intervene | None = None,
+    prefer: Tensor | None = None,
+    write: bool | None = None,
+    keep: Collection[str] = (),
+    batch_size: int = 256,
+    progress: Callable[[int], Any] | None = None,
+) -> Rollout:
+    """Run the subject's puzzles for `steps` supervision steps, as evaluation does, and note what is seen.
+
+    start: the state to begin with, (n, ...); None: the subject's own.
+    noise: standard deviation of normal noise, added to z_H and z_L before each supervision step, also the
+        first. It is a function of seed, restart, step and the puzzle's place alone, as in evaluation.
+    intervene: called before each supervision step, and before the noise, with the step, from 0, and the state
+        of one batch. One that mixes rows mixes those of a batch: give batch_size=len(subject) to mix all.
+    prefer: added to the scores of the cells when they are chosen, (n, N) or (N,); see `Guide.prefer`.
+    write: whether the memory is written; None: as the subject has it.
+    keep: names of states to keep; see `measured`, and `usage`.
+    progress: called after each supervision step of a batch with the rows it had (`tqdm.update` of a bar whose
+        total is len(subject) * steps).
+
+    Raises:
+        ValueError: no step, no puzzle, an unknown name to keep, or cells preferred that there are not.
+    """
+    n, model = len(subject), subject.model
+    require(steps >= 1, "steps", steps, "1 or above")
+    require(n >= 1, "puzzles", n, "1 or above")
+    require(batch_size >= 1, "batch_size", batch_size, "1 or above")
+    require(noise >= 0, "noise", noise, "0 or above")
+    _check_names(keep, subject.initial_state())
+    prefer = _preferred(prefer, n, model)
+    model.eval()
+    run = in_precision(model, subject.dtype)
+
+    parts: list[dict[str, Any]] = []
+    for first in range(0, n, batch_size):
+        rows = slice(first, min(first + batch_size, n))
+        part = subject.select(rows)
+        state = part.initial_state() if start is None else _rows(start, rows)
+        device = state.z_H.device
+        inputs, labels = part.inputs.to(device), part.labels.to(device)
+        puzzle_rows = model.puzzle_rows(part.puzzle_identifiers.to(device))
+        draws = _draws(model, part.numbered(), steps)
+        seen: dict[str, Any] = defaultdict(list)
+        seen["states"].append(_kept(state, keep))
+        for step in range(steps):
+            if intervene is not None:
+                state = intervene(step, state)
+            before = state
+            if noise:
+                state = disturbed(state, noise, seed, restart, step + 1, part.numbered())
+            guide = Guide(
+                noise=None if draws is None else draws[step].to(device),
+                write=subject.write if write is None else write,
+                prefer=None if prefer is None else prefer[rows].to(device),
+            )
+            state, out = run(state, inputs, puzzle_rows, guide)
+            _note(seen, before, state, out, labels)
+            seen["states"].append(_kept(state, keep))
+            if progress is not None:
+                progress(len(part))
+        parts.append({name: _stacked(values) for name, values in seen.items()})
+    return Rollout(**_joined(parts), halt_max_steps=subject.halt_max_steps)
+
+
+def measured(state: State) -> dict[str, Tensor]:
+    """What of a state has a residual and a norm, by name: z_H, z_L and the tensors of the memory."""
+    return {name: z for name, z in _named(state).items() if name not in UNMEASURED}
+
+
+def _named(state: State) -> dict[str, Tensor]:
+    own = {"z_H": state.z_H, "z_L": state.z_L}
+    return own | {f"memory_{name}" if name in own else name: m for name, m in state.memory.items()}
+
+
+def _check_names(keep: Collection[str], state: State) -> None:
+    names = list(_named(state))
+    for name in keep:
+        require(name in names, "keep", name, ", ".join(names))
+
+
+def _preferred(prefer: Tensor | None, n: int, model: Reasoner) -> Tensor | None:
+    if prefer is None:
+        return None
+    cells = model.H_module.cells
+    fits = cells > 0 and tuple(prefer.shape) in ((cells,), (n, cells))
+    allowed = f"({cells},) or ({n}, {cells})" if cells else "none, since the memory has no cells"
+    require(fits, "the shape of prefer", tuple(prefer.shape), allowed)
+    return prefer.expand(n, cells)
+
+
+def _draws(model: Reasoner, places: np.ndarray, steps: int) -> Tensor | None:
+    """What an H-module draws with, (steps, b, H_cycles, u): the numbers that evaluation gives these puzzles.
+
+    More steps draw the same first ones.
+    """
+    if not model.H_module.noise_in_evaluation:
+        return None
+    size = (steps, model.settings.H_cycles, model.H_module.noise_size)
+    drawn = [np.random.default_rng((int(place), 0xE7A1)).random(size, dtype=np.float32) for place in places]
+    return torch.from_numpy(np.stack(drawn, axis=1))
+
+
+def _rows(state: State, rows: slice) -> State:
+    return State(state.z_H[rows], state.z_L[rows], {name: m[rows] for name, m in state.memory.items()})
+
+
+def _kept(state: State, keep: Collection[str]) -> dict[str, np.ndarray]:
+    named = _named(state)
+    return {name: _array(named[name]) for name in keep}
+
+
+def _note(seen: dict[str, Any], before: State, state: State, out: Output, labels: Tensor) -> None:
+    """Append what one supervision step showed."""
+    graded = grade(out.logits, labels)
+    seen["tokens"].append(_array(out.logits.argmax(dim=-1).to(torch.int32)))
+    seen["exact"].append(_array(graded.exact))
+    seen["accuracy"].append(_array(graded.accuracy))
+    seen["q_halt"].append(_array(out.q_halt))
+    seen["q_continue"].append(_array(out.q_continue))
+    old, new = measured(before), measured(state)
+    seen["residual"].append({name: _array(_change(old[name], z)) for name, z in new.items()})
+    seen["norm"].append({name: _array(_size(z) / z[0].numel() ** 0.5) for name, z in new.items()})
+    names = out.traces[0] if out.traces else {}
+    seen["traces"].append({name: np.stack([_array(trace[name]) for trace in out.traces]) for name in names})
+
+
+def _change(before: Tensor, after: Tensor) -> Tensor:
+    """|after - before| / |before| of each row, (b,); nan where before is zero."""
+    size = _size(before)
+    return torch.where(size > 0, _size(after - before) / size, torch.nan)
+
+
+def _size(z: Tensor) -> Tensor:
+    """The Euclidean norm of each row, (b,), in float32 at least."""
+    return torch.linalg.vector_norm(z.flatten(1), dim=1, dtype=torch.promote_types(z.dtype, torch.float32))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()
+
+
+def _stacked(values: list) -> Any:
+    """Steps of one batch under one another, array by array."""
+    if isinstance(values[0], Mapping):
+        return {name: np.stack([value[name] for value in values]) for name in values[0]}
+    return np.stack(values)
+
+
+def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Batches side by side: the axis of the puzzles is the third of the traces, and else the second."""
+    joined: dict[str, Any] = {}
+    for name, first in parts[0].items():
+        if isinstance(first, Mapping):
+            axis = 2 if name == "traces" else 1
+            joined[name] = {
+                key: np.concatenate([part[name][key] for part in parts], axis=axis) for key in first
+            }
+        else:
+            joined[name] = np.concatenate([part[name] for part in parts], axis=1)
+    return joined

@@ -1,0 +1,28 @@
+"""The sections of a report, in their order. A new one is a `Topic` and a place in `TOPICS`."""
+
+from memhrm.probes.sections import (
+    answers,
+    causal_tests,
+    episodes,
+    exchange,
+    films,
+    firmness,
+    halting,
+    motion,
+    selection,
+)
+from memhrm.probes.sections.base import Looking, Seen, Topic, flat, small
+
+TOPICS: tuple[Topic, ...] = (
+    answers.TOPIC,
+    episodes.TOPIC,
+    motion.TOPIC,
+    halting.TOPIC,
+    firmness.TOPIC,
+    selection.TOPIC,
+    exchange.TOPIC,
+    causal_tests.TOPIC,
+    films.TOPIC,
+)
+
+__all__ = ["TOPICS", "Looking", "Seen", "Topic", "flat", "small"]

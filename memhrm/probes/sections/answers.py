@@ -1,0 +1,116 @@
+"""How the answers change from supervision step to supervision step."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from memhrm.probes.accuracy import over_steps
+from memhrm.probes.curves import Line, bars, lines
+from memhrm.probes.figures import Drawing
+from memhrm.probes.page import Figure, Section, Table
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, depth_of, percent
+
+NAME = "accuracy"
+STEP = "supervision step"
+
+
+def look(looking: Looking) -> Numbers:
+    """near: all puzzles to the training depth. far: some of them beyond."""
+    return {"near": over_steps(looking.near), "far": over_steps(looking.far)}
+
+
+def show(runs: list[Seen]) -> Section:
+    far = {run.label: run.numbers[NAME]["far"] for run in runs}
+    times = runs[0].looking.how.depth
+    axes: dict[str, Any] = {"share": True, "log_x": True, "depth": depth_of(runs)}
+
+    def over(name: str, what: str, key: str) -> Drawing:
+        series = [Line(run.label, far[run.label][key], run=run.index) for run in runs]
+        return lines(f"{NAME}-{name}", f"{what} after each supervision step", series, STEP, what, **axes)
+
+    labels, first = histogram(runs)
+    puzzles = " and ".join(sorted({str(len(run.looking.far.exact[0])) for run in runs}))
+    return Section(
+        NAME,
+        "Accuracy over supervision steps",
+        f"The answers of {puzzles} puzzles after every supervision step, to {times} times the training "
+        f"depth.",
+        [
+            Figure(
+                "Puzzles solved",
+                over("exact", "exact accuracy", "exact"),
+                "The share of puzzles with every cell right after each supervision step.",
+                "Accuracy against steps: HRM, arXiv 2506.21734; far more steps than in training: Bansal et "
+                "al., arXiv 2202.05826.",
+            ),
+            Figure(
+                "Cells right",
+                over("cells", "cell accuracy", "cells"),
+                "The share of labelled cells that are right after each supervision step.",
+            ),
+            Figure(
+                "First solved",
+                bars(
+                    f"{NAME}-first", "Step at which a puzzle is first solved", labels, first, STEP, "puzzles"
+                ),
+                "The share of puzzles that are right for the first time after a step.",
+            ),
+            Table(
+                "At a glance",
+                [
+                    "run",
+                    "training depth",
+                    *(f"exact at {factor} times" for factor in _factors(times)),
+                    "never",
+                    "un-solved again",
+                ],
+                [_row(run, far[run.label]) for run in runs],
+                "Exact accuracy at multiples of the training depth, the share of puzzles that no step "
+                "solves, and of those that are right after some step and not after the last.",
+            ),
+        ],
+    )
+
+
+def _factors(depth: int) -> list[int]:
+    """The multiples of the training depth that the table names."""
+    return sorted({1, min(4, depth), depth})
+
+
+def _row(run: Seen, far: Numbers) -> list[str]:
+    trained = run.looking.trained
+    at = [far["exact"][trained * factor - 1] for factor in _factors(run.looking.how.depth)]
+    never = float(np.mean(far["first_solved"] == 0))
+    return [run.label, str(trained), *(percent(one) for one in (*at, never, far["unsolved_again"]))]
+
+
+def say(run: Seen) -> list[str]:
+    near, far = run.numbers[NAME]["near"], run.numbers[NAME]["far"]
+    trained, exact = run.looking.trained, far["exact"]
+    count, few = len(near["first_solved"]), len(far["first_solved"])
+    return [
+        f"solves {percent(near['exact'][-1])} of {count} puzzles in the {trained} supervision steps it was "
+        f"trained for. Of {few} puzzles it solves {percent(exact[trained - 1])} then, "
+        f"{percent(exact.max())} after {int(exact.argmax()) + 1}, where it is best, and "
+        f"{percent(exact[-1])} after {len(exact)}."
+    ]
+
+
+def histogram(runs: list[Seen]) -> tuple[list[str], list[Line]]:
+    """Shares of puzzles by first solved step: one bin a step to the training depth, then doubling ones."""
+    trained = max(run.looking.trained for run in runs)
+    last = max(len(run.looking.far.exact) for run in runs)
+    edges = list(range(1, trained + 2))  # Where bins begin, and the end of the last.
+    while edges[-1] <= last:
+        edges.append(min(2 * edges[-1] - 1, last + 1))
+    labels = [str(a) if b == a + 1 else f"{a}-{b - 1}" for a, b in pairwise(edges)]
+    series = []
+    for run in runs:
+        first = np.asarray(run.numbers[NAME]["far"]["first_solved"])
+        counts = [float(np.mean((first >= a) & (first < b))) for a, b in pairwise(edges)]
+        series.append(Line(run.label, [*counts, float(np.mean(first == 0))], run=run.index))
+    return [*labels, "never"], series
+
+
+TOPIC = Topic(NAME, look, show, say)

@@ -1,0 +1,105 @@
+"""How firmly a solution stands."""
+
+from typing import Any
+
+import numpy as np
+
+from memhrm.probes.curves import Line, lines
+from memhrm.probes.page import Figure, Section, Table
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
+from memhrm.probes.stability import from_solution, one_blank, relabelled
+
+NAME = "stability"
+TRIES = 8
+SOURCE = "Ren and Liu, arXiv 2601.10679."
+
+
+def look(looking: Looking) -> Numbers:
+    subject, seed = looking.few(looking.how.few_puzzles), looking.how.seed
+    found = {
+        "puzzles": len(subject),
+        "one_blank": one_blank(subject, seed=seed),
+        "from_solution": from_solution(subject),
+        "relabelled": relabelled(subject, tries=TRIES, seed=seed),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def show(runs: list[Seen]) -> Section:
+    parts: list[Any] = []
+    easy = [run for run in runs if "one_blank" in run.numbers[NAME]]
+    solved = [run for run in runs if "from_solution" in run.numbers[NAME]]
+    axes: dict[str, Any] = {"share": True}
+    if easy:
+        series = [Line(r.label, r.numbers[NAME]["one_blank"]["exact"], run=r.index) for r in easy]
+        parts.append(
+            Figure(
+                "One blank only",
+                lines(
+                    f"{NAME}-blank",
+                    "Solved with one blank",
+                    series,
+                    "supervision step",
+                    "exact accuracy",
+                    **axes,
+                ),
+                "The share of solutions with a single blank cell that the model completes, after each step.",
+                SOURCE,
+            )
+        )
+    if solved:
+        series = [Line(r.label, r.numbers[NAME]["from_solution"]["exact"], run=r.index) for r in solved]
+        parts.append(
+            Figure(
+                "Start from the solution",
+                lines(
+                    f"{NAME}-solution", "Still solved", series, "supervision step", "exact accuracy", **axes
+                ),
+                "The share of puzzles that are still right after each step when the question is the whole "
+                "solution.",
+                SOURCE,
+            )
+        )
+    rows = []
+    for run in runs:
+        found = run.numbers[NAME]["relabelled"]
+        failed = len(found["rows"])
+        rows.append(
+            [
+                run.label,
+                f"{failed} of {run.numbers[NAME]['puzzles']}",
+                percent(found["mean"]),
+                percent(found["any"]),
+            ]
+        )
+    parts.append(
+        Table(
+            "Failures in another guise",
+            ["run", "failures", "solved in one try", f"in any of {TRIES}"],
+            rows,
+            "The share of the puzzles it fails on that it solves after a random symmetry, such as other "
+            "names for the digits; empty where it fails on none.",
+            SOURCE,
+        )
+    )
+    return Section(
+        NAME,
+        "Stability",
+        "How firmly does a solution stand when the question is made easier or is turned?",
+        parts,
+    )
+
+
+def say(run: Seen) -> list[str]:
+    found = run.numbers[NAME]["relabelled"]
+    if not len(found["rows"]) or not np.isfinite(found["any"]):
+        return []
+    solved, failed = int(found["solved"].any(axis=0).sum()), len(found["rows"])
+    puzzles = run.numbers[NAME]["puzzles"]
+    return [
+        f"fails on {failed} of {puzzles} puzzles; in at least one of {TRIES} other guises it solves "
+        f"{solved} of these."
+    ]
+
+
+TOPIC = Topic(NAME, look, show, say)

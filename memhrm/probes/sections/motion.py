@@ -1,0 +1,190 @@
+"""How the state moves: residuals, trajectories, norms."""
+
+from typing import Any
+
+import numpy as np
+
+from memhrm.probes.curves import Line, lines
+from memhrm.probes.dynamics import norms, residual_auroc, residuals, trajectories
+from memhrm.probes.figures import Drawing
+from memhrm.probes.maps import paths
+from memhrm.probes.page import Figure, Section, Table
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, depth_of
+
+NAME = "dynamics"
+STEP = "supervision step"
+STARTS = 6
+LEVELS = {"z_H": "z_H", "z_L": "z_L"}
+
+
+def look(looking: Looking) -> Numbers:
+    """residual, norm: of some puzzles, far beyond training. auroc: of all, at the training depth; auroc_far:
+    of some, at the end. paths: of an example that is solved and one that is not."""
+    examples = looking.examples
+    steps = 4 * looking.trained
+    found = trajectories(
+        looking.subject, steps, puzzles=list(examples.values()), starts=STARTS, seed=looking.how.seed
+    )
+    return {
+        "residual": residuals(looking.far),
+        "norm": norms(looking.far),
+        "auroc": residual_auroc(looking.near),
+        "auroc_far": residual_auroc(looking.far),
+        "paths": {kind: {key: of[i] for key, of in found.items()} for i, kind in enumerate(examples)},
+    }
+
+
+def show(runs: list[Seen]) -> Section:
+    parts: list[Any] = []
+    memory = any(_memories(run) for run in runs)
+    for name, what in (*LEVELS.items(), *([("memory", "the memory")] if memory else [])):
+        parts.append(
+            Figure(
+                f"Residual of {what}",
+                _apart(runs, name, what),
+                f"How far each step moves {what}, relative to its size (median), for puzzles that are right "
+                f"after the last step (full line) and those that are not (broken line).",
+                "Residuals over steps: HRM, arXiv 2506.21734.",
+            )
+        )
+    parts.append(
+        Figure(
+            "Size of the state",
+            _sizes(runs, ("z_H", "z_L"), "size"),
+            "Root mean square of z_H (full line) and of z_L (broken line) after each step, mean over the "
+            "puzzles.",
+        )
+    )
+    if memory:
+        parts.append(
+            Figure(
+                "Size of the memory",
+                _sizes(runs, ("memory",), "memory-size"),
+                "Root mean square of the memory after each step, mean over the puzzles.",
+            )
+        )
+    parts += [figure for run in runs for figure in _planes(run)]
+    parts.append(_table(runs))
+    return Section(
+        NAME,
+        "Dynamics",
+        "Does the state come to rest, and does it come to rest where the answer is right?",
+        parts,
+    )
+
+
+def _memories(run: Seen) -> list[str]:
+    return [name for name in run.numbers[NAME]["residual"] if name not in LEVELS]
+
+
+def _named(run: Seen, name: str) -> list[tuple[str, str]]:
+    """The tensors of a run that a chart shows, with their labels."""
+    if name in LEVELS:
+        return [(name, run.label)]
+    found = _memories(run)
+    return [(one, run.label if len(found) == 1 else f"{run.label}, {one}") for one in found]
+
+
+def _apart(runs: list[Seen], name: str, what: str) -> Drawing:
+    series = []
+    for run in runs:
+        for tensor, label in _named(run, name):
+            for kind, dashed in (("correct", False), ("incorrect", True)):
+                y = np.asarray(run.numbers[NAME]["residual"][tensor][kind]["median"], float)
+                if np.isfinite(y).any():
+                    y = np.where(y > 0, y, np.nan)  # A logarithm has no place for what stands still.
+                    series.append(
+                        Line(f"{label}, {'wrong' if dashed else 'right'}", y, run=run.index, dashed=dashed)
+                    )
+    title = f"Residual of {what} after each supervision step"
+    return lines(
+        f"{NAME}-{name}",
+        title,
+        series,
+        STEP,
+        f"residual of {what}",
+        log=True,
+        log_x=True,
+        depth=depth_of(runs),
+    )
+
+
+def _sizes(runs: list[Seen], names: tuple[str, ...], file: str) -> Drawing:
+    series = []
+    for run in runs:
+        for i, name in enumerate(names):
+            for tensor, label in _named(run, name):
+                label = f"{label}, {name}" if len(names) > 1 else label
+                y = run.numbers[NAME]["norm"][tensor]["all"]["mean"]
+                series.append(Line(label, y, run=run.index, dashed=i > 0))
+    return lines(
+        f"{NAME}-{file}",
+        "Root mean square of the state",
+        series,
+        STEP,
+        "root mean square",
+        log_x=True,
+        zero=True,
+        depth=depth_of(runs),
+    )
+
+
+def _planes(run: Seen) -> list[Figure]:
+    figures = []
+    for kind, found in run.numbers[NAME]["paths"].items():
+        right = int(found["exact"][:, -1].sum())
+        drawing = paths(
+            f"{NAME}-paths-{run.index}-{kind}",
+            f"Trajectories of z_H from {STARTS} starts",
+            [(run.label, run.index, found["points"])],
+            found["shares"],
+            [found["exact"][:, -1]],
+            first=True,
+        )
+        figures.append(
+            Figure(
+                f"From {STARTS} starts: {run.label}, a puzzle it "
+                f"{'solves' if kind == 'solved' else 'does not solve'}",
+                drawing,
+                f"z_H in the plane of its two main components over {found['points'].shape[1] - 1} steps, "
+                "from the model's own start (strong) and from random ones; hollow marks are starts, full "
+                f"marks right answers, crosses wrong ones; {right} of {STARTS} end right.",
+                "Trajectories in the plane: HRM, arXiv 2506.21734; several fixed points: Ren and Liu, arXiv "
+                "2601.10679.",
+            )
+        )
+    return figures
+
+
+def _table(runs: list[Seen]) -> Table:
+    names = list(dict.fromkeys(name for run in runs for name in run.numbers[NAME]["auroc"]))
+
+    def cells(run: Seen, key: str) -> list[str]:
+        values = (run.numbers[NAME][key].get(name) for name in names)
+        return ["" if v is None or not np.isfinite(v) else f"{v:.2f}" for v in values]
+
+    times = runs[0].looking.how.depth
+    head = ["run", *names, *(f"{name}, {times} times as deep" for name in names)]
+    return Table(
+        "Does the last residual tell right from wrong?",
+        head,
+        [[run.label, *cells(run, "auroc"), *cells(run, "auroc_far")] for run in runs],
+        "AUROC of a low residual at the last step as a sign of a right answer: 1 always, 0.5 by chance; "
+        "empty where all puzzles are right, or none is.",
+        "Residuals as a sign of a right answer: EqR, arXiv 2605.21488.",
+    )
+
+
+def say(run: Seen) -> list[str]:
+    area = run.numbers[NAME]["auroc"]["z_H"]
+    if not np.isfinite(area):
+        return []
+    exact = run.looking.near.exact[-1]
+    moves = "moves less" if area > 0.5 else "does not move less"
+    return [
+        f"{moves} where it is right: AUROC {area:.2f} of the last residual of z_H, with "
+        f"{int((~exact).sum())} wrong of {len(exact)}."
+    ]
+
+
+TOPIC = Topic(NAME, look, show, say)

@@ -1,0 +1,234 @@
+"""Which cells are active, and how alike and how informative they are."""
+
+from typing import Any
+
+import numpy as np
+
+from memhrm.probes import cells
+from memhrm.probes.curves import Line, lines
+from memhrm.probes.information import information
+from memhrm.probes.maps import Interval, intervals, matrix
+from memhrm.probes.page import Figure, Section, Table
+from memhrm.probes.sections import likeness
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
+
+NAME = "cells"
+LOGGED = {
+    "usage_entropy_share": "Entropy of the usage, share of the most possible",
+    "information": "Information about the puzzle, nats",
+    "switching_supervision": "Active cells that change from step to step",
+    "dead_cells": "Dead cells",
+    "cosine_cls": "Mean |cosine| of two CLS",
+    "cosine_contents": "Mean |cosine| of two contents",
+}
+
+
+def look(looking: Looking) -> Numbers | None:
+    if not looking.cells:
+        return None
+    how, traces = looking.how, looking.near.traces
+    usage = cells.usage(traces)
+    over = usage.mean(axis=1)  # (S, N)
+    found: Numbers = {
+        "usage": usage,
+        "entropy": cells.entropy(over)["share"],
+        "entropy_all": {name: float(value) for name, value in cells.entropy(over.mean(axis=0)).items()},
+        "switching": cells.switching(traces),
+        "dead": cells.dead(traces),
+        "co_selection": cells.co_selection(traces),
+        "active": int(traces["indices"].shape[-1]),
+        "information": information(traces, looking.subject.groups, how.shuffles, how.seed),
+    }
+    found |= likeness.look(looking)
+    found["training"] = _logged(looking.metrics)
+    return found
+
+
+def _logged(metrics: list[dict[str, Any]]) -> Numbers:
+    """What a run logged of its cells during training: by name the steps and the values."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name in LOGGED:
+        points = [(line["step"], line[f"probe/{name}"]) for line in metrics if f"probe/{name}" in line]
+        if len(points) > 1:
+            steps, values = zip(*points)
+            found[name] = {"step": np.array(steps), "value": np.array(values, float)}
+    return found
+
+
+def show(runs: list[Seen]) -> Section:
+    parts: list[Any] = [part for run in runs for part in _usage(run)]
+    step = "supervision step"
+    parts += [
+        Figure(
+            "Entropy of the usage",
+            lines(
+                f"{NAME}-entropy",
+                "Entropy of the usage after each step",
+                [Line(r.label, r.numbers[NAME]["entropy"], run=r.index) for r in runs],
+                step,
+                "share of the most possible",
+                share=True,
+            ),
+            "How evenly the puzzles together use the cells at each step: 100 % if all equally.",
+        ),
+        Figure(
+            "Switching",
+            lines(
+                f"{NAME}-switching",
+                "Active cells that were not active before",
+                [line for r in runs for line in _switching(r)],
+                step,
+                "new among the active cells",
+                share=True,
+            ),
+            "The share of a puzzle's active cells that were not active at the same H-step one supervision "
+            "step before (full line), or at the H-step before (broken line).",
+        ),
+    ]
+    parts += [part for run in runs for part in likeness.show(run)]
+    parts += _information(runs)
+    parts += _training(runs)
+    parts.append(_table(runs))
+    return Section(NAME, "Cells", "Which cells are used, by whom, and whether they differ.", parts)
+
+
+def _usage(run: Seen) -> list[Figure]:
+    found = run.numbers[NAME]
+    usage = np.asarray(found["usage"])
+    S, H, N = usage.shape
+    columns = [f"{s + 1}.{h + 1}" for s in range(S) for h in range(H)]
+    every = max(1, len(columns) // 12)
+    shown = [name if i % every == 0 else "" for i, name in enumerate(columns)]
+    figures = [
+        Figure(
+            f"Usage: {run.label}",
+            matrix(
+                f"{NAME}-usage-{run.index}",
+                "Usage of each cell at each H-step",
+                usage.reshape(S * H, N).T,
+                "supervision step . H-step",
+                "cell",
+                limit=1.0,
+                share=True,
+                columns=shown,
+            ),
+            f"The share of the puzzles in which each of the {N} cells is active, at every H-step; "
+            f"{found['active']} are active at a time.",
+        )
+    ]
+    ratio = np.array(found["co_selection"]["ratio"], float)
+    np.fill_diagonal(ratio, np.nan)
+    if found["active"] < N and np.isfinite(ratio).any():
+        with np.errstate(divide="ignore"):
+            bits = np.clip(np.log2(ratio), -3, 3)
+        figures.append(
+            Figure(
+                f"Together: {run.label}",
+                matrix(
+                    f"{NAME}-together-{run.index}",
+                    "How often two cells are active together",
+                    bits,
+                    "cell",
+                    "cell",
+                    limit=3.0,
+                    square=True,
+                    note="log2",
+                ),
+                "How much more (blue) or less (orange) often two cells are active together than cells "
+                "that are as often active and have nothing to do with each other; 1 on the scale is twice "
+                "as often.",
+            )
+        )
+    return figures
+
+
+def _switching(run: Seen) -> list[Line]:
+    found = run.numbers[NAME]["switching"]
+    S = len(found["supervision"]) + 1
+    series = (
+        [Line(f"{run.label}, supervision step", found["supervision"], range(2, S + 1), run=run.index)]
+        if S > 1
+        else []
+    )
+    if np.size(found["H_steps"]):
+        within = np.asarray(found["H_steps"]).mean(axis=1)
+        series.append(Line(f"{run.label}, H-step", within, run=run.index, dashed=True))
+    return series
+
+
+def _information(runs: list[Seen]) -> list[Any]:
+    names = list(dict.fromkeys(name for run in runs for name in run.numbers[NAME]["information"]))
+
+    def value(run: Seen, name: str) -> tuple[float, float, float] | None:
+        found = run.numbers[NAME]["information"].get(name)
+        return None if found is None else (found["excess"], found["low"], found["high"])
+
+    rows = [Interval(f"the {name}", [value(run, name) for run in runs]) for name in names]
+    table = []
+    for run in runs:
+        for name, found in run.numbers[NAME]["information"].items():
+            null = f"{found['null_mean']:.4f} ({found['null_low']:.4f} to {found['null_high']:.4f})"
+            table.append([f"{run.label}, {name}", f"{found['value']:.4f}", null])
+    return [
+        Figure(
+            "What the cells tell",
+            intervals(
+                f"{NAME}-information",
+                "Mutual information above its null",
+                rows,
+                [r.label for r in runs],
+                "nats above the shuffled null",
+                hues=[r.index for r in runs],
+            ),
+            "Mutual information between the active cell and the puzzle, or what is known of it, less that "
+            "of a shuffled null, with the null's 95 % interval; one that covers zero tells of no dependence.",
+        ),
+        Table("Mutual information, nats", ["run and label", "found", "null (95 %)"], table),
+    ]
+
+
+def _training(runs: list[Seen]) -> list[Figure]:
+    figures = []
+    for name, what in LOGGED.items():
+        found = [(run, run.numbers[NAME]["training"].get(name)) for run in runs]
+        series = [Line(run.label, one["value"], one["step"], run=run.index) for run, one in found if one]
+        if series:
+            drawing = lines(
+                f"{NAME}-training-{name}", f"{what} over training", series, "optimiser step", what
+            )
+            figures.append(
+                Figure(f"{what}, over training", drawing, "As the run logged it with probe=light.")
+            )
+    return figures
+
+
+def _table(runs: list[Seen]) -> Table:
+    rows = []
+    for run in runs:
+        found = run.numbers[NAME]
+        N, dead = np.shape(found["usage"])[-1], list(np.asarray(found["dead"]) + 1)
+        names = "none" if not dead else ", ".join(map(str, dead)) if len(dead) < 9 else str(len(dead))
+        entropy = found["entropy_all"]
+        rows.append(
+            [run.label, str(N), str(found["active"]), f"{entropy['nats']:.3f} of {np.log(N):.3f}", names]
+        )
+    return Table(
+        "At a glance",
+        ["run", "cells", "active", "entropy, nats", "dead cells"],
+        rows,
+        "Entropy of the usage over all H-steps, and the cells that no puzzle ever selects.",
+    )
+
+
+def say(run: Seen) -> list[str]:
+    found = run.numbers[NAME]
+    N, dead, puzzle = np.shape(found["usage"])[-1], len(found["dead"]), found["information"]["puzzle"]
+    more = "more than" if puzzle["low"] > 0 else "no more than"
+    return [
+        f"uses {N - dead} of its {N} cells, with {percent(found['entropy_all']['share'], 0)} of the entropy "
+        f"possible; which ones tells {more} chance about the puzzle ({puzzle['value']:.3f} nats, null "
+        f"{puzzle['null_mean']:.3f})."
+    ]
+
+
+TOPIC = Topic(NAME, look, show, say)

@@ -1,0 +1,40 @@
+"""What `python -m memhrm.probe` can set."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from memhrm.settings import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """configs/probe.yaml, which says what each is."""
+
+    run: str | tuple[str, ...]
+    checkpoint: Literal["last", "best"] = "last"
+    weights: Literal["ema", "raw"] = "ema"
+    puzzles: int = 512
+    depth: int = 16
+    few_puzzles: int = 128
+    restarts: int = 8
+    causal_puzzles: int = 192
+    noise: float = 0.5
+    shuffles: int = 200
+    seed: int = 0
+    threads: int | None = None
+    progress: bool = True
+    out: str | None = None
+
+    def __post_init__(self):
+        runs = self.paths()
+        require(len(runs) > 0, "run", list(runs), "one or more run directories")
+        require(len(set(runs)) == len(runs), "run", ", ".join(runs), "each run once")
+        counts = "puzzles", "depth", "few_puzzles", "restarts", "causal_puzzles", "shuffles"
+        for name in counts:
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or above")
+        least = self.noise > 0 or (self.noise == 0 and self.restarts == 1)
+        require(least, "noise", self.noise, f"above 0, with restarts={self.restarts}")
+
+    def paths(self) -> tuple[str, ...]:
+        """The run directories, in the order in which they are compared."""
+        return (self.run,) if isinstance(self.run, str) else self.run

@@ -1,0 +1,124 @@
+"""How firmly a solution stands: almost solved puzzles, solved ones, and failures in another guise.
+
+After Ren and Liu, arXiv 2601.10679.
+n puzzles, s tokens, S supervision steps, R tries, f failures.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhrm.data.sampler import IGNORE
+from memhrm.data.sudoku import BLANK, Sudoku
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import Subject
+from memhrm.settings import require
+
+
+def one_blank(
+    subject: Subject, *, steps: int | None = None, seed: int = 0, batch_size: int = 256
+) -> dict[str, np.ndarray] | None:
+    """Does the model fill in a solution of which one cell, drawn anew for each puzzle, is blank?
+
+    steps: supervision steps; None: those of training.
+
+    Returns cells (n,), the blank ones; and after each step the share of the puzzles whose cell is right,
+    filled (S,), and whose every cell is, exact (S,). None for a task that is no sudoku, or
+    where answers do not follow from the questions alone.
+    """
+    solution = _solutions(subject)
+    if solution is None:
+        return None
+    n, s = solution.shape
+    cells = np.random.default_rng((seed, 0xB1A)).integers(s, size=n)
+    rows, blank = torch.arange(n), torch.from_numpy(cells)
+    asked = solution.clone()
+    asked[rows, blank] = BLANK
+    seen = rollout(replace(subject, inputs=asked), _steps(subject, steps), batch_size=batch_size)
+    filled = seen.tokens[:, np.arange(n), cells] == solution[rows, blank].numpy()
+    return {"cells": cells, "filled": filled.mean(axis=1), "exact": seen.exact.mean(axis=1)}
+
+
+def from_solution(
+    subject: Subject, *, steps: int | None = None, batch_size: int = 256
+) -> dict[str, Any] | None:
+    """Does a puzzle that is already solved, its question the whole solution, stay solved, and how long?
+
+    Returns exact (S,), the share that is right after each step; held (n,), the steps before the first wrong
+    answer, S where there is none; mean_held; and stays, the share that is right after every step. None for a
+    task that is no sudoku, or where answers do not follow from the questions alone.
+    """
+    solution = _solutions(subject)
+    if solution is None:
+        return None
+    seen = rollout(replace(subject, inputs=solution), _steps(subject, steps), batch_size=batch_size)
+    unbroken = np.logical_and.accumulate(seen.exact, axis=0)
+    held = unbroken.sum(axis=0)
+    return {
+        "exact": seen.exact.mean(axis=1),
+        "held": held,
+        "mean_held": float(held.mean()),
+        "stays": float(unbroken[-1].mean()),
+    }
+
+
+def relabelled(
+    subject: Subject, *, tries: int = 8, steps: int | None = None, seed: int = 0, batch_size: int = 256
+) -> dict[str, Any] | None:
+    """What share of the puzzles that the model fails on does it solve in another guise: the image under a
+    random symmetry of the task (for sudoku also another naming of the digits)?
+
+    Returns rows (f,), the puzzles that are not exact after the last step; solved (R, f) bool, whether the
+    image of a try is; any, the share solved in at least one try, and mean, the mean share of a try, nan
+    where nothing fails. None where answers do not follow from the questions alone, as in episodes with a
+    secret rule, which an image would break.
+    """
+    require(tries >= 1, "tries", tries, "1 or above")
+    if not _by_the_rules(subject):
+        return None
+    count = _steps(subject, steps)
+    rows = np.flatnonzero(~rollout(subject, count, batch_size=batch_size).exact[-1])
+    solved = np.zeros((tries, len(rows)), bool)
+    if not len(rows):
+        return {"rows": rows, "solved": solved, "any": float("nan"), "mean": float("nan")}
+    failed = subject.select(rows)
+    for number in range(tries):
+        image = _image(failed, np.random.default_rng((seed, number, 0x5CA)))
+        solved[number] = rollout(image, count, batch_size=batch_size).exact[-1]
+    return {
+        "rows": rows,
+        "solved": solved,
+        "any": float(solved.any(axis=0).mean()),
+        "mean": float(solved.mean()),
+    }
+
+
+def _image(subject: Subject, rng: np.random.Generator) -> Subject:
+    """Each puzzle under a random symmetry of its task."""
+    inputs, labels = (tensor.cpu().numpy() for tensor in (subject.inputs, subject.labels))
+    inputs, labels = subject.task.augment(inputs, np.maximum(labels, 0), rng)
+    labels = np.where(labels > 0, labels, IGNORE)  # Without a label is 0 among puzzles, and -100 in batches.
+    return replace(subject, inputs=torch.from_numpy(inputs), labels=torch.from_numpy(labels))
+
+
+def _solutions(subject: Subject) -> Tensor | None:
+    """Full grids, (n, s), on the CPU, or None where an answer cannot be a question."""
+    if not isinstance(subject.task, Sudoku) or not _by_the_rules(subject):
+        return None
+    return subject.labels.cpu()
+
+
+def _by_the_rules(subject: Subject) -> bool:
+    """Whether each answer solves its question by the rules of the task."""
+    try:
+        subject.task.check(subject.inputs.cpu().numpy(), np.maximum(subject.labels.cpu().numpy(), 0))
+    except ValueError:
+        return False
+    return True
+
+
+def _steps(subject: Subject, steps: int | None) -> int:
+    return subject.halt_max_steps if steps is None else steps

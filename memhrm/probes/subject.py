@@ -1,0 +1,185 @@
+"""Who is looked at: a trained model and the puzzles with which it is.
+
+n puzzles, s tokens.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhrm.data import Dataset, evaluation_batches
+from memhrm.data import load as load_data
+from memhrm.data.episodes import Episodes
+from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.memory.h_module import Memory
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.recursion import State
+from memhrm.pretrained import from_run
+from memhrm.settings import require
+from memhrm.training.episodes import walk
+from memhrm.training.evaluation import EvaluationSettings
+from memhrm.training.loop import split
+from memhrm.training.run import RunSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A trained model and the puzzles it is looked at with.
+
+    inputs, labels: tokens, (n, s) int32, on any device; a label of -100 is none.
+    groups: what is known of each puzzle, (n,) each, as far as it differs between them: `rating` (-1 unknown),
+        `source`.
+    memory: what the memory holds when a puzzle begins, (n, ...) each; None: what it starts with.
+    halt_max_steps: the supervision steps of training. write: whether evaluation writes the memory.
+    dtype: the precision in which the run trained and evaluates.
+    places: each puzzle's place in the evaluation, (n,), of which noise is a function; None: in order.
+    episodes, dataset: of a run on episodes, all of each puzzle's episode, and what it was drawn from.
+    """
+
+    name: str
+    path: Path | None
+    model: Reasoner
+    task: Task
+    inputs: Tensor
+    labels: Tensor
+    puzzle_identifiers: Tensor
+    groups: dict[str, np.ndarray]
+    memory: Memory | None = None
+    halt_max_steps: int
+    write: bool
+    dtype: torch.dtype = torch.float32
+    places: np.ndarray | None = None
+    dataset: Dataset | None = None
+    episodes: Episodes | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def numbered(self) -> np.ndarray:
+        """The puzzles' places, (n,)."""
+        return np.arange(len(self)) if self.places is None else self.places
+
+    def select(self, rows: slice | np.ndarray | Tensor | list[int]) -> "Subject":
+        """The puzzles at `rows` (a slice, indices or a mask), in that order; each keeps its place."""
+        chosen = np.arange(len(self))[rows.cpu().numpy() if isinstance(rows, Tensor) else rows]
+
+        def taken(tensor: Tensor) -> Tensor:
+            return tensor[torch.from_numpy(chosen).to(tensor.device)]
+
+        return replace(
+            self,
+            inputs=taken(self.inputs),
+            labels=taken(self.labels),
+            puzzle_identifiers=taken(self.puzzle_identifiers),
+            groups={name: values[chosen] for name, values in self.groups.items()},
+            memory=None if self.memory is None else {name: taken(m) for name, m in self.memory.items()},
+            places=self.numbered()[chosen],
+            episodes=None if self.episodes is None else self.episodes.select(chosen),
+        )
+
+    def initial_state(self) -> State:
+        """The state with which the puzzles begin, on the model's device, with `memory` if there is one."""
+        state = self.model.initial_state(len(self), self.dtype)
+        if self.memory is None:
+            return state
+        device = state.z_H.device
+        return state._replace(memory={name: m.to(device) for name, m in self.memory.items()})
+
+
+def open_subject(
+    path: str | Path,
+    *,
+    puzzles: int = 512,
+    checkpoint: Literal["last", "best"] = "last",
+    weights: Literal["ema", "raw"] = "ema",
+    data: Mapping[str, Any] | None = None,
+) -> Subject:
+    """A run's model, on the CPU, with the first `puzzles` of those that the run is tested on.
+
+    Of a run on episodes there is one puzzle of each, the last that the longest training episodes had, with
+    the memory that the model has made of those before.
+
+    data: settings of the `data` group that take the place of the run's (other files, another `test_size`);
+        all their held-out puzzles then serve, none is set aside for validation.
+
+    Raises:
+        ValueError: there is no run or no whole checkpoint, another version wrote it, or no puzzle is left.
+    """
+    require(puzzles >= 1, "puzzles", puzzles, "1 or above")
+    path = Path(path)
+    restored = from_run(path, checkpoint, weights)
+    run = restored.run
+    dataset = load_data(**{**run.data, **(data or {})})
+    test = dataset.held_out() if data else split(run, dataset)[1]
+    chosen = test.select(slice(puzzles))
+    return subject_of(restored.model, run, dataset, chosen, name=path.resolve().name, path=path)
+
+
+def subject_of(
+    model: Reasoner,
+    run: RunSettings,
+    dataset: Dataset,
+    puzzles: PuzzleSet | Episodes,
+    *,
+    name: str,
+    path: Path | None = None,
+) -> Subject:
+    """A model and these puzzles, or, of episodes, the puzzle that `open_subject` says.
+
+    Raises:
+        ValueError: there are none.
+    """
+    require(len(puzzles) >= 1, "puzzles", len(puzzles), "1 or above; there is none to look at")
+    if isinstance(puzzles, Episodes):
+        assert dataset.episodes is not None
+        at = min(max(dataset.episodes.lengths), puzzles.length) - 1
+        what = of_episodes(model, run, puzzles, at)
+    else:
+        what = of_puzzles(puzzles)
+    return Subject(
+        name=name,
+        path=path,
+        model=model,
+        task=dataset.task,
+        halt_max_steps=run.halting.halt_max_steps,
+        write=run.memory.write_in_evaluation,
+        dtype=run.dtype,
+        dataset=dataset,
+        **what,
+    )
+
+
+def of_puzzles(puzzles: PuzzleSet) -> dict[str, Any]:
+    """A subject's fields of its puzzles: `inputs`, `labels`, `puzzle_identifiers` and `groups`."""
+    batch, _ = next(evaluation_batches(puzzles, len(puzzles)))
+    known = {"rating": puzzles.ratings, "source": puzzles.sources.astype(str)}
+    return {
+        **{name: torch.from_numpy(array) for name, array in batch.items()},
+        "groups": {name: values for name, values in known.items() if len(np.unique(values)) > 1},
+    }
+
+
+def of_episodes(model: Reasoner, run: RunSettings, episodes: Episodes, puzzle: int) -> dict[str, Any]:
+    """A subject's fields of one puzzle, counted from 0, of each episode: as `of_puzzles`, and `memory`,
+    `places` and `episodes`."""
+    how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
+    moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
+    moment = next(islice(moments, puzzle, None))
+    known = {
+        "rule": episodes.rules[:, puzzle],
+        "family": episodes.families,
+        "rating": episodes.ratings[:, puzzle],
+    }
+    return {
+        **moment.data,
+        "memory": moment.start.memory,
+        "places": np.arange(len(episodes)) * episodes.length + puzzle,
+        "groups": {name: values for name, values in known.items() if len(np.unique(values)) > 1},
+        "episodes": episodes,
+    }

@@ -1,0 +1,147 @@
+"""Several runs of one puzzle from disturbed states, and the rules that choose among their answers.
+
+K restarts, b batch, s token, n cells. All rules are functions of arrays alone: (K, b, ...) in, the chosen
+restart of each row, (b,), out; of equal ones the first.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.recursion import State
+
+Select = Literal["q", "residual", "majority", "oracle"]
+
+
+class Answers(NamedTuple):
+    """What b puzzles were answered, each at its last step; the row is the first axis of every tensor.
+
+    tokens: (b, s). steps: supervision steps, (b,). q_halt: (b,). residual: the relative change of z_H over
+    the last step, of which added noise is no part, (b,). exact: (b,) bool. exact_by_step: after each step,
+    (b, steps) bool; a row that stopped keeps its answer. exact_share: the share of the restarts that are
+    exact, (b,). lm_loss: (b,). selected: how often each cell was, (b, n). state: after the last step.
+    """
+
+    tokens: Tensor
+    steps: Tensor
+    q_halt: Tensor
+    residual: Tensor
+    exact: Tensor
+    exact_by_step: Tensor
+    exact_share: Tensor
+    lm_loss: Tensor
+    selected: Tensor
+    state: State
+
+
+class Attempts(NamedTuple):
+    """What K restarts say of b puzzles at each one's last step.
+
+    tokens: (K, b, s). q_halt: (K, b). residual: the relative change of z_H over the last supervision step,
+    (K, b). exact: whether the answer is right, (K, b).
+    """
+
+    tokens: np.ndarray
+    q_halt: np.ndarray
+    residual: np.ndarray
+    exact: np.ndarray
+
+
+def by_q(attempts: Attempts) -> np.ndarray:
+    """The restart that is surest of its answer: the highest q_halt. As PTRM, arXiv 2605.19943."""
+    return attempts.q_halt.argmax(axis=0)
+
+
+def by_residual(attempts: Attempts) -> np.ndarray:
+    """The restart that moved least in its last step. As EqR, arXiv 2605.21488."""
+    return attempts.residual.argmin(axis=0)
+
+
+def by_majority(attempts: Attempts) -> np.ndarray:
+    """The answer (whole grid) that most restarts give; among equally frequent ones that with the highest mean
+    q_halt; of the restarts that give it, the one with the highest q_halt.
+
+    As Wang et al. 2022, arXiv 2203.11171.
+    """
+    tokens, q = attempts.tokens, attempts.q_halt.astype(np.float64)
+    votes, mean_q = np.zeros(q.shape, int), np.zeros(q.shape)
+    for i in range(len(tokens)):  # One at a time: K x K x b x s comparisons at once may not fit.
+        same = (tokens == tokens[i]).all(axis=-1)
+        votes[i] = same.sum(axis=0)
+        mean_q[i] = np.where(same, q, 0).sum(axis=0) / votes[i]
+    best = votes == votes.max(axis=0)
+    best &= mean_q == np.where(best, mean_q, -np.inf).max(axis=0)
+    return np.where(best, q, -np.inf).argmax(axis=0)
+
+
+def by_oracle(attempts: Attempts) -> np.ndarray:
+    """A restart whose answer is right, if there is one: an upper bound of every rule, since it sees the
+    labels. Without a right one the first."""
+    return attempts.exact.argmax(axis=0)
+
+
+RULES: dict[str, Callable[[Attempts], np.ndarray]] = {
+    "q": by_q,
+    "residual": by_residual,
+    "majority": by_majority,
+    "oracle": by_oracle,
+}
+
+
+def chosen(select: str, restarts: Sequence[Answers]) -> Answers:
+    """Of each row what the restart says that the rule chooses."""
+    found = (torch.stack([getattr(one, name) for one in restarts]) for name in Attempts._fields)
+    which = torch.from_numpy(RULES[select](Attempts(*(each.cpu().numpy() for each in found))))
+    which = which.to(restarts[0].tokens.device)
+    rows = torch.arange(len(which), device=which.device)
+    best = each_tensor(lambda *one: torch.stack(one)[which, rows], *restarts)
+    return best._replace(exact_share=torch.stack([one.exact_share for one in restarts]).mean(dim=0))
+
+
+def each_tensor(function: Callable[..., Tensor], *trees: Any) -> Any:
+    """A tree like the given ones, of named tuples and dicts, of what the function makes of the tensors that
+    stand at the same place."""
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return function(*trees)
+    if isinstance(first, dict):
+        return {name: each_tensor(function, *(tree[name] for tree in trees)) for name in first}
+    return type(first)(*(each_tensor(function, *parts) for parts in zip(*trees)))
+
+
+def disturbed(
+    state: State, sigma: float, seed: int, restart: int, step: int, places: Sequence[int] | np.ndarray
+) -> State:
+    """The state with normal noise of deviation sigma on z_H and z_L, before supervision step `step` (from 1).
+
+    places: each row's place among the puzzles, (b,). A row's noise is a function of the seed, the restart,
+    the step and its place, whatever rows are beside it.
+    """
+    noise = np.empty((2, *state.z_H.shape), np.float32)
+    for row, place in enumerate(places):
+        rng = np.random.default_rng((seed, restart, step, int(place), 0x5E57))
+        noise[:, row] = rng.standard_normal((2, *noise.shape[2:]), dtype=np.float32)
+    shift = (sigma * torch.from_numpy(noise)).to(state.z_H)
+    return state._replace(z_H=state.z_H + shift[0], z_L=state.z_L + shift[1])
+
+
+def drawn(model: Reasoner, steps: int, places: Sequence[int] | np.ndarray) -> Tensor | None:
+    """What an H-module draws with in evaluation, (steps, b, H_cycles, u); None if it draws nothing.
+
+    A function of the place as above; every restart draws the same, and more steps draw the same first ones.
+    """
+    if not model.H_module.noise_in_evaluation:
+        return None
+    size = (steps, model.settings.H_cycles, model.H_module.noise_size)
+    rows = [np.random.default_rng((int(place), 0xE7A1)).random(size, dtype=np.float32) for place in places]
+    return torch.from_numpy(np.stack(rows, axis=1)).to(model.H_init.device)
+
+
+def relative_change(before: Tensor, after: Tensor) -> Tensor:
+    """|after - before| / |before| of each row, (b, ...) to (b,), in float32."""
+    before, after = before.float().flatten(1), after.float().flatten(1)
+    return (after - before).norm(dim=1) / before.norm(dim=1).clamp(min=1e-12)

@@ -1,0 +1,162 @@
+"""A memory with a hand-made selection, of which all that the probes measure is known on paper."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from memhrm.data.sudoku import Sudoku
+from memhrm.memory.h_module import HModule, HShape, MemorySettings
+from memhrm.memory.selector import choose
+from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
+from memhrm.probes.subject import Subject
+
+FIRST = 2
+"""The token that asks for cell 0; the next one asks for cell 1, and so on."""
+FROM_MEMORY = 12
+"""Positions whose answer comes from the memory; the other 4 repeat the question."""
+UNTOUCHED = 4 / 16
+"""The share of right cells when what comes from the memory is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantedSettings(MemorySettings):
+    """rule: what is selected: token, the cell that the first token asks for; clock, cell c at H-step c (both
+    with the k - 1 cells behind it). notes: whether the cells start empty, see `Planted`."""
+
+    name: str = "planted"
+    module: str = "planted.Planted"
+    cells: int = 4
+    k: int = 1
+    rule: Literal["token", "clock"] = "token"
+    notes: bool = False
+
+
+class Planted(HModule):
+    """The answer is the content of the first choice.
+
+    Without notes, cell i holds the token that asks for it, and no write changes that. With notes, the cells
+    start empty; a first choice that is empty is written with the puzzle's second token, once and for all,
+    after it was read. The CLS of the cells are orthogonal.
+    """
+
+    Settings = PlantedSettings
+    settings: PlantedSettings
+    needs_level = False
+
+    def __init__(self, settings: PlantedSettings, shape: HShape):
+        super().__init__(settings, shape)
+        self.cells = settings.cells
+        eye = torch.eye(shape.width)
+        contents = eye[FIRST : FIRST + self.cells] * (not settings.notes)
+        self.remember("cells", torch.stack((eye[: self.cells], contents), dim=1))
+        self.remember("clock", torch.zeros(1))
+
+    def forward(self, z_H, z_L, memory, context):
+        s, cells, rows = self.settings, memory["cells"], torch.arange(len(z_H))
+        token, clock = z_L[:, 0].argmax(dim=-1) - FIRST, memory["clock"][:, 0].long()
+        first = token if s.rule == "token" else clock
+        wanted = (first[:, None] + torch.arange(s.k)) % self.cells
+        scores = -0.01 * torch.arange(self.cells).expand(len(z_H), -1)  # Of equal ones, the first.
+        scores = scores.scatter_add(1, wanted, torch.arange(s.k, 0, -1).float().expand(len(z_H), -1))
+        indices = choose("topk", scores, s.k, None, None, context.prefer)
+        alpha = scores.gather(1, indices).softmax(dim=-1)
+
+        content = cells[rows, indices[:, 0], 1]
+        z_H = torch.cat((content[:, None].expand(-1, FROM_MEMORY, -1), z_L[:, FROM_MEMORY:]), dim=1)
+        if s.notes:
+            empty = (content == 0).all(dim=-1, keepdim=True)
+            cells = cells.clone()
+            cells[rows, indices[:, 0], 1] = torch.where(empty, z_L[:, 1], content)
+        trace = {"indices": indices, "alpha": alpha, "scores": scores}
+        return z_H, {"cells": cells, "clock": memory["clock"] + 1}, trace
+
+
+def planted(
+    asked: list[int],
+    answers: list[int],
+    *,
+    notes: list[int] | None = None,
+    H_cycles: int = 1,
+    steps: int = 2,
+    groups: dict[str, np.ndarray] | None = None,
+    **memory: Any,
+) -> Subject:
+    """A model with that memory and puzzles that ask for these cells, with these tokens as right answers.
+
+    notes: the second token of each puzzle.
+    """
+    task = Sudoku(side=4)
+    model = Reasoner(
+        ModelSettings(
+            hidden_size=8, num_heads=1, L_layers=0, H_layers=1, H_net="own", H_cycles=H_cycles, L_cycles=0,
+            gradient_window="last_cycle", positions="none", puzzle_emb_ndim=0, expansion=1.0,
+        ),
+        puzzle_shape(task),
+        PlantedSettings(notes=notes is not None, **memory),
+    )  # fmt: skip
+    with torch.no_grad():  # Tokens are unit vectors on their way in and out.
+        model.embed.tokens.copy_(torch.eye(task.vocab_size, 8) / 8**0.5)
+        model.lm_head.weight.copy_(torch.eye(task.vocab_size, 8))
+    n = len(asked)
+    inputs = torch.randint(1, task.vocab_size, (n, 16), generator=torch.Generator().manual_seed(0))
+    inputs[:, 0] = torch.tensor(asked) + FIRST
+    if notes is not None:
+        inputs[:, 1] = torch.tensor(notes)
+    labels = torch.cat(
+        (torch.tensor(answers)[:, None].expand(-1, FROM_MEMORY), inputs[:, FROM_MEMORY:]), dim=1
+    )
+    return Subject(
+        name="planted",
+        path=None,
+        model=model.eval(),
+        task=task,
+        inputs=inputs.int(),
+        labels=labels.int(),
+        puzzle_identifiers=torch.zeros(n, dtype=torch.int32),
+        groups=groups or {},
+        halt_max_steps=steps,
+        write=True,
+    )
+
+
+def right(asked: list[int]) -> list[int]:
+    """The answers that the cells hold for puzzles that ask for these."""
+    return [cell + FIRST for cell in asked]
+
+
+def small(memory: MemorySettings | None, n: int = 6, H_cycles: int = 1, **model: Any) -> Subject:
+    """A tiny model with random weights and a real memory; the labels are what it answers after two steps, so
+    that it solves all puzzles as long as nothing disturbs it."""
+    task = Sudoku(side=4)
+    torch.manual_seed(3)
+    values: dict[str, Any] = {
+        "hidden_size": 16, "num_heads": 2, "L_layers": 1, "H_net": "shared",
+        "H_cycles": H_cycles, "L_cycles": 1, "gradient_window": "last_cycle", "puzzle_emb_len": 1,
+        "expansion": 1.0, **model,
+    }  # fmt: skip
+    more = () if memory is None else (memory,)
+    reasoner = Reasoner(ModelSettings(**values), puzzle_shape(task), *more).eval()
+    inputs = torch.randint(1, task.vocab_size, (n, 16), generator=torch.Generator().manual_seed(1)).int()
+    numbers = torch.zeros(n, dtype=torch.int32)
+    with torch.no_grad():
+        if reasoner.puzzles is not None:
+            reasoner.puzzles.weight.normal_()
+        noise = reasoner.H_module.noise_in_evaluation
+        state, out = reasoner.initial_state(n), None
+        for _ in range(0 if noise else 2):
+            state, out = reasoner(state, inputs, reasoner.puzzle_rows(numbers))
+    labels = inputs if out is None else out.logits.argmax(dim=-1).int()
+    return Subject(
+        name="small",
+        path=None,
+        model=reasoner,
+        task=task,
+        inputs=inputs,
+        labels=labels,
+        puzzle_identifiers=numbers,
+        groups={},
+        halt_max_steps=2,
+        write=True,
+    )

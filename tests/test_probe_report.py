@@ -1,0 +1,218 @@
+"""The report of `python -m memhrm.probe`: its numbers are the functions', its page needs nothing else."""
+
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memhrm.config import compose
+from memhrm.data.maze import Maze
+from memhrm.data.sudoku import Sudoku
+from memhrm.probe import gathered, labels, main
+from memhrm.probes import curves, figures, maps
+from memhrm.probes.accuracy import over_steps
+from memhrm.probes.curves import Line
+from memhrm.probes.film import Shot, film, given
+from memhrm.probes.rollout import rollout
+from memhrm.probes.sections.base import flat, small
+from memhrm.probes.subject import open_subject
+from tiny import command_line, train
+
+pytest.importorskip("matplotlib")
+
+SMALL = """
+    puzzles=6 few_puzzles=4 causal_puzzles=4 depth=2 restarts=2 shuffles=5
+    progress=false threads=1
+""".split()  # noqa: SIM905 (written as on a command line)
+MEMORY_SECTIONS = {"cells", "attention", "causal"}
+CELLS = "+memory=multicell", "memory.cells=3", "k=1", "memory.tokens=2", "memory.gate=all", "model.H_cycles=2"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Path]:
+    """A run without memory and one with cells."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert train(folder / "plain") == 0
+    assert train(folder / "cells", *CELLS, "model.gradient_window={cycles:2}") == 0
+    return {name: folder / name for name in ("plain", "cells")}
+
+
+def probe(runs: list[Path], *words: str) -> Path:
+    """Run the command's body; returns the folder that it wrote."""
+    main(compose("probe", [f"run=[{','.join(map(str, runs))}]", *SMALL, *words]))
+    return runs[0] / "probe"
+
+
+@pytest.fixture(scope="module")
+def both(runs) -> Path:
+    return probe([runs["plain"], runs["cells"]])
+
+
+@pytest.fixture(scope="module")
+def alone(runs, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("alone")
+    probe([runs["plain"]], f"out={out}")
+    return out
+
+
+def sections(page: str) -> set[str]:
+    return set(re.findall(r'<section id="([^"]+)"', page))
+
+
+def test_without_memory_there_is_no_memory_section(alone, both):
+    plain, compared = ((folder / "report.html").read_text() for folder in (alone, both))
+    assert not sections(plain) & MEMORY_SECTIONS
+    assert sections(compared) == sections(plain) | MEMORY_SECTIONS
+    assert "memory" not in re.sub(r"<th[^>]*>memory</th>", "", plain[plain.index("<main>") :])
+    assert 'class="cells"' not in plain
+    assert 'class="cells"' in compared
+
+
+def test_contents_name_every_section(both):
+    page = (both / "report.html").read_text()
+    assert set(re.findall(r'<li><a href="#([^"]+)"', page)) == sections(page) - {"summary"}
+
+
+def test_numbers_are_those_of_the_functions(runs, both):
+    numbers = np.load(both / "numbers.npz")
+    for name, path in runs.items():
+        subject = open_subject(path, puzzles=6)
+        near = over_steps(rollout(subject, 3))
+        far = over_steps(rollout(subject.select(slice(4)), 6))
+        for kind, found in (("near", near), ("far", far)):
+            for key in ("exact", "cells", "first_solved", "histogram"):
+                np.testing.assert_array_equal(numbers[f"{name}/accuracy/{kind}/{key}"], found[key])
+        plain = json.loads((both / "numbers.json").read_text())["runs"][name]
+        assert plain["about"]["exact_accuracy"] == near["exact"][-1]
+        assert plain["about"]["puzzles"] == 6
+    assert "plain/cells/usage" not in numbers
+    np.testing.assert_allclose(numbers["cells/cells/usage"].sum(axis=-1), 1)  # k = 1.
+
+
+def test_page_needs_nothing_else(both):
+    page = (both / "report.html").read_text()
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*""", page) == []
+    assert not re.search(r"@import|url\((?!#)", page)
+    ids = Counter(re.findall(r'\bid="([^"]+)"', page))
+    assert [name for name, count in ids.items() if count > 1] == []
+    wanted = set(re.findall(r'(?:xlink:href|href)="#([^"]+)"|url\(#([^)]+)\)', page))
+    assert {a or b for a, b in wanted} <= set(ids)
+
+
+def test_every_figure_says_what_it_shows(both):
+    page = (both / "report.html").read_text()
+    figure = r"<figure><h3>(.*?)</h3>.*?<title[^>]*>(.*?)</title>.*?<figcaption>(.*?)</figcaption>"
+    found = re.findall(figure, page,
+                       flags=re.DOTALL)  # fmt: skip
+    assert len(found) == page.count("<figure>") == len(list((both / "figures").glob("*.svg"))) > 20
+    assert all(heading and title and len(says) > 30 for heading, title, says in found)
+
+
+def test_same_again(runs, alone, tmp_path):
+    probe([runs["plain"]], f"out={tmp_path}")
+    assert (tmp_path / "report.html").read_bytes() == (alone / "report.html").read_bytes()
+
+
+def test_colours_follow_the_page():
+    svg = curves.lines("a", "b", [Line("one", [1, 2]), Line("two", [2, 1], run=1)], "x", "y").svg
+    assert svg.startswith("<svg") and svg.endswith("</svg>")
+    assert figures.INK not in svg and "currentColor" in svg
+    assert "var(--run-0, " in svg and "var(--run-1, " in svg
+    assert "<style" not in svg and "<metadata" not in svg and 'width="360' not in svg
+    assert re.findall(r'\bid="(?!a-)', svg) == []
+    file = figures.Drawing("a", svg).file()
+    assert "prefers-color-scheme:dark" in file and "http" not in file.replace("http://www.w3.org", "")
+
+
+def test_shade_is_opacity():
+    colours = maps.shade(np.array([0.0, 0.5, -1.0, np.nan, 9.0]), 1.0)
+    np.testing.assert_allclose(colours[:, 3], [0, 0.5, 1, 0, 1])
+    assert tuple(colours[1, :3]) == figures.POSITIVE and tuple(colours[2, :3]) == figures.NEGATIVE
+
+
+def test_film_holds_what_was_answered():
+    task = Sudoku(side=4)
+    answer = "1234341221434321"
+    inputs, labels = task.encode("1..4" + "." * 12, answer)
+    tokens = np.stack([inputs, labels])
+    fragment = film("f", "<name>", task, [Shot("one", inputs, labels, tokens, np.array([0.25, 0.5]))])
+    assert "&lt;name&gt;" in fragment.html
+    found = re.search(r'<script type="application/json">(.*?)</script>', fragment.html)
+    assert found is not None
+    data = json.loads(found[1])
+    (shot,) = data["shots"]
+    assert (data["rows"], data["columns"], data["boxes"]) == (4, 4, [2, 2])
+    assert shot["frames"] == ["1  4" + " " * 12, answer] and shot["answer"] == answer
+    assert shot["given"] == [1, 0, 0, 1] + [0] * 12
+    assert shot["question"] == "" and shot["q"] == [0.25, 0.5]
+
+
+def test_what_is_given():
+    sudoku, maze = Sudoku(side=4), Maze(side=2)
+    inputs, labels = sudoku.encode("1..4" + "." * 12, "1234341221434321")
+    assert given(sudoku, inputs, labels).tolist() == [True, False, False, True] + [False] * 12
+    assert not given(sudoku, inputs, np.where(labels == 2, 3, labels - 1)).any()  # Relabelled.
+    walls = np.array([1, 2, 3, 4])
+    assert given(maze, walls, np.array([1, 5, 3, 4])).tolist() == [True, False, True, True]
+
+
+def test_first_solved_histogram():
+    from memhrm.probes.sections.answers import histogram
+    from memhrm.probes.sections.base import Seen
+
+    class Looked:  # As much of a run as the histogram reads.
+        trained = 2
+        far = type("Far", (), {"exact": np.zeros((9, 6), bool)})
+
+    numbers = {"accuracy": {"far": {"first_solved": np.array([1, 1, 2, 5, 9, 0])}}}
+    names, (line,) = histogram([Seen(0, "a", Looked(), numbers)])  # pyright: ignore[reportArgumentType]
+    assert names == ["1", "2", "3-4", "5-8", "9", "never"]
+    np.testing.assert_allclose(line.y, np.array([2, 1, 0, 1, 1, 1]) / 6)
+
+
+def test_plain_data():
+    numbers = {"a": {"b": np.arange(3), "c": np.zeros(300)}, "d": float("nan"), "e": [{"f": np.float32(1)}]}
+    assert small(numbers) == {"a": {"b": [0, 1, 2]}, "d": None, "e": [{"f": 1.0}]}
+    assert set(flat(numbers)) == {"a/b", "a/c", "d"}
+
+
+def test_runs_of_the_command_line():
+    assert gathered(["run=A", "puzzles=4"]) == ["run=A", "puzzles=4"]
+    assert gathered(["run=A", "puzzles=4", "run=B"]) == ["run=[A,B]", "puzzles=4"]
+    assert gathered(["run=[A,B]", "run=C"]) == ["run=[A,B,C]"]
+    assert labels([Path("x/a"), Path("x/b")]) == ["a", "b"]
+    assert labels([Path("x/a"), Path("y/a")]) == ["x/a", "y/a"]
+
+
+def error(capsys, *words: str) -> str:
+    """What the command says when it fails, which is one line."""
+    assert command_line("probe", main, *words) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("error: ")
+    return said
+
+
+def test_errors(runs, tmp_path, capsys):
+    run = f"run={runs['plain']}"
+    assert "no run" in error(capsys, f"run={tmp_path}")
+    half = tmp_path / "half"
+    half.mkdir()
+    shutil.copy(runs["plain"] / "config.yaml", half)
+    assert "checkpoint" in error(capsys, f"run={half}")
+    assert "puzzles is 0" in error(capsys, run, "puzzles=0")
+    assert "depth is 0" in error(capsys, run, "depth=0")
+    assert "noise is 0" in error(capsys, run, "noise=0")
+    assert "each run once" in error(capsys, f"run=[{runs['plain']},{runs['plain']}]")
+    assert "few_puzzles" in error(capsys, run, "few_puzzle=3")
+    assert not (half / "probe").exists()
+
+
+def test_without_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    said = error(capsys, f"run={tmp_path / 'nowhere'}")  # Before the run is looked for.
+    assert "pip install 'memhrm[probe]'" in said
