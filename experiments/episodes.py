@@ -24,13 +24,15 @@ MEMORIES = {
     "carry_add": f"+memory=carry_add {ONE}",
     "tokens": f"+memory=tokens {ONE}",
     "bicross": f"+memory=bicross {FORMULA}",
-    "multicell, k=1": f"{CELLS} k=1",
+    "multicell, k=1": f"+memory=multicell {FORMULA} k=1",  # A shared cell would be all of k=1.
     "multicell, k=2": f"{CELLS} k=2",
     "multicell, all": f"+memory=multicell {FORMULA} k=8 memory.selector=all",
     "aggregate": f"+memory=aggregate {FORMULA} k=2 memory.shared_cell=true",
 }
 GRIDS = {
     "recall": Grid("experiment=recall", **MEMORIES),
+    # Memory tokens need attention, the sudokus the MLP.
+    "sudoku": Grid("experiment=episodes", **{n: words for n, words in MEMORIES.items() if n != "tokens"}),
     # What the memory needs: one change at a time.
     "changes": Grid(
         "experiment=recall",

@@ -2,9 +2,14 @@
 
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memhrm.config import command
+
+if TYPE_CHECKING:
+    from memhrm.data import Dataset
+    from memhrm.training.loop import Observer
+    from memhrm.training.run import RunSettings
 
 
 def main(config: dict[str, Any]) -> int:
@@ -38,7 +43,7 @@ def main(config: dict[str, Any]) -> int:
             directory.mirror = open_mirror(run.logger, path, config)
             directory.begin(config, environment(me.device))
         try:
-            summary = train(run, config, dataset, learner, directory, me)
+            summary = train(run, config, dataset, learner, directory, me, observer(run, dataset))
         except Interrupted as stop:
             if me.first:
                 again = shlex.join(["python", "-m", "memhrm.train", *sys.argv[1:]])
@@ -50,6 +55,19 @@ def main(config: dict[str, Any]) -> int:
         if me.first:
             print(table(summary, path))
     return 0
+
+
+def observer(run: "RunSettings", dataset: "Dataset") -> "Observer | None":
+    """What looks at the model during training, on held-out puzzles."""
+    if run.probe == "none":
+        return None
+    from memhrm.probes.light import light
+    from memhrm.probes.subject import subject_of
+    from memhrm.training.loop import split
+
+    validation, test = split(run, dataset)
+    puzzles = validation if len(validation) else test
+    return lambda model: light(subject_of(model, run, dataset, puzzles, name="in training"))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,8 @@ def test_k_is_given_at_the_top():
 def test_every_experiment_is_valid(name):
     run = settings(compose("train", [f"experiment={name}"]))
     assert parse(run.data).task().seq_len > 0
-    assert name.startswith(run.model.name)
+    if name.startswith(("trm", "hrm")):  # A published recipe.
+        assert name.startswith(run.model.name)
 
 
 @pytest.mark.parametrize("name", options("optim"))

@@ -324,12 +324,14 @@ def test_a_pair_is_embedded_as_its_token_and_a_vector_of_its_own():
 def test_hints_fill_empty_cells_with_the_plain_solution():
     data = load(**compose("train", ["data=episodes"])["data"])
     assert data.episodes is not None
-    relabelled = Relabelled(data.task, data.episodes.plan())
+    plan = data.episodes.plan()
+    relabelled = Relabelled(data.task, plan)
 
-    def questions(hints: float) -> Episodes:
-        rng = np.random.default_rng(0)
-        return relabelled.draw(data.test, 200, 3, rng, augment=False, test=False, hints=hints)
+    def questions(hints: float, test: bool = False) -> Episodes:
+        rng, draw = np.random.default_rng(0), Relabelled(data.task, replace(plan, hints=hints)).draw
+        return draw(data.test, 200, 3, rng, augment=False, test=test)
 
+    assert np.array_equal(questions(1.0, test=True).inputs, questions(0.0).inputs)
     some = questions(1.0)
     inverse = relabelled.rules.permutations[some.rules].argsort(axis=2)
     plain = np.take_along_axis(inverse, some.labels.astype(int) - relabelled.first, axis=2) + relabelled.first

@@ -1,6 +1,7 @@
 """Numbers about cells: usage, switching, information, likeness, attention, and the light probe."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -332,10 +333,7 @@ def test_memories_without_known_attention_say_so():
 
 
 def numbers(subject, **more) -> dict[str, float]:
-    return light(
-        subject.model, subject.task, subject.inputs, subject.labels, subject.puzzle_identifiers,
-        steps=subject.halt_max_steps, **more,
-    )  # fmt: skip
+    return light(replace(subject, **more))
 
 
 def test_light_numbers_of_a_planted_memory():

@@ -1,6 +1,7 @@
 """Restarts from disturbed states: the noise, the rules of choice, and evaluation with them, done slowly."""
 
 import json
+import math
 from collections import Counter
 from functools import lru_cache
 
@@ -268,8 +269,9 @@ def test_an_answer_begins_at_the_given_state_and_hands_back_each_rows_last_one(r
 def test_one_restart_without_noise_is_plain_evaluation_to_the_last_bit():
     """The sums are those of a loop over whole batches, each loss where its row stops."""
     model, puzzles, _ = planted()
-    settings = EvaluationSettings(steps=STEPS, threshold=0.5, batch_size=PUZZLES)
+    settings = EvaluationSettings(steps=STEPS, threshold=0.9, batch_size=PUZZLES)
     found = evaluate(model, TASK, puzzles, settings, CPU)
+    assert 1 < found["steps"] < STEPS
     inputs, labels, _ = tensors(puzzles).values()
     state, rows = model.initial_state(PUZZLES), torch.arange(PUZZLES)
     loss = torch.zeros((), dtype=torch.float64)
@@ -277,7 +279,7 @@ def test_one_restart_without_noise_is_plain_evaluation_to_the_last_bit():
         puzzle_rows = model.puzzles(torch.zeros(len(rows), dtype=torch.int32))
         with torch.no_grad():
             state, out = model(state, inputs[rows], puzzle_rows)
-        stop = (out.q_halt > 0) | (step == STEPS - 1)
+        stop = (out.q_halt > math.log(0.9 / (1 - 0.9))) | (step == STEPS - 1)
         count = (labels[rows[stop]] > 0).sum(dim=-1, keepdim=True)
         loss += (stablemax_cross_entropy(out.logits[stop], labels[rows[stop]]) / count).sum(dim=-1).sum()
         rows, state = rows[~stop], State(state.z_H[~stop], state.z_L[~stop], {})
@@ -320,3 +322,8 @@ def test_the_command_says_what_restarts_gain(tmp_path, capsys):
     assert written["upper_bound"] is True
     assert {name: written["settings"][name] for name in ("restarts", "noise", "select", "seed")} == {
         "restarts": 3, "noise": 0.5, "select": "oracle", "seed": 0}  # fmt: skip
+    losses = set()
+    for seed in (0, 0, 1):
+        main(compose("evaluate", [f"run={run}", "noise=0.5", f"seed={seed}", "progress=false", "threads=1"]))
+        losses.add(json.loads((run / "metrics.json").read_text())["lm_loss"])
+    assert len(losses) == 2

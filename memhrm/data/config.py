@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -133,7 +133,6 @@ class EpisodeSettings(Settings):
     lengths: puzzles of a training episode; several: each for an equal part of the training, in this order.
     test_length: puzzles of a test episode. test_episodes: how many there are.
     rules: any permutation of the digits, or a list of families. shows, reveal, revises: as in `Plan`.
-    hints: training puzzles have a random share of their empty cells filled, up to this one.
     """
 
     lengths: tuple[int, ...]
@@ -143,11 +142,9 @@ class EpisodeSettings(Settings):
     shows: Literal["all", "first", "part"] = "all"
     reveal: int = 1
     revises: bool = False
-    hints: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.hints <= 1, "data.hints", self.hints, "0 to 1")
         require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", self.lengths,
                 "a list of numbers from 1")  # fmt: skip
         require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")
@@ -205,13 +202,18 @@ class RecallSettings(EpisodeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RelabelledSudokuSettings(EpisodeSettings, SudokuSettings):
-    """Sudokus whose solution is relabelled."""
+    """Sudokus whose solution is relabelled; `hints` as in `Plan`."""
 
     kind: Literal["episodes"] = "episodes"  # pyright: ignore[reportIncompatibleVariableOverride]
+    hints: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.side <= MOST_DIGITS, "data.side", self.side, f"4, 6, with kind={self.kind}")
         super().__post_init__()
+        require(self.hints <= 1, "data.hints", self.hints, "0 to 1")
+
+    def plan(self) -> Plan:
+        return replace(super().plan(), hints=self.hints)
 
     @property
     def digits(self) -> int:

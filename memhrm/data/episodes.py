@@ -48,6 +48,7 @@ class Plan:
         (retention); or the answer where the question's digit is one of `reveal` random ones (accumulation).
     revises: whether another rule, drawn anew, takes the first one's place in mid-episode: in test episodes
         before puzzle p // 2 + 1, in training before a random one after the first.
+    hints: training puzzles have a share of their empty cells filled that is uniform up to this one.
     """
 
     digits: int
@@ -55,6 +56,7 @@ class Plan:
     shows: Literal["all", "first", "part"] = "all"
     reveal: int = 1
     revises: bool = False
+    hints: float = 0.0
 
     def rules(self) -> Rules:
         return Rules(self.digits, self.families)
@@ -77,19 +79,18 @@ class Relabelled:
         *,
         augment: bool,
         test: bool,
-        hints: float = 0.0,
     ) -> Episodes:
-        """Random episodes. Their puzzles are drawn with replacement, are random symmetry images of those with
-        `augment`, and have a share of their empty cells filled that is uniform up to `hints`.
+        """Random episodes. Their puzzles are drawn with replacement, and with `augment` are random symmetry
+        images of those.
 
-        test: where `Plan.revises` puts the change.
+        test: without hints, and where `Plan.revises` puts the change.
         """
         rows = rng.integers(len(puzzles), size=count * length)
         inputs, labels = puzzles.inputs[rows], puzzles.labels[rows]
         if augment:
             inputs, labels = self.task.augment(inputs, labels, rng)
-        if hints > 0:
-            filled = rng.random(inputs.shape) < hints * rng.random((len(inputs), 1))
+        if self.plan.hints > 0 and not test:
+            filled = rng.random(inputs.shape) < self.plan.hints * rng.random((len(inputs), 1))
             inputs = np.where(filled & (inputs < self.first), labels, inputs)
         before, after = self.rules.draw(count, rng), self.rules.draw(count, rng)
         numbers = np.repeat(before[:, None], length, axis=1)

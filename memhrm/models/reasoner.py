@@ -197,7 +197,7 @@ class Reasoner(nn.Module):
         """
         x = self.embed(inputs, puzzle_rows)
         state, traces = self.recursion(
-            state, x, self._L_step, partial(self._H_step, guide), write=guide.write
+            state, x, self.L_level, partial(self._H_step, guide), write=guide.write
         )
         return state, Output(self.logits(state.z_H), *self.q_values(state.z_H), traces)
 
@@ -210,18 +210,20 @@ class Reasoner(nn.Module):
         q = self.q_head(z_H[:, 0].to(self.q_head.weight.dtype))
         return q[:, 0], q[:, 1]
 
-    def _L_step(self, z_L: Tensor, injection: Tensor) -> Tensor:
+    def L_level(self, z_L: Tensor, injection: Tensor) -> Tensor:
+        """The L-net, as the recursion applies it: (b, t, d) each."""
         assert self.L_net is not None
         return self.L_net(z_L, injection, self.rotary)
 
     def _H_step(
         self, guide: Guide, h: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool
     ) -> tuple[Tensor, Memory, Trace]:
-        level = self._H_level if learns else self._fixed_H_level
+        level = self.H_level if learns else self._fixed_H_level
         noise = None if guide.noise is None else guide.noise[:, h]
         return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer))
 
-    def _H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
+    def H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
+        """The H-net, the L-net where they are shared, as an H-module applies it: (b, t, d) each."""
         net = self.H_net if self.H_net is not None else self.L_net
         assert net is not None
         rotary, extra = self.rotary, z_H.shape[1] - self.embed.prefix_length - self.shape.num_tokens
@@ -232,7 +234,7 @@ class Reasoner(nn.Module):
 
     def _fixed_H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
         with torch.no_grad():
-            return self._H_level(z_H, injection)
+            return self.H_level(z_H, injection)
 
 
 def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> HModule:

@@ -84,26 +84,17 @@ def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | N
     (H, n, k), made active."""
     module, device = model.H_module, state.z_H.device
     assert isinstance(module, READABLE)
-    net = model.L_net if model.H_net is None else model.H_net
     seen: list[Exchanged] = []
     noise = None  # Its numbers are equal: what was chosen is chosen again.
     if module.noise_in_evaluation:
         noise = torch.full((len(subject), module.noise_size), 0.5, device=device)
-
-    def level(z_H: Tensor, injection: Tensor) -> Tensor:
-        assert net is not None
-        return net(z_H, injection, model.rotary)
-
-    def L_step(z_L: Tensor, injection: Tensor) -> Tensor:
-        assert model.L_net is not None
-        return model.L_net(z_L, injection, model.rotary)
 
     def H_step(at: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool):
         prefer = None
         if chosen is not None:
             prefer = torch.full((len(z_H), module.cells), -torch.inf, device=device)
             prefer = prefer.scatter(1, chosen[at].to(device), 0.0)
-        context = Context(level, noise, prefer=prefer)
+        context = Context(model.H_level, noise, prefer=prefer)
         after, written, trace = module(z_H, z_L, memory, context)
         _, h = module.start(z_H, z_L, context)
         seen.append(_met(module, h, layer_norm(after + z_L), memory, trace))
@@ -112,7 +103,7 @@ def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | N
     rows = model.puzzle_rows(subject.puzzle_identifiers.to(device))
     start = State(state.z_H.float(), state.z_L.float(), {name: m.float() for name, m in state.memory.items()})
     x = model.embed(subject.inputs.to(device), rows)
-    model.recursion(start, x, L_step, H_step, write=subject.write)
+    model.recursion(start, x, model.L_level, H_step, write=subject.write)
     return seen
 
 

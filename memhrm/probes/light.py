@@ -1,11 +1,7 @@
 """The few numbers about a memory that are cheap enough to be looked at during training."""
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from memhrm.data.puzzle import Task
-from memhrm.models.reasoner import Reasoner
 from memhrm.probes import cells
 from memhrm.probes.information import puzzle_information
 from memhrm.probes.rollout import rollout
@@ -18,20 +14,8 @@ KEPT = 16
 """Puzzles of which the cells themselves are looked at: all of them over all steps would take much memory."""
 
 
-def light(
-    model: Reasoner,
-    task: Task,
-    inputs: Tensor,
-    labels: Tensor,
-    puzzle_identifiers: Tensor,
-    *,
-    steps: int,
-    write: bool = True,
-    dtype: torch.dtype = torch.float32,
-) -> dict[str, float]:
-    """What the first puzzles show after `steps` supervision steps; the model is left in the mode it was in.
-
-    inputs, labels (n, s), puzzle_identifiers (n,), as in `Subject`. write: whether evaluation writes.
+def light(subject: Subject) -> dict[str, float]:
+    """What the first puzzles of a subject show at the training depth; its model stays in the mode it was in.
 
     Returns exact_accuracy and accuracy. With a memory: exact_accuracy_unwritten, the same without a write.
     With cells: usage_entropy in nats and usage_entropy_share of log N; information, I(cell; puzzle), beside
@@ -39,24 +23,11 @@ def light(
     switching_H_steps and switching_supervision, the share of the active cells that change; dead_cells; and
     cosine_cls and cosine_contents, mean |cosine| of two cells at the end. What there is not is left out.
     """
-    training = model.training
-    subject = Subject(
-        name="light",
-        path=None,
-        model=model,
-        task=task,
-        inputs=inputs[:PUZZLES],
-        labels=labels[:PUZZLES],
-        puzzle_identifiers=puzzle_identifiers[:PUZZLES],
-        groups={},
-        halt_max_steps=steps,
-        write=write,
-        dtype=dtype,
-    )
+    training = subject.model.training
     try:
-        return _numbers(subject, steps)
+        return _numbers(subject.select(slice(PUZZLES)), subject.halt_max_steps)
     finally:
-        model.train(training)
+        subject.model.train(training)
 
 
 def _numbers(subject: Subject, steps: int) -> dict[str, float]:

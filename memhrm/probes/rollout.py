@@ -17,7 +17,7 @@ from memhrm.models.recursion import State
 from memhrm.probes.subject import Subject
 from memhrm.settings import require
 from memhrm.training.losses import grade
-from memhrm.training.restarts import disturbed
+from memhrm.training.restarts import disturbed, drawn
 from memhrm.training.supervision import in_precision
 
 Intervene = Callable[[int, State], State]
@@ -109,7 +109,7 @@ def rollout(
         device = state.z_H.device
         inputs, labels = part.inputs.to(device), part.labels.to(device)
         puzzle_rows = model.puzzle_rows(part.puzzle_identifiers.to(device))
-        draws = _draws(model, part.numbered(), steps)
+        draws = drawn(model, steps, part.numbered())
         seen: dict[str, Any] = defaultdict(list)
         seen["states"].append(_kept(state, keep))
         for step in range(steps):
@@ -119,7 +119,7 @@ def rollout(
             if noise:
                 state = disturbed(state, noise, seed, restart, step + 1, part.numbered())
             guide = Guide(
-                noise=None if draws is None else draws[step].to(device),
+                noise=None if draws is None else draws[step],
                 write=subject.write if write is None else write,
                 prefer=None if prefer is None else prefer[rows].to(device),
             )
@@ -156,18 +156,6 @@ def _preferred(prefer: Tensor | None, n: int, model: Reasoner) -> Tensor | None:
     allowed = f"({cells},) or ({n}, {cells})" if cells else "none, since the memory has no cells"
     require(fits, "the shape of prefer", tuple(prefer.shape), allowed)
     return prefer.expand(n, cells)
-
-
-def _draws(model: Reasoner, places: np.ndarray, steps: int) -> Tensor | None:
-    """What an H-module draws with, (steps, b, H_cycles, u): the numbers that evaluation gives these puzzles.
-
-    More steps draw the same first ones.
-    """
-    if not model.H_module.noise_in_evaluation:
-        return None
-    size = (steps, model.settings.H_cycles, model.H_module.noise_size)
-    drawn = [np.random.default_rng((int(place), 0xE7A1)).random(size, dtype=np.float32) for place in places]
-    return torch.from_numpy(np.stack(drawn, axis=1))
 
 
 def _rows(state: State, rows: slice) -> State:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from memhrm.data import Dataset, Sampler
-from memhrm.data.config import EpisodeSettings
 from memhrm.data.episodes import Episodes, Relabelled, moments
 from memhrm.data.sampler import arrays
 from memhrm.training.ranks import Ranks
@@ -36,6 +35,10 @@ class Batches:
     def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks, noise_size: int):
         self.run, self.ranks, self.noise_size = run, ranks, noise_size
         self.offers = Puzzles(run, dataset) if dataset.episodes is None else InStep(run, dataset)
+
+    def span(self, step: int) -> int:
+        """Supervision steps of the optimiser step after `step` finished ones."""
+        return self.offers.span(step)
 
     def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
         """Batches, least supervision steps and noise for the optimiser step after `step` finished ones; one
@@ -71,6 +74,9 @@ class Puzzles:
             dataset.train, dataset.task, batch_size=run.batch_size, seed=run.seed, augment=dataset.augment
         )
 
+    def span(self, step: int) -> int:
+        return self.horizon
+
     def at(self, step: int) -> Iterator[Offer]:
         """The supervision steps of the optimiser step after `step` finished ones."""
         for index in range(step * self.horizon, (step + 1) * self.horizon):
@@ -93,22 +99,24 @@ class InStep:
 
     def at(self, step: int) -> Iterator[Offer]:
         """The supervision steps of the optimiser step after `step` finished ones."""
-        run = self.run
-        stage = min(step * len(self.lengths) // run.steps, len(self.lengths) - 1)
+        run, stage, span = self.run, self._stage(step), self.span(step)
         since = step - -(-stage * run.steps // len(self.lengths))  # optimiser steps that the stage has done
         plan = list(moments(self.lengths[stage], run.halting.halt_max_steps))
-        horizon = len(plan) if run.memory.horizon == "episode" else run.memory.horizon
-        assert horizon is not None
         least = np.full(run.batch_size, run.halting.halt_max_steps)
-        for index in range(since * horizon, (since + 1) * horizon):
+        for index in range(since * span, (since + 1) * span):
             number, moment = divmod(index, len(plan))
             puzzle, feedback = plan[moment]
             episodes = self._episodes((stage, number))
             yield Offer((stage, index), moment_of(episodes, puzzle, feedback), least)
 
+    def span(self, step: int) -> int:
+        return span(self.run, self.lengths[self._stage(step)])
+
+    def _stage(self, step: int) -> int:
+        return min(step * len(self.lengths) // self.run.steps, len(self.lengths) - 1)
+
     def _episodes(self, key: Key) -> Episodes:
         if self._drawn is None or self._drawn[0] != key:
-            assert self.dataset.episodes is not None
             drawn = self.relabelled.draw(
                 self.dataset.train,
                 self.run.batch_size,
@@ -116,17 +124,15 @@ class InStep:
                 np.random.default_rng((self.run.seed, *key, 0xE9)),
                 augment=self.dataset.augment,
                 test=False,
-                hints=self.dataset.episodes.hints,
             )
             self._drawn = key, drawn
         return self._drawn[1]
 
 
-def span(run: RunSettings, episodes: EpisodeSettings | None) -> int:
-    """Supervision steps of an optimiser step; of episodes, of the longest."""
+def span(run: RunSettings, puzzles: int) -> int:
+    """Supervision steps of an optimiser step, with episodes of so many puzzles if there are any."""
     if run.memory.horizon == "episode":
-        assert episodes is not None
-        return sum(1 for _ in moments(max(episodes.lengths), run.halting.halt_max_steps))
+        return sum(1 for _ in moments(puzzles, run.halting.halt_max_steps))
     return run.memory.horizon or 1
 
 

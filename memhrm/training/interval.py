@@ -1,6 +1,7 @@
 """What the log says of an interval of steps, and whether training is still sane."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,8 +31,16 @@ class IntervalLog:
 
     SCORES = ("count", "accuracy", "exact_accuracy", "q_halt_accuracy", "supervision_steps")
 
-    def __init__(self, run: RunSettings, ranks: Ranks, directory: RunDirectory, pending: Tensor | None):
-        self.run, self.ranks, self.directory = run, ranks, directory
+    def __init__(
+        self,
+        run: RunSettings,
+        ranks: Ranks,
+        directory: RunDirectory,
+        pending: Tensor | None,
+        span: Callable[[int], int],
+    ):
+        """span: the supervision steps of the optimiser step after so many finished ones."""
+        self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
         self.rows = [] if pending is None else list(pending.to(ranks.device))
         self.lr = 0.0
         self.since = time.monotonic()
@@ -39,7 +48,6 @@ class IntervalLog:
     def add(self, stepped: Stepped) -> None:
         """Note one optimiser step; scores count the rows that halted, as published."""
         columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
-        columns["span"] = torch.full_like(columns["loss"], len(stepped.observed))
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
             for name, value in (sums | self._scores(*seen) | _memory(seen.supervised)).items():
@@ -74,7 +82,10 @@ class IntervalLog:
         cells = dict(zip(self.layout, (part.tolist() for part in parts)))
         mean = {name: values[0] for name, values in cells.items() if len(values) == 1}
         count = max(mean.pop("count"), 1e-9)
-        examples = self.run.batch_size * mean.pop("span") / self.ranks.size  # Supervision steps of examples.
+        spans = [self.span(done) for done in range(step - len(self.rows), step)]
+        examples = (
+            self.run.batch_size * sum(spans) / len(spans)
+        )  # In an optimiser step, once per supervision.
         metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}

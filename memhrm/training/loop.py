@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,9 @@ from memhrm.training.ranks import Ranks
 from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings, check_same
 from memhrm.training.step import Learner, train_step
+
+Observer = Callable[[Reasoner], Mapping[str, float]]
+"""Looks at a model during training and says what it sees, by name."""
 
 
 class Interrupted(Exception):
@@ -37,8 +40,11 @@ def train(
     learner: Learner,
     directory: RunDirectory,
     ranks: Ranks,
+    observe: Observer | None = None,
 ) -> dict[str, Any]:
     """Train from where the directory's last checkpoint stands to the end, then evaluate.
+
+    observe: is shown the averaged model every `probe_every` steps; what it says is logged as probe/...
 
     Returns the summary: the scores on the test puzzles, steps, parameters and seconds.
 
@@ -57,7 +63,7 @@ def train(
 
     validation, test = split(run, dataset)
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
-    log = IntervalLog(run, ranks, directory, pending)
+    log = IntervalLog(run, ranks, directory, pending, batches.span)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
 
     def save(*, is_best: bool = False) -> None:
@@ -89,6 +95,9 @@ def train(
                     best = {"exact_accuracy": scores["exact_accuracy"], "step": step}
                 if ranks.first:
                     directory.log(step, {f"validation/{name}": value for name, value in scores.items()})
+            if observe is not None and ranks.first and (step % run.probe_every == 0 or end):
+                seen = observe(averaged(learner))
+                directory.log(step, {f"probe/{name}": value for name, value in seen.items()})
             if is_best or end or stop or step % run.checkpoint_every == 0:
                 save(is_best=is_best)
             if stop and not end:
@@ -135,6 +144,13 @@ def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings
     )
 
 
+def averaged(learner: Learner) -> Reasoner:
+    """The model with the moving average of the weights."""
+    average = learner.average.module
+    assert isinstance(average, Reasoner)
+    return average
+
+
 def evaluate_average(
     run: RunSettings,
     learner: Learner,
@@ -145,9 +161,7 @@ def evaluate_average(
 ) -> dict[str, Any]:
     """Scores of the averaged weights, every row to the last step, as published."""
     settings = evaluation_settings(run, run.eval_batch_size)
-    average = learner.average.module
-    assert isinstance(average, Reasoner)
-    return evaluate_on(average, dataset, puzzles, settings, ranks, run.dtype, progress)
+    return evaluate_on(averaged(learner), dataset, puzzles, settings, ranks, run.dtype, progress)
 
 
 @contextmanager

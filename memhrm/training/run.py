@@ -28,7 +28,10 @@ from memhrm.training.supervision import LossSettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-FREE = ("dir", "logger", "progress", "log_every", "checkpoint_every", "threads", "compile", "device")
+FREE = (
+    *("dir", "logger", "progress", "log_every", "checkpoint_every", "threads", "compile", "device"),
+    *("probe", "probe_every"),
+)
 """Settings that may differ when a run is resumed, since they change no number but by rounding."""
 
 
@@ -52,6 +55,8 @@ class RunSettings:
     validation_size: int = 0
     log_every: int = 10
     checkpoint_every: int = 200
+    probe: Literal["none", "light"] = "none"
+    probe_every: int = 50
     dir: str | None = None
     device: str = "auto"
     threads: int | None = None
@@ -62,7 +67,7 @@ class RunSettings:
     def __post_init__(self):
         for name, least in (("steps", 1), ("batch_size", 1), ("eval_every", 0), ("seed", 0),
                             ("eval_batch_size", 1), ("validation_size", 0), ("log_every", 1),
-                            ("checkpoint_every", 1)):  # fmt: skip
+                            ("checkpoint_every", 1), ("probe_every", 1)):  # fmt: skip
             require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or above")
         require(self.seed < 2**63, "seed", self.seed, "below 2**63")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
