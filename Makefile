@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+RECALL := $(PY) -m memhrm.train experiment=recall threads=1 progress=false
 
 .PHONY: demo test lint types wheel clean
 
@@ -12,6 +13,12 @@ demo: $(STAMP)
 	$(PY) -m memhrm.train +memory=multicell k=2 steps=200 dir=runs/demo/multicell
 	@echo
 	@$(PY) -m memhrm.compare runs/demo/baseline runs/demo/multicell
+	@echo
+	@echo "Episodes that share a secret rule (experiment=recall): both runs at once, two or three minutes"
+	@$(RECALL) dir=runs/demo/recall-baseline & other=$$!; \
+	$(RECALL) +memory=multicell k=3 memory.shared_cell=true memory.state_norm=none memory.placement=augment \
+	  model.gradient_window=last_cycle dir=runs/demo/recall-multicell && wait $$other
+	@$(PY) -m memhrm.compare runs/demo/recall-baseline runs/demo/recall-multicell --figure runs/demo/recall.svg
 
 test: $(STAMP)
 	$(PY) -m pytest -n 2

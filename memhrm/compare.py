@@ -2,11 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m memhrm.compare", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    parser.add_argument(
+        "--figure", metavar="FILE.svg", help="draw accuracy against the puzzle of the episode"
+    )
     args = parser.parse_args()
 
     from memhrm.memory.usage import words
@@ -21,6 +25,8 @@ def main() -> int:
         if summary is None:
             raise ValueError(f"{path} is not finished; the command that began it goes on with it")
         summaries[path.name] = summary
+    if args.figure:
+        draw(args.figure, summaries)
     width = max(len(name) for name in summaries) + 2
     print(" " * 18 + "".join(f"{name:>{max(width, 12)}}" for name in summaries))
     for key, what, form in SCORES:
@@ -32,6 +38,24 @@ def main() -> int:
         if "cells" in summary:
             print(f"\n{name}:", *words(summary["cells"]), sep="\n  ")
     return 0
+
+
+def draw(file: str, summaries: dict[str, Any]) -> None:
+    """Write the figure of runs on episodes.
+
+    Raises:
+        ValueError: matplotlib is not installed, or the runs are not all on episodes of one kind.
+    """
+    from memhrm.probes import figures
+    from memhrm.probes.sections.episodes import of_summaries
+
+    figures.ready()
+    best = [summary.get("optimum_by_position") for summary in summaries.values()]
+    if best[0] is None or any(other != best[0] for other in best):
+        raise ValueError(f"--figure is {file}; allowed with runs on episodes, all of one kind")
+    out = Path(file)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(of_summaries("episodes", summaries).file(), encoding="utf-8")
 
 
 if __name__ == "__main__":

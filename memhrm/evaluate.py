@@ -57,9 +57,8 @@ def main(config: dict[str, Any]) -> None:
             print(table({**scores, "parameters": count_parameters(restored.model)}, Path(chosen.run)))
             if how.restarts > 1:
                 bound = ", an upper bound: it sees the labels" if how.select == "oracle" else ""
-                single = scores.get("exact_accuracy_single")  # Episodes have none.
-                alone = "" if single is None else f"; a single one is exact on {single:.1%}"
-                print(f"the best of {how.restarts} restarts by {how.select}{bound}{alone}")
+                single = f"a single one is exact on {scores['exact_accuracy_single']:.1%}"
+                print(f"the best of {how.restarts} restarts by {how.select}{bound}; {single}")
             print(f"written to          {out}")
 
 

@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from memhrm.data.config import parse
+from memhrm.data.episodes import pair
 from memhrm.data.puzzle import Task
 from memhrm.memory.choice import parse as parse_memory
-from memhrm.models.reasoner import Guide, ModelSettings, PuzzleShape, Reasoner, puzzle_shape
+from memhrm.models.reasoner import Guide, ModelSettings, Output, PuzzleShape, Reasoner, puzzle_shape
+from memhrm.models.recursion import State
 from memhrm.settings import build
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
@@ -103,23 +105,47 @@ class Solver:
         return self
 
     @torch.no_grad()
-    def solve(self, questions: Sequence[str], steps: int | None = None) -> list[str]:
+    def solve(
+        self, questions: Sequence[str], steps: int | None = None, examples: Sequence[tuple[str, str]] = ()
+    ) -> list[str]:
         """Answers to questions, after `steps` supervision steps (null: as many as in training).
 
+        examples: of a model trained on episodes, puzzles with their answers, which it is shown first, one
+            after the other, as in an episode: without any, it cannot know the episode's rule.
+
         Raises:
-            ValueError: a question has the wrong length or an unknown character.
+            ValueError: a text has the wrong length or an unknown character; or examples for a model that was
+                not trained on episodes.
         """
         if isinstance(questions, str):
             raise ValueError(f"questions is the text {questions[:20]!r}; allowed: a list of texts")
-        tokens = np.stack([self.task.tokens("question", [question])[0] for question in questions])
-        inputs = torch.from_numpy(tokens.astype(np.int32)).to(self.model.H_init.device)
+        if examples and not self.task.answers:
+            raise ValueError(
+                f"examples is {list(examples)}; allowed: none, as the training was not on episodes"
+            )
+        initial, steps = self.model.initial_state(len(questions)), steps or self.halt_max_steps
+        memory = initial.memory
+        for question, answer in examples:
+            asked, told = self._tokens("question", [question]), self._tokens("answer", [answer])
+            for tokens, count in ((asked, steps), (pair(self.task, asked, told), 1)):
+                repeated = np.repeat(tokens, len(questions), axis=0)
+                memory = self._run(initial._replace(memory=memory), repeated, count)[0].memory
+            if self.model.H_module.settings.lifetime == "example":
+                memory = initial.memory
+        _, out = self._run(initial._replace(memory=memory), self._tokens("question", questions), steps)
+        return [self.task.decode(answer) for answer in out.logits.argmax(dim=-1).cpu().numpy()]
+
+    def _tokens(self, what: str, texts: Sequence[str]) -> np.ndarray:
+        return np.stack([self.task.tokens(what, [text])[0] for text in texts])
+
+    def _run(self, state: State, tokens: np.ndarray, steps: int) -> tuple[State, Output]:
+        inputs = torch.from_numpy(tokens.astype(np.int32)).to(state.z_H.device)
         rows = self.model.puzzle_rows(torch.zeros(len(inputs), dtype=torch.int32, device=inputs.device))
-        state, out = self.model.initial_state(len(inputs)), None
-        guide = Guide(write=self.model.H_module.settings.write_in_evaluation)
-        for _ in range(steps or self.halt_max_steps):
+        guide, out = Guide(write=self.model.H_module.settings.write_in_evaluation), None
+        for _ in range(steps):
             state, out = self.model(state, inputs, rows, guide)
         assert out is not None
-        return [self.task.decode(answer) for answer in out.logits.argmax(dim=-1).cpu().numpy()]
+        return state, out
 
 
 def load(path: str | Path) -> Solver:

@@ -93,6 +93,7 @@ def about(looking: "Looking") -> dict[str, Any]:
         "step": looking.metrics[-1]["step"] if looking.metrics else None,
         "halt_max_steps": subject.halt_max_steps,
         "puzzles": len(subject),
+        "position": looking.position,
         "exact_accuracy": float(looking.near.exact[-1].mean()),
         "accuracy": float(looking.near.accuracy[-1].mean(dtype=float)),
     }
@@ -126,6 +127,12 @@ def overview(runs: Sequence["Seen"]) -> "Table":
         "What was looked at, with exact and cell accuracy on held-out puzzles after the supervision steps of "
         "training (depth)."
     )
+    places = sorted({place for run in runs if (place := run.looking.position) is not None})
+    if places:
+        says += (
+            f" Of episodes it is puzzle {' or '.join(map(str, places))} of each, with the memory that the "
+            "model has made of those before; so in all that follows but for the section on episodes."
+        )
     return Table("", head, rows, says, marks=[run.index for run in runs])
 
 
@@ -152,8 +159,11 @@ def write_numbers(out: Path, runs: Sequence["Seen"], how: dict[str, Any]) -> Non
 
 
 def write_figures(out: Path, sections: Sequence["Section"]) -> None:
+    """figures/, in which nothing stays of an earlier report that had other figures."""
     folder = out / "figures"
     folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
     for section in sections:
         for drawing in section.drawings():
             (folder / f"{drawing.name}.svg").write_text(drawing.file(), encoding="utf-8")

@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 def main(config: dict[str, Any]) -> None:
     from dataclasses import replace
 
-    import numpy as np
-
     from memhrm.models.reasoner import Reasoner
     from memhrm.pretrained import from_run
     from memhrm.settings import build
     from memhrm.training import checkpoint
     from memhrm.training.choice import PruneSettings
-    from memhrm.training.evaluation import evaluate
+    from memhrm.training.episodes import evaluate_on
     from memhrm.training.loop import evaluation_settings, split
     from memhrm.training.ranks import ranks
     from memhrm.training.record import RunDirectory
@@ -51,12 +49,10 @@ def main(config: dict[str, Any]) -> None:
 
         def scores(model: Reasoner, puzzles) -> dict[str, Any]:
             shown = chosen.progress and me.first
-            return evaluate(model.to(me.device), dataset.task, puzzles, how, me, run.dtype, shown)
+            return evaluate_on(model.to(me.device), dataset, puzzles, how, me, run.dtype, shown)
 
-        # Spread over the training set, which may be sorted.
-        count = min(chosen.puzzles, len(dataset.train))
-        puzzles = dataset.train.select(np.arange(count) * len(dataset.train) // count)
-        usage = scores(restored.model, puzzles)["cells"]["usage"]
+        found = scores(restored.model, dataset.seen(chosen.puzzles))
+        usage, count = found["cells"]["usage"], found["puzzles"]
         kept = kept_cells(usage, chosen.keep, module.always_active)
         enough = f"what keeps k={least} cells or more, not {len(kept)}: so many are active at once"
         require(len(kept) >= least, "keep", chosen.keep, enough)
@@ -77,7 +73,7 @@ def main(config: dict[str, Any]) -> None:
                       kind: {"before": before, "after": after}}  # fmt: skip
             write_run(out, source, content, origin)
             print(f"usage on {count:,} training puzzles\n{cell_table(usage, kept)}\n")
-            print(f"{len(held_out):,} {kind} puzzles\n{score_table(before, after)}\n")
+            print(f"{before['puzzles']:,} {kind} puzzles\n{score_table(before, after)}\n")
             print(f"written to {out}")
 
 

@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memhrm.config import command
@@ -54,7 +56,18 @@ def main(config: dict[str, Any]) -> int:
                 directory.mirror.close()
         if me.first:
             print(table(summary, path))
+            draw(summary, path)
     return 0
+
+
+def draw(summary: dict[str, Any], path: Path) -> None:
+    """Of a run on episodes, write the figure of its accuracy against position, if there is what draws it."""
+    if "exact_accuracy_by_position" not in summary or find_spec("matplotlib") is None:
+        return
+    from memhrm.probes.sections.episodes import of_summaries
+
+    text = of_summaries("episodes", {path.resolve().name: summary}).file()
+    (path / "episodes.svg").write_text(text, encoding="utf-8")
 
 
 def observer(run: "RunSettings", dataset: "Dataset") -> "Observer | None":

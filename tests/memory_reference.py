@@ -161,12 +161,19 @@ class Reference:
         return (first + rest)[: o.k]
 
     def gate(self, s: Tensor, A: list[int]) -> Tensor:
-        """select: alpha, (k,); the entries of the softmax of all scores with gate=all, 1/k with gate=none."""
-        if self.options.gate == "none":
-            return torch.full((len(A),), 1 / len(A), dtype=s.dtype)
-        rivals = range(len(s)) if self.options.gate == "all" else A
+        """select: alpha, (k,); the entries of the softmax of all scores with gate=all, 1/k with gate=none. A
+        shared cell has 1/k of the weight, and is none of the rivals for the rest."""
+        o = self.options
+        k, shared = len(A), o.shared_cell and o.selector != "all"
+        rivals = [i for i in (range(len(s)) if o.gate == "all" else A) if i > 0 or not shared]
         total = sum(s[i].exp() for i in rivals)
-        return torch.stack([s[i].exp() / total for i in A])
+        alpha = []
+        for i in A:
+            if o.gate == "none" or (shared and i == 0):
+                alpha.append(torch.full_like(s[0], 1 / k))
+            else:
+                alpha.append(s[i].exp() / total * ((k - 1) / k if shared else 1))
+        return torch.stack(alpha)
 
     def policy(self, s: Tensor, A: list[int]) -> Trace:
         """policy: Plackett-Luce, p(A) = prod_j exp(s of the j-th) / sum of exp(s) over who is left."""

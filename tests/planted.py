@@ -1,4 +1,4 @@
-"""A memory with a hand-made selection, of which all that the probes measure is known on paper."""
+"""Memories with a hand-made selection or rule, of which all that the probes measure is known on paper."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -119,6 +119,58 @@ def planted(
         halt_max_steps=steps,
         write=True,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulebookSettings(MemorySettings):
+    """digits: of the task, a; the last tokens of its vocabulary are theirs."""
+
+    name: str = "rulebook"
+    module: str = "planted.Rulebook"
+    digits: int
+    vocabulary: int
+
+
+class Rulebook(HModule):
+    """What each digit becomes, as unit vectors (a, a), at first itself. The answer follows it; a feedback
+    writes what it shows, of whatever stood there before."""
+
+    Settings = RulebookSettings
+    settings: RulebookSettings
+    needs_level = False
+
+    def __init__(self, settings: RulebookSettings, shape: HShape):
+        super().__init__(settings, shape)
+        self.remember("rule", torch.eye(settings.digits))
+
+    def forward(self, z_H, z_L, memory, context):
+        v, a = self.settings.vocabulary, self.settings.digits
+        asked, shown = z_L[..., v - a : v].round(), z_L[..., v : v + a].round()  # (b, t, a) each
+        z_H = torch.zeros_like(z_L)
+        z_H[..., v - a : v] = asked @ memory["rule"]
+        seen = (asked.transpose(1, 2) @ shown).clamp(max=1)  # (b, a, a)
+        written = torch.where(seen.sum(dim=-1, keepdim=True) > 0, seen, memory["rule"])
+        return z_H, {"rule": written}, {}
+
+
+def rulebook(task, **model: Any) -> Reasoner:
+    """A model of episodes of a task that knows the rule once a feedback has shown every digit."""
+    v, a = task.vocab_size, task.answers
+    reasoner = Reasoner(
+        ModelSettings(
+            hidden_size=16, num_heads=1, L_layers=0, H_layers=1, H_net="own", H_cycles=1, L_cycles=0,
+            gradient_window="last_cycle", positions="none", puzzle_emb_ndim=0, expansion=1.0, **model,
+        ),
+        puzzle_shape(task),
+        RulebookSettings(lifetime="episode", digits=a, vocabulary=v),
+    )  # fmt: skip
+    eye = torch.eye(16)
+    with torch.no_grad():
+        reasoner.embed.tokens.copy_(eye[:v] / 4)
+        assert reasoner.embed.pairs is not None
+        reasoner.embed.pairs.copy_(eye[v : v + a].repeat(v, 1) / 4)
+        reasoner.lm_head.weight.copy_(eye[:v])
+    return reasoner.eval()
 
 
 def right(asked: list[int]) -> list[int]:

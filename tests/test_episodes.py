@@ -13,6 +13,7 @@ from memhrm.data.episodes import Episodes, Relabelled, moments
 from memhrm.data.rules import Rules
 from memhrm.data.sampler import IGNORE
 from memhrm.models.reasoner import Guide
+from memhrm.settings import SettingWarning
 from memhrm.training import run as parts
 from memhrm.training.batches import Batches
 from memhrm.training.carry import Carry
@@ -176,12 +177,20 @@ def test_families_share_their_rules():
     [
         (["data.lengths=[]"], "data.lengths"),
         (["data.lengths=[0,2]"], "data.lengths"),
-        (["data.rules=[turn]"], "data.rules is ['turn']; allowed: any, or a list of shift, mirror, swap"),
+        (["data.rules=[turn]"], "['turn']; allowed: any, or a list of some of shift, mirror, swap"),
+        (["data.rules=[]"], "data.rules is []; allowed: any, or a list"),
+        (["data.rules=[swap,swap]"], "data.rules is ['swap', 'swap']"),
+        (["data.favour=2"], "data.favour is 2.0; allowed: 0 to 1"),
+        (["data.alphabet=6", "data.length=12"], "data.train_size is null; allowed: a number"),
         (["data.reveal=5"], "data.reveal is 5; allowed: numbers from 1 to 4"),
         (["data.alphabet=9"], "data.alphabet is 9; allowed: 2 to 6"),
         (["data.revises=true", "data.lengths=[1,2]"], "data.revises is True"),
         (["data.train_size=5000"], "there are 4096"),
         (["data=episodes", "data.side=9"], "data.side is 9; allowed: 4, 6"),
+        (
+            ["data=episodes", "data.side=6", "data.train_size=9"],
+            "data.max_clues is 8; allowed: null, or 9 and",
+        ),
     ],
 )
 def test_bad_settings_are_named(overrides, message):
@@ -221,6 +230,43 @@ def test_a_horizon_in_steps_cuts_the_same_stream():
     pieces = [batch for step in range(5) for batch in other.take(step)[0]]
     for batch, piece in zip(stream, pieces, strict=True):
         assert all(torch.equal(batch[name], piece[name]) for name in batch)
+
+
+def test_longer_episodes_begin_where_shorter_ones_were_cut_off():
+    """With a fixed horizon the first stage may end within a puzzle: all rows leave it."""
+    words = "halting.halt_max_steps=3 memory.horizon=2 data.lengths=[2,3] steps=20 +memory=bicross"
+    run, data = configured(*words.split(), "model.gradient_window=last_cycle")
+    learner = parts.make_learner(run, parts.make_model(run, data), ALONE)
+    batches = Batches(run, data, ALONE, 0)
+    for step in range(run.steps):
+        offered, least, _ = batches.take(step)
+        for seen, batch in zip(train_step(learner, offered, least).observed, offered):
+            assert torch.equal(seen.carry.data["inputs"], batch["inputs"])
+            if batch["begins"].all():
+                assert torch.equal(seen.carry.state.memory["m"], learner.initial.memory["m"])
+
+
+def test_large_sets_of_strings_are_drawn_without_listing_all():
+    some = load(
+        **compose("train", ["data=recall", "data.alphabet=6", "data.length=12", "data.train_size=50"])["data"]
+    )
+    strings = np.concatenate((some.train.inputs, some.test.inputs))
+    assert len(np.unique(strings, axis=0)) == 50 + 512 and set(np.unique(strings)) == set(range(1, 7))
+
+
+def test_settings_without_effect_warn():
+    for words, about in ((["data.reveal=2"], "data.reveal=2"), (["data.augment=true"], "data.augment")):
+        with pytest.warns(SettingWarning, match=f"{about} changes nothing"):
+            load(**compose("train", ["data=recall", *words])["data"])
+
+
+def test_training_puzzles_come_in_episodes_too():
+    data = load(**compose("train", ["data=recall", "data.test_length=4"])["data"])
+    seen = data.seen(10)
+    assert isinstance(seen, Episodes) and seen.inputs.shape[:2] == (3, 4)
+    train, test = ({row.tobytes() for row in part.inputs} for part in (data.train, data.test))
+    rows = {row.tobytes() for row in seen.inputs.reshape(12, -1)}
+    assert rows <= train and not rows & test
 
 
 def test_feedback_leaves_the_memory_and_the_loss_alone():
@@ -342,3 +388,14 @@ def test_hints_fill_empty_cells_with_the_plain_solution():
     assert abs(counts.mean() - (few.mean() + 16) / 2) < 0.5  # Half of the empty cells on average.
     little = (questions(0.2).inputs > 1).sum(axis=2)
     assert abs(little.mean() - few.mean() - 0.1 * (16 - few).mean()) < 0.3
+
+
+def test_a_favourite_rule_is_drawn_more_often_in_training_alone():
+    data = load(**compose("train", ["data=recall"])["data"])
+    assert data.episodes is not None and data.episodes.favour == 0.05
+    relabelled = Relabelled(data.task, replace(data.episodes.plan(), favour=0.5))
+    for test, expected in ((False, 0.5 + 0.5 / 24), (True, 1 / 24)):
+        episodes = relabelled.draw(data.test, 4000, 2, np.random.default_rng(0), augment=False, test=test)
+        assert abs((episodes.rules[:, 0] == 0).mean() - expected) < 0.025  # Three standard deviations.
+        same = (episodes.inputs == episodes.labels).all(axis=(1, 2))
+        assert same[episodes.rules[:, 0] == 0].all() and not same.all()

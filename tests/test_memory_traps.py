@@ -130,7 +130,7 @@ def test_trap_1_the_defaults_train_every_parameter(memory, model):
 VARIANTS = [
     "+memory=bicross memory.placement=replace memory.positions=both",
     "+memory=multicell memory.placement=replace memory.self_attention=true",
-    "+memory=multicell memory.projections=2 memory.combine=logsumexp memory.shared_cell=true",
+    "+memory=multicell memory.projections=2 memory.combine=logsumexp memory.shared_cell=true memory.gate=all",
     "+memory=multicell memory.selector=policy k=1",
     "+memory=multicell memory.selector=lowest_loss k=1",
     "+memory=aggregate memory.aggregation=concat memory.self_attention=true",
@@ -455,7 +455,13 @@ def test_trap_10_one_attention_call_reads_all_cells_and_one_writes_them(values, 
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"selector": "policy"}, {"selector": "lowest_loss"}, {"decay": 0.1, "shared_cell": True}]
+    "changes",
+    [
+        {},
+        {"selector": "policy"},
+        {"selector": "lowest_loss"},
+        {"decay": 0.1, "shared_cell": True, "gate": "all"},
+    ],
 )
 def test_trap_10_the_step_has_no_branch_on_data(changes):
     """Tensors without data go through; a branch on values, or a shape that depends on them, would raise."""

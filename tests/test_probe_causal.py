@@ -42,7 +42,9 @@ def test_what_is_preferred_is_chosen_whatever_the_score():
     assert choose("all", scores, 2, None, None, prefer).tolist() == [[0, 1, 2, 3]] * 3
 
 
-@pytest.mark.parametrize("changes", [{}, {"gate": "all"}, {"shared_cell": True}, {"selector": "random"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"gate": "all"}, {"shared_cell": True, "gate": "all"}, {"selector": "random"}]
+)
 def test_cells_are_knocked_out_and_forced_in_the_real_memory(changes):
     subject = small(replace(MULTICELL, **changes), H_cycles=2)
     for cell in range(1, 4):
@@ -53,8 +55,11 @@ def test_cells_are_knocked_out_and_forced_in_the_real_memory(changes):
             assert (hits(seen)[..., cell] == expected).all()
             scores, taken = seen["scores"], np.take_along_axis(seen["scores"], seen["indices"], axis=-1)
             assert np.isfinite(scores).all()  # The weights come from the scores as they are.
-            total = np.exp(scores if changes.get("gate") == "all" else taken).sum(axis=-1, keepdims=True)
-            np.testing.assert_allclose(seen["alpha"], np.exp(taken) / total, rtol=1e-5)
+            apart = int(changes.get("shared_cell", False))
+            rivals = scores[..., apart:] if changes.get("gate") == "all" else taken[..., apart:]
+            share = np.exp(taken[..., apart:]) / np.exp(rivals).sum(axis=-1, keepdims=True)
+            np.testing.assert_allclose(seen["alpha"][..., apart:], share * (1 - apart / 2), rtol=1e-5)
+            np.testing.assert_allclose(seen["alpha"][..., :apart], 1 / 2)  # k=2.
 
 
 # Planted causes.
@@ -151,7 +156,7 @@ def by_hand(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"k": 1, "gate": "all"}, {"shared_cell": True}, {"selector": "all", "k": 4}]
+    "changes", [{"k": 1, "gate": "all"}, {"shared_cell": True, "gate": "all"}, {"selector": "all", "k": 4}]
 )
 def test_effects_of_the_real_cells_are_those_of_a_plain_loop(changes):
     subject = small(replace(MULTICELL, **changes), n=12, H_cycles=2)

@@ -121,6 +121,26 @@ def test_the_null_is_that_of_all_orders_of_the_labels():
     assert found["null_high"] == pytest.approx(np.quantile(every, 0.975), abs=0.03)
 
 
+def test_weights_of_cells():
+    """Of the cell asked for and the one behind it, the first has more; three of four puzzles ask for cell 0.
+    A share of all: weights that do not sum to 1 count as they are."""
+    indices = np.array([[[[0, 1], [0, 1], [0, 1], [1, 2]]]])
+    traces = {
+        "indices": indices,
+        "alpha": np.full((1, 1, 4, 2), (0.6, 0.2)),
+        "scores": np.zeros((1, 1, 4, 4)),
+    }
+    np.testing.assert_allclose(cells.weights(traces), np.array([1.8, 0.6 + 0.6, 0.2, 0]) / 3.2)
+
+
+def test_one_step_tells_nothing_of_the_puzzle():
+    """Of a single H-step any way to deal the selections anew tells as much."""
+    subject = planted(EVEN, right(EVEN))
+    groups = {"rule": np.array(EVEN)}
+    assert set(information.information(rollout(subject, 1).traces, groups)) == {"rule"}
+    assert set(information.information(rollout(subject, 2).traces, groups)) == {"puzzle", "rule"}
+
+
 def test_a_selection_by_token_tells_all_about_the_token_and_nothing_about_the_rest():
     groups = {
         "rule": np.array(EVEN),

@@ -10,7 +10,7 @@ from conftest import SHAPE, model_settings
 from memhrm.data.sudoku import Sudoku
 from memhrm.models.reasoner import Reasoner
 from memhrm.probes.accuracy import over_steps
-from memhrm.probes.dynamics import auroc, norms, pca, residual_auroc, residuals, trajectories
+from memhrm.probes.dynamics import auroc, chance, norms, pca, residual_auroc, residuals, trajectories
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 
@@ -216,3 +216,17 @@ def test_trajectories_refuse_nothing_to_follow(subject):
         trajectories(subject, 1, starts=0)
     with pytest.raises(ValueError, match=r"^puzzles is \[\]; allowed: one or more$"):
         trajectories(subject, 1, puzzles=[])
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(30, 50), (4, 60)])
+def test_an_auroc_of_no_meaning_lies_within_chance_as_often_as_it_says(right, wrong):
+    rng = np.random.default_rng(0)
+    correct = np.arange(right + wrong) < right
+    low, high = chance(correct)
+    inside = [low <= auroc(rng.random(right + wrong), correct) <= high for _ in range(2000)]
+    assert 0.93 < np.mean(inside) < 0.97
+
+
+def test_one_puzzle_of_a_kind_shows_nothing():
+    assert chance(np.arange(100) == 0) == (0.0, 1.0)
+    assert np.isnan(chance(np.ones(5, bool))).all()

@@ -13,6 +13,7 @@ from conftest import SHAPE, model_settings
 from memhrm.data import PuzzleSet, Sudoku
 from memhrm.models.reasoner import Output, Reasoner
 from memhrm.models.recursion import State
+from memhrm.probes.causal import paired
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, of_puzzles
@@ -132,6 +133,12 @@ def test_a_planted_model_gives_the_known_accuracy_by_each_rule_and_number():
         expected = {"q": some, "oracle": some, "residual": every, "majority": most}
         assert {rule: found[rule][place] for rule in RULES} == pytest.approx(expected)
     assert found["q"][-1] > found["majority"][-1] > found["residual"][-1]
+    np.testing.assert_allclose(found["gain"], paired(right.any(axis=0), right[0], pseudo=True))
+    assert found["gain"][1] > 0.3
+    at_hand = restarts(subject, 6, 1.0, steps=1, seed=3, batch_size=64, first=rollout(subject, 1))
+    assert all(np.array_equal(values, at_hand[name]) for name, values in found.items())
+    with pytest.raises(ValueError, match=r"the steps of the first restart is 2; allowed: 1"):
+        restarts(subject, 6, 1.0, steps=1, first=rollout(subject, 2))
 
 
 @lru_cache

@@ -73,6 +73,80 @@ def test_without_memory_there_is_no_memory_section(alone, both):
     assert 'class="cells"' in compared
 
 
+@pytest.fixture(scope="module")
+def episodic(tmp_path_factory) -> Path:
+    """The report of a run on episodes with cells and of one without memory, trained at depth 1."""
+    folder = tmp_path_factory.mktemp("episodic")
+    recall = (
+        "data=recall", "data.test_size=20", "data.lengths=[2,3]", "data.test_length=4",
+        "data.test_episodes=20", "halting.halt_max_steps=1",
+    )  # fmt: skip
+    assert train(folder / "plain", *recall) == 0
+    assert train(folder / "cells", *recall, *CELLS[:-1], "model.gradient_window=last_cycle") == 0
+    return probe([folder / "plain", folder / "cells"])
+
+
+def test_a_run_on_episodes_is_looked_at_with_the_memory_of_its_episodes(episodic):
+    page = (episodic / "report.html").read_text()
+    assert {"episodes", "cells", "attention", "causal", "film"} <= sections(page)
+    assert "stability" not in sections(page)  # No answer follows from its question alone.
+    assert "it is puzzle 3 of each" in page and "solved (puzzle 3 of episode" in page
+    for pointless in ("<h3>Switching", "<h3>Entropy", ">not written<", "once<"):
+        assert pointless not in page  # Of one H-step.
+    film = re.search(r'<script type="application/json">(.*?)</script>', page)
+    assert film is not None and all(len(shot["question"]) == 6 for shot in json.loads(film[1])["shots"])
+    cells = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
+    assert set(cells["cells"]["information"]) == {"rule"}
+    assert set(cells["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
+
+
+def test_no_figure_of_an_earlier_report_stays(runs, tmp_path):
+    folder = tmp_path / "figures"
+    probe([runs["plain"]], f"out={tmp_path}")
+    drawn = {path.name for path in folder.iterdir()}
+    for name in ("cells-usage-3.svg", "mine.png"):
+        (folder / name).write_text("earlier")
+    probe([runs["plain"]], f"out={tmp_path}")
+    assert {path.name for path in folder.iterdir()} == drawn | {"mine.png"}
+
+
+def test_sentences_claim_nothing_within_an_interval():
+    from memhrm.probes.sections.causal_tests import effect
+    from memhrm.probes.sections.selection import tells
+
+    assert effect((-3.0, -7.5, 1.5)) == "shows no effect (-3.0 points, -7.5 to +1.5)"
+    assert effect((-3.0, -5.0, -1.0)) == "loses 3.0 points (-5.0 to -1.0)"
+    assert effect((3.0, 1.0, 5.0)) == "gains 3.0 points (+1.0 to +5.0)"
+
+    def said(value: float) -> str:
+        found = {"value": value, "null_low": 0.1, "null_high": 0.2}
+        return tells("rule", found | {"low": value - 0.2, "high": value - 0.1})
+
+    assert said(0.25) == "has cells that tell about the rule (0.250 nats, by chance 0.100 to 0.200)"
+    assert said(0.15).startswith("shows no cells that tell about the rule")
+    assert said(0.05).startswith("spreads each rule over its cells more evenly than by chance")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [(1, 3, "nothing shows"), (1, 19, "needs its memory"), (19, 1, "nothing shows")],
+)
+def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
+    from memhrm.probes.positions import wilson
+    from memhrm.probes.sections import episodes
+    from memhrm.probes.sections.base import Seen
+
+    def at(shares) -> dict:
+        low, high = wilson(np.array(shares), 20)
+        return {"exact": np.array(shares), "low": low, "high": high}
+
+    without = dict.fromkeys(("reset", "frozen", "shuffled"), at([first / 20, 0.05]))
+    best = {"with_memory": np.array([0.1, 1.0]), "without_memory": 0.1}
+    found = {"episodes": 20, "optimum": best, "kept": at([first / 20, last / 20]), **without}
+    seen = Seen(0, "a", None, {"episodes": found})  # pyright: ignore[reportArgumentType]
+    assert says in " ".join(episodes.say(seen))
+
+
 def test_contents_name_every_section(both):
     page = (both / "report.html").read_text()
     assert set(re.findall(r'<li><a href="#([^"]+)"', page)) == sections(page) - {"summary"}

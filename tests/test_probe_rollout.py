@@ -29,7 +29,7 @@ MEMORIES = {
     "carry_add": ("+memory=carry_add",),
     "bicross": ("+memory=bicross",),
     "cells": CELLS,
-    "random": (*CELLS, "memory.selector=random", "memory.shared_cell=true"),
+    "random": (*CELLS, "memory.selector=random", "memory.shared_cell=true", "memory.gate=all"),
 }
 STEPS, N = 3, 5
 
@@ -196,6 +196,20 @@ def test_noise_is_a_function_of_seed_and_restart(subject):
     np.testing.assert_array_equal(q(), q())
     for other in ({"seed": 2}, {"restart": 2}, {"noise": 0.4}):
         assert (np.abs(q() - q(**other)) > 1e-4).any(axis=1).all()  # From the first step on.
+
+
+def test_what_was_seen_of_some_puzzles_is_what_they_show(subject):
+    one = subject()
+    seen = rollout(one, STEPS, keep=("z_H", "cells"))
+    for rows in (slice(2), np.array([4, 1])):
+        part, alone = seen.select(rows), rollout(one.select(rows), STEPS, keep=("z_H", "cells"))
+        for name in ("tokens", "exact", "accuracy", "q_halt", "q_continue"):
+            np.testing.assert_allclose(getattr(part, name), getattr(alone, name), rtol=1e-4, atol=1e-5)
+        for name in ("residual", "norm", "traces", "states"):
+            found, expected = getattr(part, name), getattr(alone, name)
+            assert set(found) == set(expected)
+            for key, values in expected.items():
+                np.testing.assert_allclose(found[key], values, rtol=1e-3, atol=1e-4, err_msg=f"{name} {key}")
 
 
 def test_more_steps_begin_with_the_same_ones(subject):

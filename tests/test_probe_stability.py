@@ -12,6 +12,7 @@ from memhrm.data.puzzle import Task, puzzle_set
 from memhrm.data.sudoku import BLANK
 from memhrm.models.reasoner import Output
 from memhrm.models.recursion import State
+from memhrm.probes.rollout import rollout
 from memhrm.probes.stability import from_solution, one_blank, relabelled
 from memhrm.probes.subject import Subject, of_puzzles
 
@@ -168,6 +169,8 @@ def test_relabelled_failures_are_images_of_them_and_judged_as_such():
     assert (two["solved"] == found["solved"][:2]).all()
     assert two["any"] == pytest.approx((found["solved"][0] | found["solved"][1]).mean()) and two["any"] < 1
     assert (relabelled(subject, tries=2, seed=2)["solved"] != two["solved"]).any()
+    at_hand = relabelled(subject, tries=2, seed=1, baseline=rollout(subject, subject.halt_max_steps + 1))
+    assert all(np.array_equal(values, at_hand[name]) for name, values in two.items())
 
 
 def test_what_no_symmetry_changes_no_relabelling_solves():

@@ -288,7 +288,7 @@ def test_scores_that_are_shown_are_those_of_the_run_that_is_written(runs, tmp_pa
 
 KINDS = {
     "all": (("memory.selector=all", "k=6"), 2, [0, 1], 2),
-    "shared": (("memory.shared_cell=true",), [4], [0, 4], 2),
+    "shared": (("memory.shared_cell=true", "memory.gate=all"), [4], [0, 4], 2),
     "random": (("memory.selector=random", "memory.gate=all"), [1, 2, 5], [1, 2, 5], 2),
     "global": (("memory.lifetime=global", "memory.decay=0.1"), [1, 2, 5], [1, 2, 5], 2),
 }

@@ -12,9 +12,11 @@ import numpy as np
 
 from memhrm.config import CONFIGS
 from memhrm.console import one_line, run
-from memhrm.data.config import parse
+from memhrm.data.config import EpisodeSettings, parse
 from memhrm.data.csv_files import write_csv
+from memhrm.data.episodes import Relabelled
 from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.recall import Recall
 from memhrm.data.sources import Dataset, load
 from memhrm.data.sudoku import BLANK, Sudoku
 from memhrm.settings import unknown
@@ -88,6 +90,11 @@ def _guess(folder: Path, file: str) -> dict[str, Any]:
         rows[1][1] if len(rows[1:]) and len(rows[1]) > 1 else "." * 81
     )  # reading will say what is wrong
     side = math.isqrt(len(question))
+    if side * side != len(question):
+        raise ValueError(
+            f"path is {folder}, its first question has {len(question)} cells; allowed: square grids; or give "
+            "the NAME too"
+        )
     return {"name": str(folder), "kind": "maze" if "#" in question else "sudoku", "side": side}
 
 
@@ -103,7 +110,9 @@ def inspect(values: dict[str, Any], _: Path) -> None:
     """Print what a data set holds."""
     dataset = load(**values)
     task = dataset.task
-    print(f"{dataset.name}: grids of {task.side} x {task.side} cells, {task.vocab_size} tokens")
+    print(f"{dataset.name}: grids of {task.rows} x {task.side} cells, {task.vocab_size} tokens")
+    if dataset.episodes is not None:
+        print(_episodes(dataset, dataset.episodes))
     for part, puzzles in (("train", dataset.train), ("test", dataset.test)):
         print(f"\n{part}: {len(puzzles):,} puzzles from {', '.join(sorted(set(puzzles.sources)))}")
         print(f"  {_describe(task, puzzles)}")
@@ -113,7 +122,20 @@ def inspect(values: dict[str, Any], _: Path) -> None:
     print("\n".join(f"  {question}    {answer}" for question, answer in zip(*grids, strict=True)))
 
 
+def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
+    length = settings.test_length
+    best, without = Relabelled(dataset.task, settings.plan()).optimum(dataset.test, length)
+    places = [at for at in (1, 2, 3, 4, 8, 16, 32) if at <= length]
+    by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in places)
+    return (
+        f"in episodes of {length} puzzles, in training {', '.join(map(str, settings.lengths))}\n"
+        f"exact at best {without:.1%} without memory; with it {by_place}"
+    )
+
+
 def _describe(task: Task, puzzles: PuzzleSet) -> str:
+    if isinstance(task, Recall):
+        return _quantiles("different digits", np.array([len(np.unique(row)) for row in puzzles.inputs]))
     if isinstance(task, Sudoku):
         return _quantiles("clues", (puzzles.inputs > BLANK).sum(axis=1))
     return _quantiles("walls in %", (100 * (puzzles.inputs == 1).mean(axis=1)).round())

@@ -15,7 +15,7 @@ from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.recall import DIGITS, Recall, strings
 from memhrm.data.rules import FAMILIES, MOST_DIGITS
 from memhrm.data.sudoku import Sudoku
-from memhrm.settings import build, require
+from memhrm.settings import advise, build, require
 
 # A sudoku with fewer clues has several solutions (side 9: McGuire, Tugemann and Civario, 2014).
 FEWEST_CLUES = {4: 4, 6: 8, 9: 17}
@@ -132,7 +132,7 @@ class EpisodeSettings(Settings):
 
     lengths: puzzles of a training episode; several: each for an equal part of the training, in this order.
     test_length: puzzles of a test episode. test_episodes: how many there are.
-    rules: any permutation of the digits, or a list of families. shows, reveal, revises: as in `Plan`.
+    rules: any permutation of the digits, or a list of families. The others: as in `Plan`.
     """
 
     lengths: tuple[int, ...]
@@ -142,23 +142,27 @@ class EpisodeSettings(Settings):
     shows: Literal["all", "first", "part"] = "all"
     reveal: int = 1
     revises: bool = False
+    favour: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", self.lengths,
+        require(self.favour <= 1, "data.favour", self.favour, "0 to 1")
+        require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", list(self.lengths),
                 "a list of numbers from 1")  # fmt: skip
         require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")
         require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
-        for name in () if self.rules == "any" else self.rules:
-            require(
-                name in FAMILIES, "data.rules", list(self.rules), f"any, or a list of {', '.join(FAMILIES)}"
-            )
+        if self.rules != "any":
+            known = len(self.rules) > 0 and set(self.rules) <= set(FAMILIES)
+            require(known and len(set(self.rules)) == len(self.rules), "data.rules", list(self.rules),
+                    f"any, or a list of some of {', '.join(FAMILIES)}")  # fmt: skip
         require(
             1 <= self.reveal <= self.digits, "data.reveal", self.reveal, f"numbers from 1 to {self.digits}"
         )
         shortest = min(*self.lengths, self.test_length)
         require(not self.revises or shortest > 1, "data.revises", self.revises,
                 "false, with episodes of one puzzle")  # fmt: skip
+        useless = self.reveal != 1 and self.shows != "part"
+        advise(useless, f"data.reveal={self.reveal} changes nothing with data.shows={self.shows}")
 
     @property
     @abstractmethod
@@ -171,7 +175,7 @@ class EpisodeSettings(Settings):
     def plan(self) -> Plan:
         families = () if self.rules == "any" else self.rules
         return Plan(digits=self.digits, families=families, shows=self.shows, reveal=self.reveal,
-                    revises=self.revises)  # fmt: skip
+                    revises=self.revises, favour=self.favour)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +190,7 @@ class RecallSettings(EpisodeSettings):
         require(2 <= self.alphabet <= len(DIGITS), "data.alphabet", self.alphabet, f"2 to {len(DIGITS)}")
         require(1 <= self.length <= 12, "data.length", self.length, "1 to 12")
         super().__post_init__()
+        advise(self.augment, "data.augment changes nothing: relabelling is the symmetry of recall")
 
     @property
     def digits(self) -> int:
@@ -211,6 +216,8 @@ class RelabelledSudokuSettings(EpisodeSettings, SudokuSettings):
         require(self.side <= MOST_DIGITS, "data.side", self.side, f"4, 6, with kind={self.kind}")
         super().__post_init__()
         require(self.hints <= 1, "data.hints", self.hints, "0 to 1")
+        few = self.path is None and self.side > 4 and self.max_clues is not None and self.max_clues < 9
+        require(not few, "data.max_clues", self.max_clues, f"null, or 9 and above, with side={self.side}")
 
     def plan(self) -> Plan:
         return replace(super().plan(), hints=self.hints)

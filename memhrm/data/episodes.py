@@ -48,6 +48,9 @@ class Plan:
         (retention); or the answer where the question's digit is one of `reveal` random ones (accumulation).
     revises: whether another rule, drawn anew, takes the first one's place in mid-episode: in test episodes
         before puzzle p // 2 + 1, in training before a random one after the first.
+    favour: the share of training episodes, beyond chance, under the first rule (of all permutations, the one
+        that changes nothing). Where all rules are equally likely so are all answers at the first puzzle, and
+        guesses made cell by cell seldom fit one rule; a favourite is a guess on which all cells agree.
     hints: training puzzles have a share of their empty cells filled that is uniform up to this one.
     """
 
@@ -56,6 +59,7 @@ class Plan:
     shows: Literal["all", "first", "part"] = "all"
     reveal: int = 1
     revises: bool = False
+    favour: float = 0.0
     hints: float = 0.0
 
     def rules(self) -> Rules:
@@ -83,7 +87,7 @@ class Relabelled:
         """Random episodes. Their puzzles are drawn with replacement, and with `augment` are random symmetry
         images of those.
 
-        test: without hints, and where `Plan.revises` puts the change.
+        test: without favour and hints, and where `Plan.revises` puts the change.
         """
         rows = rng.integers(len(puzzles), size=count * length)
         inputs, labels = puzzles.inputs[rows], puzzles.labels[rows]
@@ -93,6 +97,8 @@ class Relabelled:
             filled = rng.random(inputs.shape) < self.plan.hints * rng.random((len(inputs), 1))
             inputs = np.where(filled & (inputs < self.first), labels, inputs)
         before, after = self.rules.draw(count, rng), self.rules.draw(count, rng)
+        if self.plan.favour > 0 and not test:
+            before = np.where(rng.random(count) < self.plan.favour, 0, before)
         numbers = np.repeat(before[:, None], length, axis=1)
         if self.plan.revises:
             change = np.full(count, length // 2) if test else rng.integers(1, max(length, 2), size=count)

@@ -5,6 +5,7 @@ import numpy as np
 from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
 
 DIGITS = "123456"
+MOST_LISTED = 1 << 20  # strings, up to which all are put in order to draw some of them
 
 
 class Recall(Task):
@@ -37,11 +38,14 @@ def strings(task: Recall, count: int | None, rng: np.random.Generator) -> Puzzle
     """`count` different strings in random order, or all there are.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: there are not so many; or too many for all.
     """
     every = task.digits**task.seq_len
     if count is not None and count > every:
         raise ValueError(f"data.train_size, test_size and holdout ask for {count} strings; there are {every}")
-    numbers = rng.permutation(every)[:count]
+    if count is None and every > MOST_LISTED:
+        raise ValueError(f"data.train_size is null; allowed: a number, since there are {every:,} strings")
+    listed = every <= MOST_LISTED
+    numbers = rng.permutation(every)[:count] if listed else rng.choice(every, count, replace=False)
     tokens = numbers[:, None] // task.digits ** np.arange(task.seq_len) % task.digits + 1
     return puzzle_set(tokens, tokens, np.zeros(len(tokens)), ["generated"] * len(tokens))

@@ -21,7 +21,7 @@ from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
 from memhrm.settings import require
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
-NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "cache"}
+NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "hints", "cache"}
 EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {
     field.name for field in fields(Settings)
 }
@@ -43,10 +43,23 @@ class Dataset:
         """What a result stands on: the test puzzles, or the test episodes made of them."""
         if self.episodes is None:
             return self.test
-        rng = np.random.default_rng((self.seed, 0xE5))
-        count, length = self.episodes.test_episodes, self.episodes.test_length
+        return self._drawn(self.test, self.episodes.test_episodes, 0xE5)
+
+    def seen(self, count: int) -> PuzzleSet | Episodes:
+        """At most `count` training puzzles, spread over the set, which may be sorted; or as many in episodes
+        like those of the test, or one more episode's."""
+        if self.episodes is None:
+            count = min(count, len(self.train))
+            return self.train.select(np.arange(count) * len(self.train) // count)
+        return self._drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
+
+    def _drawn(self, puzzles: PuzzleSet, count: int, key: int) -> Episodes:
+        assert self.episodes is not None
+        rng = np.random.default_rng((self.seed, key))
         relabelled = Relabelled(self.task, self.episodes.plan())
-        return relabelled.draw(self.test, count, length, rng, augment=self.augment, test=True)
+        return relabelled.draw(
+            puzzles, count, self.episodes.test_length, rng, augment=self.augment, test=True
+        )
 
 
 def load(**values: Any) -> Dataset:

@@ -18,7 +18,9 @@ class CellSettings(ExchangeSettings):
     pooling: q(h), the mean over positions or position 0.
     gate: what weighs the active cells: the softmax of their scores (the formula; at k=1 it is 1 and trains no
         scorer), their entries in the softmax of all scores, or 1/k each.
-    shared_cell: cell 0 is always active, the others compete for the remaining k - 1 places.
+    shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1 places and
+        share the rest of the weight. (In one softmax with the winners it would lose the more, the better
+        they score: what all write to, few would read.)
     self_attention: within each written cell, after the write.
     usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
     decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
@@ -67,10 +69,11 @@ class CellSettings(ExchangeSettings):
             f"memory.combine={self.combine} changes nothing with memory.projections=1",
         )
         trained = self.selector in ("policy", "lowest_loss")
+        shared = self.shared_cell and self.selector != "all"
         advise(
-            self.active == 1 and self.gate == "selected" and not trained,
-            "with k=1 the gate is always 1 and nothing trains the scorer; memory.gate=all, k=2 or "
-            "memory.selector=policy train it",
+            self.active - shared == 1 and self.gate == "selected" and not trained,
+            f"with k={self.active} the gate is always {1 / self.active:g} and nothing trains the scorer; "
+            f"memory.gate=all, k={self.active + 1} or memory.selector=policy train it",
         )
         advise(self.gate == "none" and not trained, "memory.gate=none trains no scorer")
 

@@ -95,11 +95,14 @@ class CellMemory(Exchange):
         indices = torch.cat((shared, winners + apart), dim=1) if apart else winners
 
         if s.gate == "none":
-            alpha = torch.full_like(indices, 1 / s.active, dtype=scores.dtype)
+            alpha = torch.full_like(winners, 1 / winners.shape[1], dtype=scores.dtype)
         elif s.gate == "all":
-            alpha = scores.softmax(dim=-1).gather(1, indices)
+            alpha = rivals.softmax(dim=-1).gather(1, winners)
         else:
-            alpha = scores.gather(1, indices).softmax(dim=-1)
+            alpha = rivals.gather(1, winners).softmax(dim=-1)
+        if apart:  # The shared cell weighs as much as one of k equal ones, whatever the scores.
+            own = torch.full_like(alpha[:, :apart], 1 / s.active)
+            alpha = torch.cat((own, alpha * (1 - apart / s.active)), dim=1)
         trace = {"indices": indices, "alpha": alpha, "scores": scores}
         if self.training and s.selector in ("policy", "lowest_loss"):
             constant = not torch.is_grad_enabled()

@@ -28,6 +28,15 @@ def usage(traces: Traces) -> np.ndarray:
     return hits(traces).mean(axis=2)
 
 
+def weights(traces: Traces) -> np.ndarray:
+    """What share of the weight alpha each cell has, over all H-steps of all puzzles, (N,): a cell can be
+    selected and count for nothing."""
+    by_cell = np.zeros(traces["scores"].shape, np.float64)
+    np.put_along_axis(by_cell, traces["indices"], traces["alpha"].astype(np.float64), axis=-1)
+    total = by_cell.sum(axis=(0, 1, 2))
+    return total / max(total.sum(), 1e-12)
+
+
 def entropy(shares: np.ndarray) -> dict[str, np.ndarray]:
     """How evenly the cells are used: entropy of usage (..., N) divided by its sum, (...) each.
 

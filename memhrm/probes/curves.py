@@ -11,7 +11,8 @@ from memhrm.probes.figures import INK, MARKERS, Drawing, colour, draw
 
 @dataclass(frozen=True)
 class Line:
-    """One curve. run: whose colour and marker. low, high: a band. dashed: a second kind of the same run."""
+    """One curve. run: whose colour and marker. low, high: a band. dashed: a second kind of the same run.
+    reference: no run's, thin and without markers."""
 
     label: str
     y: Sequence[float] | np.ndarray
@@ -20,6 +21,7 @@ class Line:
     high: Any = None
     run: int = 0
     dashed: bool = False
+    reference: bool = False
 
 
 def lines(
@@ -48,16 +50,20 @@ def lines(
             axes.axvline(depth, color=INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.7)
             axes.annotate(
                 "trained to here",
-                (depth, 0),
+                (depth, 1),
                 xycoords=("data", "axes fraction"),
                 fontsize=7.5,
-                xytext=(3, 4),
+                xytext=(-2, 2),  # Above the axes, where no curve is.
                 textcoords="offset points",
                 color=INK,
             )
         for number, line in enumerate(series):
             values = np.asarray(line.y, float)
             at = np.arange(1, len(values) + 1) if line.x is None else np.asarray(line.x, float)
+            if line.reference:
+                style = (0, (4, 2)) if line.dashed else (0, (1, 1.6))
+                axes.plot(at, values, color=INK, label=line.label, linestyle=style, linewidth=1.1, zorder=3)
+                continue
             hue, every = colour(line.run), max(1, len(at) // 12)
             # What is drawn first is wider and has its markers elsewhere: it shows where curves coincide.
             width = 1.4 + 1.6 * (len(series) - 1 - number) / max(len(series) - 1, 1)
@@ -80,7 +86,7 @@ def lines(
             axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
         if percent:
             low, high = axes.get_ylim()
-            axes.set_ylim(max(0.0, min(low, high - 0.2)), min(high, 1.01))
+            axes.set_ylim(max(-0.01, min(low, high - 0.2)), min(max(high, low + 0.2), 1.02))
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         if log:
             axes.set_yscale("log")
@@ -89,6 +95,10 @@ def lines(
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         else:
             axes.xaxis.get_major_locator().set_params(integer=not diagonal)
+        if diagonal:
+            axes.set_xlim(-0.04, 1.04)
+            axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+            axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         _legend(figure, axes, len(series))
 
     return draw(name, title, paint)

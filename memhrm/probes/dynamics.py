@@ -67,6 +67,19 @@ def auroc(score: np.ndarray, correct: np.ndarray) -> float:
     return float((rank[correct].sum() - right * (right + 1) / 2) / (right * wrong))
 
 
+def chance(correct: np.ndarray) -> tuple[float, float]:
+    """Where 95 % of the AUROC lie of a score that knows nothing of `correct`, (n,) bool: from, to.
+
+    After Mann and Whitney 1947, Annals of Mathematical Statistics 18, by the normal approximation; nan if all
+    are correct, or none is.
+    """
+    right, wrong = int(correct.sum()), int((~correct).sum())
+    if not right or not wrong:
+        return float("nan"), float("nan")
+    half = 1.959964 * ((right + wrong + 1) / (12 * right * wrong)) ** 0.5
+    return max(0.5 - half, 0.0), min(0.5 + half, 1.0)
+
+
 def pca(states: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """The plane in which several trajectories spread most.
 

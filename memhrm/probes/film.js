@@ -12,8 +12,13 @@
   }
 
   function drawing(parent, width, height, label) {
-    parent.replaceChildren();
     return add(parent, "svg", { viewBox: `-1 -1 ${width + 2} ${height + 2}`, role: "img", "aria-label": label });
+  }
+
+  function caption(parent, text) {
+    const line = document.createElement("p");
+    line.textContent = text;
+    parent.append(line);
   }
 
   function isWrong(shot, frame, i) {
@@ -21,12 +26,13 @@
   }
 
   function drawBoard(parent, film, shot, step, label) {
-    const width = film.columns * SIZE, height = film.rows * SIZE, frame = shot.frames[step];
+    const width = film.columns * SIZE, height = film.rows * SIZE;
+    const frame = step === null ? shot.question : shot.frames[step]; // Without a step, the question.
     const svg = drawing(parent, width, height, label);
     svg.style.maxWidth = `${Math.max(width, 2 * Math.min(width, 180))}px`;
     for (let i = 0; i < frame.length; i++) {
       const x = (i % film.columns) * SIZE, y = Math.floor(i / film.columns) * SIZE;
-      const wall = film.maze && frame[i] === "#", wrong = isWrong(shot, frame, i);
+      const wall = film.maze && frame[i] === "#", wrong = step !== null && isWrong(shot, frame, i);
       const kind = wall ? "wall" : shot.given[i] ? "given" : "thin";
       add(svg, "rect", { x, y, width: SIZE, height: SIZE, class: kind });
       if (film.maze && frame[i] === "o") {
@@ -38,7 +44,7 @@
     }
     drawLines(svg, film, width, height);
     for (let i = 0; i < frame.length; i++) { // On top of the lines: a wrong cell has a frame and is struck out.
-      if (!isWrong(shot, frame, i)) continue;
+      if (step === null || !isWrong(shot, frame, i)) continue;
       const x = (i % film.columns) * SIZE, y = Math.floor(i / film.columns) * SIZE;
       const mark = add(svg, "rect", { x: x + 1.5, y: y + 1.5, width: SIZE - 3, height: SIZE - 3, class: "wrong" });
       mark.style.fillOpacity = 0.35;
@@ -61,6 +67,7 @@
 
   function drawCells(parent, film, shot, step) {
     const active = shot.indices[step], weights = shot.alpha ? shot.alpha[step] : null;
+    parent.replaceChildren();
     const cycles = active.length, row = 18, left = 52, column = 34;
     const words = active.map((cells, h) => `H-step ${h + 1}: cells ${cells.map((cell) => cell + 1).join(", ")}`);
     const svg = drawing(parent, left + cycles * column, 20 + film.cells * row, `Active cells. ${words.join("; ")}`);
@@ -95,11 +102,17 @@
       const chosen = root.querySelector("input[type=radio]:checked");
       const shot = film.shots[Number(chosen.value)], step = Number(slider.value) - 1, frame = shot.frames[step];
       const wrong = [...frame].filter((_, i) => isWrong(shot, frame, i)).length;
-      const question = shot.question ? `Question ${shot.question}. ` : "";
-      const text = `${question}Step ${step + 1} of ${shot.frames.length}: `
+      const text = `Step ${step + 1} of ${shot.frames.length}: `
         + (wrong ? `${wrong} wrong ${wrong === 1 ? "cell" : "cells"}` : "all cells right")
-        + `; the Q-head gives ${(100 * shot.q[step]).toFixed(1)} % that they are.`;
+        + `; the Q-head gives ${(100 * shot.q[step]).toFixed(1)} % that all are right.`
+        + (step + 1 > film.trained ? " Beyond the steps of training." : "");
       status.textContent = text;
+      board.replaceChildren();
+      if (shot.question) {
+        caption(board, "Question");
+        drawBoard(board, film, shot, null, `Question ${shot.question}`);
+        caption(board, "Answer");
+      }
       drawBoard(board, film, shot, step, `${text} ${frame}`);
       if (cells && shot.indices) drawCells(cells, film, shot, step);
     }

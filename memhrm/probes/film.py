@@ -49,8 +49,11 @@ def given(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return fixed if (inputs == labels)[fixed].all() else np.zeros_like(fixed)
 
 
-def film(name: str, title: str, task: Task, shots: Sequence[Shot], cells: int = 0) -> Fragment:
-    """The films of one run, with a control for which puzzle. name: the prefix of its ids."""
+def film(
+    name: str, title: str, task: Task, shots: Sequence[Shot], cells: int = 0, trained: int | None = None
+) -> Fragment:
+    """The films of one run, with a control for which puzzle. name: the prefix of its ids. trained: the
+    supervision steps of training, which the film may exceed."""
     rows, columns = grid(task)
     data: dict[str, Any] = {
         "rows": rows,
@@ -58,6 +61,7 @@ def film(name: str, title: str, task: Task, shots: Sequence[Shot], cells: int = 
         "boxes": boxes(task),
         "maze": isinstance(task, Maze),
         "cells": cells,
+        "trained": trained or len(shots[0].tokens),
         "shots": [_shot(task, shot) for shot in shots],
     }
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -88,7 +92,7 @@ def _shot(task: Task, shot: Shot) -> dict[str, Any]:
     labels = np.where(shot.labels > 0, shot.labels, 0)
     return {
         "given": fixed.astype(int).tolist(),
-        "question": "" if fixed.any() else task.decode(shot.inputs),
+        "question": "" if fixed.any() else _text(task, shot.inputs),
         "answer": task.decode(labels),  # '?' where there is no label.
         "frames": [_text(task, tokens) for tokens in shot.tokens],
         "q": [round(float(q), 4) for q in shot.q],

@@ -61,10 +61,13 @@ def information(
 ) -> dict[str, dict[str, float]]:
     """What the cells tell about the puzzle ("puzzle") and about each label that is known of it, by its name.
 
+    Of a single H-step "puzzle" is left out: any way to deal its selections to the puzzles tells as much.
     groups: labels, (n,) each; a `rating` of many values is binned into quartiles.
     """
     selected = counts(traces)
-    found = {"puzzle": puzzle_information(traces["indices"], selected.shape[1], shuffles, seed)}
+    found = {}
+    if traces["indices"].shape[0] * traces["indices"].shape[1] > 1:
+        found["puzzle"] = puzzle_information(traces["indices"], selected.shape[1], shuffles, seed)
     for name, values in groups.items():
         labels = quartiles(values) if name == "rating" else values
         found[name] = with_null(selected, labels, shuffles, seed)

@@ -76,10 +76,14 @@ def matrix(
 
 
 def squares(name: str, title: str, values: np.ndarray, labels: Sequence[str], note: str = "") -> Drawing:
-    """Square matrices (m, n, n) between -1 and 1 side by side, such as cosines at several steps."""
+    """Square matrices (m, n, n) between -1 and 1 side by side, such as cosines at several steps; one
+    without a label leaves its place empty."""
 
     def paint(figure: Any) -> None:
         for axes, one, label in zip(_many(figure, len(values), 4), values, labels):
+            if not label:
+                axes.set_visible(False)
+                continue
             _image(axes, shade(one, 1.0), "equal")
             axes.set_title(label, fontsize=8.5)
             axes.set_xticks([])
@@ -91,14 +95,22 @@ def squares(name: str, title: str, values: np.ndarray, labels: Sequence[str], no
 
 
 def grids(
-    name: str, title: str, values: np.ndarray, labels: Sequence[str], lines: tuple[int, int] | None = None
+    name: str,
+    title: str,
+    values: np.ndarray,
+    labels: Sequence[str],
+    lines: tuple[int, int] | None = None,
+    full: Sequence[float] | None = None,
 ) -> Drawing:
-    """Maps (m, rows, columns) on a puzzle's grid, each full at its largest value and empty at its
-    smallest. lines: the size of its boxes."""
+    """Maps (m, rows, columns) on a puzzle's grid. lines: the size of its boxes. full: the value at which each
+    is full, and empty at 0; None: each is full at its own largest value and empty at its smallest."""
 
     def paint(figure: Any) -> None:
-        for axes, one, label in zip(_many(figure, len(values), 4), values, labels):
-            _image(axes, shade(one - one.min(), float(np.ptp(one))), "equal")
+        for i, (axes, one, label) in enumerate(zip(_many(figure, len(values), 4), values, labels)):
+            limit = np.nan if full is None else full[i]
+            own = not np.isfinite(limit)
+            colours = shade(one - one.min(), float(np.ptp(one))) if own else shade(one, limit)
+            _image(axes, colours, "equal")
             axes.set_title(label, fontsize=8.5)
             axes.set_xticks([])
             axes.set_yticks([])
@@ -162,9 +174,19 @@ def paths(
 
 
 def intervals(
-    name: str, title: str, rows: Sequence[Interval], runs: Sequence[str], x: str, *, hues: Sequence[int]
+    name: str,
+    title: str,
+    rows: Sequence[Interval],
+    runs: Sequence[str],
+    x: str,
+    *,
+    hues: Sequence[int],
+    least: float = 0.0,
 ) -> Drawing:
-    """Dots with intervals, a row for each thing and within it one for each run, of colour `hues`."""
+    """Dots with intervals, a row for each thing and within it one for each run, of colour `hues`.
+
+    least: the axis goes at least as far from zero, to both sides.
+    """
     step = min(0.26, 0.7 / max(len(runs), 1))
 
     def paint(figure: Any) -> None:
@@ -183,6 +205,8 @@ def intervals(
                 axes.plot(values, ys, MARKERS[hues[run] % len(MARKERS)], color=colour(hues[run]), label=label)
         axes.set_yticks(range(len(rows)), [row.label for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
+        left, right = axes.get_xlim()
+        axes.set_xlim(min(left, -least), max(right, least))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=INK, alpha=0.13, linewidth=0.6)
         axes.set_xlabel(x)

@@ -16,8 +16,8 @@ KEPT: tuple[Kept, ...] = get_args(Kept)
 
 
 def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None) -> dict[str, np.ndarray]:
-    """`exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `error`, the half width of the
-    95 % interval of `exact` over episodes (normal approximation).
+    """`exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `low` and `high`, the 95 %
+    interval of `exact` over the episodes (Wilson 1927, Journal of the American Statistical Association 22).
 
     kept: what becomes of the memory: it goes on; starts anew with each puzzle; is never written; goes to
     another row after each feedback. steps: supervision steps of a puzzle; None: as in training.
@@ -34,8 +34,16 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
         exact.append(scores["exact_accuracy"])
         accuracy.append(scores["accuracy"].mean())
     share = np.stack(exact).mean(axis=1)
-    error = 1.96 * np.sqrt(share * (1 - share) / len(episodes))
-    return {"exact": share, "accuracy": np.array(accuracy), "error": error}
+    low, high = wilson(share, len(episodes))
+    return {"exact": share, "accuracy": np.array(accuracy), "low": low, "high": high}
+
+
+def wilson(share: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % interval of shares of n cases; it keeps a width where a share is 0 or 1."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (middle - half).clip(0, 1), (middle + half).clip(0, 1)
 
 
 def best(subject: Subject) -> dict[str, Any]:

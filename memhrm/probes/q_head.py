@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from memhrm.probes.rollout import rollout
+from memhrm.probes.causal import paired
+from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 from memhrm.settings import require
 from memhrm.training.restarts import RULES, Attempts
@@ -51,25 +52,33 @@ def restarts(
     steps: int | None = None,
     seed: int = 0,
     batch_size: int = 256,
+    first: Rollout | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """The exact accuracy that is kept when the best of the first K restarts is chosen, for K = 1, 2, 4, ...
     and `restarts`, from one set of runs; as `python -m memhrm.evaluate restarts=K noise=... select=...`.
 
     noise: deviation of the normal noise on z_H and z_L before each supervision step; the first restart runs
-    without. steps: supervision steps; None: those of training. progress: as of `rollout`, of which there
+    without. steps: supervision steps; None: those of training. first: the first restart, if it is at hand:
+    the rollout of the same puzzles and as many steps without noise. progress: as of `rollout`, of which there
     are as many as restarts.
 
     Returns restarts, the K (C,); single, the accuracy of each restart by itself (restarts,); and by each rule
     of `memhrm.training.restarts` (q, residual, majority, oracle) the accuracy (C,). The oracle sees the
-    labels.
+    labels. gain: by how much the highest Q of all restarts is right more often than the first restart, with
+    its 95 % interval over the puzzles (`memhrm.probes.causal.paired`), (change, low, high).
     """
     require(restarts >= 1, "restarts", restarts, "1 or above")
     require(noise > 0 or restarts == 1, "noise", noise, f"above 0, with restarts={restarts}")
+    steps = subject.halt_max_steps if steps is None else steps
+    if first is not None:
+        require(len(first) == steps, "the steps of the first restart", len(first), str(steps))
     runs = [
-        rollout(
+        first
+        if first is not None and restart == 0
+        else rollout(
             subject,
-            subject.halt_max_steps if steps is None else steps,
+            steps,
             noise=noise if restart else 0.0,
             seed=seed,
             restart=restart,
@@ -82,12 +91,13 @@ def restarts(
     every = Attempts(*(np.stack(values) for values in zip(*said)))
     counts = sorted({restarts, *(2**i for i in range(restarts.bit_length()))})
 
-    def kept(rule: str, count: int) -> float:
+    def kept(rule: str, count: int) -> np.ndarray:
         first = Attempts(*(values[:count] for values in every))
-        return float(np.take_along_axis(first.exact, RULES[rule](first)[None], axis=0).mean())
+        return np.take_along_axis(first.exact, RULES[rule](first)[None], axis=0)[0]
 
     return {
         "restarts": np.array(counts),
         "single": every.exact.mean(axis=1),
-        **{rule: np.array([kept(rule, count) for count in counts]) for rule in RULES},
+        **{rule: np.array([kept(rule, count).mean() for count in counts]) for rule in RULES},
+        "gain": np.array(paired(kept("q", restarts), every.exact[0], pseudo=True)),
     }

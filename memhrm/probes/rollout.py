@@ -5,7 +5,7 @@ S supervision steps, H H-steps of each, n puzzles, s tokens, t positions, d widt
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ Intervene = Callable[[int, State], State]
 
 UNMEASURED = {"usage"}
 """Tensors of a memory that count and do not remember."""
+
+
+PLAIN = "tokens", "exact", "accuracy", "q_halt", "q_continue"
+"""What of a rollout is one array."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,16 @@ class Rollout:
     def __len__(self) -> int:
         """Supervision steps, S."""
         return len(self.tokens)
+
+    def select(self, rows: slice | np.ndarray) -> "Rollout":
+        """What was seen of the puzzles at `rows`."""
+
+        def taken(values: Mapping[str, np.ndarray], axis: int = 1) -> dict[str, np.ndarray]:
+            return {name: z[(*[slice(None)] * axis, rows)] for name, z in values.items()}
+
+        plain = {name: getattr(self, name) for name in PLAIN}
+        states = {name: taken(getattr(self, name)) for name in ("residual", "norm", "states")}
+        return replace(self, **taken(plain), **states, traces=taken(self.traces, axis=2))
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ class ProbeSettings:
     depth: int = 16
     few_puzzles: int = 128
     restarts: int = 8
-    causal_puzzles: int = 192
+    causal_puzzles: int = 128
     noise: float = 0.5
     shuffles: int = 200
     seed: int = 0

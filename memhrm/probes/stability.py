@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memhrm.data.sampler import IGNORE
 from memhrm.data.sudoku import BLANK, Sudoku
-from memhrm.probes.rollout import rollout
+from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 from memhrm.settings import require
 
@@ -66,10 +66,18 @@ def from_solution(
 
 
 def relabelled(
-    subject: Subject, *, tries: int = 8, steps: int | None = None, seed: int = 0, batch_size: int = 256
+    subject: Subject,
+    *,
+    tries: int = 8,
+    steps: int | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    baseline: Rollout | None = None,
 ) -> dict[str, Any] | None:
     """What share of the puzzles that the model fails on does it solve in another guise: the image under a
     random symmetry of the task (for sudoku also another naming of the digits)?
+
+    baseline: the rollout of the same puzzles, if it is at hand; it may be longer.
 
     Returns rows (f,), the puzzles that are not exact after the last step; solved (R, f) bool, whether the
     image of a try is; any, the share solved in at least one try, and mean, the mean share of a try, nan
@@ -80,7 +88,10 @@ def relabelled(
     if not _by_the_rules(subject):
         return None
     count = _steps(subject, steps)
-    rows = np.flatnonzero(~rollout(subject, count, batch_size=batch_size).exact[-1])
+    if baseline is None:
+        baseline = rollout(subject, count, batch_size=batch_size)
+    require(len(baseline) >= count, "the steps of the baseline", len(baseline), f"{count} or above")
+    rows = np.flatnonzero(~baseline.exact[count - 1])
     solved = np.zeros((tries, len(rows)), bool)
     if not len(rows):
         return {"rows": rows, "solved": solved, "any": float("nan"), "mean": float("nan")}

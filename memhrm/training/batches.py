@@ -107,7 +107,11 @@ class InStep:
             number, moment = divmod(index, len(plan))
             puzzle, feedback = plan[moment]
             episodes = self._episodes((stage, number))
-            yield Offer((stage, index), moment_of(episodes, puzzle, feedback), least)
+            batch = moment_of(episodes, puzzle, feedback)
+            batch["begins"] = np.full(
+                run.batch_size, moment == 0
+            )  # The stage before may end within a puzzle.
+            yield Offer((stage, index), batch, least)
 
     def span(self, step: int) -> int:
         return span(self.run, self.lengths[self._stage(step)])

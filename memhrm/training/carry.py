@@ -36,7 +36,8 @@ class Carry(NamedTuple):
         """Rows that halted take the next example and the initial state; the others go on as they are.
 
         batch: may say by `feedback`, (b,), which rows are shown the answer to what they have just worked on:
-            the memory goes on, and so does the count of their steps.
+            the memory goes on, and so does the count of their steps; and by `begins`, (b,), which take the
+            batch's example though they have not halted.
         lifetime: when a row's memory starts anew: with its example; with its episode, whose first examples
             `batch["episode_start"]` marks, (b,) (absent: every example is an episode); or, global, not here.
         """
@@ -45,6 +46,8 @@ class Carry(NamedTuple):
             return torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
 
         state, memory, halted = self.state, self.state.memory, self.halted
+        if "begins" in batch:
+            halted = halted | batch["begins"]
         fresh = halted & ~batch["feedback"] if "feedback" in batch else halted
         if lifetime != "global":
             start = fresh

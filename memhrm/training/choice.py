@@ -24,11 +24,16 @@ class ExportSettings(Choice):
 
 @dataclass(frozen=True, kw_only=True)
 class OtherData:
-    """Puzzles that take the place of the run's own; null leaves a setting as the run has it."""
+    """Puzzles that take the place of the run's own; null leaves a setting as the run has it.
+
+    test_length, test_episodes: of a run on episodes.
+    """
 
     path: str | None = None
     test_file: str | None = None
     test_size: int | None = None
+    test_length: int | None = None
+    test_episodes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

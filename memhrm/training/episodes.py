@@ -16,10 +16,16 @@ from tqdm import tqdm
 from memhrm.data import Dataset, Episodes, PuzzleSet
 from memhrm.data.episodes import Relabelled
 from memhrm.data.sampler import arrays
-from memhrm.memory.usage import describe, own_entropy
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
-from memhrm.training.evaluation import Answers, EvaluationSettings, answer, evaluate
+from memhrm.training.evaluation import (
+    Answers,
+    EvaluationSettings,
+    answer,
+    bound,
+    evaluate,
+    tally_for,
+)
 from memhrm.training.ranks import Ranks
 from memhrm.training.supervision import in_precision
 
@@ -95,50 +101,23 @@ def evaluate_episodes(
     assert dataset.episodes is not None
     model.eval()
     task, length = dataset.task, episodes.length
-    sums: dict[str, float] = {}
-    by_position, by_step = np.zeros(length), np.zeros(settings.steps)
-    cells = torch.zeros(1 + model.H_module.cells, dtype=torch.float64)
+    tally = tally_for(model, task, settings, positions=length)
     starts = range(0, len(episodes), settings.batch_size)
     for number, start in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):
         if number % ranks.size != ranks.rank:
             continue
         part = episodes.select(slice(start, start + settings.batch_size))
         for moment in walk(model, part, settings, kept=kept, first=start, device=ranks.device, dtype=dtype):
-            answers = moment.answers
-            labels = part.labels[:, moment.puzzle]
-            scores = task.grade(part.inputs[:, moment.puzzle], labels, answers.tokens.cpu().numpy())
-            scores["steps"] = answers.steps.cpu().numpy()
-            scores["lm_loss"] = answers.lm_loss.cpu().numpy()
-            scores["q_halt_accuracy"] = ((answers.q_halt > 0) == answers.exact).cpu().numpy()
-            for name, values in scores.items():
-                sums[name] = sums.get(name, 0.0) + float(np.sum(values))
-            by_position[moment.puzzle] += answers.exact.sum().item()
-            by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
-            if model.H_module.cells:
-                shares = answers.selected / (answers.steps * model.settings.H_cycles).unsqueeze(1)
-                own = own_entropy(answers.selected).sum().view(1)
-                cells += torch.cat((own, shares.sum(dim=0))).cpu()
-    names = sorted(sums)
-    parts = [[sums[name] for name in names], by_position.tolist(), by_step.tolist(), cells.tolist()]
-    totals = torch.tensor([value for values in parts for value in values], dtype=torch.float64)
-    if ranks.size > 1:
-        totals = ranks.total(totals.to(ranks.device))
-    own, positions, steps, used = totals.cpu().split([len(values) for values in parts])
-    count = len(episodes) * length
-    relabelled = Relabelled(task, dataset.episodes.plan())
-    best, without = relabelled.optimum(dataset.test, length)
-    scores = {
-        **dict(zip(names, (own / count).tolist())),
-        "exact_accuracy_by_step": (steps / count).tolist(),
-        "exact_accuracy_by_position": (positions / len(episodes)).tolist(),
+            at = moment.puzzle
+            tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, at)
+    best, without = Relabelled(task, dataset.episodes.plan()).optimum(dataset.test, length)
+    return {
+        **tally.means(len(episodes) * length, ranks),
+        **bound(settings),
         "optimum_by_position": best.tolist(),
         "optimum_without_memory": without,
-        "puzzles": count,
         "episodes": len(episodes),
     }
-    if model.H_module.cells:
-        scores["cells"] = describe((used[1:] / count).tolist(), float(used[0]) / count)
-    return scores
 
 
 def evaluate_on(

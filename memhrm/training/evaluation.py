@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.sampler import evaluation_batches
-from memhrm.memory.usage import describe, own_entropy, selected
+from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
 from memhrm.settings import advise, require
@@ -22,6 +22,7 @@ from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
 from memhrm.training.ranks import Ranks
 from memhrm.training.restarts import RULES, Answers, chosen, disturbed, drawn, each_tensor, relative_change
 from memhrm.training.supervision import Run, in_precision
+from memhrm.training.tally import Tally
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +79,7 @@ def evaluate(
     """
     model.eval()
     run = in_precision(model, dtype)
-    own_names = ["steps", "lm_loss", "q_halt_accuracy"]
-    own_names += ["exact_accuracy_single"] if settings.restarts > 1 else []
-    sums: dict[str, float] = {}
-    by_step = np.zeros(settings.steps)
-    cells = torch.zeros(1 + model.H_module.cells, dtype=torch.float64)
+    tally = tally_for(model, task, settings)
     batches = tqdm(
         evaluation_batches(puzzles, settings.batch_size),
         total=-(-len(puzzles) // settings.batch_size),
@@ -96,29 +93,25 @@ def evaluate(
         data = {name: torch.from_numpy(array[:real]).to(ranks.device) for name, array in batch.items()}
         places = number * settings.batch_size + np.arange(real)
         answers = answer(model, run, data, settings, model.initial_state(real, dtype), places)
-        scores = task.grade(batch["inputs"][:real], batch["labels"][:real], answers.tokens.cpu().numpy())
-        own = own_scores(answers)
-        scores |= {name: own[name] for name in own_names}
-        for name, values in scores.items():
-            sums[name] = sums.get(name, 0.0) + float(np.sum(values))
-        by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
-        if model.H_module.cells:
-            cells = cells + cell_sums(answers, model.settings.H_cycles)
-    count = len(puzzles)
-    names = sorted([*task.grade(*[np.zeros((0, task.seq_len), np.int32)] * 3), *own_names])
-    totals = torch.tensor(
-        [sums.get(name, 0.0) for name in names] + by_step.tolist() + cells.tolist(), dtype=torch.float64
+        tally.add(batch["inputs"][:real], batch["labels"][:real], answers)
+    return tally.means(len(puzzles), ranks) | bound(settings)
+
+
+def tally_for(model: Reasoner, task: Task, settings: EvaluationSettings, positions: int = 0) -> Tally:
+    """An empty tally of such an evaluation."""
+    return Tally(
+        task,
+        steps=settings.steps,
+        single=settings.restarts > 1,
+        cells=model.H_module.cells,
+        H_cycles=model.settings.H_cycles,
+        positions=positions,
     )
-    if ranks.size > 1:
-        totals = ranks.total(totals.to(ranks.device))
-    means = (totals / max(count, 1)).tolist()
-    end = len(names) + settings.steps
-    scores = {**dict(zip(names, means)), "exact_accuracy_by_step": means[len(names) : end], "puzzles": count}
-    if settings.restarts > 1 and settings.select == "oracle":
-        scores["upper_bound"] = True
-    if model.H_module.cells:
-        scores["cells"] = describe(means[end + 1 :], means[end])
-    return scores
+
+
+def bound(settings: EvaluationSettings) -> dict[str, Any]:
+    """`upper_bound` where the choice among several restarts sees the labels."""
+    return {"upper_bound": True} if settings.restarts > 1 and settings.select == "oracle" else {}
 
 
 def answer(
@@ -198,24 +191,3 @@ def attempt(
 
 def _select(tree: Any, keep: Tensor) -> Any:
     return each_tensor(lambda tensor: tensor[keep], tree)
-
-
-def own_scores(answers: Answers) -> dict[str, np.ndarray]:
-    """What the answers score beside their task's scores, (b,) each; but of `lm_loss` the sum, in float64, in
-    which rows that stopped together are added together."""
-    total = torch.zeros((), dtype=torch.float64)
-    for step in answers.steps.unique():
-        total += answers.lm_loss[answers.steps == step].sum().cpu()
-    scores = {
-        "steps": answers.steps,
-        "lm_loss": total,
-        "q_halt_accuracy": (answers.q_halt > 0) == answers.exact,
-        "exact_accuracy_single": answers.exact_share,
-    }
-    return {name: values.cpu().numpy() for name, values in scores.items()}
-
-
-def cell_sums(answers: Answers, H_cycles: int) -> Tensor:
-    """Sums over the rows of the entropy of a row's own selections and of its usage of the cells, (1 + n,)."""
-    shares = answers.selected / (answers.steps * H_cycles).unsqueeze(1)
-    return torch.cat((own_entropy(answers.selected).sum().view(1), shares.sum(dim=0))).cpu()

@@ -16,7 +16,7 @@ def curves(series: Mapping[str, Sequence[float]], marks: str = "o*+x#@") -> list
     for mark, values in zip(marks * len(series), series.values()):
         for at, value in enumerate(values):
             rows[round((1 - value) * (HEIGHT - 1))][at * spread] = mark
-    text = [f"{100 - 100 * i / (HEIGHT - 1):4.0f} % |{''.join(row)}" for i, row in enumerate(rows)]
+    text = [f"{100 - 100 * i / (HEIGHT - 1):4.0f} % |{''.join(row)}".rstrip() for i, row in enumerate(rows)]
     ticks = "".join(f"{at:<{4 * spread}}" for at in range(1, length + 1, 4))
     legend = "  ".join(f"{mark} {name}" for mark, name in zip(marks * len(series), series))
     return [*text, f"        {ticks}".rstrip(), f"        {legend}"]

@@ -1,6 +1,6 @@
 """The result of a run in words and a table, for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,29 @@ def table(summary: Mapping[str, Any], path: Path) -> str:
 
 
 def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A chart of the exact accuracy at each puzzle of an episode, for those summaries that have it."""
-    key = "exact_accuracy_by_position"
-    found = {name: summary for name, summary in summaries.items() if key in summary}
-    if not found:
-        return []
-    longest = max(found.values(), key=lambda summary: len(summary[key]))
-    best, without = longest["optimum_by_position"], longest["optimum_without_memory"]
-    series = {"best without memory": [without] * len(best), "best with memory": best}
-    chart = curves({**series, **{name: summary[key] for name, summary in found.items()}}, ".-o*+x#@")
-    return ["", "exact accuracy against the puzzle of the episode", *chart, ""]
+    """A chart and some numbers of the exact accuracy at each puzzle of an episode, for those summaries that
+    have it; one for all that have the same best possible accuracy."""
+    key, lines = "exact_accuracy_by_position", []
+    left = {name: summary for name, summary in summaries.items() if key in summary}
+    while left:
+        best = next(iter(left.values()))["optimum_by_position"]
+        same = {name: summary for name, summary in left.items() if summary["optimum_by_position"] == best}
+        lines += _chart({name: summary[key] for name, summary in same.items()}, best)
+        left = {name: summary for name, summary in left.items() if name not in same}
+    return lines
+
+
+def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[str]:
+    """best: the best possible; at the first puzzle it is that without memory."""
+    series = {"best without memory": [best[0]] * len(best), "best with memory": best, **found}
+    at = [place for place in (1, 2, 3, 4, 8, 16, 32, 64) if place <= len(best)]
+    width = max(map(len, series)) + 2
+    lines = [f"{'puzzle':<{width}}" + "".join(f"{place:>8}" for place in at)]
+    for name, values in series.items():
+        cells = (f"{values[place - 1]:>8.1%}" for place in at if place <= len(values))
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    chart = curves(series, ".-o*+x#@")
+    return ["", "exact accuracy against the puzzle of the episode", *chart, "", *lines, ""]
 
 
 def finished(directory: RunDirectory, steps: int) -> bool:

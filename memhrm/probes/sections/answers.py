@@ -9,7 +9,7 @@ from memhrm.probes.accuracy import over_steps
 from memhrm.probes.curves import Line, bars, lines
 from memhrm.probes.figures import Drawing
 from memhrm.probes.page import Figure, Section, Table
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, depth_of, percent
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted, depth_of, percent
 
 NAME = "accuracy"
 STEP = "supervision step"
@@ -61,7 +61,7 @@ def show(runs: list[Seen]) -> Section:
                 [
                     "run",
                     "training depth",
-                    *(f"exact at {factor} times" for factor in _factors(times)),
+                    *("exact at it" if f == 1 else f"at {f} times" for f in _factors(times)),
                     "never",
                     "un-solved again",
                 ],
@@ -89,11 +89,13 @@ def say(run: Seen) -> list[str]:
     near, far = run.numbers[NAME]["near"], run.numbers[NAME]["far"]
     trained, exact = run.looking.trained, far["exact"]
     count, few = len(near["first_solved"]), len(far["first_solved"])
+    steps = counted(trained, "supervision step")
+    said = f"solves {percent(near['exact'][-1])} of {counted(count, 'puzzle')} in the {steps} of training"
+    if exact[-1] == exact.max() == exact[trained - 1]:
+        return [f"{said}, and of {few} as many after {len(exact)} as then."]
     return [
-        f"solves {percent(near['exact'][-1])} of {count} puzzles in the {trained} supervision steps it was "
-        f"trained for. Of {few} puzzles it solves {percent(exact[trained - 1])} then, "
-        f"{percent(exact.max())} after {int(exact.argmax()) + 1}, where it is best, and "
-        f"{percent(exact[-1])} after {len(exact)}."
+        f"{said}. Of {few} it solves {percent(exact[trained - 1])} then, {percent(exact[-1])} after "
+        f"{len(exact)} steps, and most, {percent(exact.max())}, after {int(exact.argmax()) + 1}."
     ]
 
 

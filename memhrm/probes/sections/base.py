@@ -54,6 +54,12 @@ class Looking:
         return self.subject.halt_max_steps
 
     @property
+    def position(self) -> int | None:
+        """Of a run on episodes, which puzzle of each is looked at, counted from 1."""
+        episodes = self.subject.episodes
+        return None if episodes is None else int(self.subject.numbered()[0]) % episodes.length + 1
+
+    @property
     def cells(self) -> int:
         return self.subject.model.H_module.cells
 
@@ -92,6 +98,10 @@ def depth_of(runs: list[Seen]) -> int | None:
     """The training depth, where all runs have the same."""
     depths = {run.looking.trained for run in runs}
     return depths.pop() if len(depths) == 1 else None
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -52,33 +52,47 @@ def show(runs: list[Seen]) -> Section:
         found, box = run.numbers[NAME], boxes(run.looking.subject.task)
         one = np.concatenate([found["one_read"], found["one_write"]])
         labels = [f"{verb} {_name(cell)}" for verb in ("reads", "writes") for cell in found["one_cells"]]
+        most, several = float(np.max(found["one_read"])), len(found["one_cells"]) > 1
+        full = [most] * len(found["one_read"]) + [np.nan] * len(found["one_write"])
+        what = "each active cell" if several else "the memory"
         parts.append(
             Figure(
                 f"One puzzle: {run.label}",
                 grids(
-                    f"{NAME}-one-{run.index}", "Attention maps of one puzzle", one[:MOST], labels[:MOST], box
+                    f"{NAME}-one-{run.index}",
+                    "Attention maps of one puzzle",
+                    one[:MOST],
+                    labels[:MOST],
+                    box,
+                    full if several else None,
                 ),
-                "For the first puzzle, at the last H-step of training: how much each position takes from "
-                "each active cell, and from which positions the cell is written. Each map is full at its "
-                "largest value and empty at its smallest.",
+                f"For the first puzzle, at the last H-step of training: how much each position takes from "
+                f"{what}{', all on one scale from nothing' if several else ''}; and from which positions it "
+                "is written, each map from its smallest value (empty) to its largest (full).",
             )
         )
         every = len(found["read"]) > 1
         for kind, verb in (("read", "takes from"), ("write", "gives to")) if every else ():
             used = np.flatnonzero(np.isfinite(found[kind]).all(axis=(1, 2)))[:MOST]
+            maps = found[kind][used]
+            scale = (
+                "all on one scale: an empty frame is a cell of which nothing is taken"
+                if kind == "read"
+                else "each map from its smallest value (empty) to its largest (full)"
+            )
             parts.append(
                 Figure(
                     f"{'Reading' if kind == 'read' else 'Writing'}, cell by cell: {run.label}",
                     grids(
                         f"{NAME}-{kind}-{run.index}",
                         f"{kind} maps by cell",
-                        found[kind][used],
+                        maps,
                         [_name(cell) for cell in used],
                         box,
+                        [float(maps.max())] * len(maps) if kind == "read" else None,
                     ),
                     f"How much each position {verb} each cell, mean over those of {found['puzzles']} "
-                    "puzzles in which the cell is active at the last H-step; full at its largest value, "
-                    "empty at its smallest.",
+                    f"puzzles in which the cell is active at the last H-step; {scale}.",
                 )
             )
     return Section(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memhrm.probes.film import Shot, film
+from memhrm.probes.film import Shot, film, given
 from memhrm.probes.page import Section
 from memhrm.probes.rollout import rollout
 from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic
@@ -35,9 +35,10 @@ def look(looking: Looking) -> Numbers:
 def show(runs: list[Seen]) -> Section:
     parts = []
     for run in runs:
+        what = "no." if run.looking.position is None else f"puzzle {run.looking.position} of episode"
         shots = [
             Shot(
-                label=f"{LABELS[kind]} (no. {one['row'] + 1})",
+                label=f"{LABELS[kind]} ({what} {one['row'] + 1})",
                 inputs=one["inputs"],
                 labels=one["labels"],
                 tokens=one["tokens"],
@@ -48,15 +49,21 @@ def show(runs: list[Seen]) -> Section:
             for kind, one in run.numbers[NAME].items()
         ]
         cells = run.looking.cells
-        parts.append(film(f"film-{run.index}", run.label, run.looking.subject.task, shots, cells))
+        task, trained = run.looking.subject.task, run.looking.trained
+        parts.append(film(f"film-{run.index}", run.label, task, shots, cells, trained))
     active = (
         " Beside it, the cells that each H-step has active; a larger dot has more weight."
         if any(run.looking.cells for run in runs)
         else ""
     )
+    marked = any(
+        given(run.looking.subject.task, one["inputs"], one["labels"]).any()
+        for run in runs
+        for one in run.numbers[NAME].values()
+    )
     lead = (
-        "One puzzle step by step. Bold on shaded ground is given; a wrong cell is framed and struck out."
-        + active
+        f"One puzzle step by step. {'Bold on shaded ground is given; a' if marked else 'A'} wrong cell is "
+        f"framed and struck out.{active}"
     )
     return Section(NAME, "A puzzle's film", lead, parts)
 

@@ -14,15 +14,18 @@ TRIES = 8
 SOURCE = "Ren and Liu, arXiv 2601.10679."
 
 
-def look(looking: Looking) -> Numbers:
+def look(looking: Looking) -> Numbers | None:
+    """Nothing for episodes: an answer follows from the secret rule too, and another guise would break it."""
     subject, seed = looking.few(looking.how.few_puzzles), looking.how.seed
     found = {
-        "puzzles": len(subject),
         "one_blank": one_blank(subject, seed=seed),
         "from_solution": from_solution(subject),
-        "relabelled": relabelled(subject, tries=TRIES, seed=seed),
+        "relabelled": relabelled(
+            subject, tries=TRIES, seed=seed, baseline=looking.near.select(slice(len(subject)))
+        ),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    known = {name: value for name, value in found.items() if value is not None}
+    return {"puzzles": len(subject), **known} if known else None
 
 
 def show(runs: list[Seen]) -> Section:
@@ -61,7 +64,7 @@ def show(runs: list[Seen]) -> Section:
             )
         )
     rows = []
-    for run in runs:
+    for run in runs:  # Where there is anything, there are other guises.
         found = run.numbers[NAME]["relabelled"]
         failed = len(found["rows"])
         rows.append(

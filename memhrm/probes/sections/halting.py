@@ -21,17 +21,17 @@ def look(looking: Looking) -> Numbers:
     return {
         "calibration": calibration(near.q_halt, near.exact),
         "puzzles": len(few),
-        "restarts": restarts(few, how.restarts, how.noise, seed=how.seed),
+        "restarts": restarts(few, how.restarts, how.noise, seed=how.seed, first=near.select(slice(len(few)))),
     }
 
 
 def show(runs: list[Seen]) -> Section:
-    series = []
+    series, errors = [], []
     for run in runs:
         found = run.numbers[NAME]["calibration"]
         used = np.asarray(found["counts"]) > 0
-        label = f"{run.label}, error {found['ece']:.3f}"
-        series.append(Line(label, found["right"][used], found["predicted"][used], run=run.index))
+        series.append(Line(run.label, found["right"][used], found["predicted"][used], run=run.index))
+        errors.append(f"{run.label} {found['ece']:.3f}" if len(runs) > 1 else f"{found['ece']:.3f}")
     counts = np.array([run.numbers[NAME]["calibration"]["counts"] for run in runs], float)
     edges = runs[0].numbers[NAME]["calibration"]["edges"]
     shares = [Line(run.label, c / c.sum(), run=run.index) for run, c in zip(runs, counts)]
@@ -49,8 +49,8 @@ def show(runs: list[Seen]) -> Section:
                 diagonal=True,
             ),
             "The share of answers that are right against the probability that the Q-head gives them, over "
-            "all supervision steps of training; on the dotted line it would be calibrated. The error is the "
-            "expected calibration error.",
+            "all supervision steps of training; on the dotted line it would be calibrated. Expected "
+            f"calibration error: {', '.join(errors)}.",
             "Halting by a Q-head: HRM, arXiv 2506.21734; calibration error: Guo et al., arXiv 1706.04599.",
         ),
         Figure(
@@ -103,14 +103,16 @@ def show(runs: list[Seen]) -> Section:
 def say(run: Seen) -> list[str]:
     found = run.numbers[NAME]
     kept, k = found["restarts"], int(found["restarts"]["restarts"][-1])
-    sentence = f"has a Q-head with a calibration error of {found['calibration']['ece']:.3f}"
+    said = [f"has a Q-head with an expected calibration error of {found['calibration']['ece']:.3f}."]
     if k > 1:
-        sentence += (
-            f"; of {k} restarts, the one with the highest Q is right on {percent(kept['q'][-1])} of "
-            f"{found['puzzles']} puzzles, against {percent(kept['q'][0])} for one run without noise and "
-            f"{percent(kept['oracle'][-1])} for an oracle"
+        change, low, high = (100 * float(one) for one in kept["gain"])
+        worth = "gains nothing that shows" if low <= 0 <= high else "gains" if change > 0 else "loses"
+        said.append(
+            f"{worth} when the highest Q chooses among {k} restarts: {percent(kept['q'][-1])} of "
+            f"{found['puzzles']} puzzles, {percent(kept['q'][0])} in one run without noise (change "
+            f"{change:+.1f} points, {low:+.1f} to {high:+.1f}), {percent(kept['oracle'][-1])} by an oracle."
         )
-    return [f"{sentence}."]
+    return said
 
 
 TOPIC = Topic(NAME, look, show, say)

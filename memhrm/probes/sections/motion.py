@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from memhrm.probes.curves import Line, lines
-from memhrm.probes.dynamics import norms, residual_auroc, residuals, trajectories
+from memhrm.probes.dynamics import chance, norms, residual_auroc, residuals, trajectories
 from memhrm.probes.figures import Drawing
 from memhrm.probes.maps import paths
 from memhrm.probes.page import Figure, Section, Table
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, depth_of
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted, depth_of
 
 NAME = "dynamics"
 STEP = "supervision step"
@@ -30,6 +30,8 @@ def look(looking: Looking) -> Numbers:
         "norm": norms(looking.far),
         "auroc": residual_auroc(looking.near),
         "auroc_far": residual_auroc(looking.far),
+        "chance": list(chance(looking.near.exact[-1])),
+        "chance_far": list(chance(looking.far.exact[-1])),
         "paths": {kind: {key: of[i] for key, of in found.items()} for i, kind in enumerate(examples)},
     }
 
@@ -132,7 +134,7 @@ def _sizes(runs: list[Seen], names: tuple[str, ...], file: str) -> Drawing:
 def _planes(run: Seen) -> list[Figure]:
     figures = []
     for kind, found in run.numbers[NAME]["paths"].items():
-        right = int(found["exact"][:, -1].sum())
+        right, trained = found["exact"].sum(axis=0), run.looking.trained
         drawing = paths(
             f"{NAME}-paths-{run.index}-{kind}",
             f"Trajectories of z_H from {STARTS} starts",
@@ -146,9 +148,10 @@ def _planes(run: Seen) -> list[Figure]:
                 f"From {STARTS} starts: {run.label}, a puzzle it "
                 f"{'solves' if kind == 'solved' else 'does not solve'}",
                 drawing,
-                f"z_H in the plane of its two main components over {found['points'].shape[1] - 1} steps, "
-                "from the model's own start (strong) and from random ones; hollow marks are starts, full "
-                f"marks right answers, crosses wrong ones; {right} of {STARTS} end right.",
+                f"z_H in the plane of its two main components over {len(right)} steps, from the model's own "
+                "start (strong) and from random ones; hollow marks are starts, full marks right answers at "
+                f"the end, crosses wrong ones. Of {STARTS}, {right[trained - 1]} are right after the "
+                f"{counted(trained, 'step')} of training and {right[-1]} at the end.",
                 "Trajectories in the plane: HRM, arXiv 2506.21734; several fixed points: Ren and Liu, arXiv "
                 "2601.10679.",
             )
@@ -158,33 +161,39 @@ def _planes(run: Seen) -> list[Figure]:
 
 def _table(runs: list[Seen]) -> Table:
     names = list(dict.fromkeys(name for run in runs for name in run.numbers[NAME]["auroc"]))
-
-    def cells(run: Seen, key: str) -> list[str]:
-        values = (run.numbers[NAME][key].get(name) for name in names)
-        return ["" if v is None or not np.isfinite(v) else f"{v:.2f}" for v in values]
-
-    times = runs[0].looking.how.depth
-    head = ["run", *names, *(f"{name}, {times} times as deep" for name in names)]
+    rows = []
+    for run in runs:
+        for ends, of, exact in (
+            ("", run.looking.trained, run.looking.near.exact[-1]),
+            ("_far", len(run.looking.far), run.looking.far.exact[-1]),
+        ):
+            found, (low, high) = run.numbers[NAME][f"auroc{ends}"], run.numbers[NAME][f"chance{ends}"]
+            values = (found.get(name) for name in names)
+            texts = ["" if v is None or not np.isfinite(v) else f"{v:.2f}" for v in values]
+            by_chance = f"{low:.2f} to {high:.2f}" if np.isfinite(low) else ""
+            rows.append([run.label, str(of), f"{int((~exact).sum())} of {len(exact)}", *texts, by_chance])
     return Table(
         "Does the last residual tell right from wrong?",
-        head,
-        [[run.label, *cells(run, "auroc"), *cells(run, "auroc_far")] for run in runs],
-        "AUROC of a low residual at the last step as a sign of a right answer: 1 always, 0.5 by chance; "
-        "empty where all puzzles are right, or none is.",
+        ["run", "after step", "wrong", *names, "by chance (95 %)"],
+        rows,
+        "AUROC of a low residual at the last step as a sign of a right answer: 1 always, 0.5 says nothing, "
+        "and so does what lies within the chance interval; empty where all puzzles are right, or none is.",
         "Residuals as a sign of a right answer: EqR, arXiv 2605.21488.",
     )
 
 
 def say(run: Seen) -> list[str]:
-    area = run.numbers[NAME]["auroc"]["z_H"]
+    area, (low, high) = run.numbers[NAME]["auroc"]["z_H"], run.numbers[NAME]["chance"]
     if not np.isfinite(area):
         return []
     exact = run.looking.near.exact[-1]
-    moves = "moves less" if area > 0.5 else "does not move less"
-    return [
-        f"{moves} where it is right: AUROC {area:.2f} of the last residual of z_H, with "
-        f"{int((~exact).sum())} wrong of {len(exact)}."
-    ]
+    numbers = (
+        f"AUROC {area:.2f} of the last residual of z_H, by chance {low:.2f} to {high:.2f}, with "
+        f"{int((~exact).sum())} wrong of {len(exact)}"
+    )
+    if low <= area <= high:
+        return [f"moves as much where it is right as where it is wrong, as far as shows ({numbers})."]
+    return [f"moves {'less' if area > high else 'more'} where it is right ({numbers})."]
 
 
 TOPIC = Topic(NAME, look, show, say)

@@ -36,6 +36,7 @@ def look(looking: Looking) -> Numbers | None:
         "switching": cells.switching(traces),
         "dead": cells.dead(traces),
         "co_selection": cells.co_selection(traces),
+        "weights": cells.weights(traces) if "alpha" in traces else None,
         "active": int(traces["indices"].shape[-1]),
         "information": information(traces, looking.subject.groups, how.shuffles, how.seed),
     }
@@ -58,33 +59,37 @@ def _logged(metrics: list[dict[str, Any]]) -> Numbers:
 def show(runs: list[Seen]) -> Section:
     parts: list[Any] = [part for run in runs for part in _usage(run)]
     step = "supervision step"
-    parts += [
-        Figure(
-            "Entropy of the usage",
-            lines(
-                f"{NAME}-entropy",
-                "Entropy of the usage after each step",
-                [Line(r.label, r.numbers[NAME]["entropy"], run=r.index) for r in runs],
-                step,
-                "share of the most possible",
-                share=True,
-            ),
-            "How evenly the puzzles together use the cells at each step: 100 % if all equally.",
-        ),
-        Figure(
-            "Switching",
-            lines(
-                f"{NAME}-switching",
-                "Active cells that were not active before",
-                [line for r in runs for line in _switching(r)],
-                step,
-                "new among the active cells",
-                share=True,
-            ),
-            "The share of a puzzle's active cells that were not active at the same H-step one supervision "
-            "step before (full line), or at the H-step before (broken line).",
-        ),
+    entropies = [
+        Line(r.label, r.numbers[NAME]["entropy"], run=r.index)
+        for r in runs
+        if len(r.numbers[NAME]["entropy"]) > 1  # Of a single step the table says it.
     ]
+    switches = [line for r in runs for line in _switching(r)]
+    if entropies:
+        drawing = lines(
+            f"{NAME}-entropy",
+            "Entropy of the usage after each step",
+            entropies,
+            step,
+            "share of the most possible",
+            share=True,
+        )
+        says = "How evenly the puzzles together use the cells at each step: 100 % if all equally."
+        parts.append(Figure("Entropy of the usage", drawing, says))
+    if switches:
+        drawing = lines(
+            f"{NAME}-switching",
+            "Active cells that were not active before",
+            switches,
+            step,
+            "new among the active cells",
+            share=True,
+        )
+        says = (
+            "The share of a puzzle's active cells that were not active at the same H-step one supervision "
+            "step before (full line), or at the H-step before (broken line)."
+        )
+        parts.append(Figure("Switching", drawing, says))
     parts += [part for run in runs for part in likeness.show(run)]
     parts += _information(runs)
     parts += _training(runs)
@@ -118,9 +123,9 @@ def _usage(run: Seen) -> list[Figure]:
     ]
     ratio = np.array(found["co_selection"]["ratio"], float)
     np.fill_diagonal(ratio, np.nan)
-    if found["active"] < N and np.isfinite(ratio).any():
-        with np.errstate(divide="ignore"):
-            bits = np.clip(np.log2(ratio), -3, 3)
+    with np.errstate(divide="ignore"):
+        bits = np.clip(np.log2(ratio), -3, 3)
+    if (np.abs(bits[np.isfinite(bits)]) > 1e-3).any():  # A shared cell, say, is with each as often as it is.
         figures.append(
             Figure(
                 f"Together: {run.label}",
@@ -158,6 +163,8 @@ def _switching(run: Seen) -> list[Line]:
 
 def _information(runs: list[Seen]) -> list[Any]:
     names = list(dict.fromkeys(name for run in runs for name in run.numbers[NAME]["information"]))
+    if not names:
+        return []
 
     def value(run: Seen, name: str) -> tuple[float, float, float] | None:
         found = run.numbers[NAME]["information"].get(name)
@@ -181,7 +188,9 @@ def _information(runs: list[Seen]) -> list[Any]:
                 hues=[r.index for r in runs],
             ),
             "Mutual information between the active cell and the puzzle, or what is known of it, less that "
-            "of a shuffled null, with the null's 95 % interval; one that covers zero tells of no dependence.",
+            "of a shuffled null, with the null's 95 % interval. Right of zero the cells depend on it; one "
+            "that covers zero shows no dependence; left of zero each is spread over the cells more evenly "
+            "than by chance: all take the same turns.",
         ),
         Table("Mutual information, nats", ["run and label", "found", "null (95 %)"], table),
     ]
@@ -209,26 +218,47 @@ def _table(runs: list[Seen]) -> Table:
         N, dead = np.shape(found["usage"])[-1], list(np.asarray(found["dead"]) + 1)
         names = "none" if not dead else ", ".join(map(str, dead)) if len(dead) < 9 else str(len(dead))
         entropy = found["entropy_all"]
-        rows.append(
-            [run.label, str(N), str(found["active"]), f"{entropy['nats']:.3f} of {np.log(N):.3f}", names]
-        )
+        heavy = "" if found["weights"] is None else _heaviest(found["weights"])
+        nats = f"{entropy['nats']:.3f} of {np.log(N):.3f}"
+        rows.append([run.label, str(N), str(found["active"]), nats, names, heavy])
     return Table(
         "At a glance",
-        ["run", "cells", "active", "entropy, nats", "dead cells"],
+        ["run", "cells", "active", "entropy, nats", "dead cells", "most weight"],
         rows,
-        "Entropy of the usage over all H-steps, and the cells that no puzzle ever selects.",
+        "Entropy of the usage over all H-steps, the cells that no puzzle ever selects, and the cell with "
+        "most of the weight that the selected ones are given: a cell can be selected and count for nothing.",
     )
 
 
 def say(run: Seen) -> list[str]:
     found = run.numbers[NAME]
-    N, dead, puzzle = np.shape(found["usage"])[-1], len(found["dead"]), found["information"]["puzzle"]
-    more = "more than" if puzzle["low"] > 0 else "no more than"
+    N, dead = np.shape(found["usage"])[-1], len(found["dead"])
+    share = percent(found["entropy_all"]["share"], 0)
+    said = f"selects {N - dead} of its {N} cells, with {share} of the entropy possible"
+    if found["weights"] is not None and N > 1:
+        said += f"; most of their weight has {_heaviest(found['weights'])}"
     return [
-        f"uses {N - dead} of its {N} cells, with {percent(found['entropy_all']['share'], 0)} of the entropy "
-        f"possible; which ones tells {more} chance about the puzzle ({puzzle['value']:.3f} nats, null "
-        f"{puzzle['null_mean']:.3f})."
+        f"{said}.",
+        *(f"{tells(name, one)}." for name, one in found["information"].items()),
     ]
+
+
+def _heaviest(weights: np.ndarray) -> str:
+    """The cell that has most of the weight, and its share."""
+    cell = int(np.argmax(weights))
+    return f"cell {cell + 1}, {percent(float(weights[cell]))}"
+
+
+def tells(name: str, found: dict[str, float]) -> str:
+    """What the active cells tell about a label, in words that claim nothing within the null."""
+    numbers = f"{found['value']:.3f} nats, by chance {found['null_low']:.3f} to {found['null_high']:.3f}"
+    if found["low"] > 0:
+        return f"has cells that tell about the {name} ({numbers})"
+    if found["high"] < 0:
+        return (
+            f"spreads each {name} over its cells more evenly than by chance ({numbers}): they do not tell it"
+        )
+    return f"shows no cells that tell about the {name} ({numbers})"
 
 
 TOPIC = Topic(NAME, look, show, say)
