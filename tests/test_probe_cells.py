@@ -352,13 +352,15 @@ def test_memories_without_known_attention_say_so():
 # The light probe.
 
 
-def numbers(subject, **more) -> dict[str, float]:
+def numbers(subject, **more) -> dict:
     return light(replace(subject, **more))
 
 
 def test_light_numbers_of_a_planted_memory():
     found = numbers(planted(EVEN, right(EVEN), H_cycles=2, cells=5))
     information = {name: found.pop(name) for name in [*found] if name.startswith("information")}
+    for name in ("cls", "contents"):
+        assert found.pop(f"cosine_{name}_matrix") == np.eye(5).tolist()
     assert found == pytest.approx({
         "exact_accuracy": 1, "accuracy": 1, "exact_accuracy_unwritten": 1,
         "usage_entropy": np.log(4), "usage_entropy_share": np.log(4) / np.log(5),
@@ -396,4 +398,4 @@ def test_light_leaves_the_model_and_the_random_numbers_as_they_are():
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(w, weights[name]) for name, w in subject.model.state_dict().items())
     assert numbers(subject) == found
-    assert all(isinstance(value, float) for value in found.values())
+    assert all(isinstance(found[name], list if name.endswith("_matrix") else float) for name in found)

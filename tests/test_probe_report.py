@@ -38,7 +38,8 @@ def runs(tmp_path_factory) -> dict[str, Path]:
     """A run without memory and one with cells."""
     folder = tmp_path_factory.mktemp("runs")
     assert train(folder / "plain") == 0
-    assert train(folder / "cells", *CELLS, "model.gradient_window={cycles:2}") == 0
+    looked = "probe=light", "probe_every=2"
+    assert train(folder / "cells", *CELLS, *looked, "model.gradient_window={cycles:2}") == 0
     return {name: folder / name for name in ("plain", "cells")}
 
 
@@ -71,6 +72,7 @@ def test_without_memory_there_is_no_memory_section(alone, both):
     assert "memory" not in re.sub(r"<th[^>]*>memory</th>", "", plain[plain.index("<main>") :])
     assert 'class="cells"' not in plain
     assert 'class="cells"' in compared
+    assert "How alike they became: cells" in compared and "Dead cells, over training" in compared
 
 
 @pytest.fixture(scope="module")

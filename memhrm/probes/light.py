@@ -1,5 +1,7 @@
 """The few numbers about a memory that are cheap enough to be looked at during training."""
 
+from typing import Any
+
 import numpy as np
 
 from memhrm.probes import cells
@@ -14,14 +16,19 @@ KEPT = 16
 """Puzzles of which the cells themselves are looked at: all of them over all steps would take much memory."""
 
 
-def light(subject: Subject) -> dict[str, float]:
+MATRIX = 16
+"""Cells, up to which their cosines are noted one by one."""
+
+
+def light(subject: Subject) -> dict[str, Any]:
     """What the first puzzles of a subject show at the training depth; its model stays in the mode it was in.
 
     Returns exact_accuracy and accuracy. With a memory: exact_accuracy_unwritten, the same without a write.
     With cells: usage_entropy in nats and usage_entropy_share of log N; information, I(cell; puzzle), beside
     information_null, the mean of its shuffles, and information_null_high, below which 97.5 % of them lie;
     switching_H_steps and switching_supervision, the share of the active cells that change; dead_cells; and
-    cosine_cls and cosine_contents, mean |cosine| of two cells at the end. What there is not is left out.
+    cosine_cls and cosine_contents, mean |cosine| of two cells at the end, and of few cells
+    cosine_cls_matrix and cosine_contents_matrix, (N, N) lists. What there is not is left out.
     """
     training = subject.model.training
     try:
@@ -30,7 +37,7 @@ def light(subject: Subject) -> dict[str, float]:
         subject.model.train(training)
 
 
-def _numbers(subject: Subject, steps: int) -> dict[str, float]:
+def _numbers(subject: Subject, steps: int) -> dict[str, Any]:
     module, memory = subject.model.H_module, subject.select(slice(1)).initial_state().memory
     seen = rollout(subject, steps)
     found = {"exact_accuracy": _mean(seen.exact[-1]), "accuracy": _mean(seen.accuracy[-1])}
@@ -53,7 +60,10 @@ def _numbers(subject: Subject, steps: int) -> dict[str, float]:
     }
     if module.cells > 1 and "cells" in memory and memory["cells"].ndim == 4:
         kept = rollout(subject.select(slice(KEPT)), steps, keep=("cells",)).states["cells"]
-        found |= {f"cosine_{name}": cells.alike(m[0]) for name, m in cells.cosines(kept[-1:]).items()}
+        for name, matrix in cells.cosines(kept[-1:]).items():
+            found[f"cosine_{name}"] = cells.alike(matrix[0])
+            if module.cells <= MATRIX:
+                found[f"cosine_{name}_matrix"] = matrix[0].round(3).tolist()
     return found
 
 

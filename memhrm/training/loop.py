@@ -20,7 +20,7 @@ from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings, check_same
 from memhrm.training.step import Learner, train_step
 
-Observer = Callable[[Reasoner], Mapping[str, float]]
+Observer = Callable[[Reasoner], Mapping[str, Any]]
 """Looks at a model during training and says what it sees, by name."""
 
 

@@ -216,7 +216,8 @@ def _table(runs: list[Seen]) -> Table:
     for run in runs:
         found = run.numbers[NAME]
         N, dead = np.shape(found["usage"])[-1], list(np.asarray(found["dead"]) + 1)
-        names = "none" if not dead else ", ".join(map(str, dead)) if len(dead) < 9 else str(len(dead))
+        few = len(dead) < 9
+        names = ", ".join(f"cell {cell}" for cell in dead) if dead and few else str(len(dead) or "none")
         entropy = found["entropy_all"]
         heavy = "" if found["weights"] is None else _heaviest(found["weights"])
         nats = f"{entropy['nats']:.3f} of {np.log(N):.3f}"
