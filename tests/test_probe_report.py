@@ -114,7 +114,7 @@ def test_no_figure_of_an_earlier_report_stays(runs, tmp_path):
 
 def test_sentences_claim_nothing_within_an_interval():
     from memhrm.probes.sections.causal_tests import effect
-    from memhrm.probes.sections.selection import tells
+    from memhrm.probes.sections.telling import tells
 
     assert effect((-3.0, -7.5, 1.5)) == "shows no effect (-3.0 points, -7.5 to +1.5)"
     assert effect((-3.0, -5.0, -1.0)) == "loses 3.0 points (-5.0 to -1.0)"
