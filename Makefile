@@ -9,8 +9,8 @@ RECALL := $(PY) -m memhrm.train experiment=recall steps=525 threads=1 progress=f
 .PHONY: demo test lint types wheel clean
 
 demo: $(STAMP)
-	$(PY) -m memhrm.train steps=200 dir=runs/demo/baseline
-	$(PY) -m memhrm.train +memory=multicell k=2 steps=200 dir=runs/demo/multicell
+	$(PY) -m memhrm.train steps=150 dir=runs/demo/baseline
+	$(PY) -m memhrm.train +memory=multicell k=2 steps=150 dir=runs/demo/multicell
 	@echo
 	@$(PY) -m memhrm.compare runs/demo/baseline runs/demo/multicell
 	@echo

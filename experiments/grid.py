@@ -32,7 +32,8 @@ def launch(path: Path, settings: list[str]) -> str | None:
     with open(path / "output.txt", "w") as file:
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
     if done.returncode:
-        return (path / "output.txt").read_text().strip().splitlines()[-1]
+        said = (path / "output.txt").read_text().strip().splitlines()
+        return said[-1] if said else f"ended with code {done.returncode} and said nothing"
     return None
 
 
