@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
-RECALL := $(PY) -m memhrm.train experiment=recall steps=525 threads=1 progress=false
+RECALL := $(PY) -m memhrm.train experiment=recall steps=525 batch_size=72 threads=1 progress=false
 
 .PHONY: demo test lint types wheel clean
 
