@@ -57,7 +57,7 @@ GRIDS = {
             for name, settings in {
                 "retention": "data.shows=first",
                 "accumulation": "data.shows=part data.reveal=2",
-                "revision": "data.revises=true data.lengths=[3,3,3,3,5,8]",  # In two puzzles nothing can be learned.
+                "revision": "data.revises=true data.lengths=[3,3,3,3,5,8]",  # Two would teach nothing.
                 "families": "data.rules=[shift,mirror,swap]",
             }.items()
             for memory in ("bicross", "multicell, k=3")
