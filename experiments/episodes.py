@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.grid import Grid, run
+from memhrm.data.episodes import milestones
 from memhrm.probes.positions import KEPT, best, by_position
 from memhrm.probes.subject import open_subject
 
@@ -75,7 +76,7 @@ def table(paths: dict[str, list[Path]]) -> list[str]:
             rows.append(f"| {name} | no run |")
             continue
         optimum = best(subjects[0])["with_memory"]
-        where = [at for at in (1, 2, 3, 4, 8, 16, 32) if at <= len(optimum)]
+        where = milestones(len(optimum))
         optima.add(_cells("best possible", "", [100 * optimum[at - 1] for at in where], ["", ""]))
         kept = KEPT if subjects[0].model.H_module.starts() else KEPT[:1]
         for one in kept:

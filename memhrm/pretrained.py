@@ -130,7 +130,7 @@ class Solver:
             for tokens, count in ((asked, steps), (pair(self.task, asked, told), 1)):
                 repeated = np.repeat(tokens, len(questions), axis=0)
                 memory = self._run(initial._replace(memory=memory), repeated, count)[0].memory
-            if self.model.H_module.settings.lifetime == "example":
+            if self.model.H_module.settings.lifetime != "episode":  # As evaluation has it.
                 memory = initial.memory
         _, out = self._run(initial._replace(memory=memory), self._tokens("question", questions), steps)
         return [self.task.decode(answer) for answer in out.logits.argmax(dim=-1).cpu().numpy()]

@@ -51,9 +51,8 @@ def main(config: dict[str, Any]) -> None:
                     numbers[topic.name] = found
                 bar.update()
             runs.append(Seen(index, label, looking, numbers))
-            write_numbers(
-                out, runs, asdict(how)
-            )  # What is found of one run stays, whatever befalls the next.
+            # What is found of one run stays, whatever befalls the next.
+            write_numbers(out, runs, asdict(how))
         bar.set_postfix_str("report")
         sections = []
         for topic in TOPICS:

@@ -11,8 +11,9 @@ from memhrm.memory.bicross import ExchangeSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.selector import choose
 from memhrm.models.reasoner import NO_GUIDE, Guide
-from memhrm.probes.causal import count, effects, paired
+from memhrm.probes.causal import count, effects
 from memhrm.probes.cells import hits
+from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import rollout
 from planted import UNTOUCHED, planted, right, small
 

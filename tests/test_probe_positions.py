@@ -12,7 +12,8 @@ from memhrm.data import Dataset
 from memhrm.data.episodes import Episodes
 from memhrm.data.puzzle import puzzle_set
 from memhrm.probes.causal import effects
-from memhrm.probes.positions import KEPT, best, by_position, wilson
+from memhrm.probes.intervals import wilson
+from memhrm.probes.positions import KEPT, best, by_position
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, subject_of
 from memhrm.training import run as parts

@@ -13,7 +13,7 @@ from conftest import SHAPE, model_settings
 from memhrm.data import PuzzleSet, Sudoku
 from memhrm.models.reasoner import Output, Reasoner
 from memhrm.models.recursion import State
-from memhrm.probes.causal import paired
+from memhrm.probes.intervals import paired
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, of_puzzles

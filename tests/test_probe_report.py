@@ -134,7 +134,7 @@ def test_sentences_claim_nothing_within_an_interval():
     [(1, 3, "nothing shows"), (1, 19, "needs its memory"), (19, 1, "nothing shows")],
 )
 def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
-    from memhrm.probes.positions import wilson
+    from memhrm.probes.intervals import wilson
     from memhrm.probes.sections import episodes
     from memhrm.probes.sections.base import Seen
 

@@ -14,7 +14,7 @@ from memhrm.config import CONFIGS
 from memhrm.console import one_line, run
 from memhrm.data.config import EpisodeSettings, parse
 from memhrm.data.csv_files import write_csv
-from memhrm.data.episodes import Relabelled
+from memhrm.data.episodes import milestones
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.recall import Recall
 from memhrm.data.sources import Dataset, load
@@ -124,9 +124,8 @@ def inspect(values: dict[str, Any], _: Path) -> None:
 
 def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
     length = settings.test_length
-    best, without = Relabelled(dataset.task, settings.plan()).optimum(dataset.test, length)
-    places = [at for at in (1, 2, 3, 4, 8, 16, 32) if at <= length]
-    by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in places)
+    best, without = dataset.optimum(length)
+    by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in milestones(length))
     return (
         f"in episodes of {length} puzzles, in training {', '.join(map(str, settings.lengths))}\n"
         f"exact at best {without:.1%} without memory; with it {by_place}"

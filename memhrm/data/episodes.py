@@ -159,6 +159,12 @@ class Relabelled:
         return np.bincount(both.ravel(), np.repeat(asked / len(chosen), len(chosen)), minlength=len(asked))
 
 
+def milestones(length: int) -> list[int]:
+    """Positions in an episode, from 1, that a table shows: early ones, where most is learned, and then wider
+    apart."""
+    return [at for at in (1, 2, 3, 4, 8, 16, 32, 64) if at <= length]
+
+
 def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The tokens of pairs: with v the vocabulary and a answers, v + a question + answer, counted from 0; a
     question whose label is no digit stays as it is."""

@@ -53,11 +53,19 @@ class Dataset:
             return self.train.select(np.arange(count) * len(self.train) // count)
         return self._drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
 
+    def relabelled(self) -> Relabelled:
+        """How the answers of its episodes are relabelled; only of a set with episodes."""
+        assert self.episodes is not None
+        return Relabelled(self.task, self.episodes.plan())
+
+    def optimum(self, length: int) -> tuple[np.ndarray, float]:
+        """The best possible in episodes of so many test puzzles, as `Relabelled.optimum`."""
+        return self.relabelled().optimum(self.test, length)
+
     def _drawn(self, puzzles: PuzzleSet, count: int, key: int) -> Episodes:
         assert self.episodes is not None
         rng = np.random.default_rng((self.seed, key))
-        relabelled = Relabelled(self.task, self.episodes.plan())
-        return relabelled.draw(
+        return self.relabelled().draw(
             puzzles, count, self.episodes.test_length, rng, augment=self.augment, test=True
         )
 

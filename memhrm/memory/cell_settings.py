@@ -19,8 +19,8 @@ class CellSettings(ExchangeSettings):
     gate: what weighs the active cells: the softmax of their scores (the formula; at k=1 it is 1 and trains no
         scorer), their entries in the softmax of all scores, or 1/k each.
     shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1 places and
-        share the rest of the weight. (In one softmax with the winners it would lose the more, the better
-        they score: what all write to, few would read.)
+        share the rest of the weight. (In one softmax with the winners its weight would hang on their scores:
+        in episodes such a memory began to learn in some runs only, experiments/LOG.md.)
     self_attention: within each written cell, after the write.
     usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
     decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.

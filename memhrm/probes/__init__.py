@@ -23,7 +23,8 @@ OFFERS = {
     "cls_trajectories",
     "information": "mutual_information with_null puzzle_information cell_information quartiles",
     "attention": "readable exchanged read_map write_map read_token_map write_token_map on_grid",
-    "causal": "effects paired",
+    "causal": "effects",
+    "intervals": "paired",
     "light": "light_numbers",
 }
 """What each module of this package offers here; a module is imported when one of its names is asked for."""

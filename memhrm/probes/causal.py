@@ -12,12 +12,10 @@ from torch import Tensor
 
 from memhrm.models.recursion import State
 from memhrm.probes.cells import hits
+from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import UNMEASURED, Intervene, Rollout, rollout
 from memhrm.probes.subject import Subject
 from memhrm.settings import require
-
-NORMAL = 1.959964
-"""Half the width of a 95 % interval, in standard errors."""
 
 
 class Disturbance(NamedTuple):
@@ -106,19 +104,6 @@ def count(subject: Subject) -> int:
         return 0
     short = subject.select(slice(1))
     return 1 + sum(1 for _ in _tests(short, 1, 0, rollout(short, 1)))
-
-
-def paired(after: np.ndarray, before: np.ndarray, pseudo: bool = False) -> tuple[float, float, float]:
-    """The mean of after - before, (n,) each, and its 95 % interval, by the normal approximation.
-
-    pseudo: for scores that are 0 or 1; adds half a puzzle to each of the four outcomes of a pair, so that an
-    interval keeps its width where nothing changed (Agresti & Min 2005, Statistics in Medicine 24).
-    """
-    d = after.astype(np.float64) - before.astype(np.float64)
-    n, squares = len(d) + 2.0 * pseudo, np.sum(d**2) + 1.0 * pseudo
-    middle = d.sum() / n
-    half = NORMAL * np.sqrt(max(squares / n - middle**2, 0.0) / n)
-    return float(d.mean()), float(max(middle - half, -1.0)), float(min(middle + half, 1.0))
 
 
 def _remembers(subject: Subject) -> bool:

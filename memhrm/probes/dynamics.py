@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from memhrm.models.recursion import State
+from memhrm.probes.intervals import NORMAL
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 from memhrm.settings import require
@@ -76,7 +77,7 @@ def chance(correct: np.ndarray) -> tuple[float, float]:
     right, wrong = int(correct.sum()), int((~correct).sum())
     if not right or not wrong:
         return float("nan"), float("nan")
-    half = 1.959964 * ((right + wrong + 1) / (12 * right * wrong)) ** 0.5
+    half = NORMAL * ((right + wrong + 1) / (12 * right * wrong)) ** 0.5
     return max(0.5 - half, 0.0), min(0.5 + half, 1.0)
 
 

@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from memhrm.data.episodes import Episodes, Relabelled
+from memhrm.data.episodes import Episodes
+from memhrm.probes.intervals import wilson
 from memhrm.probes.subject import Subject
 from memhrm.training.episodes import Kept, walk
 from memhrm.training.evaluation import EvaluationSettings
@@ -38,20 +39,11 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
     return {"exact": share, "accuracy": np.array(accuracy), "low": low, "high": high}
 
 
-def wilson(share: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The 95 % interval of shares of n cases; it keeps a width where a share is 0 or 1."""
-    z = 1.959964
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - half).clip(0, 1), (middle + half).clip(0, 1)
-
-
 def best(subject: Subject) -> dict[str, Any]:
     """The best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
     length = _episodes(subject).length
-    assert subject.dataset is not None and subject.dataset.episodes is not None
-    relabelled = Relabelled(subject.task, subject.dataset.episodes.plan())
-    with_memory, without = relabelled.optimum(subject.dataset.test, length)
+    assert subject.dataset is not None
+    with_memory, without = subject.dataset.optimum(length)
     return {"with_memory": with_memory, "without_memory": without}
 
 

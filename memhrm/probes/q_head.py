@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memhrm.probes.causal import paired
+from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 from memhrm.settings import require
@@ -66,7 +66,7 @@ def restarts(
     Returns restarts, the K (C,); single, the accuracy of each restart by itself (restarts,); and by each rule
     of `memhrm.training.restarts` (q, residual, majority, oracle) the accuracy (C,). The oracle sees the
     labels. gain: by how much the highest Q of all restarts is right more often than the first restart, with
-    its 95 % interval over the puzzles (`memhrm.probes.causal.paired`), (change, low, high).
+    its 95 % interval over the puzzles (`memhrm.probes.intervals.paired`), (change, low, high).
     """
     require(restarts >= 1, "restarts", restarts, "1 or above")
     require(noise > 0 or restarts == 1, "noise", noise, f"above 0, with restarts={restarts}")
@@ -92,8 +92,8 @@ def restarts(
     counts = sorted({restarts, *(2**i for i in range(restarts.bit_length()))})
 
     def kept(rule: str, count: int) -> np.ndarray:
-        first = Attempts(*(values[:count] for values in every))
-        return np.take_along_axis(first.exact, RULES[rule](first)[None], axis=0)[0]
+        some = Attempts(*(values[:count] for values in every))
+        return np.take_along_axis(some.exact, RULES[rule](some)[None], axis=0)[0]
 
     return {
         "restarts": np.array(counts),

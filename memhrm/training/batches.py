@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from memhrm.data import Dataset, Sampler
-from memhrm.data.episodes import Episodes, Relabelled, moments
+from memhrm.data.episodes import Episodes, moments
 from memhrm.data.sampler import arrays
 from memhrm.training.ranks import Ranks
 from memhrm.training.run import RunSettings
@@ -94,7 +94,7 @@ class InStep:
     def __init__(self, run: RunSettings, dataset: Dataset):
         assert dataset.episodes is not None
         self.run, self.dataset, self.lengths = run, dataset, dataset.episodes.lengths
-        self.relabelled = Relabelled(dataset.task, dataset.episodes.plan())
+        self.relabelled = dataset.relabelled()
         self._drawn: tuple[Key, Episodes] | None = None
 
     def at(self, step: int) -> Iterator[Offer]:

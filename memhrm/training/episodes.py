@@ -14,7 +14,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memhrm.data import Dataset, Episodes, PuzzleSet
-from memhrm.data.episodes import Relabelled
 from memhrm.data.sampler import arrays
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
@@ -91,26 +90,24 @@ def evaluate_episodes(
     ranks: Ranks,
     dtype: torch.dtype = torch.float32,
     progress: bool = False,
-    kept: Kept = "kept",
 ) -> dict[str, Any]:
     """Mean scores over the puzzles of the episodes; every rank gets the same.
 
     Returns what `evaluate` does, `exact_accuracy_by_position` in the episode, and beside it the best
     possible, `optimum_by_position`, and the best possible without memory, `optimum_without_memory`.
     """
-    assert dataset.episodes is not None
     model.eval()
-    task, length = dataset.task, episodes.length
-    tally = tally_for(model, task, settings, positions=length)
+    length = episodes.length
+    tally = tally_for(model, dataset.task, settings, positions=length)
     starts = range(0, len(episodes), settings.batch_size)
     for number, start in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):
         if number % ranks.size != ranks.rank:
             continue
         part = episodes.select(slice(start, start + settings.batch_size))
-        for moment in walk(model, part, settings, kept=kept, first=start, device=ranks.device, dtype=dtype):
+        for moment in walk(model, part, settings, first=start, device=ranks.device, dtype=dtype):
             at = moment.puzzle
             tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, at)
-    best, without = Relabelled(task, dataset.episodes.plan()).optimum(dataset.test, length)
+    best, without = dataset.optimum(length)
     return {
         **tally.means(len(episodes) * length, ranks),
         **bound(settings),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from memhrm.data.episodes import milestones
 from memhrm.memory.usage import words
 from memhrm.training.plot import curves
 from memhrm.training.record import RunDirectory
@@ -46,7 +47,7 @@ def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[str]:
     """best: the best possible; at the first puzzle it is that without memory."""
     series = {"best without memory": [best[0]] * len(best), "best with memory": best, **found}
-    at = [place for place in (1, 2, 3, 4, 8, 16, 32, 64) if place <= len(best)]
+    at = milestones(len(best))
     width = max(map(len, series)) + 2
     lines = [f"{'puzzle':<{width}}" + "".join(f"{place:>8}" for place in at)]
     for name, values in series.items():

@@ -7,8 +7,9 @@ import numpy as np
 
 from memhrm.probes.curves import Line, lines
 from memhrm.probes.figures import Drawing
+from memhrm.probes.intervals import wilson
 from memhrm.probes.page import Figure, Section, Table
-from memhrm.probes.positions import KEPT, best, by_position, wilson
+from memhrm.probes.positions import KEPT, best, by_position
 from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
 
 NAME = "episodes"

@@ -30,39 +30,29 @@ def look(looking: Looking) -> Numbers | None:
 
 def show(runs: list[Seen]) -> Section:
     parts: list[Any] = []
-    easy = [run for run in runs if "one_blank" in run.numbers[NAME]]
-    solved = [run for run in runs if "from_solution" in run.numbers[NAME]]
-    axes: dict[str, Any] = {"share": True}
-    if easy:
-        series = [Line(r.label, r.numbers[NAME]["one_blank"]["exact"], run=r.index) for r in easy]
-        parts.append(
-            Figure(
-                "One blank only",
-                lines(
-                    f"{NAME}-blank",
-                    "Solved with one blank",
-                    series,
-                    "supervision step",
-                    "exact accuracy",
-                    **axes,
-                ),
-                "The share of solutions with a single blank cell that the model completes, after each step.",
-                SOURCE,
-            )
-        )
-    if solved:
-        series = [Line(r.label, r.numbers[NAME]["from_solution"]["exact"], run=r.index) for r in solved]
-        parts.append(
-            Figure(
-                "Start from the solution",
-                lines(
-                    f"{NAME}-solution", "Still solved", series, "supervision step", "exact accuracy", **axes
-                ),
-                "The share of puzzles that are still right after each step when the question is the whole "
-                "solution.",
-                SOURCE,
-            )
-        )
+    for part, name, title, about, says in (
+        (
+            "one_blank",
+            "blank",
+            "One blank only",
+            "Solved with one blank",
+            "The share of solutions with a single blank cell that the model completes, after each step.",
+        ),
+        (
+            "from_solution",
+            "solution",
+            "Start from the solution",
+            "Still solved",
+            "The share of puzzles that are still right after each step when the question is the whole "
+            "solution.",
+        ),
+    ):
+        found = [(run, run.numbers[NAME][part]) for run in runs if part in run.numbers[NAME]]
+        if found:
+            series = [Line(run.label, one["exact"], run=run.index) for run, one in found]
+            step, exact = "supervision step", "exact accuracy"
+            drawing = lines(f"{NAME}-{name}", about, series, step, exact, share=True)
+            parts.append(Figure(title, drawing, says, SOURCE))
     rows = []
     for run in runs:  # Where there is anything, there are other guises.
         found = run.numbers[NAME]["relabelled"]
