@@ -104,11 +104,15 @@ def directory(config: Mapping[str, Any]) -> Path:
     """Where a run with this configuration lives: `dir`, or a name that the same command gives again."""
     if config.get("dir"):
         return Path(config["dir"])
-    fixed = {name: value for name, value in config.items() if name not in FREE}
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
     memory = [config["memory"]["name"]] if config.get("memory") else []
-    words = [config["data"]["name"], config["model"]["name"], *memory, f"seed{config['seed']}", digest]
+    words = [config["data"]["name"], config["model"]["name"], *memory, f"seed{config['seed']}", digest(config)]
     return Path("runs") / "-".join(words)
+
+
+def digest(config: Mapping[str, Any]) -> str:
+    """A hash of all settings that tell one run from another."""
+    fixed = {name: value for name, value in config.items() if name not in FREE}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def check_same(given: Mapping[str, Any], saved: Mapping[str, Any], where: Path) -> None:

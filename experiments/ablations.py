@@ -1,0 +1,62 @@
+"""Ablations of the memory-free models: what seed 003 and the papers say matters, at our size.
+
+python -m experiments.ablations --scale cpu
+"""
+
+from experiments.comparison import comparison
+from experiments.experiment import Experiment, main
+from experiments.render import Page
+from experiments.results import Row
+from experiments.runs import Run, grid
+from experiments.scores import tasks
+from experiments.tasks import ATTENTION, FEWER, MLP, PUZZLES
+from experiments.variants import sized
+
+TRM = "model=trm"
+DEFAULT = "TRM: H=2, T=2, last cycle"
+CHANGES = {
+    "deep supervision": {
+        "N_sup=1": "halting.halt_max_steps=1",
+        "N_sup=2": "halting.halt_max_steps=2",
+    },
+    "recursion (H cycles of T steps)": {
+        "H=1, T=2": "model.H_cycles=1",
+        "H=1, T=5": "model.H_cycles=1 model.L_cycles=5",
+        "H=3, T=1": "model.H_cycles=3 model.L_cycles=1",
+        "H=2, T=4": "model.L_cycles=4",
+    },
+    "gradient": {
+        "one step": "model.gradient_window=one_step",
+        "two cycles (all)": "model.gradient_window={cycles:2}",
+    },
+    "average of the weights": {"no EMA": "optim.ema=0.0"},
+    "token mixer": {"attention": ATTENTION, "MLP": MLP},
+    "nets": {"own nets for z_L and z_H": "model.H_net=own model.H_layers=2"},
+    "halting in training": {
+        "threshold 0.3": "halting.threshold=0.3",
+        "threshold 0.9": "halting.threshold=0.9",
+        "never early": "halting.threshold=0.999999 halting.halt_exploration_prob=0.0",
+    },
+}
+BASELINES = {name: DEFAULT for group in CHANGES.values() for name in group}
+COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "MFLOP", "seconds"]
+
+
+def runs(scale: str) -> list[Run]:
+    variants = {DEFAULT: TRM} | {
+        name: f"{TRM} {words}" for group in CHANGES.values() for name, words in group.items()
+    }
+    return grid(PUZZLES[scale], sized(variants, scale), FEWER[scale])
+
+
+def render(rows: list[Row]) -> Page:
+    groups = {"": [DEFAULT], **CHANGES}
+    return Page({task: comparison(rows, task, groups, BASELINES, COLUMNS) for task in tasks(rows)})
+
+
+EXPERIMENT = Experiment("ablations", __doc__, runs, render)
+
+if __name__ == "__main__":
+    from memhrm import console
+
+    console.run(lambda: main(EXPERIMENT))

@@ -1,0 +1,136 @@
+"""What the cells do: usage, specialisation against its null, and what disturbing the memory costs.
+
+    python -m experiments.cells --scale cpu
+
+Of runs that the main table and the episodes have too: on Sudoku, and on recall, where the memory is needed.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.episodes import MEMORIES as ON_EPISODES
+from experiments.experiment import Experiment, main
+from experiments.render import Page, Table
+from experiments.results import Row
+from experiments.runs import Run, grid
+from experiments.scores import by_variant, curves, mean_of, over_seeds, tasks
+from experiments.tasks import EPISODES, FEWER, LOOKED_AT
+from experiments.variants import CONTROLS, MEMORIES, sized
+from memhrm.probes.figures import LIGHT
+
+ON_PUZZLES = {
+    name: (MEMORIES | CONTROLS)[name]
+    for name in (
+        *("TRM + multicell, augment", "TRM + multicell, augment, random cells", "HRM + multicell, augment"),
+        "TRM + bicross, augment",
+    )
+}
+TESTS = ("zero", "freeze", "shuffle", "swap")
+
+
+def runs(scale: str) -> list[Run]:
+    recall = {"recall": EPISODES[scale]["recall"]}
+    on_recall = {name: ON_EPISODES[name] for name in ("multicell, k=2", "multicell, k=3", "bicross")}
+    return [
+        *grid(LOOKED_AT[scale], sized(ON_PUZZLES, scale), FEWER[scale], ["inside"]),
+        *grid(recall, on_recall, FEWER[scale], ["inside"]),
+    ]
+
+
+def render(rows: list[Row]) -> Page:
+    page = Page({"": table(rows)})
+    page.figure("usage", lambda figure: usage(figure, rows), 6.3, 2.4)
+    page.figure("effects", lambda figure: effects(figure, rows), 6.3, 2.8)
+    return page
+
+
+def table(rows: list[Row]) -> Table:
+    """Means over seeds; information in nats, with the interval that holds 95 % of the shuffles."""
+    lines: list[list[str]] = []
+    for task in tasks(rows):
+        lines.append([task])
+        for variant, one in by_variant(rows, task).items():
+            cells = ["", "", "", "", ""]
+            if all("inside.usage_entropy" in row and "inside.dead" in row for row in one.values()):
+                told = next(
+                    (
+                        n
+                        for n in ("rule", "puzzle")
+                        if f"inside.information_{n}_value" in next(iter(one.values()))
+                    ),
+                    "",
+                )
+                null = (
+                    " to ".join(
+                        f"{mean_of(one, f'inside.information_{told}_null_{end}'):.3f}"
+                        for end in ("low", "high")
+                    )
+                    if told
+                    else ""
+                )
+                cells = [
+                    f"{mean_of(one, 'inside.usage_entropy'):.2f}",
+                    f"{mean_of(one, 'inside.dead'):.1f}",
+                    f"{mean_of(one, 'inside.alike_cls'):.2f}",
+                    f"{told}: {mean_of(one, f'inside.information_{told}_value'):.3f}" if told else "",
+                    null,
+                ]
+            costs = [over_seeds(one, f"inside.{test}_change").text() for test in TESTS]
+            lines.append([variant, f"{len(one)}", *cells, *costs])
+    head = [
+        "",
+        "seeds",
+        "H(cell)",
+        "dead",
+        "|cos| of CLS",
+        "I(cell; ·)",
+        "null",
+        *(f"{test}, points" for test in TESTS),
+    ]
+    return Table(head, lines)
+
+
+def usage(figure: Any, rows: list[Row]) -> None:
+    """The share of the puzzles in which each cell is active, sorted, one line a seed."""
+    found = [
+        (task, variant, one)
+        for task in tasks(rows)
+        for variant, one in by_variant(rows, task).items()
+        if all("inside.usage" in row for row in one.values())
+    ]
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
+    for axes, (task, variant, one) in zip(panels, found):
+        for each in curves(one, "inside.usage"):
+            axes.plot(
+                np.arange(1, len(each) + 1), np.sort(each)[::-1], color=LIGHT[0], linewidth=0.9, marker="."
+            )
+        axes.set_title(f"{task}\n{variant}", fontsize=5.5)
+        axes.set_ylim(-0.03, 1.03)
+    panels[0].set_ylabel("share of selections")
+    figure.supxlabel("cell, by rank", fontsize=9)
+
+
+def effects(figure: Any, rows: list[Row]) -> None:
+    """The change of the exact accuracy when the memory is disturbed, mean over seeds and its interval."""
+    found = [(task, variant, one) for task in tasks(rows) for variant, one in by_variant(rows, task).items()]
+    axes = figure.subplots()
+    for number, test in enumerate(TESTS):
+        estimates = [over_seeds(one, f"inside.{test}_change") for _, _, one in found]
+        at = np.arange(len(found)) + 0.18 * (number - 1.5)
+        halves = [0.0 if np.isnan(one.half) else 100 * one.half for one in estimates]
+        means = [100 * one.mean for one in estimates]
+        axes.errorbar(at, means, halves, fmt="o", markersize=3, color=LIGHT[number], label=test, linewidth=1)
+    axes.axhline(0, color="black", linewidth=0.6)
+    labels = [f"{task}: {variant}" for task, variant, _ in found]
+    axes.set_xticks(np.arange(len(found)), labels, rotation=20, ha="right", fontsize=5.5)
+    axes.set_ylabel("change, points")
+    axes.legend(fontsize=7)
+
+
+EXPERIMENT = Experiment("cells", __doc__, runs, render)
+
+if __name__ == "__main__":
+    from memhrm import console
+
+    console.run(lambda: main(EXPERIMENT))

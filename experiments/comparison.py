@@ -1,0 +1,60 @@
+"""The table that all comparisons share: a line per variant, with its difference from a baseline."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from experiments.render import Table
+from experiments.results import Row
+from experiments.scores import BySeed, against, by_variant, mean_of, over_seeds, p_value, signed
+
+COLUMNS: dict[str, Callable[[BySeed], str]] = {
+    "seeds": lambda one: f"{len(one)}",
+    "exact, %": lambda one: over_seeds(one, "exact_accuracy").text(),
+    "cells, %": lambda one: over_seeds(one, "accuracy").text(),
+    "valid path, %": lambda one: over_seeds(one, "valid_path").text(),
+    "optimal path, %": lambda one: over_seeds(one, "optimal_path").text(),
+    "steps": lambda one: f"{mean_of(one, 'steps'):.1f}",
+    "parameters": lambda one: f"{int(mean_of(one, 'parameters')):,}",
+    "MFLOP": lambda one: f"{mean_of(one, 'steps') * mean_of(one, 'flops') / 1e6:.1f}",
+    "seconds": lambda one: f"{mean_of(one, 'seconds'):.0f}",
+    "H(cell)": lambda one: f"{mean_of(one, 'cells.usage_entropy'):.2f}",
+    "I(cell; puzzle)": lambda one: f"{mean_of(one, 'cells.information'):.2f}",
+    "dead": lambda one: f"{mean_of(one, 'cells.dead_cells'):.1f}",
+}
+"""What a column shows of a variant's runs. MFLOP: matrix products of one answer; seconds: of training."""
+
+
+def comparison(
+    rows: Sequence[Row],
+    task: str,
+    groups: Mapping[str, Iterable[str]],
+    baselines: Mapping[str, str],
+    columns: Sequence[str],
+) -> Table:
+    """groups: the variants by the title above them. baselines: what each is compared with, pair by pair.
+
+    A column is empty where a run lacks what it shows, and left out where all do.
+    """
+    found = by_variant(rows, task)
+    pairs = against(found, baselines)
+    lines: list[list[str]] = []
+    for title, group in groups.items():
+        here = [name for name in group if name in found]
+        lines += [[title]] if title and here else []
+        for name in here:
+            cells = [_cell(column, found[name]) for column in columns]
+            pair = pairs.get(name)
+            compared = [signed(pair), p_value(pair.p)] if pair else ["", ""]
+            lines.append([name, *cells[:2], *compared, *cells[2:]])
+    head = ["", *columns[:2], "less its baseline", "p", *columns[2:]]
+    full = [line for line in lines if len(line) > 1]
+    shown = [0, *(i for i in range(1, len(head)) if any(line[i] for line in full))]
+    return Table(
+        [head[i] for i in shown], [line if len(line) == 1 else [line[i] for i in shown] for line in lines]
+    )
+
+
+def _cell(column: str, one: BySeed) -> str:
+    try:
+        return COLUMNS[column](one)
+    except KeyError:
+        return ""

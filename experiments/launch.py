@@ -1,0 +1,128 @@
+"""Launches what is missing of a grid, and shows how far it is."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from experiments.runs import ROOT, Run, complete, fault
+from memhrm.training.record import RunDirectory
+
+EVERY = 2.0  # Seconds between looks at the files.
+
+
+def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[str]) -> dict[Path, str]:
+    """Run what is missing through one of Hydra's launchers; returns why those failed that did.
+
+    launcher: local, slurm or ray (experiments/conf/launcher); settings: overrides of it. A finished run is
+    kept, an interrupted one goes on, a failed one is tried again.
+    """
+    todo = [run for run in runs if not complete(run.folder(root), run)]
+    if not todo:
+        return {}
+    for run in todo:
+        path = run.folder(root)
+        path.mkdir(parents=True, exist_ok=True)
+        threads = ["threads=1"] if launcher == "local" else []  # As many at once as there are cores.
+        words = {"words": [*run.words(), *threads], "measures": run.measures}
+        (path / "job.json").write_text(json.dumps(words) + "\n")
+        (path / "failed.txt").unlink(missing_ok=True)
+    jobs = ",".join(str(run.folder(root)) for run in todo)
+    where = [f"launcher={launcher}", f"hydra.sweep.dir={root / '.jobs'}"]
+    command = [sys.executable, "-m", "experiments.job", "-m", *where, f"job={jobs}", *settings]
+    with open(root / "launcher.txt", "w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            watch(process, runs, root)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise ValueError(f"the launcher failed; {root / 'launcher.txt'} says why")
+    return {
+        path: fault(path) or "did not run to its end"
+        for run in todo
+        if not complete(path := run.folder(root), run)
+    }
+
+
+def watch(process: subprocess.Popen, runs: Sequence[Run], root: Path) -> None:
+    """Show the state of the grid until the process ends."""
+    states = {run: State(run, run.folder(root)) for run in runs}
+    live, said = sys.stderr.isatty(), ""
+    while True:
+        ended = process.poll() is not None
+        line = summary(list(states.values()))
+        if live:
+            print(f"\r{line:<100}", end="", file=sys.stderr, flush=True)
+        elif line.split(";")[0] != said:  # Once for each run that ends.
+            print(line, file=sys.stderr, flush=True)
+            said = line.split(";")[0]
+        if ended:
+            break
+        time.sleep(EVERY)
+    if live:
+        print(file=sys.stderr)
+
+
+@dataclass
+class State:
+    """What is known of one run."""
+
+    run: Run
+    path: Path
+    done: bool = False
+    share: float = 0.0  # Of its steps.
+    speed: float | None = None  # Seconds for the whole, as it looks now.
+    seen: tuple[float, float] | None = None  # When it was first seen, and its share then.
+
+    def look(self) -> None:
+        if self.done:
+            return
+        self.done = complete(self.path, self.run)
+        if self.done:
+            self.share = 1.0
+            file = self.path / "job-done.json"
+            self.speed = json.loads(file.read_text())["seconds"] if file.exists() else self.speed
+        elif (self.path / "config.yaml").exists():
+            steps = RunDirectory(self.path).config()["steps"]
+            lines = RunDirectory(self.path).metrics()
+            self.share = min(lines[-1]["step"] / steps, 1.0) if lines else 0.0
+            now = time.monotonic()
+            if self.seen is None:
+                self.seen = (now, self.share)
+            elif self.share > self.seen[1]:
+                self.speed = (now - self.seen[0]) / (self.share - self.seen[1])
+
+
+def summary(states: Sequence[State]) -> str:
+    """How many runs are done, failed and under way, and how long the rest will take."""
+    for state in states:
+        state.look()
+    done = sum(state.done for state in states)
+    failed = sum(fault(state.path) is not None for state in states if not state.done)
+    running = [state for state in states if not state.done and state.seen and fault(state.path) is None]
+    text = f"{done}/{len(states)} runs done" + (f", {failed} failed" if failed else "")
+    return f"{text}; {len(running)} under way; about {left(states, max(len(running), 1))} left"
+
+
+def left(states: Sequence[State], workers: int) -> str:
+    """The time that the rest takes, from what the same variants took, or all, where none of them has run."""
+    known: dict[tuple[str, str], list[float]] = {}
+    for state in states:
+        if state.speed is not None:
+            known.setdefault((state.run.task, state.run.variant), []).append(state.speed)
+    if not known:
+        return "an unknown time"
+    typical = fmean(fmean(values) for values in known.values())
+    seconds = 0.0
+    for state in states:
+        if not state.done and fault(state.path) is None:
+            whole = fmean(known.get((state.run.task, state.run.variant), [typical]))
+            seconds += (1 - state.share) * whole
+    minutes = round(seconds / workers / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,85 @@
+"""The main table: does memory help? Every model, memory and control on Sudoku and mazes, seed by seed.
+
+    python -m experiments.main_table --scale smoke   # seconds a run: that everything works
+    python -m experiments.main_table --scale cpu     # hours on two cores; the same command goes on
+    python -m experiments.main_table --scale gpu     # the published sizes, on Sudoku-Extreme and Maze-Hard
+
+Within a seed all variants see the same puzzles in the same order and start from the same weights outside
+the memory, so that a memory and its baseline, the same model with the same gradient window, make a pair.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.comparison import comparison
+from experiments.experiment import Experiment, main
+from experiments.published import PUBLISHED
+from experiments.render import Page, Table
+from experiments.results import Row
+from experiments.runs import Run, grid
+from experiments.scores import against, by_variant, curves, over_seeds, p_value, signed, tasks
+from experiments.tasks import PUZZLES, SEEDS
+from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, sized
+from memhrm.probes.figures import LIGHT
+
+GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
+COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
+
+
+def runs(scale: str) -> list[Run]:
+    every = MODELS | MEMORIES | CONTROLS
+    found = []
+    for task, words in PUZZLES[scale].items():
+        own = MIXED if "mlp" in words else TOKENS
+        found += grid({task: words}, sized(every | own, scale), SEEDS[scale])
+    return sorted(found, key=lambda run: run.seed)
+
+
+def render(rows: list[Row]) -> Page:
+    page = Page()
+    for task in tasks(rows):
+        page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
+        page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.3, 2.9)
+    page.tables["published"] = Table(*PUBLISHED)
+    page.numbers.update(numbers(rows))
+    return page
+
+
+def learning(figure: Any, rows: list[Row], task: str) -> None:
+    """Exact accuracy on the validation puzzles over training, mean over seeds, HRM and TRM apart."""
+    found = by_variant(rows, task)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, model in zip(panels, ("HRM", "TRM")):
+        shown = [f"{model}", f"{model}, g=2", *(name for name in MEMORIES if name.startswith(model))]
+        for number, variant in enumerate(name for name in shown if name in found):
+            exact = curves(found[variant], "curve_exact")
+            steps = curves(found[variant], "curve_steps")[0]
+            label = variant.removeprefix(f"{model} + ")
+            colour, dashes = LIGHT[number // 2 % len(LIGHT)], "-" if number % 2 == 0 else "--"
+            axes.plot(steps, 100 * np.mean(exact, axis=0), color=colour, linestyle=dashes, label=label)
+        axes.set_title(model)
+        axes.set_xlabel("optimiser steps")
+        axes.legend(fontsize=6.5)
+    panels[0].set_ylabel("exact, validation, %")
+
+
+def numbers(rows: list[Row]) -> dict[str, str]:
+    """For the text: TASK/VARIANT/WHAT."""
+    said = {}
+    for task in tasks(rows):
+        found = by_variant(rows, task)
+        for variant, one in found.items():
+            said[f"main/{task}/{variant}/exact"] = over_seeds(one, "exact_accuracy").text()
+        for variant, pair in against(found, BASELINES).items():
+            said[f"main/{task}/{variant}/difference"] = signed(pair)
+            said[f"main/{task}/{variant}/p"] = p_value(pair.p)
+    return said
+
+
+EXPERIMENT = Experiment("main_table", __doc__, runs, render)
+
+if __name__ == "__main__":
+    from memhrm import console
+
+    console.run(lambda: main(EXPERIMENT))

@@ -1,0 +1,118 @@
+"""The memory table: what of the multi-cell memory matters? One change at a time from the default.
+
+    python -m experiments.memory_table --scale cpu
+
+On Sudoku, where a memory is not needed, and on recall (experiments/episodes.py), where nothing can be learned
+without one.
+"""
+
+from experiments.comparison import comparison
+from experiments.episodes import MEMORIES
+from experiments.experiment import Experiment, main
+from experiments.render import Page, Table
+from experiments.results import Row
+from experiments.runs import Run, grid
+from experiments.scores import by_variant, tasks
+from experiments.tasks import CHANGES, EPISODES, FEWER
+from experiments.variants import ONE, sized
+
+DEFAULT, RECALL = "default", "recall"
+CELLS = "model=trm +memory=multicell memory.placement=augment model.gradient_window={cycles:2}"
+SETTINGS = {
+    "active cells": {"k=1": "k=1", "k=4": "k=4"},
+    "cells": {"N=4": "memory.cells=4", "N=32": "memory.cells=32"},
+    "tokens of a cell": {"M=1": "memory.tokens=1", "M=16": "memory.tokens=16"},
+    "scorer": {
+        "R=4": "memory.projections=4",
+        "R=4, logsumexp": "memory.projections=4 memory.combine=logsumexp",
+        "first position": "memory.pooling=first",
+    },
+    "gate": {"gate=all": "memory.gate=all", "gate=none": "memory.gate=none"},
+    "placement": {"replace": "memory.placement=replace"},
+    "state norm": {"state_norm=none": "memory.state_norm=none"},
+    "gradient window": {
+        "last cycle": ONE,
+        "one step": "model.gradient_window=one_step",
+        "horizon of 2": "memory.horizon=2",
+    },
+    "lifetime": {"global": "memory.lifetime=global"},
+    "cells' own": {
+        "self-attention": "memory.self_attention=true",
+        "shared cell": "memory.shared_cell=true",
+        "decay=0.1": "memory.decay=0.1",
+    },
+    "losses": {
+        "balance=0.1": "loss.balance=0.1",
+        "diverse=1": "loss.diverse=1",
+        "information=0.1": "loss.information=0.1",
+        "self_sup=0.1": "loss.self_sup=0.1",
+    },
+    "selector": {
+        "policy": "memory.selector=policy",
+        "random": "memory.selector=random",
+        "lowest loss": "memory.selector=lowest_loss",
+        "all": "memory.selector=all k=8",
+    },
+}
+BICROSS, CELLS_THERE = MEMORIES["bicross"], MEMORIES["multicell, k=3"]
+ON_RECALL = {
+    "bicross": {
+        "bicross": BICROSS,
+        "bicross, state_norm=rms": f"{BICROSS} memory.state_norm=rms",
+        "bicross, replace": f"{BICROSS} memory.placement=replace",
+        "bicross, episodes of 2 to the end": f"{BICROSS} data.lengths=[2]",
+        "bicross, episodes of 8 from the start": f"{BICROSS} data.lengths=[8]",
+    },
+    "multicell, k=3, one cell shared": {
+        "multicell, k=3": CELLS_THERE,
+        "multicell, gate=all": f"{CELLS_THERE} memory.gate=all",
+        "multicell, replace": f"{CELLS_THERE} memory.placement=replace",
+        "multicell, no shared cell": f"{CELLS_THERE} memory.shared_cell=false",
+        "multicell, no shared cell, gate=none": f"{CELLS_THERE} memory.shared_cell=false memory.gate=none",
+    },
+}
+BASELINES = {name: DEFAULT for group in SETTINGS.values() for name in group}
+COLUMNS = ["seeds", "exact, %", "H(cell)", "I(cell; puzzle)", "dead", "MFLOP", "seconds"]
+
+
+def runs(scale: str) -> list[Run]:
+    changes = {name: words for group in SETTINGS.values() for name, words in group.items()}
+    variants = {DEFAULT: CELLS} | {name: f"{CELLS} {words}" for name, words in changes.items()}
+    episodes = {name: words for group in ON_RECALL.values() for name, words in group.items()}
+    return [
+        *grid(CHANGES[scale], sized(variants, scale), FEWER[scale]),
+        *grid({RECALL: EPISODES[scale][RECALL]}, episodes, FEWER[scale]),
+    ]
+
+
+def render(rows: list[Row]) -> Page:
+    page = Page()
+    for task in tasks(rows):
+        if task == RECALL:
+            page.tables[task] = on_episodes(rows, task)
+        else:
+            page.tables[task] = comparison(rows, task, {"": [DEFAULT], **SETTINGS}, BASELINES, COLUMNS)
+    return page
+
+
+def on_episodes(rows: list[Row], task: str) -> Table:
+    """Exact accuracy at some puzzles of the episode."""
+    found = by_variant(rows, task)
+    length = len(next(iter(next(iter(found.values())).values())).numbers("exact_accuracy_by_position"))
+    places = [place for place in (1, 2, 3, 8, 32) if place <= length]
+    lines: list[list[str]] = []
+    for title, group in ON_RECALL.items():
+        lines.append([title])
+        for name in (name for name in group if name in found):
+            exact = [row.numbers("exact_accuracy_by_position") for row in found[name].values()]
+            means = [sum(one[place - 1] for one in exact) / len(exact) for place in places]
+            lines.append([name, f"{len(exact)}", *(f"{100 * value:.1f}" for value in means)])
+    return Table(["puzzle of the episode", "seeds", *map(str, places)], lines)
+
+
+EXPERIMENT = Experiment("memory_table", __doc__, runs, render)
+
+if __name__ == "__main__":
+    from memhrm import console
+
+    console.run(lambda: main(EXPERIMENT))

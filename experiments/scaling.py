@@ -1,0 +1,90 @@
+"""Test-time scaling: accuracy against supervision depth, and against noisy restarts by how one is chosen.
+
+    python -m experiments.scaling --scale cpu
+
+Of some runs of the main table: nothing else is trained for it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.experiment import Experiment, main
+from experiments.measures import NOISE
+from experiments.render import Page
+from experiments.results import Row
+from experiments.runs import Run, grid
+from experiments.scores import by_variant, curves, tasks
+from experiments.tasks import FEWER, LOOKED_AT
+from experiments.variants import MEMORIES, MODELS, sized
+from memhrm.probes.figures import LIGHT, MARKERS
+
+SHOWN = {
+    name: (MODELS | MEMORIES)[name]
+    for name in (
+        "HRM, g=2",
+        "HRM + multicell, augment",
+        "TRM, g=2",
+        "TRM + bicross, augment",
+        "TRM + multicell, augment",
+    )
+}
+RULES = ("q", "residual", "majority", "oracle")
+
+
+def runs(scale: str) -> list[Run]:
+    return grid(LOOKED_AT[scale], sized(SHOWN, scale), FEWER[scale], ["depth", "noisy"])
+
+
+def render(rows: list[Row]) -> Page:
+    page = Page()
+    for task in tasks(rows):
+        page.figure(f"{task}-depth", lambda figure, task=task: against_depth(figure, rows, task), 5.5, 2.8)
+        page.figure(
+            f"{task}-restarts", lambda figure, task=task: against_restarts(figure, rows, task), 6.3, 2.6
+        )
+    return page
+
+
+def against_depth(figure: Any, rows: list[Row], task: str) -> None:
+    axes = figure.subplots()
+    for number, (variant, one) in enumerate(by_variant(rows, task).items()):
+        times, exact = curves(one, "depth.times")[0], 100 * curves(one, "depth.exact")
+        colour, marker = LIGHT[number % len(LIGHT)], MARKERS[number % len(MARKERS)]
+        axes.plot(times, exact.mean(axis=0), marker=marker, color=colour, label=variant)
+        for each in exact:
+            axes.plot(times, each, color=colour, linewidth=0.5, alpha=0.5)
+    axes.set_xscale("log", base=2, subs=[])
+    axes.set_xticks(times, [f"{int(time)}" for time in times])
+    axes.set_xlabel("supervision steps, in times of the training depth")
+    axes.set_ylabel("exact, %")
+    axes.legend(fontsize=7)
+
+
+def against_restarts(figure: Any, rows: list[Row], task: str) -> None:
+    """With the noise at which the highest Q gains most; chosen on the figure's own puzzles."""
+    found = by_variant(rows, task)
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
+    for axes, (variant, one) in zip(panels, found.items()):
+        ends = {noise: curves(one, f"noisy.q_{noise:g}")[:, -1].mean() for noise in NOISE}
+        noise = max(ends, key=ends.__getitem__)
+        restarts = curves(one, "noisy.restarts")[0]
+        for number, rule in enumerate(RULES):
+            exact = 100 * curves(one, f"noisy.{rule}_{noise:g}").mean(axis=0)
+            dashes = ":" if rule == "oracle" else "-"
+            colour, marker = LIGHT[number], MARKERS[number]
+            axes.plot(restarts, exact, marker=marker, linestyle=dashes, color=colour, label=rule)
+        axes.set_title(f"{variant}\n$\\sigma$ = {noise:g}", fontsize=7)
+        axes.set_xscale("log", base=2, subs=[])
+        axes.set_xticks(restarts, [f"{int(count)}" for count in restarts])
+    panels[0].set_ylabel("exact, %")
+    panels[0].legend(fontsize=6.5)
+    figure.supxlabel("restarts", fontsize=9)
+
+
+EXPERIMENT = Experiment("scaling", __doc__, runs, render)
+
+if __name__ == "__main__":
+    from memhrm import console
+
+    console.run(lambda: main(EXPERIMENT))
