@@ -6,7 +6,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 RECALL := $(PY) -m memhrm.train experiment=recall steps=525 batch_size=72 threads=1 progress=false
 
-.PHONY: demo test lint types wheel clean
+.PHONY: demo test lint types wheel tables paper clean
 
 demo: $(STAMP)
 	$(PY) -m memhrm.train steps=150 dir=runs/demo/baseline
@@ -33,6 +33,15 @@ types: $(STAMP)
 wheel: $(STAMP)
 	rm -rf dist
 	$(PY) -m build --wheel --outdir dist
+
+# Every table, figure and number of the paper, from experiments/results alone.
+tables: $(STAMP)
+	$(PY) -m experiments.tables
+
+# Needs LaTeX: apt-get install texlive-latex-recommended texlive-pictures lmodern latexmk
+paper: $(STAMP)
+	$(PY) -m experiments.tables --check
+	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -quiet main.tex
 
 clean:
 	rm -rf $(VENV) dist build

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.runs import slug
 from memhrm.probes import figures
 
 HEAD = "% Made by python -m experiments.{name} from experiments/results; do not edit.\n"
@@ -93,7 +94,7 @@ class Page:
         """The files, by their path in paper/. name: of the experiment and its scale."""
         head, texts = HEAD.format(name=name.rpartition("-")[0]), {}
         for one, table in self.tables.items():
-            stem = f"tables/{name}" + (f"-{one}" if one else "")
+            stem = f"tables/{name}" + (f"-{slug(one)}" if one else "")
             texts[f"{stem}.tex"] = head + table.tex()
             texts[f"{stem}.md"] = table.markdown()
             texts[f"{stem}.csv"] = table.comma_separated()
@@ -101,7 +102,7 @@ class Page:
             texts[f"tables/{name}-numbers.tex"] = head + _macros(self.numbers)
         files = {path: text.encode() for path, text in texts.items()}
         for one, paint in self.drawings.items():
-            stem = f"figures/{name}" + (f"-{one}" if one else "")
+            stem = f"figures/{name}" + (f"-{slug(one)}" if one else "")
             files[f"{stem}.pdf"] = _pdf(paint, *self.sizes[one])
             files[f"{stem}.svg"] = figures.draw(name, one or name, paint, *self.sizes[one]).file().encode()
         return files
