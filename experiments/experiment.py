@@ -56,7 +56,7 @@ def main(experiment: Experiment) -> int:
         if not args.tables:
             settings = [f"workers={args.workers}"] if args.launcher == "local" else []
             wrong = launch(merge(runs, root), root, args.launcher, [*settings, *args.settings])
-        keep(path, collect(every, root), every)
+        keep(path, collect((run for run in every if run.folder(root) not in wrong), root), every)
         print(f"{path}: {len(read(path))} of {len(every)} runs")
     for name, content in experiment.files(args.scale, folder).items():
         file = out / PAPER.relative_to(ROOT) / name

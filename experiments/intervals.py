@@ -51,7 +51,7 @@ def difference(after: Sequence[float], before: Sequence[float]) -> Difference:
     elif d.std() == 0:
         p = 1.0 if d[0] == 0 else 0.0
     else:
-        p = float(stats.ttest_1samp(d, 0.0)[1])
+        p = float(2 * stats.t.sf(abs(d.mean()) / stats.sem(d), len(d) - 1))
     return Difference(found.mean, found.half, found.n, p)
 
 

@@ -1,16 +1,21 @@
 """Launches what is missing of a grid, and shows how far it is."""
 
+import fcntl
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from experiments.runs import ROOT, Run, complete, fault
+from experiments.runs import ROOT, Run, complete, fault, measured
+from memhrm.config import compose
 from memhrm.training.record import RunDirectory
+from memhrm.training.run import check_same
 
 EVERY = 2.0  # Seconds between looks at the files.
 
@@ -19,11 +24,13 @@ def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[st
     """Run what is missing through one of Hydra's launchers; returns why those failed that did.
 
     launcher: local, slurm or ray (experiments/conf/launcher); settings: overrides of it. A finished run is
-    kept, an interrupted one goes on, a failed one is tried again.
+    kept, an interrupted one goes on, a failed one is tried again. One that was trained under other
+    defaults than today's is named, and not used.
     """
-    todo = [run for run in runs if not complete(run.folder(root), run)]
+    wrong = {path: text for run in runs if (text := outdated(run, path := run.folder(root)))}
+    todo = [run for run in runs if not complete(path := run.folder(root), run) and path not in wrong]
     if not todo:
-        return {}
+        return wrong
     for run in todo:
         path = run.folder(root)
         path.mkdir(parents=True, exist_ok=True)
@@ -43,11 +50,26 @@ def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[st
             raise
     if process.returncode:
         raise ValueError(f"the launcher failed; {root / 'launcher.txt'} says why")
-    return {
-        path: fault(path) or "did not run to its end"
-        for run in todo
-        if not complete(path := run.folder(root), run)
-    }
+    for run in todo:
+        if not complete(path := run.folder(root), run):
+            wrong[path] = fault(path) or "did not run to its end"
+    return wrong
+
+
+def outdated(run: Run, path: Path) -> str | None:
+    """In what a finished run differs from what its settings mean today, where a default has changed since."""
+    if not (path / "summary.json").exists():
+        return None
+    try:
+        check_same({**_config(run.settings), "seed": run.seed}, RunDirectory(path).config(), path)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@cache
+def _config(settings: tuple[str, ...]) -> dict[str, Any]:
+    return compose("train", settings)
 
 
 def watch(process: subprocess.Popen, runs: Sequence[Run], root: Path) -> None:
@@ -76,27 +98,49 @@ class State:
     run: Run
     path: Path
     done: bool = False
-    share: float = 0.0  # Of its steps.
+    running: bool = False
+    share: float = 0.0  # Of its training and its measures, taken as equally long.
     speed: float | None = None  # Seconds for the whole, as it looks now.
-    seen: tuple[float, float] | None = None  # When it was first seen, and its share then.
+    seen: tuple[float, float] | None = None  # When it was first seen running, and its share then.
 
     def look(self) -> None:
         if self.done:
             return
-        self.done = complete(self.path, self.run)
+        self.done, self.running = complete(self.path, self.run), _held(self.path / "job.lock")
         if self.done:
-            self.share = 1.0
-            file = self.path / "job-done.json"
-            self.speed = json.loads(file.read_text())["seconds"] if file.exists() else self.speed
+            self.running, self.share = False, 1.0
+            trained = (RunDirectory(self.path).summary() or {})["seconds"]
+            file = self.path / "job-done.json"  # Of the last time only.
+            whole = json.loads(file.read_text())["seconds"] if file.exists() else 0.0
+            self.speed = max(trained, whole)
         elif (self.path / "config.yaml").exists():
-            steps = RunDirectory(self.path).config()["steps"]
-            lines = RunDirectory(self.path).metrics()
-            self.share = min(lines[-1]["step"] / steps, 1.0) if lines else 0.0
+            self.share = self._share()
             now = time.monotonic()
-            if self.seen is None:
+            if self.running and self.seen is None:
                 self.seen = (now, self.share)
-            elif self.share > self.seen[1]:
+            elif self.seen is not None and self.share > self.seen[1]:
                 self.speed = (now - self.seen[0]) / (self.share - self.seen[1])
+
+    def _share(self) -> float:
+        directory, names = RunDirectory(self.path), self.run.measures
+        if (self.path / "summary.json").exists():
+            trained = 1.0
+        else:
+            lines = directory.metrics()
+            trained = min(lines[-1]["step"] / directory.config()["steps"], 1.0) if lines else 0.0
+        return (trained + sum(measured(self.path, name) is not None for name in names)) / (1 + len(names))
+
+
+def _held(lock: Path) -> bool:
+    """Whether a job is at work, here or in another process."""
+    if not lock.exists():
+        return False
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def summary(states: Sequence[State]) -> str:
@@ -105,7 +149,7 @@ def summary(states: Sequence[State]) -> str:
         state.look()
     done = sum(state.done for state in states)
     failed = sum(fault(state.path) is not None for state in states if not state.done)
-    running = [state for state in states if not state.done and state.seen and fault(state.path) is None]
+    running = [state for state in states if state.running]
     text = f"{done}/{len(states)} runs done" + (f", {failed} failed" if failed else "")
     return f"{text}; {len(running)} under way; about {left(states, max(len(running), 1))} left"
 

@@ -105,6 +105,11 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     assert launch(runs[:1], tmp_path, "local", []) == {}
     assert (good / "summary.json").stat().st_mtime_ns == before
 
+    config = (good / "config.yaml").read_text()
+    (good / "config.yaml").write_text(config.replace("warmup: 2", "warmup: 7"))
+    assert "optim.warmup is 2, but the run" in launch(runs[:1], tmp_path, "local", [])[good]
+    (good / "config.yaml").write_text(config)
+
     row = results.row(runs[0], good)
     summary = json.loads((good / "summary.json").read_text())
     assert row.number("exact_accuracy") == pytest.approx(summary["exact_accuracy"], rel=1e-5)

@@ -116,8 +116,8 @@ def test_checkpoint_is_replaced_in_one_move(tmp_path, monkeypatch):
 
 def test_second_signal_acts_at_once(tmp_path, monkeypatch, capsys):
     def twice(_learner):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # Of two that os.kill sends at once, the second may be lost.
+        signal.raise_signal(signal.SIGINT)
 
     at_step(monkeypatch, 3, twice)
     assert train(tmp_path / "run") == 130
