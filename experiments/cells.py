@@ -83,8 +83,8 @@ def table(rows: list[Row]) -> Table:
         "seeds",
         "H(cell)",
         "dead",
-        "|cos| of CLS",
-        "I(cell; ·)",
+        "cosine of CLS",
+        "I(cell; what)",
         "null",
         *(f"{test}, points" for test in TESTS),
     ]
