@@ -9,7 +9,7 @@ from experiments.render import Page
 from experiments.results import Row
 from experiments.runs import Run, grid
 from experiments.scores import tasks
-from experiments.tasks import ATTENTION, FEWER, MLP, PUZZLES
+from experiments.tasks import ATTENTION, FEWER, MLP, PUZZLES, RATES
 from experiments.variants import sized
 
 TRM = "model=trm"
@@ -38,20 +38,19 @@ CHANGES = {
         "never early": "halting.threshold=0.999999 halting.halt_exploration_prob=0.0",
     },
 }
-BASELINES = {name: DEFAULT for group in CHANGES.values() for name in group}
+GROUPS = {"": [DEFAULT], **CHANGES, "learning rate": RATES["cpu"]}
+BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
 COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "MFLOP", "seconds"]
 
 
 def runs(scale: str) -> list[Run]:
-    variants = {DEFAULT: TRM} | {
-        name: f"{TRM} {words}" for group in CHANGES.values() for name, words in group.items()
-    }
+    changes = {name: words for group in CHANGES.values() for name, words in group.items()} | RATES[scale]
+    variants = {DEFAULT: TRM} | {name: f"{TRM} {words}" for name, words in changes.items()}
     return grid(PUZZLES[scale], sized(variants, scale), FEWER[scale])
 
 
 def render(rows: list[Row]) -> Page:
-    groups = {"": [DEFAULT], **CHANGES}
-    return Page({task: comparison(rows, task, groups, BASELINES, COLUMNS) for task in tasks(rows)})
+    return Page({task: comparison(rows, task, GROUPS, BASELINES, COLUMNS) for task in tasks(rows)})
 
 
 EXPERIMENT = Experiment("ablations", __doc__, runs, render)

@@ -13,7 +13,7 @@ from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
 from experiments.scores import by_variant, tasks
-from experiments.tasks import CHANGES, EPISODES, FEWER
+from experiments.tasks import CHANGES, EPISODES, FEWER, RATES
 from experiments.variants import ONE, sized
 
 DEFAULT, RECALL = "default", "recall"
@@ -71,12 +71,14 @@ ON_RECALL = {
         "multicell, no shared cell, gate=none": f"{CELLS_THERE} memory.shared_cell=false memory.gate=none",
     },
 }
-BASELINES = {name: DEFAULT for group in SETTINGS.values() for name in group}
+GROUPS = {"": [DEFAULT], **SETTINGS, "learning rate": RATES["cpu"]}
+BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
 COLUMNS = ["seeds", "exact, %", "H(cell)", "I(cell; puzzle)", "dead", "MFLOP", "seconds"]
 
 
 def runs(scale: str) -> list[Run]:
     changes = {name: words for group in SETTINGS.values() for name, words in group.items()}
+    changes |= RATES[scale]
     variants = {DEFAULT: CELLS} | {name: f"{CELLS} {words}" for name, words in changes.items()}
     episodes = {name: words for group in ON_RECALL.values() for name, words in group.items()}
     return [
@@ -91,7 +93,7 @@ def render(rows: list[Row]) -> Page:
         if task == RECALL:
             page.tables[task] = on_episodes(rows, task)
         else:
-            page.tables[task] = comparison(rows, task, {"": [DEFAULT], **SETTINGS}, BASELINES, COLUMNS)
+            page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
     return page
 
 

@@ -44,6 +44,16 @@ PUZZLES = {
 """Of the main table. cpu: an MLP mixes the tokens, as in the TRM that is best on Sudoku; with attention these
 models have not begun to learn mazes in this time (experiments/LOG.md)."""
 
+RATES = {
+    scale: {"half the rate": f"optim.lr={half}", "twice the rate": f"optim.lr={twice}"}
+    for scale, (half, twice) in {
+        "smoke": ("2e-3", "8e-3"),
+        "cpu": ("2e-3", "8e-3"),
+        "gpu": ("5e-5", "2e-4"),
+    }.items()
+}
+"""Half and twice the learning rate that all variants have, to see whether it favours some of them."""
+
 LOOKED_AT = {
     "smoke": {SUDOKU4: PUZZLES["smoke"][SUDOKU4]},
     "cpu": {SUDOKU6: PUZZLES["cpu"][SUDOKU6]},
