@@ -2,10 +2,13 @@
 
 import fcntl
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,12 +44,15 @@ def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[st
     jobs = ",".join(str(run.folder(root)) for run in todo)
     where = [f"launcher={launcher}", f"hydra.sweep.dir={root / '.jobs'}"]
     command = [sys.executable, "-m", "experiments.job", "-m", *where, f"job={jobs}", *settings]
-    with open(root / "launcher.txt", "w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+    with open(root / "launcher.txt", "w") as output, terminable():
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             watch(process, runs, root)
-        except BaseException:
-            process.terminate()
+        except BaseException:  # Its runs save themselves and stop; those of a cluster go on.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
             raise
     if process.returncode:
         raise ValueError(f"the launcher failed; {root / 'launcher.txt'} says why")
@@ -54,6 +60,16 @@ def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[st
         if not complete(path := run.folder(root), run):
             wrong[path] = fault(path) or "did not run to its end"
     return wrong
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends this process as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def outdated(run: Run, path: Path) -> str | None:
@@ -106,7 +122,7 @@ class State:
     def look(self) -> None:
         if self.done:
             return
-        self.done, self.running = complete(self.path, self.run), _held(self.path / "job.lock")
+        self.done, self.running = complete(self.path, self.run), held(self.path / "job.lock")
         if self.done:
             self.running, self.share = False, 1.0
             trained = (RunDirectory(self.path).summary() or {})["seconds"]
@@ -131,7 +147,7 @@ class State:
         return (trained + sum(measured(self.path, name) is not None for name in names)) / (1 + len(names))
 
 
-def _held(lock: Path) -> bool:
+def held(lock: Path) -> bool:
     """Whether a job is at work, here or in another process."""
     if not lock.exists():
         return False

@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from experiments import results
 from experiments.comparison import comparison
 from experiments.experiment import PAPER
 from experiments.intervals import difference, estimate, holm
-from experiments.launch import State, launch, left
+from experiments.launch import State, held, launch, left
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import ROOT, Run, complete, grid, merge
@@ -120,6 +122,28 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     assert row.numbers("curve_steps")[-1] == 2 and len(row.numbers("curve_exact")) == len(
         row.numbers("curve_steps")
     )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_grid_that_is_interrupted_stops_its_runs_and_goes_on(how, tmp_path):
+    run = run_of("long", "steps=100000", "eval_every=0", "checkpoint_every=100000")
+    code = (
+        "from test_experiments import *; from memhrm.console import run as command;"
+        f"command(lambda: launch([{run!r}], Path({str(tmp_path)!r}), 'local', ['workers=1']) and 1)"
+    )
+    around = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    process = subprocess.Popen([sys.executable, "-c", code], env=around, stderr=subprocess.PIPE, text=True)
+    path = run.folder(tmp_path)
+    while not (path / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(how)
+    assert "interrupted" in process.communicate()[1] and process.returncode == 130
+    deadline = time.monotonic() + 60
+    while held(path / "job.lock"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert (path / "checkpoints/last.pt").exists() and not complete(path, run)
 
 
 def test_the_time_left_is_what_the_same_variant_took(tmp_path):
