@@ -129,6 +129,7 @@ def test_a_grid_that_is_interrupted_stops_its_runs_and_goes_on(how, tmp_path):
     run = run_of("long", "steps=100000", "eval_every=0", "checkpoint_every=100000")
     code = (
         "from test_experiments import *; from memhrm.console import run as command;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # A shell's background job ignores it.
         f"command(lambda: launch([{run!r}], Path({str(tmp_path)!r}), 'local', ['workers=1']) and 1)"
     )
     around = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
