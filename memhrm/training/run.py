@@ -105,8 +105,8 @@ def directory(config: Mapping[str, Any]) -> Path:
     if config.get("dir"):
         return Path(config["dir"])
     memory = [config["memory"]["name"]] if config.get("memory") else []
-    words = [config["data"]["name"], config["model"]["name"], *memory, f"seed{config['seed']}", digest(config)]
-    return Path("runs") / "-".join(words)
+    names = [config["data"]["name"], config["model"]["name"], *memory]
+    return Path("runs") / "-".join([*names, f"seed{config['seed']}", digest(config)])
 
 
 def digest(config: Mapping[str, Any]) -> str:
