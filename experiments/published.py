@@ -1,6 +1,6 @@
 """Published figures to stand beside ours, each with its protocol: other data, sizes and budgets."""
 
-PUBLISHED = (
+SUDOKU_EXTREME = (
     ["Sudoku-Extreme, 1,000 training puzzles", "parameters", "exact, %", "protocol", "source"],
     [
         ["feed-forward", "", "2.6", "one step", "2605.21488"],
@@ -14,4 +14,12 @@ PUBLISHED = (
         ["EqR", "5M", "99.8", "64 supervision steps, 128 restarts, chosen by residual", "2605.21488"],
     ],
 )
-"""Head and rows of a table; sources are arXiv numbers."""
+MAZE_HARD = (
+    ["Maze-Hard, 1,000 training puzzles", "parameters", "exact, %", "protocol", "source"],
+    [
+        ["HRM", "27M", "74.5", "16 supervision steps", "2506.21734"],
+        ["TRM, attention", "7M", "85.3", "16 supervision steps; reproductions 75 to 84", "2510.04871"],
+        ["Attractor", "27M", "93.1", "", "2605.12466"],
+    ],
+)
+"""Heads and rows of tables; sources are arXiv numbers."""
