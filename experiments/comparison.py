@@ -9,6 +9,8 @@ from experiments.scores import BySeed, against, by_variant, mean_of, over_seeds,
 COLUMNS: dict[str, Callable[[BySeed], str]] = {
     "seeds": lambda one: f"{len(one)}",
     "exact, %": lambda one: over_seeds(one, "exact_accuracy").text(),
+    "over training, %": lambda one: over_seeds(one, "over_training").text(),
+    "90 % from step": lambda one: reached(one, 0.9),
     "cells, %": lambda one: over_seeds(one, "accuracy").text(),
     "valid path, %": lambda one: over_seeds(one, "valid_path").text(),
     "optimal path, %": lambda one: over_seeds(one, "optimal_path").text(),
@@ -20,7 +22,8 @@ COLUMNS: dict[str, Callable[[BySeed], str]] = {
     "I(cell; puzzle)": lambda one: f"{mean_of(one, 'cells.information'):.2f}",
     "dead": lambda one: f"{mean_of(one, 'cells.dead_cells'):.1f}",
 }
-"""What a column shows of a variant's runs. MFLOP: matrix products of one answer; seconds: of training."""
+"""What a column shows of a variant's runs. Over training: the mean of the validation curve; MFLOP: matrix
+products of one answer; seconds: of training."""
 
 
 def comparison(
@@ -29,13 +32,15 @@ def comparison(
     groups: Mapping[str, Iterable[str]],
     baselines: Mapping[str, str],
     columns: Sequence[str],
+    score: str = "exact_accuracy",
 ) -> Table:
-    """groups: the variants by the title above them. baselines: what each is compared with, pair by pair.
+    """groups: the variants by the title above them. baselines: what each is compared with, pair by
+    pair, in the score that the second column shows.
 
     A column is empty where a run lacks what it shows, and left out where all do.
     """
     found = by_variant(rows, task)
-    pairs = against(found, baselines)
+    pairs = against(found, baselines, score)
     lines: list[list[str]] = []
     for title, group in groups.items():
         here = [name for name in group if name in found]
@@ -51,6 +56,15 @@ def comparison(
     return Table(
         [head[i] for i in shown], [line if len(line) == 1 else [line[i] for i in shown] for line in lines]
     )
+
+
+def reached(one: BySeed, exact: float) -> str:
+    """The mean optimiser step at which validation first has this accuracy; "" if in a seed it never had."""
+    steps = []
+    for row in one.values():
+        there = [s for s, e in zip(row.numbers("curve_steps"), row.numbers("curve_exact")) if e >= exact]
+        steps += there[:1]
+    return f"{sum(steps) / len(steps):.0f}" if len(steps) == len(one) else ""
 
 
 def _cell(column: str, one: BySeed) -> str:

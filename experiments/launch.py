@@ -91,10 +91,13 @@ def _config(settings: tuple[str, ...]) -> dict[str, Any]:
 def watch(process: subprocess.Popen, runs: Sequence[Run], root: Path) -> None:
     """Show the state of the grid until the process ends."""
     states = {run: State(run, run.folder(root)) for run in runs}
-    live, said = sys.stderr.isatty(), ""
+    live, said, at_once = sys.stderr.isatty(), "", 1
     while True:
         ended = process.poll() is not None
-        line = summary(list(states.values()))
+        for state in states.values():
+            state.look()
+        at_once = max(at_once, sum(state.running for state in states.values()))
+        line = summary(list(states.values()), at_once)
         if live:
             print(f"\r{line:<100}", end="", file=sys.stderr, flush=True)
         elif line.split(";")[0] != said:  # Once for each run that ends.
@@ -159,15 +162,13 @@ def held(lock: Path) -> bool:
     return False
 
 
-def summary(states: Sequence[State]) -> str:
-    """How many runs are done, failed and under way, and how long the rest will take."""
-    for state in states:
-        state.look()
+def summary(states: Sequence[State], at_once: int) -> str:
+    """How many runs are done, failed and under way, and how long the rest will take, so many at once."""
     done = sum(state.done for state in states)
     failed = sum(fault(state.path) is not None for state in states if not state.done)
-    running = [state for state in states if state.running]
+    running = sum(state.running for state in states)
     text = f"{done}/{len(states)} runs done" + (f", {failed} failed" if failed else "")
-    return f"{text}; {len(running)} under way; about {left(states, max(len(running), 1))} left"
+    return f"{text}; {running} under way; about {left(states, at_once)} left"
 
 
 def left(states: Sequence[State], workers: int) -> str:

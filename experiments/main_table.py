@@ -24,6 +24,7 @@ from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, T
 from memhrm.probes.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
+SPEED = ["seeds", "over training, %", "90 % from step"]
 COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
 
 
@@ -40,6 +41,7 @@ def render(rows: list[Row]) -> Page:
     page = Page()
     for task in tasks(rows):
         page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
+        page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, BASELINES, SPEED, "over_training")
         page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.3, 2.9)
     page.tables["published-sudoku"] = Table(*published.SUDOKU_EXTREME)
     page.tables["published-maze"] = Table(*published.MAZE_HARD)

@@ -56,6 +56,8 @@ def row(run: Run, path: Path) -> Row:
     curve = [line for line in directory.metrics() if "validation/exact_accuracy" in line]
     cells["curve_steps"] = [line["step"] for line in curve]
     cells["curve_exact"] = [line["validation/exact_accuracy"] for line in curve]
+    if curve:
+        cells["over_training"] = sum(cells["curve_exact"]) / len(curve)
     for name in run.measures:
         cells |= _flat(measured(path, name) or {}, f"{name}.")
     return Row({name: _text(value) for name, value in cells.items()})
