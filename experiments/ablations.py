@@ -31,7 +31,7 @@ CHANGES = {
     },
     "average of the weights": {"no EMA": "optim.ema=0.0"},
     "token mixer": {"attention": ATTENTION, "MLP": MLP},
-    "nets": {"own nets for z_L and z_H": "model.H_net=own model.H_layers=2"},
+    "nets": {"own nets for z_L and z_H": "model.H_net=own model.H_layers=${model.L_layers}"},
     "halting in training": {
         "threshold 0.3": "halting.threshold=0.3",
         "threshold 0.9": "halting.threshold=0.9",

@@ -15,7 +15,7 @@ SMALL = (
     "model.L_cycles=1 halting.halt_max_steps=2 batch_size=4 steps=2 eval_every=1 validation_size=4 "
     "data.test_size=12"
 )
-SHORT = "batch_size=64 eval_every=25 checkpoint_every=100"
+SHORT = "batch_size=32 eval_every=25 checkpoint_every=100 optim.lr=4e-3"
 
 SUDOKU4, SUDOKU6, MAZE = "Sudoku 4x4", "Sudoku 6x6", "Maze 6x6"
 SUDOKU_EXTREME, MAZE_HARD = "Sudoku-Extreme", "Maze-Hard"
@@ -31,10 +31,10 @@ PUZZLES = {
         MAZE: f"data=maze data.side=6 data.min_length=4 data.train_size=20 {ATTENTION} {SMALL}",
     },
     "cpu": {
-        SUDOKU4: f"data=sudoku4 {MLP} {SHORT} steps=200 optim.lr=4e-3",
-        SUDOKU6: f"data=sudoku6 data.min_clues=16 {MLP} {SHORT} steps=300 optim.lr=4e-3",
+        SUDOKU4: f"data=sudoku4 {MLP} {SHORT} steps=200",
+        SUDOKU6: f"data=sudoku6 data.min_clues=16 {MLP} {SHORT} steps=400",
         MAZE: "data=maze data.side=6 data.min_length=6 data.min_walls=0.38 data.max_walls=0.5 "
-        f"data.test_size=400 {MLP} {SHORT} steps=500 optim.lr=4e-3",
+        f"data.test_size=400 {MLP} {SHORT} steps=800",
     },
     "gpu": {
         SUDOKU_EXTREME: f"experiment=trm_mlp_sudoku_extreme {MLP} {DATA[SUDOKU_EXTREME]}",

@@ -52,8 +52,9 @@ SIZES = {
     },
     "cpu": {
         "hrm": "model.L_layers=1 model.H_layers=1",
-        "transformer": "model.H_layers=4",
-        "feedforward": "model.H_layers=4",
+        "trm": "model.L_layers=1",
+        "transformer": "model.H_layers=2",
+        "feedforward": "model.H_layers=2",
     },
     "gpu": {
         "hrm": "model.H_cycles=2 model.L_cycles=2 model.puzzle_emb_len=0",
@@ -61,7 +62,8 @@ SIZES = {
         "feedforward": "model.H_cycles=1 model.L_cycles=0 model.puzzle_emb_len=0 halting.halt_max_steps=1",
     },
 }
-"""What a model's size is at a scale, where it is not the task's. cpu: HRM has as many blocks as TRM."""
+"""What a model's size is at a scale, where it is not the task's. cpu: a quarter of HRM's
+blocks and of the transformer's, half of TRM's."""
 
 
 def sized(variants: dict[str, str], scale: str) -> dict[str, str]:
