@@ -90,7 +90,8 @@ def test_every_memory_and_control_has_its_baseline():
 
 def test_a_model_has_the_size_of_its_scale():
     words = sized({"a": "model=hrm +memory=bicross", "b": "model=trm"}, "cpu")
-    assert words["a"].endswith("model.L_layers=1 model.H_layers=1") and words["b"] == "model=trm model.L_layers=1"
+    assert words["a"].endswith("model.L_layers=1 model.H_layers=1")
+    assert words["b"] == "model=trm model.L_layers=1"
 
 
 # Launching.
