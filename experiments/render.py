@@ -9,6 +9,7 @@ from typing import Any
 from experiments.runs import slug
 from memhrm.probes import figures
 
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 HEAD = "% Made by python -m experiments.{name} from experiments/results; do not edit.\n"
 
 
@@ -61,6 +62,8 @@ _WRITTEN = str.maketrans(
         "±": r"$\pm$",
         "−": r"$-$",
         "×": r"$\times$",
+        "^": r"\textasciicircum{}",
+        **{raised: rf"$^{{{plain}}}$" for raised, plain in zip(RAISED, "0123456789-")},
         "<": r"$<$",
     }
 )
@@ -69,6 +72,12 @@ _WRITTEN = str.maketrans(
 def tex(text: str) -> str:
     """Plain text as LaTeX."""
     return text.translate(_WRITTEN)
+
+
+def scientific(value: float) -> str:
+    """As 3.4 × 10⁻⁶."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('0123456789-', RAISED))}"
 
 
 def _tex_row(cells: Sequence[str]) -> str:

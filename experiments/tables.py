@@ -11,7 +11,17 @@ from pathlib import Path
 from experiments.experiment import PAPER, Experiment
 from experiments.runs import SCALES
 
-NAMES = ("main_table", "memory_table", "ablations", "episodes", "cells", "scaling", "cost", "recipes")
+NAMES = (
+    "main_table",
+    "memory_table",
+    "ablations",
+    "episodes",
+    "cells",
+    "scaling",
+    "cost",
+    "recipes",
+    "parity",
+)
 
 
 def experiments() -> list[Experiment]:

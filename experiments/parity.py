@@ -1,0 +1,74 @@
+"""Parity: how far the replayed HRM, TRM and TRM-MLP lie from the records of the published implementations.
+
+python -m experiments.parity --scale cpu
+"""
+
+import torch
+
+from experiments.experiment import Experiment, main
+from experiments.render import Page, Table, scientific
+from experiments.results import Row
+from experiments.runs import ROOT
+from experiments.scores import by_variant
+from memhrm.replay import SINGLE, SIX, Deviation, replay
+from memhrm.training.record import environment
+
+NAMES = {"hrm": "HRM", "trm_attention": "TRM, attention", "trm_mlp": "TRM-MLP"}
+
+
+def measured(scale: str) -> list[Row]:
+    """A row per record: the number of its quantities, and the largest deviation of each kind."""
+    around = environment(torch.device("cpu"))
+    return [
+        Row(
+            task="parity",
+            variant=name,
+            seed="0",
+            commit=(around["git"] or {}).get("commit", "")[:12],
+            device=around["device"],
+            torch=around["packages"]["torch"],
+            **_largest(replay(ROOT / f"tests/parity/{file}.npz")),
+        )
+        for file, name in NAMES.items()
+    ]
+
+
+def _largest(deviations: list[Deviation]) -> dict[str, str]:
+    single = [one for one in deviations if one.tolerance == SINGLE]
+    kinds = {
+        "gradients": [one for one in single if "/grad/" in one.quantity],
+        "one_step": [one for one in single if "/grad/" not in one.quantity],
+        "six_steps": [one for one in deviations if one.tolerance == SIX],
+    }
+    worst = {name: f"{max(one.largest for one in some):.1e}" for name, some in kinds.items()}
+    outside = sum(not one.within for one in deviations)
+    return {"quantities": str(len(deviations)), "outside": str(outside), **worst}
+
+
+def render(rows: list[Row]) -> Page:
+    kinds = {
+        "one_step": "one supervision step",
+        "gradients": "its gradients",
+        "six_steps": "six optimiser steps",
+    }
+    lines = [
+        [
+            name,
+            one["0"]["quantities"],
+            *(scientific(one["0"].number(kind)) for kind in kinds),
+            one["0"]["outside"],
+        ]
+        for name, one in by_variant(rows, "parity").items()
+    ]
+    page = Page({"": Table(["", "quantities", *kinds.values(), "outside the tolerance"], lines)})
+    page.numbers["parity/gradients"] = scientific(max(row.number("gradients") for row in rows))
+    page.numbers["parity/outside"] = str(sum(int(row["outside"]) for row in rows))
+    return page
+
+
+EXPERIMENT = Experiment("parity", __doc__, lambda scale: [], render, measured)
+
+if __name__ == "__main__":
+    from memhrm import console
+
+    console.run(lambda: main(EXPERIMENT))
