@@ -58,13 +58,16 @@ def main(experiment: Experiment) -> int:
             wrong = launch(merge(runs, root), root, args.launcher, [*settings, *args.settings])
         keep(path, collect((run for run in every if run.folder(root) not in wrong), root), every)
         print(f"{path}: {len(read(path))} of {len(every)} runs")
-    for name, content in experiment.files(args.scale, folder).items():
-        file = out / PAPER.relative_to(ROOT) / name
+    files = {
+        out / PAPER.relative_to(ROOT) / name: c for name, c in experiment.files(args.scale, folder).items()
+    }
+    for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        print(file)
-        if file.suffix == ".md":
-            print(content.decode())
+    for file, content in files.items():
+        print(
+            file, content.decode() if file.suffix == ".md" else "", sep="\n" if file.suffix == ".md" else ""
+        )
     for path, text in wrong.items():
         print(f"failed: {path.name}: {text} (its output: {path / 'output.txt'})", file=sys.stderr)
     return int(bool(wrong))
