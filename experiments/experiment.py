@@ -65,9 +65,9 @@ def main(experiment: Experiment) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     for file, content in files.items():
-        print(
-            file, content.decode() if file.suffix == ".md" else "", sep="\n" if file.suffix == ".md" else ""
-        )
+        print(file)
+        if file.suffix == ".md":
+            print(content.decode())
     for path, text in wrong.items():
         print(f"failed: {path.name}: {text} (its output: {path / 'output.txt'})", file=sys.stderr)
     return int(bool(wrong))
