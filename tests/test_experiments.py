@@ -149,11 +149,13 @@ def test_a_grid_that_is_interrupted_stops_its_runs_and_goes_on(how, tmp_path):
 
 
 def test_the_time_left_is_what_the_same_variant_took(tmp_path):
-    done = State(run_of("x"), tmp_path / "a", done=True, share=1.0, speed=600.0)
-    half = State(run_of("x"), tmp_path / "b", share=0.5)
-    other = State(run_of("y"), tmp_path / "c")  # Unknown: as long as the others, 600 s.
-    assert left([done, half, other], 1) == "15 min"
-    assert left([done, half, other, other, other, other, other, other], 1) == "1 h 5 min"
+    x = State(run_of("x"), tmp_path / "a", done=True, share=1.0, speed=600.0)
+    y = State(run_of("y"), tmp_path / "b", done=True, share=1.0, speed=1200.0)
+    half = State(run_of("x"), tmp_path / "c", share=0.5)  # 300 s.
+    other = State(run_of("z"), tmp_path / "d")  # Unknown: as long as the others on average, 900 s.
+    assert left([x, y, half, other], 1) == "20 min"
+    assert left([x, y, half, other, other, other, other], 1) == "1 h 5 min"
+    assert left([x, y, half, other], 2) == "10 min"
     assert left([half], 1) == "an unknown time"
 
 
