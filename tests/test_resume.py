@@ -1,5 +1,6 @@
 """A run that is stopped and goes on is the run that was never stopped, bit for bit."""
 
+import copy
 import json
 import os
 import shutil
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from experiments.kill import compare, differences
+from memhrm.config import compose
 from memhrm.train import main
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
+from memhrm.training.run import check_same
 from tiny import TINY, at_step, command_line, send, train
 
 FREQUENT = ("log_every=4", "checkpoint_every=2", "eval_every=3")
@@ -125,7 +128,7 @@ def test_second_signal_acts_at_once(tmp_path, monkeypatch, capsys):
         assert train(tmp_path / "run") == 130
     finally:
         signal.signal(signal.SIGINT, before)
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err.endswith("interrupted\n")  # The set may have been generated before.
     assert not (tmp_path / "run/checkpoints").exists()
 
 
@@ -190,3 +193,24 @@ def test_free_settings_may_change_on_the_way(changes, tmp_path, monkeypatch, who
         line for line in differences(whole("trm"), path) if "/config/" not in line and "metrics" not in line
     ]
     assert found == []
+
+
+def test_a_run_of_an_older_version_goes_on(tmp_path):
+    """A setting that it did not know counts as its default."""
+    given = compose("train", [*TINY, "+memory=multicell", "model.H_cycles=2"])
+    saved = copy.deepcopy(given)
+    del (
+        saved["model"]["attention"],
+        saved["memory"]["decay"],
+        saved["loss"]["entropy"],
+        saved["data"]["holdout"],
+    )
+    check_same(given, saved, tmp_path)
+    for changed, words in (("model", "model.attention is 'xformers'"), ("memory", "memory.decay is 0.5")):
+        other = copy.deepcopy(given)
+        other[changed] |= {"attention": "xformers"} if changed == "model" else {"decay": 0.5}
+        with pytest.raises(ValueError, match=words):
+            check_same(other, saved, tmp_path)
+    saved["model"]["forgotten"] = 1
+    with pytest.raises(ValueError, match=r"another version of memhrm began the run in .*model\.forgotten"):
+        check_same(given, saved, tmp_path)

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from memhrm.memory.choice import parse as parse_memory
 from memhrm.memory.h_module import MemorySettings
 from memhrm.models.reasoner import NO_MEMORY, ModelSettings, Reasoner, puzzle_shape
 from memhrm.models.recursion import gradient_start
-from memhrm.settings import advise, build, require
+from memhrm.settings import SettingWarning, advise, build, require
 from memhrm.training.halting import Halting
 from memhrm.training.mirror import LoggerSettings
 from memhrm.training.optim import OptimSettings
@@ -118,20 +119,33 @@ def digest(config: Mapping[str, Any]) -> str:
 def check_same(given: Mapping[str, Any], saved: Mapping[str, Any], where: Path) -> None:
     """Refuse to resume a run with settings that would make it another run.
 
-    More steps are allowed where nothing, as a schedule of the learning rate, depends on their number.
+    More steps are allowed where nothing, as a schedule of the learning rate, depends on their number. A
+    setting that did not exist when the run was begun counts as its default, which changes nothing.
 
     Raises:
         ValueError: a setting differs; the message names it, both values and the way out.
     """
     stages = len(saved["data"].get("lengths", [])) > 1
     free = (*FREE, "steps") if saved["optim"].get("schedule") == "constant" and not stages else FREE
-    old, new = _flat(saved, free), _flat(given, free)
+    try:
+        old = _flat(_meant(saved), free)
+    except ValueError as error:
+        raise ValueError(f"another version of memhrm began the run in {where}: {error}") from error
+    new = _flat(_meant(given), free)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             raise ValueError(
                 f"{name} is {new.get(name)!r}, but the run in {where} was begun with {old.get(name)!r}; "
                 "give the old value, or another dir=..."
             )
+
+
+def _meant(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a configuration as they count, with those that it leaves to their defaults."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SettingWarning)
+        run = settings(config)
+        return {**asdict(run), "data": asdict(parse_data(run.data))}
 
 
 def _flat(values: Mapping[str, Any], free: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
