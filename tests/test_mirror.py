@@ -105,7 +105,7 @@ def test_mirror_that_does_not_start(fake_wandb, tmp_path, plain, capsys):
 def test_mirror_that_is_not_installed(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert train(tmp_path / "run", *WANDB, "steps=1") == 0
-    assert capsys.readouterr().err.startswith("wandb cannot start (")
+    assert "wandb cannot start (" in capsys.readouterr().err
 
 
 def test_mirror_that_breaks_in_the_middle(fake_wandb, tmp_path, plain, capsys):
