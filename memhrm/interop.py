@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from memhrm.models.reasoner import Reasoner
+from memhrm.settings import require
 
 # (ours, published), as plain text; {} stands for the number of a block.
 _NAMES = [
@@ -64,7 +65,13 @@ def _translate(name: str, rules: list[tuple[str, str]]) -> str:
 
 
 def to_published(model: Reasoner) -> dict[str, Tensor]:
-    """The model's weights and persistent buffers under the published names."""
+    """The model's weights and persistent buffers under the published names.
+
+    Raises:
+        ValueError: the published models have nothing of the kind.
+    """
+    unit = model.settings.unit
+    require(unit == "swiglu", "model.unit", unit, "swiglu, the unit of the published models")
     return {published_name(name): tensor for name, tensor in model.state_dict().items()}
 
 

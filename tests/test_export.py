@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import memhrm
+from conftest import SHAPE, model_settings
 from memhrm import evaluate, export
 from memhrm.interop import load_published, our_name, published_name, to_published
 from memhrm.models.reasoner import Reasoner
@@ -146,3 +147,9 @@ def test_published_weights_that_do_not_fit_are_named(tiny_model):
     with pytest.raises(ValueError, match=r"'memory\.slots' has no counterpart"):
         load_published(model, {**weights, "memory.slots": torch.zeros(1)})
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+
+
+def test_weights_with_another_unit_are_not_the_published_models():
+    model = Reasoner(model_settings(unit="normed"), SHAPE)
+    with pytest.raises(ValueError, match=r"model\.unit is 'normed'; allowed: swiglu"):
+        to_published(model)

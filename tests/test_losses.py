@@ -17,6 +17,7 @@ from memhrm.training.losses import (
     weighted_sum,
 )
 from memhrm.training.optim import AdamATan2, Optimisers, OptimSettings, SignSGD, moving_average
+from memhrm.training.supervision import LossSettings
 
 LOGITS = torch.tensor([[[0.0, 1.0, -2.0], [3.0, -0.5, 0.25]]])
 LABELS = torch.tensor([[2, -100]])
@@ -41,6 +42,19 @@ def test_stablemax_gradient_is_right_and_finite_far_out():
 def test_softmax_is_its_formula():
     expected = -LOGITS[0, 0].log_softmax(-1)[2].item()
     assert softmax_cross_entropy(LOGITS, LABELS)[0].tolist() == pytest.approx([expected, 0])
+
+
+def test_smoothed_labels_are_a_mixture():
+    """A share of each target is spread over all tokens; positions without a label stay without loss."""
+    loss = softmax_cross_entropy(LOGITS, LABELS, smoothing=0.3)[0]
+    log_p = LOGITS[0, 0].log_softmax(-1)
+    assert loss.tolist() == pytest.approx([float(-0.7 * log_p[2] - 0.3 * log_p.mean()), 0])
+    for kind, smoothing, allowed in (
+        ("softmax", 1.0, "0 to below 1"),
+        ("stablemax", 0.1, "loss.kind=stablemax"),
+    ):
+        with pytest.raises(ValueError, match=f"loss.label_smoothing is .*{allowed}"):
+            LossSettings(kind=kind, label_smoothing=smoothing)
 
 
 def test_token_loss_averages_over_labelled_positions_and_sums_over_examples():

@@ -8,7 +8,7 @@ import torch
 from conftest import SHAPE, model_settings
 from memhrm.models import attend
 from memhrm.models.fused import add_rms, rotate, silu_gate
-from memhrm.models.layers import inner_width, rotary_table, truncated_normal_
+from memhrm.models.layers import SwiGLU, inner_width, normed_gate, rotary_table, truncated_normal_
 from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
 
@@ -44,6 +44,30 @@ def test_rms_of_a_sum_is_its_formula():
     x, y = torch.randn(2, 3, 5).unbind(0)
     by_hand = (x + y) / ((x + y).double().pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
     torch.testing.assert_close(add_rms(x, y), by_hand.float())
+
+
+def test_normed_gate_is_its_formula():
+    gate, up = torch.randn(2, 5, 8, dtype=torch.float64)
+    product = gate * up
+    wanted = product / (product.square().mean(-1, keepdim=True) + 1e-5).sqrt() / (1 + torch.exp(-gate))
+    torch.testing.assert_close(normed_gate(torch.cat((gate, up), -1)), wanted)
+
+
+def test_unit_is_that_of_all_blocks():
+    """A normed unit's output does not grow with its first map, a SwiGLU's does."""
+    for mixer in ("attention", "mlp"):
+        for unit, grows in (("swiglu", True), ("normed", False)):
+            torch.manual_seed(0)
+            positions = "none" if mixer == "mlp" else "rope"
+            model = Reasoner(model_settings(unit=unit, mixer=mixer, positions=positions), SHAPE)
+            units = [module for module in model.modules() if isinstance(module, SwiGLU)]
+            assert len(units) == (2 if mixer == "mlp" else 1)
+            for one in units:
+                x = torch.randn(3, one.gate_up.in_features)
+                before = one(x).norm()
+                with torch.no_grad():
+                    one.gate_up.weight[one.down.in_features :] *= 100  # Of the half that is not gated.
+                assert bool(one(x).norm() > 50 * before) == grows
 
 
 def test_silu_gate_is_its_formula():

@@ -24,9 +24,9 @@ class AttentionMixer(nn.Module):
 class MLPMixer(nn.Module):
     """Tokens are mixed by a SwiGLU over the token axis (TRM-MLP); the norm runs over tokens too."""
 
-    def __init__(self, length: int, expansion: float):
+    def __init__(self, length: int, expansion: float, normed: bool = False):
         super().__init__()
-        self.mlp = SwiGLU(length, expansion)
+        self.mlp = SwiGLU(length, expansion, normed)
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
         x = x.transpose(1, 2)
@@ -36,10 +36,10 @@ class MLPMixer(nn.Module):
 class Block(nn.Module):
     """Post-norm block: x = mixer(x); x = rms(x + swiglu(x)). (b, t, d) to (b, t, d)."""
 
-    def __init__(self, mixer: AttentionMixer | MLPMixer, width: int, expansion: float):
+    def __init__(self, mixer: AttentionMixer | MLPMixer, width: int, expansion: float, normed: bool = False):
         super().__init__()
         self.mixer = mixer
-        self.mlp = SwiGLU(width, expansion)
+        self.mlp = SwiGLU(width, expansion, normed)
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
         x = self.mixer(x, rotary)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memhrm.models.fused import silu_gate
+from memhrm.models.fused import EPS, silu_gate
 
 
 def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
@@ -42,16 +42,31 @@ class Linear(nn.Linear):
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)); (..., width) to (..., width). Shazeer 2020, arXiv 2002.05202."""
+    """down(silu(gate(x)) * up(x)); (..., width) to (..., width). Shazeer 2020, arXiv 2002.05202.
 
-    def __init__(self, width: int, expansion: float):
+    normed: down(sigmoid(gate(x)) * rms(gate(x) * up(x))) instead, whose size does not grow with the weights';
+        large steps of Muon need it. Dillon 2026, arXiv 2601.19085.
+    """
+
+    def __init__(self, width: int, expansion: float, normed: bool = False):
         super().__init__()
         inner = inner_width(width, expansion)
         self.gate_up = Linear(width, 2 * inner)
         self.down = Linear(inner, width)
+        self.normed = normed
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(silu_gate(self.gate_up(x)))
+        gate_up = self.gate_up(x)
+        return self.down(normed_gate(gate_up) if self.normed else silu_gate(gate_up))
+
+
+def normed_gate(gate_up: Tensor) -> Tensor:
+    """sigmoid(gate) * rms(gate * up) for gate and up side by side, (..., 2 f) to (..., f)."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    product = gate * up
+    wide = product.to(torch.promote_types(product.dtype, torch.float32))
+    inverse = torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPS)
+    return torch.sigmoid(gate) * (wide * inverse).to(product.dtype)
 
 
 def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:

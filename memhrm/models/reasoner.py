@@ -39,6 +39,7 @@ class ModelSettings:
     gradient_window: one_step (HRM), last_cycle (TRM), or {cycles: g}, the last g whole H-cycles.
     puzzle_emb_ndim: numbers per puzzle identifier; 0 for none. null: the width.
     puzzle_emb_len: tokens of the prefix they fill; 0 for as few as hold them.
+    unit: of the blocks' gated linear units, see `SwiGLU`.
     """
 
     name: str = "reasoner"
@@ -56,6 +57,7 @@ class ModelSettings:
     puzzle_emb_ndim: int | None = None
     puzzle_emb_len: int = 0
     attention: Literal["sdpa", "xformers"] = "sdpa"
+    unit: Literal["swiglu", "normed"] = "swiglu"
     checkpoint_activations: bool = False
 
     def __post_init__(self):
@@ -254,14 +256,14 @@ def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> H
 
 
 def _level(settings: ModelSettings, layers: int, length: int) -> Level:
-    d, expansion = settings.hidden_size, settings.expansion
+    d, expansion, normed = settings.hidden_size, settings.expansion, settings.unit == "normed"
 
     def mixer() -> AttentionMixer | MLPMixer:
         if settings.mixer == "mlp":
-            return MLPMixer(length, expansion)
+            return MLPMixer(length, expansion, normed)
         return AttentionMixer(d, settings.num_heads, attend.backend(settings.attention))
 
-    return Level([Block(mixer(), d, expansion) for _ in range(layers)])
+    return Level([Block(mixer(), d, expansion, normed) for _ in range(layers)])
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -34,10 +34,15 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(labels != IGNORE, loss, 0)
 
 
-def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy under softmax, in float32; (b, s)."""
+def softmax_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy under softmax, in float32; (b, s). smoothing: the share of the target that is spread
+    evenly over the vocabulary (Szegedy et al. 2016, arXiv 1512.00567)."""
     flat = F.cross_entropy(
-        logits.float().flatten(0, 1), labels.long().flatten(), ignore_index=IGNORE, reduction="none"
+        logits.float().flatten(0, 1),
+        labels.long().flatten(),
+        ignore_index=IGNORE,
+        reduction="none",
+        label_smoothing=smoothing,
     )
     return flat.view(labels.shape)
 

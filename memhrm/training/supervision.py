@@ -6,6 +6,7 @@ b batch, e puzzle_emb_ndim.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -19,7 +20,15 @@ from memhrm.models.recursion import State
 from memhrm.settings import require
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting, q_target
-from memhrm.training.losses import CROSS_ENTROPY, Graded, grade, halting_loss, token_loss, token_losses
+from memhrm.training.losses import (
+    CROSS_ENTROPY,
+    Graded,
+    grade,
+    halting_loss,
+    softmax_cross_entropy,
+    token_loss,
+    token_losses,
+)
 from memhrm.training.memory_losses import BY_SELECTOR, LOSSES
 
 Run = Callable[[State, Tensor, Tensor | None, Guide], tuple[State, Output]]
@@ -38,11 +47,13 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """kind: the cross-entropy of the tokens. reward, baseline: of the policy that selects cells: the fall of
-    the token loss over the supervision step, or whether the answer is exact after it, compared with the mean
-    of the other examples, or with 0. The rest: the weight of each loss, 0 for off."""
+    """kind: the cross-entropy of the tokens. label_smoothing: see `softmax_cross_entropy`. reward, baseline:
+    of the policy that selects cells: the fall of the token loss over the supervision step, or whether the
+    answer is exact after it, compared with the mean of the other examples, or with 0. The rest: the weight of
+    each loss, 0 for off."""
 
     kind: Literal["stablemax", "softmax"] = "stablemax"
+    label_smoothing: float = 0.0
     lm: float = 1.0
     q_halt: float = 0.5
     q_continue: float = 0.5
@@ -57,6 +68,9 @@ class LossSettings:
     baseline: Literal["leave_one_out", "none"] = "leave_one_out"
 
     def __post_init__(self):
+        s = self.label_smoothing
+        allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
+        require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
         for name in ("lm", "q_halt", "q_continue", *LOSSES):
             weight = getattr(self, name)
             require(weight >= 0, f"loss.{name}", weight, "0 or above")
@@ -102,6 +116,8 @@ class SupervisionStep(nn.Module):
         self.model = model
         self.halting = halting
         self.cross_entropy = CROSS_ENTROPY[loss.kind]
+        if loss.label_smoothing:
+            self.cross_entropy = partial(softmax_cross_entropy, smoothing=loss.label_smoothing)
         self.reward = loss.reward
         self.dtype = dtype
 
