@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "memory": {"memory", "models.layers", "models.attend", "models.fused", "settings"},
     "models": {"models", "memory", "settings"},
     "training": {"training", "models", "memory", "data", "settings", "config"},
-    "interop": {"models"},
+    "interop": {"models", "settings"},
     "probes": {"probes", "training", "pretrained", "models", "memory", "data", "settings"},
 }
 
