@@ -14,7 +14,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, mean_of, over_seeds, tasks
+from experiments.scores import BySeed, by_variant, curves, mean_of, over_seeds, tasks
 from experiments.tasks import EPISODES, FEWER, LOOKED_AT
 from experiments.variants import CONTROLS, MEMORIES, sized
 from memhrm.probes.figures import LIGHT
@@ -51,31 +51,7 @@ def table(rows: list[Row]) -> Table:
     for task in tasks(rows):
         lines.append([task])
         for variant, one in by_variant(rows, task).items():
-            cells = ["", "", "", "", ""]
-            if all("inside.usage_entropy" in row and "inside.dead" in row for row in one.values()):
-                told = next(
-                    (
-                        n
-                        for n in ("rule", "puzzle")
-                        if f"inside.information_{n}_value" in next(iter(one.values()))
-                    ),
-                    "",
-                )
-                null = (
-                    " to ".join(
-                        f"{mean_of(one, f'inside.information_{told}_null_{end}'):.3f}"
-                        for end in ("low", "high")
-                    )
-                    if told
-                    else ""
-                )
-                cells = [
-                    f"{mean_of(one, 'inside.usage_entropy'):.2f}",
-                    f"{mean_of(one, 'inside.dead'):.1f}",
-                    f"{mean_of(one, 'inside.alike_cls'):.2f}",
-                    f"{told}: {mean_of(one, f'inside.information_{told}_value'):.3f}" if told else "",
-                    null,
-                ]
+            cells = _told(one) if _has(one, "inside.usage") else [""] * 5
             costs = [over_seeds(one, f"inside.{test}_change").text() for test in TESTS]
             lines.append([variant, f"{len(one)}", *cells, *costs])
     head = [
@@ -91,13 +67,31 @@ def table(rows: list[Row]) -> Table:
     return Table(head, lines)
 
 
+def _told(one: BySeed) -> list[str]:
+    """Usage and likeness of the cells, and what they tell: of the rule, if there is one, else of the puzzle."""
+    what = next(name for name in ("rule", "puzzle") if _has(one, f"inside.information_{name}_value"))
+    about = f"inside.information_{what}"
+    value, low, high = (f"{mean_of(one, f'{about}_{key}'):.3f}" for key in ("value", "null_low", "null_high"))
+    return [
+        f"{mean_of(one, 'inside.usage_entropy'):.2f}",
+        f"{mean_of(one, 'inside.dead'):.1f}",
+        f"{mean_of(one, 'inside.alike_cls'):.2f}",
+        f"{what}: {value}",
+        f"{low} to {high}",
+    ]
+
+
+def _has(one: BySeed, name: str) -> bool:
+    return all(name in row for row in one.values())
+
+
 def usage(figure: Any, rows: list[Row]) -> None:
     """The share of the puzzles in which each cell is active, sorted, one line a seed."""
     found = [
         (task, variant, one)
         for task in tasks(rows)
         for variant, one in by_variant(rows, task).items()
-        if all("inside.usage" in row for row in one.values())
+        if _has(one, "inside.usage")
     ]
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (task, variant, one) in zip(panels, found):

@@ -12,7 +12,6 @@ COLUMNS: dict[str, Callable[[BySeed], str]] = {
     "over training, %": lambda one: over_seeds(one, "over_training").text(),
     "90 % from step": lambda one: reached(one, 0.9),
     "cells, %": lambda one: over_seeds(one, "accuracy").text(),
-    "valid path, %": lambda one: over_seeds(one, "valid_path").text(),
     "optimal path, %": lambda one: over_seeds(one, "optimal_path").text(),
     "steps": lambda one: f"{mean_of(one, 'steps'):.1f}",
     "parameters": lambda one: f"{int(mean_of(one, 'parameters')):,}",

@@ -13,16 +13,16 @@ import torch
 
 from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
-from experiments.results import Row
+from experiments.results import Row, rests_on
 from experiments.scores import by_variant
 from experiments.tasks import COSTS, REPEAT
+from experiments.variants import TWO
 from memhrm.config import compose
 from memhrm.measure import measure
 from memhrm.probes.figures import LIGHT
 from memhrm.training.record import environment
 from memhrm.training.run import digest
 
-TWO = "model.gradient_window={cycles:2}"
 CELLS = f"+memory=multicell memory.placement=augment {TWO}"
 BASE = "no memory"
 VARIANTS = {
@@ -49,7 +49,7 @@ def measured(scale: str) -> list[Row]:
     """A row per configuration."""
     common = COSTS[scale].split()
     configs = {name: compose("train", [*common, *words.split()]) for name, words in VARIANTS.items()}
-    around = environment(torch.device("cpu"))
+    around = rests_on(environment(torch.device("cpu")))
     rows = []
     for one, config in zip(measure(configs, REPEAT[scale]), configs.values()):
         rows.append(
@@ -59,9 +59,7 @@ def measured(scale: str) -> list[Row]:
                 seed="0",
                 settings=" ".join([*common, *VARIANTS[one.name].split()]),
                 config=digest(config),
-                commit=(around["git"] or {}).get("commit", "")[:12],
-                device=around["device"],
-                torch=around["packages"]["torch"],
+                **around,
                 parameters=str(one.parameters),
                 flops=f"{one.train_flops:.6g}",
                 train_seconds=" ".join(f"{value:.6g}" for value in one.train_seconds),

@@ -14,10 +14,11 @@ from experiments.results import Row
 from experiments.runs import Run, grid
 from experiments.scores import by_variant, tasks
 from experiments.tasks import CHANGES, EPISODES, FEWER, RATES
+from experiments.variants import MEMORIES as ON_PUZZLES
 from experiments.variants import ONE, sized
 
 DEFAULT, RECALL = "default", "recall"
-CELLS = "model=trm +memory=multicell memory.placement=augment model.gradient_window={cycles:2}"
+CELLS = ON_PUZZLES["TRM + multicell, augment"]
 SETTINGS = {
     "active cells": {"k=1": "k=1", "k=4": "k=4"},
     "cells": {"N=4": "memory.cells=4", "N=32": "memory.cells=32"},

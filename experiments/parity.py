@@ -7,7 +7,7 @@ import torch
 
 from experiments.experiment import Experiment, main
 from experiments.render import Page, Table, scientific
-from experiments.results import Row
+from experiments.results import Row, rests_on
 from experiments.runs import ROOT
 from experiments.scores import by_variant
 from memhrm.replay import SINGLE, SIX, Deviation, replay
@@ -18,15 +18,13 @@ NAMES = {"hrm": "HRM", "trm_attention": "TRM, attention", "trm_mlp": "TRM-MLP"}
 
 def measured(scale: str) -> list[Row]:
     """A row per record: the number of its quantities, and the largest deviation of each kind."""
-    around = environment(torch.device("cpu"))
+    around = rests_on(environment(torch.device("cpu")))
     return [
         Row(
             task="parity",
             variant=name,
             seed="0",
-            commit=(around["git"] or {}).get("commit", "")[:12],
-            device=around["device"],
-            torch=around["packages"]["torch"],
+            **around,
             **_largest(replay(ROOT / f"tests/parity/{file}.npz")),
         )
         for file, name in NAMES.items()

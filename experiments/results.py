@@ -7,7 +7,7 @@ and every metric. Lists of numbers stand in one cell, separated by spaces.
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,7 @@ def row(run: Run, path: Path) -> Row:
         "seed": run.seed,
         "settings": " ".join(run.settings),
         "config": digest(config),
-        "commit": (around["git"] or {}).get("commit", "")[:12],
-        "device": around["device"],
-        "torch": around["packages"]["torch"],
+        **rests_on(around),
         **_flat(summary),
         "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),
     }
@@ -61,6 +59,15 @@ def row(run: Run, path: Path) -> Row:
     for name in run.measures:
         cells |= _flat(measured(path, name) or {}, f"{name}.")
     return Row({name: _text(value) for name, value in cells.items()})
+
+
+def rests_on(around: Mapping[str, Any]) -> dict[str, str]:
+    """The cells of a row that say where it was computed, from `memhrm.training.record.environment`."""
+    return {
+        "commit": (around["git"] or {}).get("commit", "")[:12],
+        "device": around["device"],
+        "torch": around["packages"]["torch"],
+    }
 
 
 @cache

@@ -28,7 +28,7 @@ def over_seeds(runs: BySeed, name: str) -> Estimate:
 
 
 def mean_of(runs: BySeed, name: str) -> float:
-    return float(np.mean([row.number(name) for row in runs.values()]))
+    return over_seeds(runs, name).mean
 
 
 def curves(runs: BySeed, name: str) -> np.ndarray:
