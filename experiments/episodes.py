@@ -6,6 +6,7 @@ Every memory and control on recall, fewer on episodes of 4x4 Sudoku and on the v
 best possible, and, for those with a memory, the same when it is reset, frozen, or shuffled between rows.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ def runs(scale: str) -> list[Run]:
 def render(rows: list[Row]) -> Page:
     page = Page()
     for task in tasks(rows):
-        page.tables[task] = table(rows, task)
+        page.tables[task] = table(rows, task, KEPT)
+        page.tables[f"{task}-kept"] = table(rows, task, KEPT[:1])
     main_tasks = [task for task in tasks(rows) if task in EPISODES["cpu"]]
     page.figure("", lambda figure: positions(figure, rows, main_tasks), 6.3, 2.9)
     for task in main_tasks:
@@ -60,20 +62,25 @@ def render(rows: list[Row]) -> Page:
     return page
 
 
-def table(rows: list[Row], task: str) -> Table:
-    """A line per variant and what became of its memory, and the largest shortfall, seed by seed."""
+def table(rows: list[Row], task: str, kept: Sequence[str]) -> Table:
+    """A line per variant and what became of its memory, and the largest shortfall, seed by seed.
+
+    kept: of `KEPT`, those to show; the column that tells them apart is left out where there is one.
+    """
     found = by_variant(rows, task)
     optimum = 100 * curves(next(iter(found.values())), "positions.best")[0]
     where = milestones(len(optimum))
     lines = [["best possible", "", *_at(optimum, where), ""]]
     for variant, one in found.items():
-        for kept in KEPT:
-            if any(f"positions.{kept}" not in row for row in one.values()):
+        for which in kept:
+            if any(f"positions.{which}" not in row for row in one.values()):
                 continue
-            exact = 100 * curves(one, f"positions.{kept}")
+            exact = 100 * curves(one, f"positions.{which}")
             short = " ".join(f"{value:.1f}" for value in (optimum - exact).max(axis=1))
-            lines.append([variant, kept, *_at(exact.mean(axis=0), where), short if kept == "kept" else ""])
-    return Table(["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"], lines)
+            lines.append([variant, which, *_at(exact.mean(axis=0), where), short if which == "kept" else ""])
+    head = ["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"]
+    shown = [i for i in range(len(head)) if i != 1 or len(kept) > 1]
+    return Table([head[i] for i in shown], [[line[i] for i in shown] for line in lines])
 
 
 def _at(values: np.ndarray, where: list[int]) -> list[str]:

@@ -38,7 +38,7 @@ def runs(scale: str) -> list[Run]:
 
 
 def render(rows: list[Row]) -> Page:
-    page = Page()
+    page = Page({"summary": summary(rows)})
     for task in tasks(rows):
         page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
         page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, BASELINES, SPEED, "over_training")
@@ -47,6 +47,22 @@ def render(rows: list[Row]) -> Page:
     page.tables["published-maze"] = Table(*published.MAZE_HARD)
     page.numbers.update(numbers(rows))
     return page
+
+
+def summary(rows: list[Row]) -> Table:
+    """Exact accuracy on all tasks, and each memory's and control's difference from its baseline."""
+    found = {task: by_variant(rows, task) for task in tasks(rows)}
+    pairs = {task: against(found[task], BASELINES) for task in found}
+    lines: list[list[str]] = []
+    for title, group in GROUPS.items():
+        lines.append([title])
+        for name in (name for name in group if any(name in one for one in found.values())):
+            lines.append([name])
+            for task, one in found.items():
+                lines[-1].append(over_seeds(one[name], "exact_accuracy").text() if name in one else "")
+                pair = pairs[task].get(name)
+                lines[-1].append(signed(pair) + "*" * (pair.p < 0.05) if pair else "")
+    return Table(["exact, %", *(word for task in found for word in (task, "less baseline"))], lines)
 
 
 def learning(figure: Any, rows: list[Row], task: str) -> None:

@@ -1,15 +1,20 @@
 """python -m experiments.tables [--check]: every table, figure and number of the paper, from results alone.
 
-With --check nothing is written: it says which files of paper/ are not what the results give.
+The tables that README.md quotes, between <!-- paper/tables/NAME.md --> and <!-- end -->, too. With --check
+nothing is written: it says which files are not what the results give.
 """
 
 import argparse
 import importlib
+import re
 import sys
 from pathlib import Path
 
 from experiments.experiment import PAPER, Experiment
-from experiments.runs import SCALES
+from experiments.runs import ROOT, SCALES
+
+README = ROOT / "README.md"
+QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 NAMES = (
     "main_table",
@@ -51,6 +56,18 @@ def stale(made: dict[str, bytes], folder: Path) -> list[str]:
     return sorted([*wrong, *(there - made.keys())])
 
 
+def quoting(text: str, made: dict[str, bytes]) -> str:
+    """A text with the tables that it quotes as they are made.
+
+    Raises:
+        ValueError: it quotes one that is not made.
+    """
+    for _, name, _ in QUOTED.findall(text):
+        if name not in made:
+            raise ValueError(f"paper/{name} is quoted and made by no result")
+    return QUOTED.sub(lambda found: found[1] + made[found[2]].decode() + found[3], text)
+
+
 def main() -> int:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
@@ -58,21 +75,22 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    made = files()
-    wrong = stale(made, PAPER)
-    if args.check:
-        for name in wrong:
-            print(f"stale: paper/{name}; make tables writes it anew", file=sys.stderr)
-        return int(bool(wrong))
-    for name in wrong:
-        file = PAPER / name
-        if name in made:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(made[name])
-        else:
+    made, readme = files(), README.read_text()
+    wrong = {PAPER / name: made.get(name) for name in stale(made, PAPER)}
+    if (quoted := quoting(readme, made)) != readme:
+        wrong[README] = quoted.encode()
+    for file, content in wrong.items():
+        name = file.relative_to(ROOT)
+        if args.check:
+            print(f"stale: {name}; make tables writes it anew", file=sys.stderr)
+            continue
+        if content is None:
             file.unlink()
-        print(f"paper/{name}")
-    return 0
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        print(name)
+    return int(args.check and bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The tasks of the grids at each scale, by name, and the seeds.
 
 `cpu` is sized so that the main table ends within about five hours on two cores (experiments/LOG.md has the
-trials that chose the sizes): 4x4 Sudoku, 6x6 Sudoku with 16 clues, and 6x6 mazes. `gpu` takes the published
-recipes; `smoke` shows in seconds a run that everything works.
+trials that chose the sizes): 4x4 Sudoku, 6x6 Sudoku with 16 clues, and 5x5 mazes with a single shortest
+path. `gpu` takes the published recipes; `smoke` shows in seconds a run that everything works.
 """
 
 SEEDS = {"smoke": (0, 1), "cpu": (0, 1, 2, 3, 4), "gpu": (0, 1, 2, 3, 4)}
@@ -17,7 +17,7 @@ SMALL = (
 )
 SHORT = "batch_size=32 eval_every=25 checkpoint_every=100 optim.lr=4e-3"
 
-SUDOKU4, SUDOKU6, MAZE = "Sudoku 4x4", "Sudoku 6x6", "Maze 6x6"
+SUDOKU4, SUDOKU6, MAZE = "Sudoku 4x4", "Sudoku 6x6", "Maze 5x5"
 SUDOKU_EXTREME, MAZE_HARD = "Sudoku-Extreme", "Maze-Hard"
 DATA = {
     SUDOKU_EXTREME: "data.path=runs/data/sudoku_extreme",
@@ -28,13 +28,13 @@ DATA = {
 PUZZLES = {
     "smoke": {
         SUDOKU4: f"data=sudoku4 {MLP} {SMALL}",
-        MAZE: f"data=maze data.side=6 data.min_length=4 data.train_size=20 {ATTENTION} {SMALL}",
+        MAZE: f"data=maze data.side=5 data.min_length=4 data.train_size=20 {ATTENTION} {SMALL}",
     },
     "cpu": {
         SUDOKU4: f"data=sudoku4 {MLP} {SHORT} steps=200",
         SUDOKU6: f"data=sudoku6 data.min_clues=16 {MLP} {SHORT} steps=400",
-        MAZE: "data=maze data.side=6 data.min_length=6 data.min_walls=0.38 data.max_walls=0.5 "
-        f"data.test_size=400 {MLP} {SHORT} steps=800",
+        MAZE: "data=maze data.side=5 data.min_length=5 data.min_walls=0.38 data.max_walls=0.5 "
+        f"data.unique=true data.test_size=400 {MLP} {SHORT} steps=600",
     },
     "gpu": {
         SUDOKU_EXTREME: f"experiment=trm_mlp_sudoku_extreme {MLP} {DATA[SUDOKU_EXTREME]}",

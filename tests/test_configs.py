@@ -164,7 +164,10 @@ def test_train_and_settings_have_the_same_keys():
     assert set(evaluate["data"]) == names(OtherData)
 
 
-GENERATOR = {"min_clues", "max_clues", "min_guesses", "max_guesses", "min_walls", "max_walls", "min_length"}
+GENERATOR = {
+    *("min_clues", "max_clues", "min_guesses", "max_guesses"),
+    *("min_walls", "max_walls", "min_length", "unique"),
+}
 
 
 @pytest.mark.parametrize("name", options("data"))

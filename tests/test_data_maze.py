@@ -25,9 +25,9 @@ def reference_distances(grid: str, side: int) -> list[int]:
     return distances
 
 
-def some_mazes(side: int = 8, count: int = 60, min_length: int = 6):
+def some_mazes(side: int = 8, count: int = 60, min_length: int = 6, unique: bool = False):
     task = Maze(side=side)
-    layout = Layout(min_walls=0.25, max_walls=0.45, min_length=min_length)
+    layout = Layout(min_walls=0.25, max_walls=0.45, min_length=min_length, unique=unique)
     draw = random_mazes(task, layout)
     return task, collect(task, count, draw, np.random.default_rng(0), lambda done, total: None)
 
@@ -48,6 +48,25 @@ def test_generated_labels_mark_a_shortest_path():
         assert reference_distances(walled, 8)[walled.index("G")] == length == rating
         assert marked.count("o") == length - 1
         assert marked.replace("o", " ") == text
+
+
+def reference_paths(grid: str, side: int) -> int:
+    """How many shortest paths lead from start to goal; a cell has those of its nearer neighbours."""
+    distances = reference_distances(grid, side)
+    paths = [int(character == "S") for character in grid]
+    for cell in sorted(range(len(grid)), key=lambda cell: distances[cell]):
+        row, column = divmod(cell, side)
+        for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            if 0 <= r < side and 0 <= c < side and distances[cell] > 0:
+                paths[cell] += paths[r * side + c] * (distances[r * side + c] == distances[cell] - 1)
+    return paths[grid.index("G")]
+
+
+def test_a_unique_maze_has_one_shortest_path():
+    task, puzzles = some_mazes(unique=True)
+    assert [reference_paths(task.decode(row), 8) for row in puzzles.inputs] == [1] * 60
+    _, others = some_mazes()
+    assert max(reference_paths(task.decode(row), 8) for row in others.inputs) > 1
 
 
 def test_generated_mazes_keep_the_bounds_and_differ_up_to_symmetry():

@@ -11,18 +11,22 @@ from memhrm.data.puzzle import PuzzleSet, puzzle_set
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Bounds on generated mazes, inclusive: the share of walls, and the moves from start to goal."""
+    """Bounds on generated mazes, inclusive: the share of walls, and the moves from start to goal.
+
+    unique: only mazes with a single shortest path, so that no right answer differs from the label.
+    """
 
     min_walls: float = 0.28
     max_walls: float = 0.45
     min_length: int = 1
+    unique: bool = False
 
 
 def random_mazes(task: Maze, layout: Layout) -> Draw:
     """Mazes whose goal is ``min_length`` moves or more from a random start; that distance is the rating.
 
     The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
-    from the start are left out.
+    from the start are left out, and with ``unique`` those with several shortest paths.
     """
 
     def draw(count: int, rng: np.random.Generator) -> PuzzleSet:
@@ -38,6 +42,9 @@ def random_mazes(task: Maze, layout: Layout) -> Draw:
         length = distances[mazes, goal]
         questions[mazes, goal] = GOAL
         possible = far.any(axis=1)
+        if layout.unique:
+            back = task.distances(questions == GOAL, questions != WALL)
+            possible &= (distances + back == length[:, None]).sum(axis=1) == length + 1
         answers = mark_shortest_path(questions[possible], distances[possible], rng)
         return puzzle_set(questions[possible], answers, length[possible], ["generated"] * len(answers))
 
