@@ -23,7 +23,7 @@ from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import ROOT, Run, complete, grid, merge
 from experiments.scores import against
-from experiments.tables import NAMES, experiments, files, stale
+from experiments.tables import NAMES, README, experiments, files, quoting, stale
 from experiments.variants import BASELINES, sized
 from memhrm.config import compose
 from memhrm.training.run import settings
@@ -300,6 +300,7 @@ def test_the_paper_is_what_the_results_give():
     made = files()
     assert made, "no results are committed"
     assert stale(made, PAPER) == []
+    assert quoting(README.read_text(), made) == README.read_text()
 
 
 def test_a_stale_file_is_named(tmp_path):
@@ -308,6 +309,15 @@ def test_a_stale_file_is_named(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     assert stale(made, tmp_path) == ["figures/c.pdf", "tables/b.tex"]
+
+
+def test_a_text_quotes_tables_as_they_are_made():
+    made = {"tables/a.md": b"new\n", "tables/b.md": b"B\n"}
+    text = "x\n<!-- paper/tables/a.md -->\nold\n<!-- end -->\ny\n<!-- paper/tables/b.md -->\n<!-- end -->\n"
+    now = quoting(text, made)
+    assert now == text.replace("old", "new").replace("b.md -->\n", "b.md -->\nB\n") == quoting(now, made)
+    with pytest.raises(ValueError, match="paper/tables/c.md is quoted and made by no result"):
+        quoting("<!-- paper/tables/c.md -->\n<!-- end -->", made)
 
 
 def test_each_experiment_has_its_module():
