@@ -52,10 +52,10 @@ def render(rows: list[Row]) -> Page:
     page = Page()
     for task in tasks(rows):
         page.tables[task] = table(rows, task, KEPT)
-        page.tables[f"{task}-kept"] = table(rows, task, KEPT[:1])
     main_tasks = [task for task in tasks(rows) if task in EPISODES["cpu"]]
     page.figure("", lambda figure: positions(figure, rows, main_tasks), 6.3, 2.9)
     for task in main_tasks:
+        page.tables[f"{task}-kept"] = table(rows, task, KEPT[:1])
         for variant, one in by_variant(rows, task).items():
             short = 100 * (curves(one, "positions.best") - curves(one, "positions.kept"))
             page.numbers[f"episodes/{task}/{variant}/short"] = f"{short.max():.1f}"

@@ -316,7 +316,7 @@ def test_a_text_quotes_tables_as_they_are_made():
     text = "x\n<!-- paper/tables/a.md -->\nold\n<!-- end -->\ny\n<!-- paper/tables/b.md -->\n<!-- end -->\n"
     now = quoting(text, made)
     assert now == text.replace("old", "new").replace("b.md -->\n", "b.md -->\nB\n") == quoting(now, made)
-    with pytest.raises(ValueError, match="paper/tables/c.md is quoted and made by no result"):
+    with pytest.raises(ValueError, match=r"paper/tables/c\.md is quoted and made by no result"):
         quoting("<!-- paper/tables/c.md -->\n<!-- end -->", made)
 
 
