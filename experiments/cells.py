@@ -39,7 +39,7 @@ def runs(scale: str) -> list[Run]:
 
 
 def render(rows: list[Row]) -> Page:
-    page = Page({"": table(rows)})
+    page = Page({"": table(rows)}, numbers=numbers(rows))
     page.figure("usage", lambda figure: usage(figure, rows), 6.3, 2.4)
     page.figure("effects", lambda figure: effects(figure, rows), 6.3, 2.8)
     return page
@@ -120,6 +120,16 @@ def effects(figure: Any, rows: list[Row]) -> None:
     axes.set_xticks(np.arange(len(found)), labels, rotation=20, ha="right", fontsize=5.5)
     axes.set_ylabel("change, points")
     axes.legend(fontsize=7)
+
+
+def numbers(rows: list[Row]) -> dict[str, str]:
+    """For the text: cells/TASK/VARIANT/TEST, the change of the exact accuracy."""
+    return {
+        f"cells/{task}/{variant}/{test}": over_seeds(one, f"inside.{test}_change").text()
+        for task in tasks(rows)
+        for variant, one in by_variant(rows, task).items()
+        for test in TESTS
+    }
 
 
 EXPERIMENT = Experiment("cells", __doc__, runs, render)

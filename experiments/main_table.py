@@ -24,6 +24,7 @@ from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, T
 from memhrm.probes.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
+SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
 COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
 
@@ -61,7 +62,7 @@ def summary(rows: list[Row]) -> Table:
             for task, one in found.items():
                 lines[-1].append(over_seeds(one[name], "exact_accuracy").text() if name in one else "")
                 pair = pairs[task].get(name)
-                lines[-1].append(signed(pair) + "*" * (pair.p < 0.05) if pair else "")
+                lines[-1].append(signed(pair) + "*" * (pair.p < SIGNIFICANT) if pair else "")
     return Table(["exact, %", *(word for task in found for word in (task, "less baseline"))], lines)
 
 
@@ -79,20 +80,26 @@ def learning(figure: Any, rows: list[Row], task: str) -> None:
             axes.plot(steps, 100 * np.mean(exact, axis=0), color=colour, linestyle=dashes, label=label)
         axes.set_title(model)
         axes.set_xlabel("optimiser steps")
-        axes.legend(fontsize=6.5)
+        axes.legend(fontsize=6.5, loc="upper left")
     panels[0].set_ylabel("exact, validation, %")
 
 
 def numbers(rows: list[Row]) -> dict[str, str]:
-    """For the text: TASK/VARIANT/WHAT."""
+    """For the text: TASK/VARIANT/WHAT in each score, and how many of the compared are better and worse."""
     said = {}
     for task in tasks(rows):
         found = by_variant(rows, task)
-        for variant, one in found.items():
-            said[f"main/{task}/{variant}/exact"] = over_seeds(one, "exact_accuracy").text()
-        for variant, pair in against(found, BASELINES).items():
-            said[f"main/{task}/{variant}/difference"] = signed(pair)
-            said[f"main/{task}/{variant}/p"] = p_value(pair.p)
+        for score, name in (("main", "exact_accuracy"), ("speed", "over_training")):
+            for variant, one in found.items():
+                said[f"{score}/{task}/{variant}"] = over_seeds(one, name).text()
+            pairs = against(found, BASELINES, name)
+            for variant, pair in pairs.items():
+                said[f"{score}/{task}/{variant}/difference"] = signed(pair)
+                said[f"{score}/{task}/{variant}/p"] = p_value(pair.p)
+            told = [pair.mean > 0 for pair in pairs.values() if pair.p < SIGNIFICANT]
+            said[f"{score}/{task}/better"] = f"{sum(told)}"
+            said[f"{score}/{task}/worse"] = f"{len(told) - sum(told)}"
+            said[f"{score}/{task}/compared"] = f"{len(pairs)}"
     return said
 
 

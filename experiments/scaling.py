@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from experiments.experiment import Experiment, main
+from experiments.intervals import estimate
 from experiments.measures import NOISE
 from experiments.render import Page
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, tasks
+from experiments.scores import BySeed, by_variant, curves, tasks
 from experiments.tasks import FEWER, LOOKED_AT
 from experiments.variants import MEMORIES, MODELS, sized
 from memhrm.probes.figures import LIGHT, MARKERS
@@ -43,6 +44,7 @@ def render(rows: list[Row]) -> Page:
         page.figure(
             f"{task}-restarts", lambda figure, task=task: against_restarts(figure, rows, task), 6.3, 2.6
         )
+        page.numbers.update(numbers(rows, task))
     return page
 
 
@@ -62,12 +64,10 @@ def against_depth(figure: Any, rows: list[Row], task: str) -> None:
 
 
 def against_restarts(figure: Any, rows: list[Row], task: str) -> None:
-    """With the noise at which the highest Q gains most; chosen on the figure's own puzzles."""
     found = by_variant(rows, task)
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (variant, one) in zip(panels, found.items()):
-        ends = {noise: curves(one, f"noisy.q_{noise:g}")[:, -1].mean() for noise in NOISE}
-        noise = max(ends, key=ends.__getitem__)
+        noise = best_noise(one)
         restarts = curves(one, "noisy.restarts")[0]
         for number, rule in enumerate(RULES):
             exact = 100 * curves(one, f"noisy.{rule}_{noise:g}").mean(axis=0)
@@ -80,6 +80,25 @@ def against_restarts(figure: Any, rows: list[Row], task: str) -> None:
     panels[0].set_ylabel("exact, %")
     panels[0].legend(fontsize=6.5)
     figure.supxlabel("restarts", fontsize=9)
+
+
+def best_noise(one: BySeed) -> float:
+    """At which the restart with the highest Q is right most often; chosen on the figure's own puzzles."""
+    return max(NOISE, key=lambda noise: curves(one, f"noisy.q_{noise:g}")[:, -1].mean())
+
+
+def numbers(rows: list[Row], task: str) -> dict[str, str]:
+    """For the text: exact accuracy at a depth (in times of the training's), and of a number of restarts."""
+    said = {}
+    for variant, one in by_variant(rows, task).items():
+        name = f"scaling/{task}/{variant}"
+        for time, exact in zip(curves(one, "depth.times")[0], curves(one, "depth.exact").T):
+            said[f"{name}/depth {time:g}"] = estimate(exact.tolist()).text()
+        for rule in RULES:
+            chosen = curves(one, f"noisy.{rule}_{best_noise(one):g}")
+            for count, exact in zip(curves(one, "noisy.restarts")[0], chosen.T):
+                said[f"{name}/{rule} {count:g}"] = estimate(exact.tolist()).text()
+    return said
 
 
 EXPERIMENT = Experiment("scaling", __doc__, runs, render)
