@@ -12,11 +12,12 @@ from experiments.render import Page
 from experiments.results import Row
 from experiments.runs import Run, grid
 from experiments.scores import tasks
-from experiments.tasks import ATTENTION, FEWER, LOOKED_AT, MLP, PUZZLES, RATES
+from experiments.tasks import ATTENTION, FEWER, LONGER, LOOKED_AT, MLP, PUZZLES, RATES
 from experiments.variants import sized
 
 TRM = "model=trm"
 DEFAULT = "TRM"
+LATER = "TRM, attention, 5 times the steps"
 MIXERS = {"TRM, attention": ATTENTION, "TRM, MLP": MLP}
 CHANGES = {
     "deep supervision": {
@@ -42,7 +43,7 @@ CHANGES = {
         "never early": "halting.threshold=0.999999 halting.halt_exploration_prob=0.0",
     },
 }
-GROUPS = {"": [DEFAULT], **CHANGES, "learning rate": RATES["cpu"]}
+GROUPS = {"": [DEFAULT], **CHANGES, "token mixer": [*MIXERS, LATER], "learning rate": RATES["cpu"]}
 BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
 COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "MFLOP", "seconds"]
 
@@ -57,6 +58,8 @@ def runs(scale: str) -> list[Run]:
             for name, more in looked_at.items()
             if not set(more.split()) <= set(words.split())
         }
+        if task in LONGER[scale]:
+            variants[LATER] = f"{TRM} {ATTENTION} {LONGER[scale][task]}"
         found += grid({task: words}, sized({DEFAULT: TRM} | variants, scale), FEWER[scale])
     return sorted(found, key=lambda run: run.seed)
 

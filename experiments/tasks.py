@@ -54,6 +54,16 @@ RATES = {
 }
 """Half and twice the learning rate that all variants have, to see whether it favours some of them."""
 
+LONGER = {
+    "smoke": {SUDOKU4: "steps=4", MAZE: "steps=4"},
+    "cpu": {
+        task: f"steps={steps} optim.lr=2e-3"
+        for task, steps in ((SUDOKU4, 1000), (SUDOKU6, 2000), (MAZE, 3000))
+    },
+    "gpu": {},
+}
+"""What attention needs to learn what an MLP has learned (experiments/LOG.md): five times the steps."""
+
 LOOKED_AT = {
     "smoke": {SUDOKU4: PUZZLES["smoke"][SUDOKU4]},
     "cpu": {SUDOKU6: PUZZLES["cpu"][SUDOKU6]},
