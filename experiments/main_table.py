@@ -20,7 +20,7 @@ from experiments.results import Row
 from experiments.runs import Run, grid
 from experiments.scores import against, by_variant, curves, over_seeds, p_value, signed, tasks
 from experiments.tasks import PUZZLES, SEEDS
-from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, sized
+from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
 from memhrm.probes.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
@@ -85,7 +85,7 @@ def learning(figure: Any, rows: list[Row], task: str) -> None:
 
 
 def numbers(rows: list[Row]) -> dict[str, str]:
-    """For the text: TASK/VARIANT/WHAT in each score, and how many of the compared are better and worse."""
+    """For the text: SCORE/TASK/VARIANT/WHAT, and how many memories and controls are better and worse."""
     said = {}
     for task in tasks(rows):
         found = by_variant(rows, task)
@@ -93,7 +93,7 @@ def numbers(rows: list[Row]) -> dict[str, str]:
             for variant, one in found.items():
                 said[f"{score}/{task}/{variant}"] = over_seeds(one, name).text()
             pairs = against(found, BASELINES, name)
-            for variant, pair in pairs.items():
+            for variant, pair in [*pairs.items(), *against(found, WINDOWS, name).items()]:
                 said[f"{score}/{task}/{variant}/difference"] = signed(pair)
                 said[f"{score}/{task}/{variant}/p"] = p_value(pair.p)
             told = [pair.mean > 0 for pair in pairs.values() if pair.p < SIGNIFICANT]

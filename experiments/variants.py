@@ -43,6 +43,9 @@ BASELINES = {
 }
 """What each is compared with, seed by seed: the same model with the same gradient window."""
 
+WINDOWS = {name: name.partition(",")[0] for name in MODELS if name.endswith("g=2")}
+"""What a gradient window of two cycles changes by itself, without a memory."""
+
 SIZES = {
     "smoke": {
         "hrm": "model.H_layers=1",
