@@ -31,7 +31,7 @@ VARIANTS = {
     **{f"N={n}, k=2": f"{CELLS} memory.cells={n}" for n in (4, 8, 16, 32, 64)},
     **{f"N=64, k={k}": f"{CELLS} memory.cells=64 k={k}" for k in (1, 4, 8, 16)},
     "multicell, replace": f"{CELLS} memory.placement=replace",
-    "aggregate, add": f"+memory=aggregate {TWO}",
+    "aggregate, augment": f"+memory=aggregate {TWO}",
 }
 PUBLISHED = Table(
     ["training step, ours / published", "float32", "bfloat16", "float32, compiled", "bfloat16, compiled"],
