@@ -5,6 +5,7 @@
 Of runs that the main table and the episodes have too: on Sudoku, and on recall, where the memory is needed.
 """
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import BySeed, by_variant, curves, mean_of, over_seeds, tasks
+from experiments.scores import BySeed, by_variant, curves, mean_of, over_seeds, signed, tasks
 from experiments.tasks import EPISODES, FEWER, LOOKED_AT
 from experiments.variants import CONTROLS, MEMORIES, sized
 from memhrm.probes.figures import LIGHT
@@ -52,7 +53,7 @@ def table(rows: list[Row]) -> Table:
         lines.append([task])
         for variant, one in by_variant(rows, task).items():
             cells = _told(one) if _has(one, "inside.usage") else [""] * 5
-            costs = [over_seeds(one, f"inside.{test}_change").text() for test in TESTS]
+            costs = [signed(over_seeds(one, f"inside.{test}_change")) for test in TESTS]
             lines.append([variant, f"{len(one)}", *cells, *costs])
     head = [
         "",
@@ -96,10 +97,10 @@ def usage(figure: Any, rows: list[Row]) -> None:
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (task, variant, one) in zip(panels, found):
         for each in curves(one, "inside.usage"):
-            axes.plot(
-                np.arange(1, len(each) + 1), np.sort(each)[::-1], color=LIGHT[0], linewidth=0.9, marker="."
-            )
-        axes.set_title(f"{task}\n{variant}", fontsize=5.5)
+            rank = np.arange(1, len(each) + 1)
+            axes.plot(rank, np.sort(each)[::-1], color=LIGHT[0], linewidth=0.9, marker=".")
+            axes.set_xticks(rank)
+        axes.set_title(fill(f"{task}: {variant}", 18), fontsize=6)
         axes.set_ylim(-0.03, 1.03)
     panels[0].set_ylabel("share of selections")
     figure.supxlabel("cell, by rank", fontsize=9)
@@ -125,7 +126,7 @@ def effects(figure: Any, rows: list[Row]) -> None:
 def numbers(rows: list[Row]) -> dict[str, str]:
     """For the text: cells/TASK/VARIANT/TEST, the change of the exact accuracy."""
     return {
-        f"cells/{task}/{variant}/{test}": over_seeds(one, f"inside.{test}_change").text()
+        f"cells/{task}/{variant}/{test}": signed(over_seeds(one, f"inside.{test}_change"))
         for task in tasks(rows)
         for variant, one in by_variant(rows, task).items()
         for test in TESTS

@@ -24,6 +24,7 @@ from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, T
 from memhrm.probes.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
+SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
 COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
@@ -39,7 +40,9 @@ def runs(scale: str) -> list[Run]:
 
 
 def render(rows: list[Row]) -> Page:
-    page = Page({"summary": summary(rows)})
+    page = Page()
+    page.tables["summary"] = summary(rows, "exact, %", SCORES["main"])
+    page.tables["summary-speed"] = summary(rows, "over training, %", SCORES["speed"])
     for task in tasks(rows):
         page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
         page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, BASELINES, SPEED, "over_training")
@@ -50,20 +53,20 @@ def render(rows: list[Row]) -> Page:
     return page
 
 
-def summary(rows: list[Row]) -> Table:
-    """Exact accuracy on all tasks, and each memory's and control's difference from its baseline."""
+def summary(rows: list[Row], title: str, score: str) -> Table:
+    """A score on all tasks, and each memory's and control's difference from its baseline."""
     found = {task: by_variant(rows, task) for task in tasks(rows)}
-    pairs = {task: against(found[task], BASELINES) for task in found}
+    pairs = {task: against(found[task], BASELINES, score) for task in found}
     lines: list[list[str]] = []
-    for title, group in GROUPS.items():
-        lines.append([title])
+    for group_title, group in GROUPS.items():
+        lines.append([group_title])
         for name in (name for name in group if any(name in one for one in found.values())):
             lines.append([name])
             for task, one in found.items():
-                lines[-1].append(over_seeds(one[name], "exact_accuracy").text() if name in one else "")
+                lines[-1].append(over_seeds(one[name], score).text() if name in one else "")
                 pair = pairs[task].get(name)
                 lines[-1].append(signed(pair) + "*" * (pair.p < SIGNIFICANT) if pair else "")
-    return Table(["exact, %", *(word for task in found for word in (task, "less baseline"))], lines)
+    return Table([title, *(word for task in found for word in (task, "less baseline"))], lines)
 
 
 def learning(figure: Any, rows: list[Row], task: str) -> None:
@@ -89,7 +92,7 @@ def numbers(rows: list[Row]) -> dict[str, str]:
     said = {}
     for task in tasks(rows):
         found = by_variant(rows, task)
-        for score, name in (("main", "exact_accuracy"), ("speed", "over_training")):
+        for score, name in SCORES.items():
             for variant, one in found.items():
                 said[f"{score}/{task}/{variant}"] = over_seeds(one, name).text()
             pairs = against(found, BASELINES, name)

@@ -53,7 +53,7 @@ def against(
     }
 
 
-def signed(pair: Difference) -> str:
+def signed(pair: Estimate) -> str:
     """A difference in points with its interval."""
     sign = "+" if pair.mean >= 0 else "−"
     text = f"{sign}{abs(100 * pair.mean):.1f}"
