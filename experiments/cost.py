@@ -74,6 +74,10 @@ def render(rows: list[Row]) -> Page:
     found = {variant: one["0"] for variant, one in by_variant(rows, "step").items()}
     page = Page({"": table(found), "published": PUBLISHED})
     page.figure("", lambda figure: draw(figure, found), 6.0, 2.6)
+    for variant, one in found.items():
+        time = np.median(ratios(one, found[BASE], "train_seconds"))
+        page.numbers[f"cost/{variant}/time"] = f"{time:.2f}"
+        page.numbers[f"cost/{variant}/memory"] = f"{ratios(one, found[BASE], 'peak_bytes')[0]:.2f}"
     return page
 
 
