@@ -61,8 +61,6 @@ ON_RECALL = {
         "bicross": BICROSS,
         "bicross, state_norm=rms": f"{BICROSS} memory.state_norm=rms",
         "bicross, replace": f"{BICROSS} memory.placement=replace",
-        "bicross, episodes of 2 to the end": f"{BICROSS} data.lengths=[2]",
-        "bicross, episodes of 8 from the start": f"{BICROSS} data.lengths=[8]",
     },
     "multicell, k=3, one cell shared": {
         "multicell, k=3": CELLS_THERE,
@@ -71,6 +69,10 @@ ON_RECALL = {
         "multicell, no shared cell": f"{CELLS_THERE} memory.shared_cell=false",
         "multicell, no shared cell, gate=none": f"{CELLS_THERE} memory.shared_cell=false memory.gate=none",
     },
+}
+CURRICULA = {
+    "bicross, episodes of 2 to the end": f"{BICROSS} data.lengths=[2]",
+    "bicross, episodes of 8 from the start": f"{BICROSS} data.lengths=[8]",
 }
 GROUPS = {"": [DEFAULT], **SETTINGS, "learning rate": RATES["cpu"]}
 BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
@@ -85,6 +87,7 @@ def runs(scale: str) -> list[Run]:
     return [
         *grid(CHANGES[scale], sized(variants, scale), FEWER[scale]),
         *grid({RECALL: EPISODES[scale][RECALL]}, episodes, FEWER[scale]),
+        *grid({RECALL: EPISODES[scale][RECALL]}, CURRICULA, FEWER[scale][:1]),
     ]
 
 
@@ -104,7 +107,7 @@ def on_episodes(rows: list[Row], task: str) -> Table:
     length = len(next(iter(next(iter(found.values())).values())).numbers("exact_accuracy_by_position"))
     places = [place for place in (1, 2, 3, 8, 32) if place <= length]
     lines: list[list[str]] = []
-    for title, group in ON_RECALL.items():
+    for title, group in (ON_RECALL | {"curriculum": CURRICULA}).items():
         lines.append([title])
         for name in (name for name in group if name in found):
             exact = [row.numbers("exact_accuracy_by_position") for row in found[name].values()]
