@@ -5,6 +5,7 @@
 Of some runs of the main table: nothing else is trained for it.
 """
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def against_depth(figure: Any, rows: list[Row], task: str) -> None:
     axes.set_xticks(times, [f"{int(time)}" for time in times])
     axes.set_xlabel("supervision steps, in times of the training depth")
     axes.set_ylabel("exact, %")
-    axes.legend(fontsize=7)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=7)
 
 
 def against_restarts(figure: Any, rows: list[Row], task: str) -> None:
@@ -74,11 +75,11 @@ def against_restarts(figure: Any, rows: list[Row], task: str) -> None:
             dashes = ":" if rule == "oracle" else "-"
             colour, marker = LIGHT[number], MARKERS[number]
             axes.plot(restarts, exact, marker=marker, linestyle=dashes, color=colour, label=rule)
-        axes.set_title(f"{variant}\n$\\sigma$ = {noise:g}", fontsize=7)
+        axes.set_title(f"{fill(variant, 14)}\n$\\sigma$ = {noise:g}", fontsize=7)
         axes.set_xscale("log", base=2, subs=[])
         axes.set_xticks(restarts, [f"{int(count)}" for count in restarts])
     panels[0].set_ylabel("exact, %")
-    panels[0].legend(fontsize=6.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
     figure.supxlabel("restarts", fontsize=9)
 
 
