@@ -53,7 +53,7 @@ def render(rows: list[Row]) -> Page:
     for task in tasks(rows):
         page.tables[task] = table(rows, task, KEPT)
     main_tasks = [task for task in tasks(rows) if task in EPISODES["cpu"]]
-    page.figure("", lambda figure: positions(figure, rows, main_tasks), 6.3, 2.9)
+    page.figure("", lambda figure: positions(figure, rows, main_tasks), 6.8, 2.7)
     for task in main_tasks:
         page.tables[f"{task}-kept"] = table(rows, task, KEPT[:1])
         for variant, one in by_variant(rows, task).items():
@@ -96,17 +96,19 @@ def positions(figure: Any, rows: list[Row], names: list[str]) -> None:
         place = np.arange(1, len(optimum) + 1)
         axes.plot(place, 100 * optimum, ":", color="black", label="best with memory")
         axes.axhline(100 * optimum[0], linestyle="--", linewidth=0.8, color="black", label="best without")
-        for number, (variant, one) in enumerate(found.items()):
+        for variant, one in found.items():
             exact = 100 * curves(one, "positions.kept").mean(axis=0)
-            colour, marker = LIGHT[number % len(LIGHT)], MARKERS[number % len(MARKERS)]
-            axes.plot(place, exact, marker=marker, markersize=2.5, linewidth=1.0, color=colour, label=variant)
+            again, number = divmod([*MEMORIES, *TOKENS].index(variant), len(LIGHT))
+            style = {"color": LIGHT[number], "marker": MARKERS[number], "linestyle": "--" if again else "-"}
+            axes.plot(place, exact, markersize=2.5, linewidth=1.0, label=variant, **style)
         axes.set_xscale("log", base=2, subs=[])
         where = [2**i for i in range(len(optimum).bit_length())]
         axes.set_xticks(where, map(str, where))
         axes.set_title(task)
         axes.set_xlabel("puzzle of the episode")
     panels[0].set_ylabel("exact, %")
-    panels[0].legend(fontsize=6, loc="center right")
+    lines = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", fontsize=6.5)
 
 
 EXPERIMENT = Experiment("episodes", __doc__, runs, render)
