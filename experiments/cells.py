@@ -40,32 +40,33 @@ def runs(scale: str) -> list[Run]:
 
 
 def render(rows: list[Row]) -> Page:
-    page = Page({"": table(rows)}, numbers=numbers(rows))
+    page = Page({"": table(rows), "effects": disturbed(rows)}, numbers=numbers(rows))
     page.figure("usage", lambda figure: usage(figure, rows), 6.3, 2.4)
     page.figure("effects", lambda figure: effects(figure, rows), 6.3, 2.8)
     return page
 
 
 def table(rows: list[Row]) -> Table:
-    """Means over seeds; information in nats, with the interval that holds 95 % of the shuffles."""
+    """Usage, likeness, and what the cells tell, in nats, with the interval that holds 95 % of the shuffles."""
+    lines: list[list[str]] = []
+    for task in tasks(rows):
+        lines.append([task])
+        found = by_variant(rows, task)
+        lines += [
+            [name, f"{len(one)}", *_told(one)] for name, one in found.items() if _has(one, "inside.usage")
+        ]
+    return Table(["", "seeds", "H(cell)", "dead", "cosine of CLS", "I(cell; what)", "null"], lines)
+
+
+def disturbed(rows: list[Row]) -> Table:
+    """The change of the exact accuracy, in points, when the memory is disturbed."""
     lines: list[list[str]] = []
     for task in tasks(rows):
         lines.append([task])
         for variant, one in by_variant(rows, task).items():
-            cells = _told(one) if _has(one, "inside.usage") else [""] * 5
-            costs = [signed(over_seeds(one, f"inside.{test}_change")) for test in TESTS]
-            lines.append([variant, f"{len(one)}", *cells, *costs])
-    head = [
-        "",
-        "seeds",
-        "H(cell)",
-        "dead",
-        "cosine of CLS",
-        "I(cell; what)",
-        "null",
-        *(f"{test}, points" for test in TESTS),
-    ]
-    return Table(head, lines)
+            changes = [signed(over_seeds(one, f"inside.{test}_change")) for test in TESTS]
+            lines.append([variant, f"{len(one)}", *changes])
+    return Table(["change, points", "seeds", *TESTS], lines)
 
 
 def _told(one: BySeed) -> list[str]:

@@ -107,7 +107,7 @@ def table(found: dict[str, Row]) -> Table:
         "parameters",
         "FLOPs",
         "training step",
-        "pairs",
+        "from, to",
         "evaluation step",
         "peak memory",
     ]

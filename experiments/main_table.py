@@ -46,7 +46,7 @@ def render(rows: list[Row]) -> Page:
     for task in tasks(rows):
         page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
         page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, BASELINES, SPEED, "over_training")
-        page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.3, 2.9)
+        page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.8, 2.7)
     page.tables["published-sudoku"] = Table(*published.SUDOKU_EXTREME)
     page.tables["published-maze"] = Table(*published.MAZE_HARD)
     page.numbers.update(numbers(rows))
@@ -78,13 +78,13 @@ def learning(figure: Any, rows: list[Row], task: str) -> None:
         for number, variant in enumerate(name for name in shown if name in found):
             exact = curves(found[variant], "curve_exact")
             steps = curves(found[variant], "curve_steps")[0]
-            label = variant.removeprefix(f"{model} + ")
+            label = variant.removeprefix(f"{model} + ").replace(model, "no memory")
             colour, dashes = LIGHT[number // 2 % len(LIGHT)], "-" if number % 2 == 0 else "--"
             axes.plot(steps, 100 * np.mean(exact, axis=0), color=colour, linestyle=dashes, label=label)
         axes.set_title(model)
         axes.set_xlabel("optimiser steps")
-        axes.legend(fontsize=6.5, loc="upper left")
     panels[0].set_ylabel("exact, validation, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
 def numbers(rows: list[Row]) -> dict[str, str]:
