@@ -47,7 +47,7 @@ def render(rows: list[Row]) -> Page:
 
 
 def table(rows: list[Row]) -> Table:
-    """Usage, likeness, and what the cells tell, in nats, with the interval that holds 95 % of the shuffles."""
+    """Usage, likeness, and what the cells tell, in nats, with the interval of 95 % of the shuffles."""
     lines: list[list[str]] = []
     for task in tasks(rows):
         lines.append([task])
