@@ -15,7 +15,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import BySeed, by_variant, curves, mean_of, over_seeds, signed, tasks
+from experiments.scores import BySeed, by_variant, curves, has, mean_of, over_seeds, signed, tasks
 from experiments.tasks import EPISODES, FEWER, LOOKED_AT
 from experiments.variants import CONTROLS, MEMORIES, sized
 from memhrm.probes.figures import LIGHT
@@ -53,7 +53,7 @@ def table(rows: list[Row]) -> Table:
         lines.append([task])
         found = by_variant(rows, task)
         lines += [
-            [name, f"{len(one)}", *_told(one)] for name, one in found.items() if _has(one, "inside.usage")
+            [name, f"{len(one)}", *_told(one)] for name, one in found.items() if has(one, "inside.usage")
         ]
     return Table(["", "seeds", "H(cell)", "dead", "cosine of CLS", "I(cell; what)", "null"], lines)
 
@@ -71,7 +71,7 @@ def disturbed(rows: list[Row]) -> Table:
 
 def _told(one: BySeed) -> list[str]:
     """Usage and likeness of the cells, and what they tell: of the rule if there is one, else the puzzle."""
-    what = next(name for name in ("rule", "puzzle") if _has(one, f"inside.information_{name}_value"))
+    what = next(name for name in ("rule", "puzzle") if has(one, f"inside.information_{name}_value"))
     about = f"inside.information_{what}"
     value, low, high = (f"{mean_of(one, f'{about}_{key}'):.3f}" for key in ("value", "null_low", "null_high"))
     return [
@@ -83,17 +83,13 @@ def _told(one: BySeed) -> list[str]:
     ]
 
 
-def _has(one: BySeed, name: str) -> bool:
-    return all(name in row for row in one.values())
-
-
 def usage(figure: Any, rows: list[Row]) -> None:
     """The share of the puzzles in which each cell is active, sorted, one line a seed."""
     found = [
         (task, variant, one)
         for task in tasks(rows)
         for variant, one in by_variant(rows, task).items()
-        if _has(one, "inside.usage")
+        if has(one, "inside.usage")
     ]
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (task, variant, one) in zip(panels, found):

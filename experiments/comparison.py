@@ -52,9 +52,7 @@ def comparison(
     head = ["", *columns[:2], "less its baseline", "p", *columns[2:]]
     full = [line for line in lines if len(line) > 1]
     shown = [0, *(i for i in range(1, len(head)) if any(line[i] for line in full))]
-    return Table(
-        [head[i] for i in shown], [line if len(line) == 1 else [line[i] for i in shown] for line in lines]
-    )
+    return Table(head, lines).of(shown)
 
 
 def reached(one: BySeed, exact: float) -> str:

@@ -15,7 +15,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, tasks
+from experiments.scores import by_variant, curves, has, tasks
 from experiments.tasks import EPISODES, FEWER, VARIANTS
 from experiments.variants import ONE
 from memhrm.data.episodes import milestones
@@ -73,14 +73,13 @@ def table(rows: list[Row], task: str, kept: Sequence[str]) -> Table:
     lines = [["best possible", "", *_at(optimum, where), ""]]
     for variant, one in found.items():
         for which in kept:
-            if any(f"positions.{which}" not in row for row in one.values()):
+            if not has(one, f"positions.{which}"):
                 continue
             exact = 100 * curves(one, f"positions.{which}")
             short = " ".join(f"{value:.1f}" for value in (optimum - exact).max(axis=1))
             lines.append([variant, which, *_at(exact.mean(axis=0), where), short if which == "kept" else ""])
     head = ["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"]
-    shown = [i for i in range(len(head)) if i != 1 or len(kept) > 1]
-    return Table([head[i] for i in shown], [[line[i] for i in shown] for line in lines])
+    return Table(head, lines).of([i for i in range(len(head)) if i != 1 or len(kept) > 1])
 
 
 def _at(values: np.ndarray, where: list[int]) -> list[str]:

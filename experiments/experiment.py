@@ -8,7 +8,7 @@ experiments/results/, and renders paper/ from the rows alone.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +61,7 @@ def main(experiment: Experiment) -> int:
     files = {
         out / PAPER.relative_to(ROOT) / name: c for name, c in experiment.files(args.scale, folder).items()
     }
-    for file, content in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+    put(files)
     for file, content in files.items():
         print(file)
         if file.suffix == ".md":
@@ -71,6 +69,13 @@ def main(experiment: Experiment) -> int:
     for path, text in wrong.items():
         print(f"failed: {path.name}: {text} (its output: {path / 'output.txt'})", file=sys.stderr)
     return int(bool(wrong))
+
+
+def put(files: Mapping[Path, bytes]) -> None:
+    """Write all of them before any is spoken of: what reads the output may leave early."""
+    for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
 
 
 def _arguments(experiment: Experiment) -> argparse.Namespace:

@@ -21,6 +21,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     caption: str = ""
 
+    def of(self, columns: Sequence[int]) -> "Table":
+        """Some of its columns; the titles of groups stay."""
+        rows = [row if len(row) == 1 else [row[i] for i in columns] for row in self.rows]
+        return Table([self.head[i] for i in columns], rows, self.caption)
+
     def markdown(self) -> str:
         lines = [self.caption, ""] if self.caption else []
         lines += [f"| {' | '.join(self.head)} |", f"|{'---|' * len(self.head)}"]

@@ -95,8 +95,9 @@ def numbers(rows: list[Row], task: str) -> dict[str, str]:
         name = f"scaling/{task}/{variant}"
         for time, exact in zip(curves(one, "depth.times")[0], curves(one, "depth.exact").T):
             said[f"{name}/depth {time:g}"] = estimate(exact.tolist()).text()
+        noise = best_noise(one)
         for rule in RULES:
-            chosen = curves(one, f"noisy.{rule}_{best_noise(one):g}")
+            chosen = curves(one, f"noisy.{rule}_{noise:g}")
             for count, exact in zip(curves(one, "noisy.restarts")[0], chosen.T):
                 said[f"{name}/{rule} {count:g}"] = estimate(exact.tolist()).text()
     return said

@@ -23,6 +23,11 @@ def by_variant(rows: Sequence[Row], task: str) -> dict[str, BySeed]:
     return found
 
 
+def has(runs: BySeed, name: str) -> bool:
+    """Whether it is known of every seed."""
+    return all(name in row for row in runs.values())
+
+
 def over_seeds(runs: BySeed, name: str) -> Estimate:
     return estimate([row.number(name) for row in runs.values()])
 

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from experiments.experiment import PAPER, Experiment
+from experiments.experiment import PAPER, Experiment, put
 from experiments.runs import ROOT, SCALES
 
 README = ROOT / "README.md"
@@ -79,18 +79,17 @@ def main() -> int:
     wrong = {PAPER / name: made.get(name) for name in stale(made, PAPER)}
     if (quoted := quoting(readme, made)) != readme:
         wrong[README] = quoted.encode()
-    for file, content in wrong.items():
-        name = file.relative_to(ROOT)
-        if args.check:
+    names = [str(file.relative_to(ROOT)) for file in wrong]
+    if args.check:
+        for name in names:
             print(f"stale: {name}; make tables writes it anew", file=sys.stderr)
-            continue
-        if content is None:
-            file.unlink()
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+        return int(bool(wrong))
+    put({file: content for file, content in wrong.items() if content is not None})
+    for file in (file for file, content in wrong.items() if content is None):
+        file.unlink()
+    for name in names:
         print(name)
-    return int(args.check and bool(wrong))
+    return 0
 
 
 if __name__ == "__main__":

@@ -64,9 +64,7 @@ def normed_gate(gate_up: Tensor) -> Tensor:
     """sigmoid(gate) * rms(gate * up) for gate and up side by side, (..., 2 f) to (..., f)."""
     gate, up = gate_up.chunk(2, dim=-1)
     product = gate * up
-    wide = product.to(torch.promote_types(product.dtype, torch.float32))
-    inverse = torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPS)
-    return torch.sigmoid(gate) * (wide * inverse).to(product.dtype)
+    return torch.sigmoid(gate) * F.rms_norm(product, product.shape[-1:], eps=EPS)
 
 
 def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
