@@ -11,7 +11,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import tasks
+from experiments.scores import numbers, tasks
 from experiments.tasks import ATTENTION, FEWER, LONGER, LOOKED_AT, MLP, PUZZLES, RATES
 from experiments.variants import sized
 
@@ -65,7 +65,12 @@ def runs(scale: str) -> list[Run]:
 
 
 def render(rows: list[Row]) -> Page:
-    return Page({task: comparison(rows, task, GROUPS, BASELINES, COLUMNS) for task in tasks(rows)})
+    page = Page()
+    for task in tasks(rows):
+        page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
+        said = numbers(rows, task, "exact_accuracy", BASELINES)
+        page.numbers |= {f"ablations/{task}/{name}": value for name, value in said.items()}
+    return page
 
 
 EXPERIMENT = Experiment("ablations", __doc__, runs, render)

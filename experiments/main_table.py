@@ -18,7 +18,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import against, by_variant, curves, over_seeds, p_value, signed, tasks
+from experiments.scores import against, by_variant, curves, numbers, over_seeds, signed, tasks
 from experiments.tasks import PUZZLES, SEEDS
 from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
 from memhrm.probes.figures import LIGHT
@@ -49,7 +49,7 @@ def render(rows: list[Row]) -> Page:
         page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.8, 2.7)
     page.tables["published-sudoku"] = Table(*published.SUDOKU_EXTREME)
     page.tables["published-maze"] = Table(*published.MAZE_HARD)
-    page.numbers.update(numbers(rows))
+    page.numbers.update(told(rows))
     return page
 
 
@@ -87,22 +87,17 @@ def learning(figure: Any, rows: list[Row], task: str) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
-def numbers(rows: list[Row]) -> dict[str, str]:
-    """For the text: SCORE/TASK/VARIANT/WHAT, and how many memories and controls are better and worse."""
+def told(rows: list[Row]) -> dict[str, str]:
+    """For the text: SCORE/TASK/VARIANT..., and how many memories and controls are better and worse."""
     said = {}
     for task in tasks(rows):
-        found = by_variant(rows, task)
-        for score, name in SCORES.items():
-            for variant, one in found.items():
-                said[f"{score}/{task}/{variant}"] = over_seeds(one, name).text()
-            pairs = against(found, BASELINES, name)
-            for variant, pair in [*pairs.items(), *against(found, WINDOWS, name).items()]:
-                said[f"{score}/{task}/{variant}/difference"] = signed(pair)
-                said[f"{score}/{task}/{variant}/p"] = p_value(pair.p)
-            told = [pair.mean > 0 for pair in pairs.values() if pair.p < SIGNIFICANT]
-            said[f"{score}/{task}/better"] = f"{sum(told)}"
-            said[f"{score}/{task}/worse"] = f"{len(told) - sum(told)}"
-            said[f"{score}/{task}/compared"] = f"{len(pairs)}"
+        for name, score in SCORES.items():
+            of_this = numbers(rows, task, score, BASELINES, WINDOWS)
+            pairs = against(by_variant(rows, task), BASELINES, score).values()
+            better = [pair.mean > 0 for pair in pairs if pair.p < SIGNIFICANT]
+            of_this["better"], of_this["worse"] = f"{sum(better)}", f"{len(better) - sum(better)}"
+            of_this["compared"] = f"{len(pairs)}"
+            said |= {f"{name}/{task}/{key}": value for key, value in of_this.items()}
     return said
 
 

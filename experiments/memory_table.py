@@ -12,7 +12,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import by_variant, tasks
+from experiments.scores import by_variant, curves, numbers, tasks
 from experiments.tasks import CHANGES, EPISODES, FEWER, RATES
 from experiments.variants import MEMORIES as ON_PUZZLES
 from experiments.variants import ONE, sized
@@ -76,6 +76,7 @@ CURRICULA = {
 }
 GROUPS = {"": [DEFAULT], **SETTINGS, "learning rate": RATES["cpu"]}
 BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
+SCORE = "over_training"
 COLUMNS = ["seeds", "over training, %", "exact, %", "H(cell)", "I(cell; puzzle)", "dead", "MFLOP", "seconds"]
 
 
@@ -95,25 +96,29 @@ def render(rows: list[Row]) -> Page:
     page = Page()
     for task in tasks(rows):
         if task == RECALL:
-            page.tables[task] = on_episodes(rows, task)
+            page.tables[task], said = on_episodes(rows, task)
         else:
-            page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS, "over_training")
+            page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS, SCORE)
+            said = numbers(rows, task, SCORE, BASELINES)
+        page.numbers |= {f"settings/{task}/{name}": value for name, value in said.items()}
     return page
 
 
-def on_episodes(rows: list[Row], task: str) -> Table:
-    """Exact accuracy at some puzzles of the episode."""
+def on_episodes(rows: list[Row], task: str) -> tuple[Table, dict[str, str]]:
+    """Exact accuracy at some puzzles of the episode, and for the text as VARIANT/PUZZLE."""
     found = by_variant(rows, task)
     length = len(next(iter(next(iter(found.values())).values())).numbers("exact_accuracy_by_position"))
     places = [place for place in (1, 2, 3, 8, 32) if place <= length]
     lines: list[list[str]] = []
+    said = {}
     for title, group in (ON_RECALL | {"curriculum": CURRICULA}).items():
         lines.append([title])
         for name in (name for name in group if name in found):
-            exact = [row.numbers("exact_accuracy_by_position") for row in found[name].values()]
-            means = [sum(one[place - 1] for one in exact) / len(exact) for place in places]
-            lines.append([name, f"{len(exact)}", *(f"{100 * value:.1f}" for value in means)])
-    return Table(["puzzle of the episode", "seeds", *map(str, places)], lines)
+            exact = curves(found[name], "exact_accuracy_by_position").mean(0)
+            means = {f"{place}": f"{100 * exact[place - 1]:.1f}" for place in places}
+            lines.append([name, f"{len(found[name])}", *means.values()])
+            said |= {f"{name}/{place}": mean for place, mean in means.items()}
+    return Table(["puzzle of the episode", "seeds", *map(str, places)], lines), said
 
 
 EXPERIMENT = Experiment("memory_table", __doc__, runs, render)

@@ -58,6 +58,17 @@ def against(
     }
 
 
+def numbers(rows: Sequence[Row], task: str, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
+    """For the text: a score of each VARIANT, and by VARIANT/difference and VARIANT/p what `against` gives for
+    each mapping of variants to baselines."""
+    found = by_variant(rows, task)
+    said = {variant: over_seeds(one, score).text() for variant, one in found.items()}
+    for baselines in compared:
+        for variant, pair in against(found, baselines, score).items():
+            said |= {f"{variant}/difference": signed(pair), f"{variant}/p": p_value(pair.p)}
+    return said
+
+
 def signed(pair: Estimate) -> str:
     """A difference in points with its interval."""
     sign = "+" if pair.mean >= 0 else "−"
