@@ -56,10 +56,20 @@ def render(rows: list[Row]) -> Page:
     page.figure("", lambda figure: positions(figure, rows, main_tasks), 6.8, 2.7)
     for task in main_tasks:
         page.tables[f"{task}-kept"] = table(rows, task, KEPT[:1])
-        for variant, one in by_variant(rows, task).items():
-            short = 100 * (curves(one, "positions.best") - curves(one, "positions.kept"))
-            page.numbers[f"episodes/{task}/{variant}/short"] = f"{short.max():.1f}"
+        page.numbers |= {f"episodes/{task}/{name}": value for name, value in told(rows, task).items()}
     return page
+
+
+def told(rows: list[Row], task: str) -> dict[str, str]:
+    """For the text: VARIANT/PUZZLE, the exact accuracy there, and VARIANT/short, by how much the worst puzzle
+    of any seed falls short of the best possible."""
+    said = {}
+    for variant, one in by_variant(rows, task).items():
+        kept = 100 * curves(one, "positions.kept")
+        where = milestones(kept.shape[1])
+        said |= {f"{variant}/{place}": text for place, text in zip(where, _at(kept.mean(axis=0), where))}
+        said[f"{variant}/short"] = f"{(100 * curves(one, 'positions.best') - kept).max():.1f}"
+    return said
 
 
 def table(rows: list[Row], task: str, kept: Sequence[str]) -> Table:
