@@ -2,8 +2,8 @@
 
     python -m experiments.ablations --scale cpu
 
-One change at a time from TRM on Sudoku, and the token mixer on mazes too. Runs that the main table has are
-called as there, and shared with it.
+One change at a time from TRM on one task; on the others the token mixer, and the learning rate, which all
+variants of the main table share. Runs that the main table has are called as there, and shared with it.
 """
 
 from experiments.comparison import comparison
@@ -52,7 +52,7 @@ def runs(scale: str) -> list[Run]:
     changes = {name: words for group in CHANGES.values() for name, words in group.items()} | RATES[scale]
     found = []
     for task, words in PUZZLES[scale].items():
-        looked_at = changes if task in LOOKED_AT[scale] else MIXERS
+        looked_at = changes if task in LOOKED_AT[scale] else MIXERS | RATES[scale]
         variants = {
             name: f"{TRM} {more}"
             for name, more in looked_at.items()
