@@ -11,7 +11,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import numbers, tasks
+from experiments.scores import tasks, told
 from experiments.tasks import ATTENTION, FEWER, LONGER, LOOKED_AT, MLP, PUZZLES, RATES
 from experiments.variants import sized
 
@@ -68,8 +68,7 @@ def render(rows: list[Row]) -> Page:
     page = Page()
     for task in tasks(rows):
         page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
-        said = numbers(rows, task, "exact_accuracy", BASELINES)
-        page.numbers |= {f"ablations/{task}/{name}": value for name, value in said.items()}
+        page.say(f"ablations/{task}", told(rows, task, "exact_accuracy", BASELINES))
     return page
 
 

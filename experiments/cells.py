@@ -40,9 +40,10 @@ def runs(scale: str) -> list[Run]:
 
 
 def render(rows: list[Row]) -> Page:
-    page = Page({"": table(rows), "effects": disturbed(rows)}, numbers=numbers(rows))
+    page = Page({"": table(rows), "effects": disturbed(rows)})
     page.figure("usage", lambda figure: usage(figure, rows), 6.3, 2.4)
     page.figure("effects", lambda figure: effects(figure, rows), 6.3, 2.8)
+    page.say("cells", numbers(rows))
     return page
 
 
@@ -121,9 +122,9 @@ def effects(figure: Any, rows: list[Row]) -> None:
 
 
 def numbers(rows: list[Row]) -> dict[str, str]:
-    """For the text: cells/TASK/VARIANT/TEST, the change of the exact accuracy."""
+    """For the text: TASK/VARIANT/TEST, the change of the exact accuracy."""
     return {
-        f"cells/{task}/{variant}/{test}": signed(over_seeds(one, f"inside.{test}_change"))
+        f"{task}/{variant}/{test}": signed(over_seeds(one, f"inside.{test}_change"))
         for task in tasks(rows)
         for variant, one in by_variant(rows, task).items()
         for test in TESTS

@@ -18,6 +18,7 @@ COLUMNS: dict[str, Callable[[BySeed], str]] = {
     "MFLOP": lambda one: f"{mean_of(one, 'steps') * mean_of(one, 'flops') / 1e6:.1f}",
     "seconds": lambda one: f"{mean_of(one, 'seconds'):.0f}",
     "H(cell)": lambda one: f"{mean_of(one, 'cells.usage_entropy'):.2f}",
+    # Plus 0.0: a negative zero would show its sign.
     "I(cell; puzzle)": lambda one: f"{round(mean_of(one, 'cells.information'), 2) + 0.0:.2f}",
     "dead": lambda one: f"{mean_of(one, 'cells.dead_cells'):.1f}",
 }

@@ -76,8 +76,8 @@ def render(rows: list[Row]) -> Page:
     page.figure("", lambda figure: draw(figure, found), 6.0, 2.6)
     for variant, one in found.items():
         time = np.median(ratios(one, found[BASE], "train_seconds"))
-        page.numbers[f"cost/{variant}/time"] = f"{time:.2f}"
-        page.numbers[f"cost/{variant}/memory"] = f"{ratios(one, found[BASE], 'peak_bytes')[0]:.2f}"
+        memory = ratios(one, found[BASE], "peak_bytes")[0]
+        page.say(f"cost/{variant}", {"time": f"{time:.2f}", "memory": f"{memory:.2f}"})
     return page
 
 

@@ -56,18 +56,18 @@ def render(rows: list[Row]) -> Page:
     page.figure("", lambda figure: positions(figure, rows, main_tasks), 6.8, 2.7)
     for task in main_tasks:
         page.tables[f"{task}-kept"] = table(rows, task, KEPT[:1])
-        page.numbers |= {f"episodes/{task}/{name}": value for name, value in told(rows, task).items()}
+        page.say(f"episodes/{task}", numbers(rows, task))
     return page
 
 
-def told(rows: list[Row], task: str) -> dict[str, str]:
+def numbers(rows: list[Row], task: str) -> dict[str, str]:
     """For the text: VARIANT/PUZZLE, the exact accuracy there, and VARIANT/short, by how much the worst puzzle
     of any seed falls short of the best possible."""
     said = {}
     for variant, one in by_variant(rows, task).items():
         kept = 100 * curves(one, "positions.kept")
         where = milestones(kept.shape[1])
-        said |= {f"{variant}/{place}": text for place, text in zip(where, _at(kept.mean(axis=0), where))}
+        said |= {f"{variant}/{place}": text for place, text in zip(where, at(kept.mean(axis=0), where))}
         said[f"{variant}/short"] = f"{(100 * curves(one, 'positions.best') - kept).max():.1f}"
     return said
 
@@ -80,19 +80,20 @@ def table(rows: list[Row], task: str, kept: Sequence[str]) -> Table:
     found = by_variant(rows, task)
     optimum = 100 * curves(next(iter(found.values())), "positions.best")[0]
     where = milestones(len(optimum))
-    lines = [["best possible", "", *_at(optimum, where), ""]]
+    lines = [["best possible", "", *at(optimum, where), ""]]
     for variant, one in found.items():
         for which in kept:
             if not has(one, f"positions.{which}"):
                 continue
             exact = 100 * curves(one, f"positions.{which}")
             short = " ".join(f"{value:.1f}" for value in (optimum - exact).max(axis=1))
-            lines.append([variant, which, *_at(exact.mean(axis=0), where), short if which == "kept" else ""])
+            lines.append([variant, which, *at(exact.mean(axis=0), where), short if which == "kept" else ""])
     head = ["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"]
     return Table(head, lines).of([i for i in range(len(head)) if i != 1 or len(kept) > 1])
 
 
-def _at(values: np.ndarray, where: list[int]) -> list[str]:
+def at(values: np.ndarray, where: list[int]) -> list[str]:
+    """Of values by puzzle of the episode, those at some puzzles."""
     return [f"{values[place - 1]:.1f}" for place in where]
 
 

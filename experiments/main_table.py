@@ -18,7 +18,7 @@ from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import against, by_variant, curves, numbers, over_seeds, signed, tasks
+from experiments.scores import against, by_variant, curves, over_seeds, signed, tasks, told
 from experiments.tasks import PUZZLES, SEEDS
 from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
 from memhrm.probes.figures import LIGHT
@@ -47,9 +47,10 @@ def render(rows: list[Row]) -> Page:
         page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
         page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, BASELINES, SPEED, "over_training")
         page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.8, 2.7)
+        for name, score in SCORES.items():
+            page.say(f"{name}/{task}", numbers(rows, task, score))
     page.tables["published-sudoku"] = Table(*published.SUDOKU_EXTREME)
     page.tables["published-maze"] = Table(*published.MAZE_HARD)
-    page.numbers.update(told(rows))
     return page
 
 
@@ -87,18 +88,12 @@ def learning(figure: Any, rows: list[Row], task: str) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
-def told(rows: list[Row]) -> dict[str, str]:
-    """For the text: SCORE/TASK/VARIANT..., and how many memories and controls are better and worse."""
-    said = {}
-    for task in tasks(rows):
-        for name, score in SCORES.items():
-            of_this = numbers(rows, task, score, BASELINES, WINDOWS)
-            pairs = against(by_variant(rows, task), BASELINES, score).values()
-            better = [pair.mean > 0 for pair in pairs if pair.p < SIGNIFICANT]
-            of_this["better"], of_this["worse"] = f"{sum(better)}", f"{len(better) - sum(better)}"
-            of_this["compared"] = f"{len(pairs)}"
-            said |= {f"{name}/{task}/{key}": value for key, value in of_this.items()}
-    return said
+def numbers(rows: list[Row], task: str, score: str) -> dict[str, str]:
+    """For the text: what `told` gives, and how many memories and controls are better and worse."""
+    pairs = against(by_variant(rows, task), BASELINES, score).values()
+    better = [pair.mean > 0 for pair in pairs if pair.p < SIGNIFICANT]
+    counts = {"better": sum(better), "worse": len(better) - sum(better), "compared": len(pairs)}
+    return told(rows, task, score, BASELINES, WINDOWS) | {name: f"{n}" for name, n in counts.items()}
 
 
 EXPERIMENT = Experiment("main_table", __doc__, runs, render)

@@ -7,12 +7,12 @@ compared, and on recall (experiments/episodes.py), where nothing can be learned 
 """
 
 from experiments.comparison import comparison
-from experiments.episodes import MEMORIES
+from experiments.episodes import MEMORIES, at
 from experiments.experiment import Experiment, main
 from experiments.render import Page, Table
 from experiments.results import Row
 from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, numbers, tasks
+from experiments.scores import by_variant, curves, tasks, told
 from experiments.tasks import CHANGES, EPISODES, FEWER, RATES
 from experiments.variants import MEMORIES as ON_PUZZLES
 from experiments.variants import ONE, sized
@@ -99,25 +99,24 @@ def render(rows: list[Row]) -> Page:
             page.tables[task], said = on_episodes(rows, task)
         else:
             page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS, SCORE)
-            said = numbers(rows, task, SCORE, BASELINES)
-        page.numbers |= {f"settings/{task}/{name}": value for name, value in said.items()}
+            said = told(rows, task, SCORE, BASELINES)
+        page.say(f"settings/{task}", said)
     return page
 
 
 def on_episodes(rows: list[Row], task: str) -> tuple[Table, dict[str, str]]:
     """Exact accuracy at some puzzles of the episode, and for the text as VARIANT/PUZZLE."""
     found = by_variant(rows, task)
-    length = len(next(iter(next(iter(found.values())).values())).numbers("exact_accuracy_by_position"))
+    length = curves(next(iter(found.values())), "exact_accuracy_by_position").shape[1]
     places = [place for place in (1, 2, 3, 8, 32) if place <= length]
     lines: list[list[str]] = []
     said = {}
     for title, group in (ON_RECALL | {"curriculum": CURRICULA}).items():
         lines.append([title])
         for name in (name for name in group if name in found):
-            exact = curves(found[name], "exact_accuracy_by_position").mean(0)
-            means = {f"{place}": f"{100 * exact[place - 1]:.1f}" for place in places}
-            lines.append([name, f"{len(found[name])}", *means.values()])
-            said |= {f"{name}/{place}": mean for place, mean in means.items()}
+            exact = at(100 * curves(found[name], "exact_accuracy_by_position").mean(axis=0), places)
+            lines.append([name, f"{len(found[name])}", *exact])
+            said |= {f"{name}/{place}": text for place, text in zip(places, exact)}
     return Table(["puzzle of the episode", "seeds", *map(str, places)], lines), said
 
 

@@ -59,8 +59,9 @@ def render(rows: list[Row]) -> Page:
         for name, one in by_variant(rows, "parity").items()
     ]
     page = Page({"": Table(["", "quantities", *kinds.values(), "outside the tolerance"], lines)})
-    page.numbers["parity/gradients"] = scientific(max(row.number("gradients") for row in rows))
-    page.numbers["parity/outside"] = str(sum(int(row["outside"]) for row in rows))
+    outside = sum(int(row["outside"]) for row in rows)
+    gradients = scientific(max(row.number("gradients") for row in rows))
+    page.say("parity", {"gradients": gradients, "outside": f"{outside}"})
     return page
 
 

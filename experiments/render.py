@@ -104,6 +104,10 @@ class Page:
         """A figure that `paint` draws on a matplotlib Figure of so many inches."""
         self.drawings[name], self.sizes[name] = paint, (width, height)
 
+    def say(self, about: str, numbers: Mapping[str, str]) -> None:
+        """Numbers for the text, as ABOUT/NAME."""
+        self.numbers |= {f"{about}/{name}": value for name, value in numbers.items()}
+
     def files(self, name: str) -> dict[str, bytes]:
         """The files, by their path in paper/. name: of the experiment and its scale."""
         head, texts = HEAD.format(name=name.rpartition("-")[0]), {}

@@ -45,7 +45,7 @@ def render(rows: list[Row]) -> Page:
         page.figure(
             f"{task}-restarts", lambda figure, task=task: against_restarts(figure, rows, task), 6.3, 2.6
         )
-        page.numbers.update(numbers(rows, task))
+        page.say(f"scaling/{task}", numbers(rows, task))
     return page
 
 
@@ -92,14 +92,13 @@ def numbers(rows: list[Row], task: str) -> dict[str, str]:
     """For the text: exact accuracy at a depth (in times of the training's), and of a number of restarts."""
     said = {}
     for variant, one in by_variant(rows, task).items():
-        name = f"scaling/{task}/{variant}"
         for time, exact in zip(curves(one, "depth.times")[0], curves(one, "depth.exact").T):
-            said[f"{name}/depth {time:g}"] = estimate(exact.tolist()).text()
+            said[f"{variant}/depth {time:g}"] = estimate(exact.tolist()).text()
         noise = best_noise(one)
         for rule in RULES:
             chosen = curves(one, f"noisy.{rule}_{noise:g}")
             for count, exact in zip(curves(one, "noisy.restarts")[0], chosen.T):
-                said[f"{name}/{rule} {count:g}"] = estimate(exact.tolist()).text()
+                said[f"{variant}/{rule} {count:g}"] = estimate(exact.tolist()).text()
     return said
 
 

@@ -58,7 +58,7 @@ def against(
     }
 
 
-def numbers(rows: Sequence[Row], task: str, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
+def told(rows: Sequence[Row], task: str, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
     """For the text: a score of each VARIANT, and by VARIANT/difference and VARIANT/p what `against` gives for
     each mapping of variants to baselines."""
     found = by_variant(rows, task)
