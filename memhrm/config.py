@@ -15,10 +15,16 @@ CONFIGS = str(_INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] /
 """The folder of configurations: inside an installed package, beside it in a checkout."""
 
 
-def command(name: str, body: Callable[[dict[str, Any]], int | None]) -> NoReturn:
+Body = Callable[[dict[str, Any], frozenset[str]], int | None]
+"""The body of a command: takes the configuration and the names of the settings that were given; returns its
+exit code."""
+
+
+def command(name: str, body: Body) -> NoReturn:
     """Run `body` on the configuration configs/NAME.yaml with the command line's overrides, and exit.
 
-    The body gets plain data. Multirun (-m) runs it once per combination; the worst exit code counts.
+    The body gets plain data, and which settings stood on the command line. Multirun (-m) runs it once per
+    combination; the worst exit code counts.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them.
     import hydra
@@ -29,7 +35,10 @@ def command(name: str, body: Callable[[dict[str, Any]], int | None]) -> NoReturn
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
-        codes.append(console.code_of(lambda: body(plain(config))))
+        from hydra.core.hydra_config import HydraConfig
+
+        words = HydraConfig.get().overrides.task
+        codes.append(console.code_of(lambda: body(plain(config), given(words))))
         if codes[-1] > 128:  # A signal: the other combinations do not run either.
             sys.exit(codes[-1])
 
@@ -41,6 +50,12 @@ def command(name: str, body: Callable[[dict[str, Any]], int | None]) -> NoReturn
         return max(codes, default=0)
 
     console.run(call)
+
+
+def given(overrides: Sequence[str]) -> frozenset[str]:
+    """Return the names of the settings that overrides give, dotted, without those that choose a group."""
+    names = (word.lstrip("+~").partition("=")[0].partition("@")[0] for word in overrides)
+    return frozenset(name for name in names if not (Path(CONFIGS) / name).is_dir())
 
 
 def plain(config: Any, *, whole: bool = True) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from memhrm.config import command
 
 
-def main(config: dict[str, Any]) -> None:
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.data import load as load_data
     from memhrm.models.reasoner import count_parameters
     from memhrm.pretrained import from_run

@@ -6,7 +6,7 @@ from typing import Any
 from memhrm.config import command
 
 
-def main(config: dict[str, Any]) -> None:
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.pretrained import from_run, save
     from memhrm.settings import build
     from memhrm.training.choice import ExportSettings

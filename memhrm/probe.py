@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from memhrm.probes.sections import Looking, Seen
 
 
-def main(config: dict[str, Any]) -> None:
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from dataclasses import asdict
 
     import torch

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from memhrm.pretrained import Restored
 
 
-def main(config: dict[str, Any]) -> None:
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from dataclasses import replace
 
     from memhrm.models.reasoner import Reasoner

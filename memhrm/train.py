@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from memhrm.training.run import RunSettings
 
 
-def main(config: dict[str, Any]) -> int:
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """One run: settings, parts, loop, result. Returns the exit code."""
     from memhrm.training import run as parts
     from memhrm.training.loop import Interrupted, train

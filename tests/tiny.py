@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from memhrm import console
-from memhrm.config import command, compose
+from memhrm.config import command, compose, given
 from memhrm.train import main
 from memhrm.training import loop
 
@@ -24,7 +24,8 @@ TINY = """
 
 def train(path: Path, *changes: str) -> int:
     """Run the training command's body on a tiny configuration; returns the exit code."""
-    return console.code_of(lambda: main(compose("train", [*TINY, f"dir={path}", *changes])))
+    settings = [*TINY, f"dir={path}", *changes]
+    return console.code_of(lambda: main(compose("train", settings), given(changes)))
 
 
 def command_line(name: str, body: Callable, *arguments: str) -> int:
