@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, never over what is there unasked, and read with errors that name them."""
+"""Files: written whole or not at all, never over what is there, and read with errors that name them."""
 
 import json
 import math

@@ -158,7 +158,7 @@ def test_sweep_stops_at_a_signal_and_goes_on_after_an_error(capsys, tmp_path, mo
     for code, runs in ((130, [1]), (2, [1, 2, 3])):
         seen = []
 
-        def body(config, seen=seen, code=code):
+        def body(config, _given, seen=seen, code=code):
             seen.append(config["seed"])
             return code
 
