@@ -1,6 +1,6 @@
 """python -m memhrm.evaluate run=DIR: the scores of a run's checkpoint on its held-out puzzles."""
 
-import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,23 @@ from memhrm.config import command
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
-    from memhrm.data import load as load_data
+    """Open the run, score it, say the scores, write them."""
+    from memhrm.files import require_writable, write_json
+    from memhrm.memory.choice import trust
     from memhrm.models.reasoner import count_parameters
     from memhrm.pretrained import from_run
     from memhrm.settings import build
     from memhrm.training.choice import EvaluateSettings
     from memhrm.training.episodes import evaluate_on
     from memhrm.training.evaluation import EvaluationSettings
-    from memhrm.training.loop import split
+    from memhrm.training.held_out import scored
     from memhrm.training.ranks import ranks
     from memhrm.training.report import table
     from memhrm.training.run import DTYPES, prepare_machine
+    from memhrm.training.used import left_out
 
     chosen = build(EvaluateSettings, config, "")
+    trust(chosen.trust)
     restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
     run = replace(restored.run, threads=chosen.threads)
     how = EvaluationSettings(
@@ -35,31 +39,53 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         select=chosen.select,
         seed=chosen.seed,
     )
+    settings = asdict(chosen) | {"halt_max_steps": how.steps, "step": restored.step}
+    out = Path(chosen.out or Path(chosen.run) / "metrics.json")
+    require_mine(out, settings, chosen.overwrite)
+    require_writable("out", out)
+    other = {name: value for name, value in asdict(chosen.data).items() if value is not None}
     with ranks(chosen.device) as me:
         prepare_machine(run)
-        other = {name: value for name, value in asdict(chosen.data).items() if value is not None}
-        dataset = load_data(**{**run.data, **other})
-        puzzles = dataset.held_out() if other else split(run, dataset)[1]
+        what = scored(run, restored.used, restored.content.get("data"), other)
+        if me.first and what.left_out:
+            print(left_out(what.left_out, what.total), file=sys.stderr)
         scores = evaluate_on(
             restored.model.to(me.device),
-            dataset,
-            puzzles,
+            what.dataset,
+            what.puzzles,
             how,
             me,
             DTYPES[chosen.precision or run.precision],
             progress=chosen.progress and me.first,
         )
         if me.first:
-            out = Path(chosen.out or Path(chosen.run) / "metrics.json")
-            settings = asdict(chosen) | {"halt_max_steps": how.steps, "step": restored.step}
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(json.dumps({**scores, "settings": settings}, indent=1) + "\n")
             print(table({**scores, "parameters": count_parameters(restored.model)}, Path(chosen.run)))
             if how.restarts > 1:
                 bound = ", an upper bound: it sees the labels" if how.select == "oracle" else ""
                 single = f"a single one is exact on {scores['exact_accuracy_single']:.1%}"
-                print(f"the best of {how.restarts} restarts by {how.select}{bound}; {single}")
+                print(f"the best of {how.restarts} restarts by {how.select}{bound}; {single}", flush=True)
+            write_json(out, {**scores, "left_out": what.left_out, "settings": settings})
             print(f"written to          {out}")
+
+
+def require_mine(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
+    """Refuse to replace a file, unless it may be, or is the result of this very command.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    from memhrm.files import read_json, require_free
+
+    ways = ("out", "overwrite", "progress", "threads", "device", "batch_size", "trust")
+    if out.is_file() and not overwrite:
+        try:
+            found = read_json(out)["settings"]
+            again = all(found[name] == value for name, value in settings.items() if name not in ways)
+        except (ValueError, KeyError, TypeError):
+            again = False
+        if again:
+            return
+    require_free("out", out, overwrite)
 
 
 if __name__ == "__main__":

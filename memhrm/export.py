@@ -7,13 +7,18 @@ from memhrm.config import command
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
+    """Open the run, write its weights."""
+    from memhrm.files import require_free
+    from memhrm.memory.choice import trust
     from memhrm.pretrained import from_run, save
     from memhrm.settings import build
     from memhrm.training.choice import ExportSettings
 
     chosen = build(ExportSettings, config, "")
+    trust(chosen.trust)
     restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
     out = Path(chosen.out or Path(chosen.run) / "model.safetensors")
+    require_free("out", out, chosen.overwrite)
     save(restored, out)
     print(f"{out}: {chosen.weights} weights of step {restored.step}")
 

@@ -48,12 +48,14 @@ def published_name(name: str) -> str:
 
 
 def our_name(name: str) -> str:
-    """Our name of a published tensor; prefixes that compiling and wrapping add are dropped.
+    """Our name of a published tensor; what compiling (`_orig_mod.`) and wrapping (`module.`) add is dropped,
+    wherever in the name it stands.
 
     Raises:
         ValueError: no published HRM or TRM has a tensor of this name.
     """
-    return _translate(re.sub(r"^(_orig_mod\.)?(model\.)?(inner\.)?", "", name), [(b, a) for a, b in _RULES])
+    bare = re.sub(r"(^|(?<=\.))(_orig_mod|module)\.", "", name)
+    return _translate(re.sub(r"^(model\.)?(inner\.)?", "", bare), [(b, a) for a, b in _RULES])
 
 
 def _translate(name: str, rules: list[tuple[str, str]]) -> str:
@@ -75,13 +77,28 @@ def to_published(model: Reasoner) -> dict[str, Tensor]:
     return {published_name(name): tensor for name, tensor in model.state_dict().items()}
 
 
+def from_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return published weights under our names.
+
+    Raises:
+        ValueError: a tensor has no counterpart here, or two have the same; the message names it.
+    """
+    translated: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        ours = our_name(name)
+        if ours in translated:
+            raise ValueError(f"{name!r} is in the weights twice, under names that differ by their prefixes")
+        translated[ours] = tensor
+    return translated
+
+
 def load_published(model: Reasoner, weights: Mapping[str, Tensor]) -> None:
     """Load published weights into a model of the same architecture, in place.
 
     Raises:
         ValueError: a tensor is missing, superfluous or of another shape; the message names it.
     """
-    translated = {our_name(name): tensor for name, tensor in weights.items()}
+    translated = from_published(weights)
     wanted = model.state_dict()
     for name, tensor in translated.items():
         if name not in wanted:

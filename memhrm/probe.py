@@ -19,6 +19,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     import torch
     from tqdm import tqdm
 
+    from memhrm.memory.choice import trust
     from memhrm.probes import figures
     from memhrm.probes.page import page
     from memhrm.probes.sections import TOPICS, Looking, Seen
@@ -28,6 +29,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.training.record import RunDirectory
 
     how = build(ProbeSettings, config, "")
+    trust(how.trust)
     figures.ready()  # Before anything is computed.
     if how.threads is not None:
         torch.set_num_threads(how.threads)

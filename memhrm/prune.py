@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from dataclasses import replace
 
+    from memhrm.memory.choice import trust
     from memhrm.models.reasoner import Reasoner
     from memhrm.pretrained import from_run
     from memhrm.settings import build
-    from memhrm.training import checkpoint
     from memhrm.training.choice import PruneSettings
     from memhrm.training.episodes import evaluate_on
-    from memhrm.training.loop import evaluation_settings, split
+    from memhrm.training.held_out import own_data, split
+    from memhrm.training.loop import evaluation_settings
     from memhrm.training.ranks import ranks
     from memhrm.training.record import RunDirectory
-    from memhrm.training.run import make_dataset, prepare_machine
+    from memhrm.training.run import prepare_machine
     from memhrm.transplant import check_free, restrict, starts_of, write_run
 
     chosen = build(PruneSettings, config, "")
+    trust(chosen.trust)
     source = RunDirectory(Path(chosen.run))
     out = Path(chosen.out or f"{source.path if source.path.name else source.path.resolve()}-pruned")
     restored = from_run(source.path, chosen.checkpoint, chosen.weights)
@@ -44,7 +46,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     with ranks(chosen.device) as me:
         prepare_machine(run)
-        dataset = make_dataset(run)
+        dataset = own_data(run, restored.content.get("data"))
         how = evaluation_settings(run, chosen.batch_size)
 
         def scores(model: Reasoner, puzzles) -> dict[str, Any]:
@@ -63,17 +65,15 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         kind, held_out = ("validation", validation) if len(validation) else ("test", test)
         before, after = scores(restored.model, held_out), scores(small.model, held_out)
         if me.first:
-            content = checkpoint.read(source.best if chosen.checkpoint == "best" else source.last)
-            restrict(content, names, kept)
-            content["config"] = small.config
+            restrict(small.content, names, kept)
             # The steps since the last line of the log have columns of the dropped cells.
-            content["pending"] = content["pending"][:0]
+            small.content["pending"] = small.content["pending"][:0]
             origin = {"command": "prune", "checkpoint": chosen.checkpoint, "weights": chosen.weights,
                       "kept": kept, "usage": usage, "puzzles": count,
                       kind: {"before": before, "after": after}}  # fmt: skip
-            write_run(out, source, content, origin)
             print(f"usage on {count:,} training puzzles\n{cell_table(usage, kept)}\n")
             print(f"{before['puzzles']:,} {kind} puzzles\n{score_table(before, after)}\n")
+            write_run(out, source, small, origin)
             print(f"written to {out}")
 
 
@@ -152,7 +152,7 @@ def pruned(restored: "Restored", names: Sequence[str], kept: Sequence[int], ever
         require(tensor.shape == state[name].shape, "run", memory["name"],
                 f"a memory whose weights do not depend on memory.cells, as {name} does")  # fmt: skip
     model.load_state_dict(state)
-    return Restored(model.eval(), run, config, restored.step)
+    return Restored(model.eval(), run, {**restored.content, "config": config}, restored.used)
 
 
 def cell_table(usage: Sequence[float], kept: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """One run: settings, parts, loop, result. Returns the exit code."""
+    from memhrm.memory.choice import trust
     from memhrm.training import run as parts
-    from memhrm.training.loop import Interrupted, train
+    from memhrm.training.initial import initial_weights
+    from memhrm.training.loop import Interrupted, begin, train
     from memhrm.training.mirror import open_mirror
     from memhrm.training.ranks import ranks
     from memhrm.training.record import RunDirectory, environment
-    from memhrm.training.report import finished, table
+    from memhrm.training.report import finished, headline, table
 
+    if config.get("memory"):  # The user's own command names this class.
+        trust([config["memory"]["module"]])
     run = parts.settings(config)
     path = parts.directory(config)
     with ranks(run.device) as me:
         parts.prepare_machine(run)
         directory = RunDirectory(path)
+        directory.require_own()
         if directory.last.exists():  # Before the first checkpoint there is nothing to keep.
             parts.check_same(config, directory.config(), path)
             if finished(directory, run.steps):
@@ -40,34 +46,40 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
         dataset = parts.make_dataset(run)
         if me.first:
             me.wait()
-        learner = parts.make_learner(run, parts.make_model(run, dataset), me)
-        if me.first:
-            directory.mirror = open_mirror(run.logger, path, config)
-            directory.begin(config, environment(me.device))
-        try:
-            summary = train(run, config, dataset, learner, directory, me, observer(run, dataset))
-        except Interrupted as stop:
+        model = parts.make_model(run, dataset)
+        with directory.claimed() if me.first else nullcontext():
+            seen = initial_weights(model, run, directory)
+            learner = parts.make_learner(run, model, me)
+            start = begin(run, config, dataset, learner, directory, me, seen)
             if me.first:
-                again = shlex.join(["python", "-m", "memhrm.train", *sys.argv[1:]])
-                print(f"stopped at step {stop.step}, saved in {path}; to go on: {again}", file=sys.stderr)
-            return 128 + stop.signal_number
-        finally:
-            if directory.mirror is not None:
-                directory.mirror.close()
-        if me.first:
-            print(table(summary, path))
-            draw(summary, path)
+                directory.mirror = open_mirror(run.logger, path, config)
+                directory.begin(config, environment(me.device))
+                print(headline(run, dataset, model, learner.step, path), flush=True)
+            try:
+                summary = train(run, config, dataset, learner, directory, me, start, observer(run, dataset))
+                if me.first:
+                    print(table(summary, path))  # First: what is computed is said, even on a full disk.
+                    directory.summarise(summary)
+                    draw(summary, path)
+            except Interrupted as stop:
+                if me.first:
+                    again = shlex.join(["python", "-m", "memhrm.train", *sys.argv[1:]])
+                    print(f"stopped at step {stop.step}, saved in {path}; to go on: {again}", file=sys.stderr)
+                return 128 + stop.signal_number
+            finally:
+                if directory.mirror is not None:
+                    directory.mirror.close()
     return 0
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
-    """Of a run on episodes, write the figure of its accuracy against position, if there is what draws it."""
+    """Write the accuracy-by-position figure of an episodic run; do nothing if matplotlib is not installed."""
     if "exact_accuracy_by_position" not in summary or find_spec("matplotlib") is None:
         return
+    from memhrm.files import write_text
     from memhrm.probes.sections.episodes import of_summaries
 
-    text = of_summaries("episodes", {path.resolve().name: summary}).file()
-    (path / "episodes.svg").write_text(text, encoding="utf-8")
+    write_text(path / "episodes.svg", of_summaries("episodes", {path.resolve().name: summary}).file())
 
 
 def observer(run: "RunSettings", dataset: "Dataset") -> "Observer | None":
@@ -76,7 +88,7 @@ def observer(run: "RunSettings", dataset: "Dataset") -> "Observer | None":
         return None
     from memhrm.probes.light import light
     from memhrm.probes.subject import subject_of
-    from memhrm.training.loop import split
+    from memhrm.training.held_out import split
 
     validation, test = split(run, dataset)
     puzzles = validation if len(validation) else test

@@ -4,7 +4,6 @@ What is cut or moved is the start of the memory, or the bank: the tensors that a
 n cells.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,25 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from memhrm.files import read_json, write_json
 from memhrm.memory.h_module import HModule
-from memhrm.pretrained import Restored, write_tensors
+from memhrm.pretrained import Restored, read_tensors, write_tensors
 from memhrm.settings import require
 from memhrm.training import checkpoint
-from memhrm.training.record import RunDirectory
+from memhrm.training.record import RunDirectory, locked
+from memhrm.training.used import UsedPuzzles
 
 FORMAT = "memhrm memory 1"
 
 
 @dataclass(frozen=True)
 class MemoryFile:
-    """A memory outside a run: tensors by the memory's names, (n, ...) with cells, and what they are."""
+    """A memory outside a run: tensors by the memory's names, (n, ...) with cells, what they are, and the
+    puzzles that the run which they come from has used."""
 
     path: Path
     tensors: dict[str, Tensor]
     about: dict[str, Any]
+    used: UsedPuzzles
 
 
 def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> dict[st
         "data": restored.run.data["name"],
         "model": restored.run.model.name,
     }
-    write_tensors(path, starts, FORMAT, about)
+    write_tensors(path, starts, FORMAT, about, restored.used)
     return about
 
 
@@ -71,22 +73,11 @@ def load(path: Path) -> MemoryFile:
     Raises:
         ValueError: there is no such file, or something else is in it.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(
-                    f"from is {path}, in format {metadata.get('format')!r}; allowed: {FORMAT!r}, "
-                    "as written by `python -m memhrm.memory export`"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"from is {path}, which cannot be opened as safetensors: {error}") from error
-    return MemoryFile(path, tensors, json.loads(metadata["about"]))
+    return MemoryFile(path, *read_tensors(path, FORMAT, "python -m memhrm.memory export"))
 
 
-def put(file: MemoryFile, restored: Restored, content: dict[str, Any], at: Sequence[int] | None) -> list[int]:
-    """Put a file's memory into a checkpoint's content; returns the cells that it takes the place of.
+def put(file: MemoryFile, restored: Restored, at: Sequence[int] | None) -> list[int]:
+    """Put a file's memory into the content of a run's checkpoint; return the cells that it replaces.
 
     Weights as trained and their average get it alike. The rows of the carry keep the memory they have.
 
@@ -117,6 +108,8 @@ def put(file: MemoryFile, restored: Restored, content: dict[str, Any], at: Seque
                 for name, start in starts.items()}  # fmt: skip
     found = {name: tuple(tensor.shape) for name, tensor in file.tensors.items()}
     require(found == expected, "from", str(file.path), f"tensors of shapes {expected}, not {found}")
+    content = restored.content
+    content["used"] = restored.used.with_trained(file.used.all()).tensors()
     for name, tensor in file.tensors.items():
         for part, key in _places(name):
             new = content[part][key].clone()
@@ -169,17 +162,19 @@ def check_free(out: Path, run: Path, overwrite: bool) -> None:
         require(replaceable, "out", str(out), "a run directory, since overwrite=true replaces nothing else")
 
 
-def write_run(out: Path, source: RunDirectory, content: dict[str, Any], origin: dict[str, Any]) -> None:
-    """Write a run that goes on from `content`, whole or not at all; what is in `out` is replaced.
+def write_run(out: Path, source: RunDirectory, restored: Restored, origin: dict[str, Any]) -> None:
+    """Write a run that goes on from the content of a checkpoint, whole or not at all; what is in `out` is
+    replaced.
 
     It has the log of its source up to there, without the scores on the test puzzles, no summary and no best
     checkpoint: those were of the other model. `origin.json` says where it comes from.
 
     Raises:
+        ValueError: a process writes in `out`.
         OSError: the disk is full or not writable.
     """
-    content["config"]["dir"] = str(out)
-    content["best"] = {}
+    content = {"used": restored.used.tensors(), **restored.content, "format": checkpoint.FORMAT, "best": {}}
+    content["config"] = {**content["config"], "dir": str(out)}
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     directory = RunDirectory(unfinished)
     try:
@@ -190,10 +185,11 @@ def write_run(out: Path, source: RunDirectory, content: dict[str, Any], origin: 
         earlier = _json(source.path / "origin.json")
         about = {"run": str(source.path), "step": content["step"], **origin}
         about |= {"origin": earlier} if earlier else {}
-        (unfinished / "origin.json").write_text(json.dumps(about, indent=1) + "\n")
+        write_json(unfinished / "origin.json", about)
         checkpoint.write(directory.last, content)
         if out.exists():
-            shutil.rmtree(out)
+            with locked(out):
+                shutil.rmtree(out)
         os.replace(unfinished, out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -206,4 +202,4 @@ def _places(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(path) if path.exists() else None

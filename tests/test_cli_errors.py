@@ -184,16 +184,16 @@ def test_checkpoint_cut_short(share, run, capsys):
     last = run / "checkpoints/last.pt"
     os.truncate(last, int(share * last.stat().st_size))
     assert train(run) == 2
-    assert said(capsys).startswith(f"{last} is cut short or no checkpoint")
+    assert said(capsys).startswith(f"{last} is damaged or no checkpoint")
     assert command_line("evaluate", evaluate.main, f"run={run}") == 2
-    assert said(capsys).startswith(f"{last} is cut short or no checkpoint")
+    assert said(capsys).startswith(f"{last} is damaged or no checkpoint")
 
 
 def test_checkpoint_of_another_format(run, capsys, monkeypatch):
     (run / "summary.json").unlink()
-    monkeypatch.setattr(checkpoint, "FORMAT", 99)
+    monkeypatch.setattr(checkpoint, "READABLE", (98, 99))
     assert train(run) == 2
-    assert said(capsys).endswith("has checkpoint format 2; this version of memhrm reads format 99")
+    assert said(capsys).endswith("has checkpoint format 3; this version of memhrm reads formats 98, 99")
 
 
 @pytest.mark.parametrize(

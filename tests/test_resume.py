@@ -106,13 +106,13 @@ def test_what_a_crash_left_of_a_checkpoint_is_ignored_and_removed(whole, tmp_pat
     assert sorted(os.listdir(path / "checkpoints")) == ["best.pt", "last.pt"]
 
 
-def test_checkpoint_is_replaced_in_one_move(tmp_path, monkeypatch):
+def test_checkpoint_is_replaced_in_one_move(whole, tmp_path, monkeypatch):
     """Until the new checkpoint is whole and on disk, the old one stands."""
-    path = tmp_path / "last.pt"
-    checkpoint.write(path, {"format": checkpoint.FORMAT, "step": 1})
+    path, content = tmp_path / "last.pt", checkpoint.read(whole("trm") / "checkpoints/last.pt")
+    checkpoint.write(path, {**content, "step": 1})
     seen = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(checkpoint.read(path)["step"]))
-    checkpoint.write(path, {"format": checkpoint.FORMAT, "step": 2})
+    checkpoint.write(path, {**content, "step": 2})
     assert seen == [1]
     assert checkpoint.read(path)["step"] == 2
 

@@ -124,7 +124,7 @@ def inspect(values: dict[str, Any], _: Path) -> None:
 
 def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
     length = settings.test_length
-    best, without = dataset.optimum(length)
+    best, without = dataset.relabelled().optimum(dataset.test, length)
     by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in milestones(length))
     return (
         f"in episodes of {length} puzzles, in training {', '.join(map(str, settings.lengths))}\n"

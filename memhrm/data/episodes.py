@@ -26,6 +26,7 @@ class Episodes:
     rules: np.ndarray  # (n, p) int32, the number of the rule in force (`Rules.permutations`)
     families: np.ndarray  # (n,) int32, the number of the first rule's family
     ratings: np.ndarray  # (n, p) int32
+    best: tuple[np.ndarray, float] | None = None  # of test episodes, as `Relabelled.optimum`
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -37,7 +38,8 @@ class Episodes:
 
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """The episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
-        return Episodes(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        arrays = (value[rows] for value in vars(self).values() if isinstance(value, np.ndarray))
+        return Episodes(*arrays, best=self.best)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,3 +164,15 @@ class Task(ABC):
 
         Sets whose keys are disjoint are disjoint up to symmetry.
         """
+
+    def identities(self, inputs, labels):  # STUB
+        import hashlib
+
+        keys = self.class_keys(inputs, labels)
+        return np.array(
+            [
+                int.from_bytes(hashlib.blake2b(bytes(str(k), "utf8"), digest_size=8).digest(), "little")
+                for k in keys.tolist()
+            ],
+            np.uint64,
+        )

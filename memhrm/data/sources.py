@@ -7,7 +7,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,11 @@ class Dataset:
         """What a result stands on: the test puzzles, or the test episodes made of them."""
         if self.episodes is None:
             return self.test
-        return self._drawn(self.test, self.episodes.test_episodes, 0xE5)
+        return self.drawn(self.test, self.episodes.test_episodes, 0xE5)
+
+    def held_out_count(self) -> int:
+        """How many puzzles, or episodes, `held_out` has."""
+        return len(self.test) if self.episodes is None else self.episodes.test_episodes
 
     def seen(self, count: int) -> PuzzleSet | Episodes:
         """At most `count` training puzzles, spread over the set, which may be sorted; or as many in episodes
@@ -51,23 +55,30 @@ class Dataset:
         if self.episodes is None:
             count = min(count, len(self.train))
             return self.train.select(np.arange(count) * len(self.train) // count)
-        return self._drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
+        return self.drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
 
     def relabelled(self) -> Relabelled:
         """How the answers of its episodes are relabelled; only of a set with episodes."""
         assert self.episodes is not None
         return Relabelled(self.task, self.episodes.plan())
 
-    def optimum(self, length: int) -> tuple[np.ndarray, float]:
-        """The best possible in episodes of so many test puzzles, as `Relabelled.optimum`."""
-        return self.relabelled().optimum(self.test, length)
+    def digest(self):  # STUB
+        h = hashlib.sha256()
+        for part in (self.train, self.test):
+            h.update(part.inputs.tobytes() + part.labels.tobytes())
+        return h.hexdigest()
 
-    def _drawn(self, puzzles: PuzzleSet, count: int, key: int) -> Episodes:
+    def drawn(self, puzzles: PuzzleSet, count: int, key: int) -> Episodes:
+        """Return random test episodes of these puzzles, and the best that can be done in them.
+
+        key: of the stream of random numbers, beside the set's seed.
+        """
         assert self.episodes is not None
+        length = self.episodes.test_length
         rng = np.random.default_rng((self.seed, key))
-        return self.relabelled().draw(
-            puzzles, count, self.episodes.test_length, rng, augment=self.augment, test=True
-        )
+        relabelled = self.relabelled()
+        episodes = relabelled.draw(puzzles, count, length, rng, augment=self.augment, test=True)
+        return replace(episodes, best=relabelled.optimum(puzzles, length))
 
 
 def load(**values: Any) -> Dataset:
@@ -173,3 +184,7 @@ def _pack(puzzles: PuzzleSet, part: str) -> dict[str, np.ndarray]:
 def _unpack(file: Mapping[str, np.ndarray], part: str) -> PuzzleSet:
     inputs, labels, ratings = (file[f"{part}_{name}"] for name in ("inputs", "labels", "ratings"))
     return puzzle_set(inputs, labels, ratings, ["generated"] * len(inputs))
+
+
+def load_test(**values):  # STUB
+    return load(**values)

@@ -50,14 +50,18 @@ def _values(settings: list[str]) -> dict[str, Any]:
 
 def export(values: dict[str, Any]) -> None:
     """Write the start of a run's memory, or some of its cells, as a file."""
+    from memhrm.files import require_free
+    from memhrm.memory.choice import trust
     from memhrm.pretrained import from_run
     from memhrm.settings import build
     from memhrm.training.choice import MemoryExportSettings
     from memhrm.transplant import save
 
     chosen = build(MemoryExportSettings, values, "")
+    trust(chosen.trust)
     restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
     out = Path(chosen.out or Path(chosen.run) / "memory.safetensors")
+    require_free("out", out, chosen.overwrite)
     about = save(restored, out, chosen.cells)
     n = about["cells"]
     what = "memory" if n is None else "1 cell" if n == 1 else f"{n} cells"
@@ -68,9 +72,9 @@ def import_(values: dict[str, Any]) -> None:
     """Write a copy of a run whose memory starts as a file has it."""
     from dataclasses import fields
 
+    from memhrm.memory.choice import trust
     from memhrm.pretrained import from_run
     from memhrm.settings import build, unknown
-    from memhrm.training import checkpoint
     from memhrm.training.choice import MemoryImportSettings
     from memhrm.training.record import RunDirectory
     from memhrm.transplant import check_free, load, put, write_run
@@ -85,12 +89,12 @@ def import_(values: dict[str, Any]) -> None:
     chosen = build(MemoryImportSettings, values, "")
     source, out = RunDirectory(Path(chosen.run)), Path(chosen.out)
     memory = load(file)
+    trust(chosen.trust)
     restored = from_run(source.path, chosen.checkpoint)
     check_free(out, source.path, chosen.overwrite)
-    content = checkpoint.read(source.best if chosen.checkpoint == "best" else source.last)
-    cells = put(memory, restored, content, chosen.at)
+    cells = put(memory, restored, chosen.at)
     origin = {"command": "import", "from": str(file), "at": cells, "memory": memory.about}
-    write_run(out, source, content, origin)
+    write_run(out, source, restored, origin)
     theirs, ours = memory.about.get("state_norm"), getattr(restored.run.memory, "state_norm", None)
     if theirs != ours:
         print(f"note: the memory was trained with state_norm={theirs}, this run with {ours}")

@@ -1,46 +1,79 @@
-"""From the settings of a memory to its H-module: the class is named by the setting `memory.module`."""
+"""From the settings of a memory to its H-module: the class is named by the setting `memory.module`.
+
+Settings come with run directories and files too, and what comes with a file must not be able to have code
+imported. So only `trust` imports: the commands call it with what their own command line names. Everything
+else finds the classes of this package and those that are in this process already.
+"""
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
 from memhrm.settings import build
 
+PACKAGE = (
+    *("memhrm.memory.h_module.NoMemory", "memhrm.memory.bicross.BiCross"),
+    *("memhrm.memory.multicell.MultiCell", "memhrm.memory.aggregate.Aggregate"),
+    *("memhrm.memory.controls.CarryAdd", "memhrm.memory.controls.Tokens"),
+)
+"""The H-modules of this package."""
 
-def parse(values: Mapping[str, Any], *, trusted: bool = True) -> MemorySettings:
-    """The settings of a `memory` group, as the named class declares them.
+_ALLOWED = "the class of an H-module, as package.module.Class"
 
-    trusted: whether the class's module may be imported. Values that come with a file are not trusted: the
-        module must then be imported already, or be one of memhrm's.
+
+def parse(values: Mapping[str, Any]) -> MemorySettings:
+    """Return the settings of a `memory` group, as the class that they name declares them.
 
     Raises:
-        ValueError: there is no such class, an unknown or missing key, or a value that is not allowed.
+        ValueError: there is no such class in this process, an unknown or missing key, or a value that is not
+            allowed.
     """
-    return build(_class(values.get("module"), trusted).Settings, values, "memory")
+    return build(_known(values.get("module")).Settings, values, "memory")
 
 
 def make(settings: MemorySettings, shape: HShape) -> HModule:
-    """The H-module of these settings."""
-    return _class(settings.module, True)(settings, shape)
+    """Return the H-module of these settings."""
+    return _known(settings.module)(settings, shape)
 
 
-def _class(path: Any, trusted: bool) -> type[HModule]:
-    allowed = "the class of an H-module, as package.module.Class"
+def trust(names: str | Iterable[str] | None) -> None:
+    """Import the modules of these classes, package.module.Class each; for names that the user has typed.
+
+    Raises:
+        ValueError: a module cannot be imported, or has no such H-module.
+    """
+    for name in [names] if isinstance(names, str) else names or ():
+        module, _ = _parts(name)
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # Whatever the user's own file raises.
+            raise ValueError(
+                f"memory.module is {name!r}, which cannot be imported ({type(error).__name__}: {error}); "
+                f"allowed: {_ALLOWED}"
+            ) from error
+        _known(name)
+
+
+def _known(path: Any) -> type[HModule]:
+    """The class of this name, which must be one of the package's or in this process already."""
+    module, name = _parts(path)
+    if path in PACKAGE:
+        importlib.import_module(module)
+    elif module not in sys.modules:
+        raise ValueError(
+            f"memory.module is {path!r}, which is not memhrm's and is not imported unasked; if you trust it, give "
+            f"trust={path} to the command, or import {module} first in Python"
+        )
+    found = vars(sys.modules[module]).get(name)  # No getattr: a module may import on demand.
+    if not (isinstance(found, type) and issubclass(found, HModule)):
+        raise ValueError(f"memory.module is {path!r}, and {name} is no HModule there; allowed: {_ALLOWED}")
+    return found
+
+
+def _parts(path: Any) -> tuple[str, str]:
     module, _, name = str(path).rpartition(".")
     if not module or not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
-        raise ValueError(f"memory.module is {path!r}; allowed: {allowed}")
-    if not trusted and not module.startswith("memhrm.memory.") and module not in sys.modules:
-        raise ValueError(
-            f"memory.module is {path!r}, which the file asks for; import {module} first if you trust it"
-        )
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise ValueError(
-            f"memory.module is {path!r}, which cannot be imported ({error}); allowed: {allowed}"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, HModule)):
-        raise ValueError(f"memory.module is {path!r}, and {name} is no HModule there; allowed: {allowed}")
-    return found
+        raise ValueError(f"memory.module is {path!r}; allowed: {_ALLOWED}")
+    return module, name

@@ -41,9 +41,9 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
 
 def best(subject: Subject) -> dict[str, Any]:
     """The best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
-    length = _episodes(subject).length
-    assert subject.dataset is not None
-    with_memory, without = subject.dataset.optimum(length)
+    found = _episodes(subject).best
+    assert found is not None
+    with_memory, without = found
     return {"with_memory": with_memory, "without_memory": without}
 
 

@@ -23,7 +23,9 @@ class ProbeSettings:
     seed: int = 0
     threads: int | None = None
     progress: bool = True
+    trust: str | tuple[str, ...] | None = None
     out: str | None = None
+    overwrite: bool = False
 
     def __post_init__(self):
         runs = self.paths()

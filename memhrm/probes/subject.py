@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from memhrm.data import Dataset, evaluation_batches
-from memhrm.data import load as load_data
 from memhrm.data.episodes import Episodes
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.memory.h_module import Memory
@@ -24,7 +23,7 @@ from memhrm.pretrained import from_run
 from memhrm.settings import require
 from memhrm.training.episodes import walk
 from memhrm.training.evaluation import EvaluationSettings
-from memhrm.training.loop import split
+from memhrm.training.held_out import scored
 from memhrm.training.run import RunSettings
 
 
@@ -115,10 +114,9 @@ def open_subject(
     path = Path(path)
     restored = from_run(path, checkpoint, weights)
     run = restored.run
-    dataset = load_data(**{**run.data, **(data or {})})
-    test = dataset.held_out() if data else split(run, dataset)[1]
-    chosen = test.select(slice(puzzles))
-    return subject_of(restored.model, run, dataset, chosen, name=path.resolve().name, path=path)
+    test = scored(run, restored.used, restored.content.get("data"), data or {})
+    chosen = test.puzzles.select(slice(puzzles))
+    return subject_of(restored.model, run, test.dataset, chosen, name=path.resolve().name, path=path)
 
 
 def subject_of(

@@ -2,20 +2,40 @@
 
 import errno
 import os
-import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from memhrm.files import whole
 from memhrm.models.recursion import State
 from memhrm.training.carry import Carry
 from memhrm.training.ranks import Ranks, gathered
 from memhrm.training.step import Learner
 
-FORMAT = 2
-"""Raised when the content changes so that older checkpoints cannot be read."""
+FORMAT = 3
+"""Raised when the content changes so that older versions cannot read it."""
+
+READABLE = (2, 3)
+"""Formats that can be read. Those of format 2 do not say which puzzles the run has used (`used.py`)."""
+
+PARTS: dict[str, type | tuple[type, ...]] = {
+    "config": dict,
+    "step": int,
+    "best": dict,
+    "seconds": (int, float),
+    "pending": (Tensor, NoneType),
+    "model": dict,
+    "average": dict,
+    "optimisers": list,
+    "carry": dict,
+    "random": dict,
+}
+"""What every checkpoint has."""
 
 
 def snapshot(
@@ -43,12 +63,21 @@ def snapshot(
     }
 
 
-def restore(learner: Learner, ranks: Ranks, content: dict[str, Any]) -> None:
-    """Put a learner into the state of a snapshot; the number of ranks may be another one."""
+def restore(learner: Learner, ranks: Ranks, content: dict[str, Any], where: Path) -> None:
+    """Put a learner into the state of a snapshot; the number of ranks may be another one.
+
+    Raises:
+        ValueError: the checkpoint, which is at `where`, is of another model, or incomplete.
+    """
     learner.step = content["step"]
-    learner.model.load_state_dict(content["model"])
-    learner.average.load_state_dict(content["average"])
-    learner.optimisers.load_state_dict(content["optimisers"])
+    load_weights(learner.model, content["model"], where)
+    load_weights(learner.average, content["average"], where)
+    try:
+        learner.optimisers.load_state_dict(content["optimisers"])
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{where} has no state for these optimisers ({error})") from error
+    # In another precision than that of the weights the initial state is a copy of them.
+    learner.initial = learner.model.initial_state(len(learner.initial.z_H), learner.initial.z_H.dtype)
     rows = ranks.rows(learner.global_batch_size)
     learner.carry = _carry({name: tensor[rows].to(ranks.device) for name, tensor in content["carry"].items()})
     torch.set_rng_state(content["random"]["cpu"])
@@ -65,44 +94,100 @@ def write(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_by_a_crash in path.parent.glob(f".{path.name}.*"):
         left_by_a_crash.unlink(missing_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(unfinished, "wb") as file:
+        with whole(path) as unfinished, open(unfinished, "wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError.
         kept = f"; the previous {path.name} is kept" if path.exists() else ""
         number = getattr(error, "errno", None) or errno.EIO
         raise OSError(
             number, f"cannot write the checkpoint ({error}){kept}; free some space", str(path)
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU; plain data only, nothing is executed.
+    """Read a checkpoint onto the CPU, and check it; plain data only, nothing is executed.
 
     Raises:
-        ValueError: there is none, it is cut short, or another version wrote it.
+        ValueError: there is none; it is damaged (each part has a checksum), incomplete or of another version;
+            or it holds numbers that are not finite. The message says what else the run has.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken is not None:
+            raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such checkpoint") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:100]
+    except Exception as error:  # A damaged file can make its readers raise anything.
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ValueError(f"{path} is damaged or no checkpoint ({reason}); {_other(path)}") from error
+    found = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if found not in READABLE:
+        known = ", ".join(map(str, READABLE))
         raise ValueError(
-            f"{path} is cut short or no checkpoint ({reason}); use another one of the run"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        given = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(
-            f"{path} has checkpoint format {given}; this version of memhrm reads format {FORMAT}"
+            f"{path} has checkpoint format {found}; this version of memhrm reads formats {known}"
         )
+    for name, kind in PARTS.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"{path} is incomplete: it has no {name!r}; {_other(path)}")
+    for name in ("model", "average", "carry", "optimisers"):
+        wrong = _not_finite(content[name], name)
+        if wrong is not None:
+            raise ValueError(
+                f"{path} is of no use: {wrong} holds numbers that are not finite (the training diverged); "
+                f"{_other(path)}"
+            )
     return content
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
+    """Put weights into a model in place.
+
+    Raises:
+        ValueError: a tensor is missing, superfluous or of another shape; the message names it and `where`.
+    """
+    wanted = module.state_dict()
+    for name in [*wanted, *weights]:
+        if name not in weights:
+            raise ValueError(f"{where} is incomplete: it has no weights {name}")
+        given, own = weights[name], wanted.get(name)
+        if own is None:
+            raise ValueError(f"{where} has weights {name}, which its settings do not ask for")
+        if given.shape != own.shape:
+            raise ValueError(
+                f"{where} has weights {name} of shape {tuple(given.shape)}; its settings ask for "
+                f"{tuple(own.shape)}"
+            )
+    module.load_state_dict(weights)
+
+
+def average_of(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint's content, by the model's names, as far as they are there."""
+    average = {name.removeprefix("module."): value for name, value in content["average"].items()}
+    return {name: average[name] for name in names if name in average}
+
+
+def _not_finite(value: Any, name: str) -> str | None:
+    """The name of the first tensor inside `value` that has a number which is not finite, if one has."""
+    if isinstance(value, Tensor):
+        return name if value.is_floating_point() and not torch.isfinite(value).all() else None
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_not_finite(item, f"{name}.{key}") for key, item in items)
+    return next((wrong for wrong in found if wrong is not None), None)
+
+
+def _other(path: Path) -> str:
+    """What else there is to use in place of a checkpoint that is of no use."""
+    others = [
+        name for name in ("best", "last") if name != path.stem and path.with_name(f"{name}.pt").exists()
+    ]
+    if others:
+        return f"the run also has checkpoints/{others[0]}.pt"
+    return "the run has no other checkpoint; train again in another dir=..."
 
 
 def _flat(carry: Carry) -> dict[str, Tensor]:

@@ -9,12 +9,18 @@ from memhrm.training.restarts import Select
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which weights of which run, and where the result goes."""
+    """Which weights of which run, and where the result goes.
+
+    trust: classes of memories of your own that the run may use, package.module.Class each: they are imported.
+    overwrite: whether what is at `out` may be replaced.
+    """
 
     run: str
     checkpoint: Literal["last", "best"] = "last"
     weights: Literal["ema", "raw"] = "ema"
+    trust: str | tuple[str, ...] | None = None
     out: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +62,30 @@ class EvaluateSettings(Choice):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SolveSettings(Choice):
+    """configs/solve.yaml, which says what each is; `run` may be an exported file."""
+
+    file: str
+    examples: str | None = None
+    halt_max_steps: int | None = None
+    batch_size: int = 256
+    device: str = "auto"
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self):
+        steps = self.halt_max_steps
+        require(steps is None or steps >= 1, "halt_max_steps", steps, "null, or 1 or above")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or above")
+        require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PruneSettings(Choice):
     """configs/prune.yaml. keep: how many cells, which share of the selections, or which cells."""
 
     keep: int | float | tuple[int, ...]
     puzzles: int = 512
-    overwrite: bool = False
     batch_size: int = 256
     device: str = "auto"
     threads: int | None = None
@@ -86,5 +110,6 @@ class MemoryImportSettings:
     run: str
     out: str
     checkpoint: Literal["last", "best"] = "last"
+    trust: str | tuple[str, ...] | None = None
     at: tuple[int, ...] | None = None
     overwrite: bool = False

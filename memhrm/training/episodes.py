@@ -107,7 +107,8 @@ def evaluate_episodes(
         for moment in walk(model, part, settings, first=start, device=ranks.device, dtype=dtype):
             at = moment.puzzle
             tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, at)
-    best, without = dataset.optimum(length)
+    assert episodes.best is not None
+    best, without = episodes.best
     return {
         **tally.means(len(episodes) * length, ranks),
         **bound(settings),

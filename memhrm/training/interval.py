@@ -23,7 +23,7 @@ of z_H and of what was written, and the values of losses whether they have a wei
 
 
 class Diverged(ValueError):
-    """The loss is no longer a number."""
+    """The loss, or what the weights compute, is no longer a finite number."""
 
 
 class IntervalLog:
@@ -104,12 +104,19 @@ class IntervalLog:
     def _check(self, table: Tensor, first: int) -> None:
         bad = ~torch.isfinite(table[:, :2]).all(dim=1)
         if bad.any():
-            last = self.directory.last
-            kept = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
-            raise Diverged(
-                f"the loss is not a finite number at step {first + int(bad.nonzero()[0])}; {kept}; "
-                "lower optim.lr, set optim.clip=1.0 or use precision=float32"
-            )
+            step = first + int(bad.nonzero()[0])
+            raise Diverged(f"the loss is not a finite number at step {step}; {rescue(self.directory)}")
+
+
+def rescue(directory: RunDirectory) -> str:
+    """Say what to do when the training of a run has diverged."""
+    calmer = "a lower optim.lr, optim.clip=1.0 or precision=float32"
+    if not directory.last.exists():
+        return f"no checkpoint was written yet; give {calmer}"
+    return (
+        f"the last good checkpoint is {directory.last}; to go on from its weights in a new run, give "
+        f"init={directory.path}, another dir=..., and {calmer}"
+    )
 
 
 def _memory(done: Supervised) -> dict[str, Tensor]:

@@ -4,21 +4,29 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from memhrm.data import Dataset, Episodes, PuzzleSet
-from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
+from memhrm.settings import require
 from memhrm.training import checkpoint
 from memhrm.training.batches import Batches
 from memhrm.training.episodes import evaluate_on
 from memhrm.training.evaluation import EvaluationSettings
-from memhrm.training.interval import IntervalLog
+from memhrm.training.held_out import split, used_by
+from memhrm.training.interval import Diverged, IntervalLog, rescue
 from memhrm.training.ranks import Ranks
 from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings, check_same
 from memhrm.training.step import Learner, train_step
+from memhrm.training.supervision import in_precision
+from memhrm.training.used import UsedPuzzles
 
 Observer = Callable[[Reasoner], Mapping[str, Any]]
 """Looks at a model during training and says what it sees, by name."""
@@ -33,6 +41,52 @@ class Interrupted(Exception):
         self.signal_number = signal_number
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a run goes on from, beside the learner's state.
+
+    best: score and step of the best checkpoint so far. seconds: spent so far. pending: what was noted since
+    the last line of the log. used: the puzzles that the run uses, or that its weights had seen before.
+    digest: of its data.
+    """
+
+    used: UsedPuzzles
+    digest: str
+    best: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    pending: Tensor | None = None
+
+
+def begin(
+    run: RunSettings,
+    config: dict[str, Any],
+    dataset: Dataset,
+    learner: Learner,
+    directory: RunDirectory,
+    ranks: Ranks,
+    seen: np.ndarray,
+) -> Start:
+    """Bring a learner to where the directory's last checkpoint stands, if there is one.
+
+    seen: identities of the puzzles that its weights have seen before the run began, (n,) uint64.
+
+    Raises:
+        ValueError: the checkpoint is damaged or another run's, or the puzzles are others than then.
+    """
+    own, digest = used_by(run, dataset).with_trained(seen), dataset.digest()
+    if directory.last.exists():
+        content = checkpoint.read(directory.last)
+        check_same(config, content["config"], directory.last)
+        began = content.get("data", digest)
+        require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)",
+                f"the puzzles with which the run in {directory.path} was begun, {began[:12]}; give these, or "
+                "another dir=...")  # fmt: skip
+        checkpoint.restore(learner, ranks, content, directory.last)
+        used = UsedPuzzles.of_tensors(content["used"]) if "used" in content else own
+        return Start(used, digest, content["best"], content["seconds"], content["pending"])
+    return Start(own, digest)
+
+
 def train(
     run: RunSettings,
     config: dict[str, Any],
@@ -40,34 +94,34 @@ def train(
     learner: Learner,
     directory: RunDirectory,
     ranks: Ranks,
+    start: Start,
     observe: Observer | None = None,
 ) -> dict[str, Any]:
     """Train from where the directory's last checkpoint stands to the end, then evaluate.
 
     observe: is shown the averaged model every `probe_every` steps; what it says is logged as probe/...
 
+    start: the state to go on from, as `begin` gives it.
+
     Returns the summary: the scores on the test puzzles, steps, parameters and seconds.
 
     Raises:
-        Interrupted: SIGINT or SIGTERM came; the state is saved.
-        Diverged: the loss is NaN or infinite; the last good checkpoint is kept.
+        Interrupted: a signal asked to stop; the state is saved.
+        Diverged: the loss or the weights are not finite; the last good checkpoint is kept.
     """
-    started, best, seconds, pending = time.monotonic(), {}, 0.0, None
-    if directory.last.exists():
-        content = checkpoint.read(directory.last)
-        check_same(config, content["config"], directory.last)
-        checkpoint.restore(learner, ranks, content)
-        best, seconds, pending = content["best"], content["seconds"], content["pending"]
+    started, best, seconds = time.monotonic(), start.best, start.seconds
     if ranks.first:
         directory.rewind(learner.step)
 
     validation, test = split(run, dataset)
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
-    log = IntervalLog(run, ranks, directory, pending, batches.span)
+    log = IntervalLog(run, ranks, directory, start.pending, batches.span)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
 
     def save(*, is_best: bool = False) -> None:
+        require_sane(learner, run.dtype, directory)
         progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
+        progress |= {"used": start.used.tensors(), "data": start.digest}
         content = checkpoint.snapshot(learner, ranks, config, progress)
         if ranks.first:
             checkpoint.write(directory.last, content)
@@ -113,25 +167,7 @@ def train(
     }
     if ranks.first:
         directory.log(learner.step, {f"test/{name}": value for name, value in scores.items()})
-        directory.summarise(summary)
     return summary
-
-
-def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet | Episodes, PuzzleSet | Episodes]:
-    """Puzzles, or episodes, for choosing the best checkpoint, and others for the result.
-
-    Raises:
-        ValueError: validation would leave nothing to test on.
-    """
-    held_out = dataset.held_out()
-    count = len(held_out) - run.validation_size
-    if count < 1:
-        what = "puzzles" if dataset.episodes is None else "episodes"
-        raise ValueError(
-            f"validation_size is {run.validation_size}; allowed: 0 to {len(held_out) - 1}, "
-            f"below the number of held-out {what}"
-        )
-    return held_out.select(slice(count, None)), held_out.select(slice(0, count))
 
 
 def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings:
@@ -142,6 +178,28 @@ def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings
         loss=run.loss.kind,
         write=run.memory.write_in_evaluation,
     )
+
+
+@torch.no_grad()
+def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory) -> None:
+    """Refuse to save weights with which nothing can be computed, so that the last checkpoint is good.
+
+    The loss that a step reports is of the weights before the step; those after it are tried here, on the
+    examples that the learner holds. Nothing of the learner changes.
+
+    Raises:
+        Diverged: a weight, or what the model computes with them, is not finite.
+    """
+    assert learner.carry is not None
+    carry, weights = learner.carry, [*learner.model.parameters(), *learner.average.parameters()]
+    sane = all(bool(torch.isfinite(weight).all()) for weight in weights)
+    if sane:
+        rows = learner.model.puzzle_rows(carry.data["puzzle_identifiers"])
+        state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
+        tried = (state.z_H, out.logits, out.q_halt, *state.memory.values())
+        sane = all(bool(torch.isfinite(values).all()) for values in tried)
+    if not sane:
+        raise Diverged(f"the weights are of no use any more after step {learner.step}; {rescue(directory)}")
 
 
 def averaged(learner: Learner) -> Reasoner:

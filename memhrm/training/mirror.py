@@ -14,12 +14,13 @@ from memhrm.training.record import Mirror
 
 @dataclass(frozen=True, kw_only=True)
 class LoggerSettings:
-    """name: none, or wandb. mode: online, offline or disabled, as wandb has it."""
+    """name: none, or wandb. mode: online, offline or disabled, as wandb has it; None: as the environment's
+    WANDB_MODE says, else online."""
 
     name: Literal["none", "wandb"] = "none"
     project: str = "memhrm"
     entity: str | None = None
-    mode: Literal["online", "offline", "disabled"] = "online"
+    mode: Literal["online", "offline", "disabled"] | None = None
 
 
 def open_mirror(settings: LoggerSettings, run_directory: Path, config: Mapping[str, Any]) -> Mirror | None:

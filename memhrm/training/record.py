@@ -3,6 +3,7 @@
 config.yaml        the resolved configuration        environment.json   versions, device, commit
 metrics.jsonl      one JSON object a line            checkpoints/       last.pt, best.pt
 summary.json       the final result                   origin.json        of a run made from another: how
+.lock              held while a process writes here
 """
 
 import json
@@ -17,6 +18,9 @@ from typing import Any, Protocol
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
+
+from memhrm.files import named, read_json, read_yaml, to_json, write_json, write_text
 
 PACKAGES = ("memhrm", "torch", "numpy", "einops", "hydra-core", "safetensors", "xformers", "wandb")
 
@@ -39,11 +43,46 @@ class RunDirectory:
         self.best = path / "checkpoints" / "best.pt"
         self._metrics = path / "metrics.jsonl"
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the directory for this process alone; the system lets it go when the process ends, however.
+
+        Raises:
+            ValueError: another process writes there, or something else than a run is there.
+        """
+        self.require_own()
+        with locked(self.path):
+            yield
+
+    def require_own(self) -> None:
+        """Refuse a directory with files of the names that a run writes, but not of a run.
+
+        Raises:
+            ValueError: there are such files; the message names one.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise ValueError(f"dir is {str(self.path)!r}, which is a file; allowed: a folder, or a new name")
+        there = [name for name in FILES if (self.path / name).exists()]
+        if there and not self._is_run():
+            raise ValueError(
+                f"dir is {str(self.path)!r}, whose {there[0]} was not written by memhrm and is not overwritten; "
+                "allowed: a new folder, or that of a run"
+            )
+
+    def _is_run(self) -> bool:
+        made = [self.path / name for name in ("environment.json", "origin.json")]
+        found = [read_json(path) for path in made if path.exists()]
+        ours = any(isinstance(one, dict) and ("packages" in one or "command" in one) for one in found)
+        return ours and (self.path / "config.yaml").exists()
+
     def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Create the directory and write what is known before the first step."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        _replace(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
-        _replace(self.path / "environment.json", json.dumps(environment, indent=1) + "\n")
+        write_json(self.path / "environment.json", environment)
+        write_text(
+            self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        )
 
     def rewind(self, step: int) -> None:
         """Drop what a resumed run writes again: the metrics after a step, and the final scores.
@@ -51,72 +90,99 @@ class RunDirectory:
         A line that a crash cut short is dropped with them.
         """
         if self._metrics.exists():
-            lines = self._metrics.read_text().splitlines()
+            lines = self._lines()
             kept = [line for line in lines if 0 <= _step_of(line) <= step and '"test/' not in line]
-            _replace(self._metrics, "".join(line + "\n" for line in kept))
+            write_text(self._metrics, "".join(line + "\n" for line in kept))
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append a line of metrics; names say their kind, as train/lm_loss."""
-        with _named(self._metrics), open(self._metrics, "a") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        with named(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
+            file.write(to_json({"step": step, **metrics}) + "\n")
         if self.mirror is not None:
             self.mirror.log(metrics, step)
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
         """Write the final result; its presence says that the run is finished."""
-        _replace(self.path / "summary.json", json.dumps(summary, indent=1) + "\n")
         if self.mirror is not None:
             self.mirror.summarise(summary)
+        write_json(self.path / "summary.json", summary)
 
     def summary(self) -> dict[str, Any] | None:
-        """The final result, if the run is finished."""
+        """The final result, if the run is finished.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
         path = self.path / "summary.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return mapping(path, read_json(path)) if path.exists() else None
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration the run was begun with.
 
         Raises:
-            ValueError: the directory holds no run.
+            ValueError: the directory holds no run, or the file is damaged.
         """
         path = self.path / "config.yaml"
         if not path.exists():
             raise ValueError(f"{self.path} holds no run (no config.yaml in it)")
-        return yaml.safe_load(path.read_text())
+        return mapping(path, read_yaml(path))
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics so far, oldest first."""
         if not self._metrics.exists():
             return []
-        return [json.loads(line) for line in self._metrics.read_text().splitlines() if _step_of(line) >= 0]
+        return [json.loads(line) for line in self._lines() if _step_of(line) >= 0]
+
+    def _lines(self) -> list[str]:
+        return [line for line in self._metrics.read_text("utf-8", "replace").split("\n") if line]
+
+
+FILES = ("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "checkpoints")
+"""What a run writes into its directory."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made if need be, for this process alone.
+
+    The lock is the system's, on the file `.lock`: it ends with the process, even when that is killed.
+
+    Raises:
+        ValueError: another process holds it.
+        OSError: nothing can be written there.
+    """
+    with named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"{folder} is in use: another process writes there; wait for its end, or give another folder"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def mapping(path: Path, content: Any) -> dict[str, Any]:
+    """The content of a file that must be a mapping.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, no mapping")
+    return content
 
 
 def _step_of(line: str) -> int:
     """The step of a line of metrics; -1 for one that a crash cut short."""
     try:
         return int(json.loads(line)["step"])
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return -1
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with _named(path):
-            unfinished.write_text(text)
-            os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """A failure to write says which file it was; of its own, a full disk does not."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def environment(device: torch.device) -> dict[str, Any]:

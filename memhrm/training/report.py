@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from memhrm.data import Dataset
 from memhrm.data.episodes import milestones
 from memhrm.memory.usage import words
+from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.training.plot import curves
 from memhrm.training.record import RunDirectory
+from memhrm.training.run import RunSettings
 
 SCORES = [
     ("exact_accuracy", "exact accuracy", "{:.1%}"),
@@ -20,6 +23,16 @@ SCORES = [
     ("step", "optimiser steps", "{:,}"),
     ("seconds", "seconds", "{:.0f}"),
 ]
+
+
+def headline(run: RunSettings, dataset: Dataset, model: Reasoner, step: int, path: Path) -> str:
+    """Say in one line what is about to be trained, on what, for how long and where."""
+    memory = "" if run.memory.name == "none" else f" with memory={run.memory.name}"
+    begun = f"steps {step + 1:,} to {run.steps:,}" if step else f"{run.steps:,} steps"
+    return (
+        f"training {run.model.name}{memory}, {count_parameters(model):,} parameters, on "
+        f"{len(dataset.train):,} puzzles of {dataset.name}: {begun}, batch {run.batch_size}, in {path}"
+    )
 
 
 def table(summary: Mapping[str, Any], path: Path) -> str:

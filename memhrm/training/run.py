@@ -26,11 +26,12 @@ from memhrm.training.optim import OptimSettings
 from memhrm.training.ranks import Ranks
 from memhrm.training.step import Learner
 from memhrm.training.supervision import LossSettings
+from memhrm.training.used import identities, left_out, unused
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 FREE = (
-    *("dir", "logger", "progress", "log_every", "checkpoint_every", "threads", "compile", "device"),
+    *("dir", "init", "logger", "progress", "log_every", "checkpoint_every", "threads", "compile", "device"),
     *("probe", "probe_every"),
 )
 """Settings that may differ when a run is resumed, since they change no number but by rounding."""
@@ -53,12 +54,13 @@ class RunSettings:
     precision: Literal["float32", "bfloat16"] = "float32"
     eval_every: int = 0
     eval_batch_size: int = 256
-    validation_size: int = 0
+    validation_size: int | None = 0
     log_every: int = 10
     checkpoint_every: int = 200
     probe: Literal["none", "light"] = "none"
     probe_every: int = 50
     dir: str | None = None
+    init: str | None = None
     device: str = "auto"
     threads: int | None = None
     compile: bool = False
@@ -69,7 +71,7 @@ class RunSettings:
         for name, least in (("steps", 1), ("batch_size", 1), ("eval_every", 0), ("seed", 0),
                             ("eval_batch_size", 1), ("validation_size", 0), ("log_every", 1),
                             ("checkpoint_every", 1), ("probe_every", 1)):  # fmt: skip
-            require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or above")
+            require((getattr(self, name) or 0) >= least, name, getattr(self, name), f"{least} or above")
         require(self.seed < 2**63, "seed", self.seed, "below 2**63")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
         alone = gradient_start(self.model.window(), self.model.H_cycles, 0)[0] == self.model.H_cycles - 1
@@ -175,8 +177,16 @@ def prepare_machine(run: RunSettings) -> None:
 
 
 def make_dataset(run: RunSettings) -> Dataset:
-    """The run's puzzles."""
-    return load_data(**run.data)
+    """Return the run's puzzles; test puzzles that are training puzzles up to symmetry are left out.
+
+    Of generated sets there are none; files may have some.
+    """
+    dataset = load_data(**run.data)
+    if run.data.get("path") is None:
+        return dataset
+    clean, count = unused(dataset, identities(dataset.train, dataset.task))
+    advise(count > 0, left_out(count, len(dataset.test)))
+    return clean
 
 
 def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:

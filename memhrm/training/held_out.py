@@ -1,0 +1,134 @@
+"""The puzzles that a run does not train on: those that choose its best checkpoint, and those it is scored on."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memhrm.data import Dataset, Episodes, PuzzleSet, load_test
+from memhrm.data import load as load_data
+from memhrm.settings import require
+from memhrm.training.run import RunSettings, make_dataset
+from memhrm.training.used import UsedPuzzles, identities, unused
+
+HeldOut = PuzzleSet | Episodes
+
+
+def split(run: RunSettings, dataset: Dataset) -> tuple[HeldOut, HeldOut]:
+    """Return the puzzles, or episodes, that choose the best checkpoint, and others for the result.
+
+    No puzzle that chooses is scored, nor a symmetry image of one; the two sets of episodes are then made of
+    different puzzles.
+
+    Raises:
+        ValueError: validation would leave nothing to test on.
+    """
+    held_out = dataset.held_out()
+    size = validation_size(run, len(held_out))
+    count = len(held_out) - size
+    if isinstance(held_out, Episodes):
+        if not chooses(run, dataset):
+            return held_out.select(slice(count, None)), held_out.select(slice(0, count))
+        choosing, scored = _pools(dataset, size / len(held_out))
+        return dataset.drawn(choosing, size, 0xE5), dataset.drawn(scored, count, 0xE5)
+    validation, test = held_out.select(slice(count, None)), held_out.select(slice(0, count))
+    if chooses(run, dataset):
+        images = np.isin(identities(test, dataset.task), identities(validation, dataset.task))
+        test = test.select(~images) if images.any() else test
+    return validation, test
+
+
+def validation_size(run: RunSettings, held_out: int) -> int:
+    """Return how many of the held-out puzzles, or episodes, are for validation.
+
+    Raises:
+        ValueError: none would be left to test on.
+    """
+    size = min(100, held_out // 2) if run.validation_size is None else run.validation_size
+    allowed = f"0 to {held_out - 1}, below the number of held-out puzzles or episodes"
+    require(size < held_out, "validation_size", size, allowed)
+    return size
+
+
+def chooses(run: RunSettings, dataset: Dataset) -> bool:
+    """Return whether validation puzzles choose a best checkpoint."""
+    return run.eval_every > 0 and validation_size(run, dataset.held_out_count()) > 0
+
+
+def _pools(dataset: Dataset, share: float) -> tuple[PuzzleSet, PuzzleSet]:
+    """The test puzzles of a set with episodes in two parts: this share of them, and the rest."""
+    total = len(dataset.test)
+    require(total > 1, "validation_size", share, "0, since there is one test puzzle only")
+    order = np.random.default_rng((dataset.seed, 0x5A)).permutation(total)
+    first = min(max(round(total * share), 1), total - 1)
+    return dataset.test.select(np.sort(order[:first])), dataset.test.select(np.sort(order[first:]))
+
+
+def used_by(run: RunSettings, dataset: Dataset) -> UsedPuzzles:
+    """Return which puzzles of its own data a run uses."""
+    used = UsedPuzzles().with_trained(identities(dataset.train, dataset.task))
+    if not chooses(run, dataset):
+        return used
+    validation, _ = split(run, dataset)
+    if isinstance(validation, Episodes):
+        validation, _ = _pools(dataset, len(validation) / dataset.held_out_count())
+    return used.with_chosen(identities(validation, dataset.task))
+
+
+class Scored(NamedTuple):
+    """What a trained model is scored on: the puzzles, the data set that they are of, and how many test
+    puzzles are left out because the run has used them, of how many."""
+
+    puzzles: HeldOut
+    dataset: Dataset
+    left_out: int
+    total: int
+
+
+def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mapping[str, Any]) -> Scored:
+    """Return what a finished run is scored on: its own test puzzles, or others, but none that it has used.
+
+    digest: of the data that the run was trained on; None if it is not known. other: settings of the `data`
+        group, each in place of the run's. Of files named there only the one with the test puzzles is read,
+        all of it unless `test_size` is among them.
+
+    Raises:
+        ValueError: a setting that does not fit the run's data, a bad file, or no puzzle is left.
+    """
+    if not other:
+        dataset = make_dataset(run)
+        if digest in (None, dataset.digest()):
+            puzzles = split(run, dataset)[1]
+            return Scored(puzzles, dataset, 0, len(dataset.test))
+    dataset = _other(run.data, other)
+    total = len(dataset.test)
+    dataset, count = unused(dataset, used.all())
+    return Scored(dataset.held_out(), dataset, count, total)
+
+
+def own_data(run: RunSettings, digest: str | None) -> Dataset:
+    """Return the puzzles of a finished run.
+
+    digest: of the data that the run was trained on; None if it is not known.
+
+    Raises:
+        ValueError: they are not there any more, or others are there.
+    """
+    dataset = make_dataset(run)
+    if digest not in (None, dataset.digest()):
+        raise ValueError(
+            f"data.path is {run.data.get('path')}, whose puzzles are not those that the run was trained on; put "
+            "these back"
+        )
+    return dataset
+
+
+def _other(data: Mapping[str, Any], other: Mapping[str, Any]) -> Dataset:
+    if "path" in other or "test_file" in other:
+        sizes = {"train_size": None, "test_size": None, "holdout": 0}
+        return load_test(**{**data, **sizes, **other})
+    holdout = data.get("holdout", 0)
+    require("test_size" not in other or not holdout, "data.test_size", other.get("test_size"),
+            f"nothing, since the run holds out data.holdout={holdout} of its training puzzles; for others "
+            "give data.path or data.test_file too")  # fmt: skip
+    return load_data(**{**data, **other})

@@ -1,0 +1,97 @@
+"""Which puzzles a run has used, so that none of them is ever scored: those that it was trained on, and those
+that chose its best checkpoint.
+
+Puzzles are known by their identities (`Task.identities`), which symmetry images share. n puzzles.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhrm.data import Dataset, PuzzleSet, Task
+
+
+def _none() -> np.ndarray:
+    return np.zeros(0, np.uint64)
+
+
+@dataclass(frozen=True)
+class UsedPuzzles:
+    """Identities of the puzzles that a run has used, (n,) uint64 each, sorted, each once.
+
+    trained: the weights, or those that the run began from, were trained on them. chosen: they chose the best
+    checkpoint.
+    """
+
+    trained: np.ndarray = field(default_factory=_none)
+    chosen: np.ndarray = field(default_factory=_none)
+
+    def with_trained(self, identities: np.ndarray) -> "UsedPuzzles":
+        """Return these, with more that were trained on."""
+        return replace(self, trained=np.union1d(self.trained, identities))
+
+    def with_chosen(self, identities: np.ndarray) -> "UsedPuzzles":
+        """Return these, with more that chose the best checkpoint."""
+        return replace(self, chosen=np.union1d(self.chosen, identities))
+
+    def all(self) -> np.ndarray:
+        """The identities of all of them, (n,)."""
+        return np.union1d(self.trained, self.chosen)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Both as int64 tensors, for a file."""
+        found = {"trained": self.trained, "chosen": self.chosen}
+        return {name: torch.from_numpy(values.view(np.int64).copy()) for name, values in found.items()}
+
+    def text(self) -> str:
+        """Both as text, for the metadata of a file."""
+        found = {"trained": self.trained, "chosen": self.chosen}
+        return json.dumps({name: b64encode(values.tobytes()).decode() for name, values in found.items()})
+
+    @classmethod
+    def of_text(cls, text: str) -> "UsedPuzzles":
+        """Return what `text` gave."""
+        found = json.loads(text)
+        return cls(**{name: np.frombuffer(b64decode(value), np.uint64) for name, value in found.items()})
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "UsedPuzzles":
+        """Return what `tensors` gave."""
+        return cls(**{name: tensors[name].numpy().view(np.uint64) for name in ("trained", "chosen")})
+
+
+def identities(puzzles: PuzzleSet, task: Task) -> np.ndarray:
+    """The identity of each puzzle of a set, (n,) uint64."""
+    return task.identities(puzzles.inputs, puzzles.labels)
+
+
+def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
+    """Return the data set without those of its test puzzles whose identities are in `used`, and how many
+    they were.
+
+    Raises:
+        ValueError: no test puzzle is left.
+    """
+    left = ~np.isin(identities(dataset.test, dataset.task), used)
+    count = int((~left).sum())
+    if not count:
+        return dataset, 0
+    if not left.any():
+        raise ValueError(
+            f"none of the {len(left):,} test puzzles of {dataset.name} can be scored: the run was trained on "
+            "them, or chose its best checkpoint by them (up to symmetry); give others, as data.path=DIR"
+        )
+    return replace(dataset, test=dataset.test.select(left)), count
+
+
+def left_out(count: int, total: int) -> str:
+    """Say that test puzzles are not scored."""
+    return (
+        f"{count:,} of {total:,} test puzzles are left out: the run was trained on them, or chose its best "
+        "checkpoint by them (up to symmetry)"
+    )
