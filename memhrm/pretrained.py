@@ -121,8 +121,8 @@ def save(restored: Restored, path: Path) -> None:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], form: str, about: dict[str, Any], used: UsedPuzzles
 ) -> None:
-    """Write safetensors with metadata: the name of their format, a description, the puzzles that their run has
-    used, and a checksum.
+    """Write safetensors with metadata: the name of their format, a description, the puzzles that their run
+    has used, and a checksum.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,16 +1,24 @@
 """python -m memhrm.solve run=DIR FILE: answer a file of puzzles that need not have answers.
 
-FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line. Each puzzle is
-answered with a line of CSV: the question, the answer, whether the answer keeps the givens, whether it keeps the rules,
-and Q, how sure the model is.
+FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line. Each puzzle
+is answered by a line of CSV: the question, the answer, whether the answer keeps the givens, whether it keeps the
+rules, and Q, how sure the model is that it is right.
 """
 
+import csv
 import sys
+from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memhrm.config import command
+
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+
+    from memhrm.data import Task
+    from memhrm.data.puzzle import Verdict
 
 HEADER = ["question", "answer", "keeps_givens", "keeps_rules", "q"]
 
@@ -36,8 +44,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         torch.set_num_threads(chosen.threads)
     trust(chosen.trust)
     solver = load(chosen.run, chosen.checkpoint, chosen.weights).to(choose_device(chosen.device))
-    task = solver.task
-    examples = []
+    task, examples = solver.task, []
     if chosen.examples is not None:
         require(task.answers > 0, "examples", chosen.examples, "null, as the training was not on episodes")
         shown = read_puzzles(Path(chosen.examples), task)
@@ -57,3 +64,36 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     if chosen.out is not None:
         write_text(Path(chosen.out), table)
         print(f"written to {chosen.out}")
+
+
+def lines(
+    task: "Task", inputs: "np.ndarray", answers: "np.ndarray", verdict: "Verdict", q: "np.ndarray"
+) -> str:
+    """Return the answers as CSV, one line a puzzle."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    yes = ("no", "yes")
+    for question, answer, givens, rules, sure in zip(inputs, answers, *verdict, q):
+        row = [task.decode(question), task.decode(answer), yes[int(givens)], yes[int(rules)], f"{sure:.4f}"]
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def summary(verdict: "Verdict", labels: "np.ndarray | None", answers: "np.ndarray") -> str:
+    """Say how many answers can be right and, where the file has answers, how many agree with them."""
+    possible, count = int((verdict.keeps_givens & verdict.keeps_rules).sum()), len(answers)
+    text = f"{possible:,} of {count:,} answers keep the givens and the rules"
+    if labels is None:
+        return text
+    return f"{text}; {int((labels == answers).all(axis=1).sum()):,} are those of the file"
+
+
+def with_file(words: Sequence[str]) -> list[str]:
+    """Return the command line with its bare word, the file, made a setting."""
+    return [word if "=" in word or word.startswith("-") else f"file={word}" for word in words]
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = with_file(sys.argv[1:])
+    command("solve", main)

@@ -10,6 +10,7 @@ import torch
 from memhrm.config import compose
 from memhrm.data import load
 from memhrm.data.episodes import Episodes, Relabelled, moments
+from memhrm.data.puzzle import puzzle_set
 from memhrm.data.rules import Rules
 from memhrm.data.sampler import IGNORE
 from memhrm.models.reasoner import Guide
@@ -105,7 +106,7 @@ def test_the_first_puzzle_without_knowledge_by_hand():
     )
     assert data.episodes is not None
     tokens = np.array([[i, j] for i in range(1, 5) for j in range(1, 5)], np.uint8)
-    every = replace(data.test, inputs=tokens, labels=tokens)
+    every = puzzle_set(tokens, tokens, np.zeros(16, int), [""] * 16)
     _, without = Relabelled(data.task, data.episodes.plan()).optimum(every, 1)
     assert without == pytest.approx((4 / 4 + 12 / 12) / 16)
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from memhrm.data.checks import narrow, number
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.rules import Rules, optimum
 
@@ -20,9 +21,9 @@ from memhrm.data.rules import Rules, optimum
 class Episodes:
     """``n`` episodes of ``p`` puzzles."""
 
-    inputs: np.ndarray  # (n, p, t) uint8
-    labels: np.ndarray  # (n, p, t) uint8, 0 where a position has no label
-    feedback: np.ndarray  # (n, p, t) uint8, what is shown after each puzzle
+    inputs: np.ndarray  # (n, p, t) whole numbers, stored as those of a `PuzzleSet`
+    labels: np.ndarray  # (n, p, t), 0 where a position has no label
+    feedback: np.ndarray  # (n, p, t), what is shown after each puzzle
     rules: np.ndarray  # (n, p) int32, the number of the rule in force (`Rules.permutations`)
     families: np.ndarray  # (n,) int32, the number of the first rule's family
     ratings: np.ndarray  # (n, p) int32
@@ -90,7 +91,13 @@ class Relabelled:
         images of those.
 
         test: without favour and hints, and where `Plan.revises` puts the change.
+
+        Raises:
+            ValueError: there are no puzzles to draw from, or a number below 1.
         """
+        count, length = number("the number of episodes", count, 1), number("their length", length, 1)
+        if not len(puzzles):
+            raise ValueError("cannot draw episodes from an empty set of puzzles")
         rows = rng.integers(len(puzzles), size=count * length)
         inputs, labels = puzzles.inputs[rows], puzzles.labels[rows]
         if augment:
@@ -105,7 +112,8 @@ class Relabelled:
         if self.plan.revises:
             change = np.full(count, length // 2) if test else rng.integers(1, max(length, 2), size=count)
             numbers = np.where(np.arange(length) < change[:, None], numbers, after[:, None])
-        inputs, plain = inputs.reshape(count, length, -1), labels.reshape(count, length, -1)
+        shape = (count, length, self.task.seq_len)
+        inputs, plain = inputs.reshape(shape), labels.reshape(shape)
         answers = self._relabel(plain, self.rules.permutations[numbers])
         return Episodes(
             inputs=inputs,
@@ -120,7 +128,7 @@ class Relabelled:
         """tokens (n, p, t) with every digit x replaced by that of permutations (n, p, a)."""
         digits = tokens.astype(np.int64) - self.first
         images = np.take_along_axis(permutations.astype(np.int64), digits.clip(min=0), axis=2) + self.first
-        return np.where(digits >= 0, images, tokens).astype(np.uint8)
+        return narrow("labels", np.where(digits >= 0, images, tokens))
 
     def _shown(self, plain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """At which cells the feedback has the answer, (n, p, t) bool."""
@@ -168,11 +176,14 @@ def milestones(length: int) -> list[int]:
 
 
 def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The tokens of pairs: with v the vocabulary and a answers, v + a question + answer, counted from 0; a
-    question whose label is no digit stays as it is."""
+    """Return the tokens of pairs of question and answer, of the shape of `inputs`.
+
+    With v the vocabulary and a answers, a pair is v + a question + answer, the answer counted from 0. A
+    question whose label is no digit stays as it is.
+    """
     answers = labels.astype(np.int64) - (task.vocab_size - task.answers)
     codes = task.vocab_size + task.answers * inputs.astype(np.int64) + answers
-    return np.where(answers >= 0, codes, inputs).astype(np.uint8)
+    return narrow("pairs", np.where(answers >= 0, codes, inputs))
 
 
 def moments(length: int, steps: int) -> Iterator[tuple[int, bool]]:

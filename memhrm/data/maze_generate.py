@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memhrm.data.generate import Draw
-from memhrm.data.maze import FREE, GOAL, PATH, START, WALL, Maze
+from memhrm.data.maze import FREE, GOAL, START, WALL, Maze, mark_shortest_path, random_cell
 from memhrm.data.puzzle import PuzzleSet, puzzle_set
 
 
@@ -34,11 +34,11 @@ def random_mazes(task: Maze, layout: Layout) -> Draw:
         cells = task.seq_len
         walls = np.rint(rng.uniform(layout.min_walls, layout.max_walls, count) * cells)
         questions = np.where(_ranks(rng, count, cells) < walls[:, None], WALL, FREE).astype(np.uint8)
-        start = _random_cell(questions == FREE, rng)
+        start = random_cell(questions == FREE, rng)
         questions[mazes, start] = START
         distances = task.distances(questions == START, questions != WALL)
         far = distances >= layout.min_length
-        goal = _random_cell(far, rng)
+        goal = random_cell(far, rng)
         length = distances[mazes, goal]
         questions[mazes, goal] = GOAL
         possible = far.any(axis=1)
@@ -53,37 +53,3 @@ def random_mazes(task: Maze, layout: Layout) -> Draw:
 
 def _ranks(rng: np.random.Generator, count: int, cells: int) -> np.ndarray:
     return rng.permuted(np.tile(np.arange(cells), (count, 1)), axis=1)
-
-
-def _random_cell(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A uniformly random allowed cell of each row of ``(n, t)`` bool; cell 0 where none is allowed."""
-    return (allowed * (1.0 - rng.random(allowed.shape))).argmax(axis=1)
-
-
-def mark_shortest_path(questions: np.ndarray, distances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Questions ``(n, t)`` with 'o' on one shortest path, which walks back from the goal.
-
-    Each step goes to a random one of the neighbours nearer to the start, all mazes in step.
-
-    Args:
-        questions: tokens with one goal, which can be reached.
-        distances: moves from the start to each cell ``(n, t)``, -1 where it cannot be reached.
-    """
-    n, cells = questions.shape
-    side = int(cells**0.5)
-    wide = side + 2  # a border of unreachable cells spares the walk a test for the edge
-    border = np.pad(distances.reshape(n, side, side), ((0, 0), (1, 1), (1, 1)), constant_values=-1)
-    border = border.reshape(n, wide * wide)
-    answers = questions.copy()
-    rows = np.arange(n)
-    goal = (questions == GOAL).argmax(axis=1)
-    here = (goal // side + 1) * wide + goal % side + 1
-    while True:
-        left = border[rows, here]
-        rows, here, left = rows[left > 1], here[left > 1], left[left > 1]
-        if not rows.size:
-            return answers
-        neighbours = here[:, None] + np.array([-wide, wide, -1, 1])
-        nearer = border[rows[:, None], neighbours] == left[:, None] - 1
-        here = neighbours[np.arange(len(rows)), _random_cell(nearer, rng)]
-        answers[rows, (here // wide - 1) * side + here % wide - 1] = PATH

@@ -5,15 +5,19 @@ from functools import lru_cache
 
 import numpy as np
 
+from memhrm.data.checks import number, shown
 from memhrm.data.puzzle import PuzzleSet, Task
 
 IGNORE = -100  # the label of positions that carry no loss
+MOST_SEED = (1 << 64) - 1  # half of the key of the generator
 _ORDER, _AUGMENT = 0, 1  # separate streams of random numbers under one seed
 
 
 def _generator(seed: int, index: int, stream: int) -> np.random.Generator:
     """A counter-based generator for (seed, index); streams start 2^192 counter steps apart."""
-    return np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, 0, stream]))
+    return np.random.Generator(
+        np.random.Philox(key=np.array([seed, index], np.uint64), counter=[0, 0, 0, stream])
+    )
 
 
 def arrays(
@@ -39,12 +43,15 @@ class Sampler:
     """
 
     def __init__(self, puzzles: PuzzleSet, task: Task, *, batch_size: int, seed: int, augment: bool) -> None:
+        _require_puzzles(puzzles)
+        if not isinstance(task, Task):
+            raise ValueError(f"task is {shown(task)}; allowed: a Task")
         if not len(puzzles):
             raise ValueError("cannot sample batches from an empty set of puzzles")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        if seed < 0:
-            raise ValueError(f"seed is {seed}; it must be at least 0")
+        if not isinstance(augment, bool):
+            raise ValueError(f"augment is {shown(augment)}; allowed: True or False")
+        batch_size = number("batch_size", batch_size, 1)
+        seed = number("seed", seed, 0, MOST_SEED)
         self.puzzles, self.task = puzzles, task
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         self._order = lru_cache(maxsize=2)(self._permutation)  # batches of one epoch share its permutation
@@ -53,14 +60,15 @@ class Sampler:
         return _generator(self.seed, epoch, _ORDER).permutation(len(self.puzzles))
 
     def rows(self, index: int) -> np.ndarray:
-        """Rows of the puzzle set that batch ``index`` holds: ``(batch_size,)``."""
+        """Return the rows of the puzzle set that batch ``index`` holds: ``(batch_size,)``."""
+        number("index", index, 0, (1 << 62) // self.batch_size)
         epochs, offsets = np.divmod(index * self.batch_size + np.arange(self.batch_size), len(self.puzzles))
         return np.concatenate(
             [self._order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)]
         )
 
     def batch(self, index: int) -> dict[str, np.ndarray]:
-        """Batch ``index``, from 0.
+        """Return batch ``index``, from 0.
 
         Returns:
             int32 ``inputs`` ``(b, t)``, ``labels`` ``(b, t)``, -100 where there is none, and
@@ -74,13 +82,24 @@ class Sampler:
 
 
 def evaluation_batches(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """All puzzles once, in order, as pairs of a batch and its number of real rows.
+    """Return all puzzles once, in order, as pairs of a batch and its number of real rows.
 
     Batches are as in `Sampler.batch`. The last one is filled up to ``batch_size`` with rows of padding (input
     0, label -100, identifier 0), which come after the real rows.
+
+    Raises:
+        ValueError: ``puzzles`` is no `PuzzleSet`, or the batch size is no number from 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+    _require_puzzles(puzzles)
+    return _parts(puzzles, number("batch_size", batch_size, 1))
+
+
+def _require_puzzles(puzzles: PuzzleSet) -> None:
+    if not isinstance(puzzles, PuzzleSet):
+        raise ValueError(f"puzzles is {shown(puzzles)}; allowed: a PuzzleSet")
+
+
+def _parts(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
     for start in range(0, len(puzzles), batch_size):
         part = puzzles.select(slice(start, start + batch_size))
         missing = batch_size - len(part)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memhrm.data.checks import in_range, integers
 from memhrm.data.symmetry import Shape
 
 
@@ -119,7 +120,18 @@ def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
 
 
 def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
-    """Search puzzles given as tokens ``(n, side^2)``; with ``limit`` 1, ``guesses`` is their difficulty."""
+    """Search puzzles for up to ``limit`` solutions; with 1, ``guesses`` is their difficulty.
+
+    Args:
+        puzzles: tokens ``(n, side^2)``, 1 for an empty cell and ``d + 1`` for digit ``d``.
+
+    Raises:
+        ValueError: another shape, or a token that is none.
+    """
+    puzzles = integers("puzzles", puzzles, 2)
+    if puzzles.shape[1] != shape.side**2:
+        raise ValueError(f"puzzles have shape {puzzles.shape}; allowed: {shape.side**2} cells a row")
+    in_range("puzzles", puzzles, 1, shape.side + 1)
     return search(candidates_of(puzzles, shape.side), shape, limit=limit)
 
 

@@ -124,13 +124,19 @@ def _renumbered(grids: np.ndarray, side: int) -> np.ndarray:
 
 
 def row_keys(tokens: np.ndarray) -> np.ndarray:
-    """Each row of a token array ``(n, t)``, which has no zeros, as one comparable byte string: ``(n,)``."""
-    tokens = np.ascontiguousarray(tokens, dtype=np.uint8)
-    return tokens.view(f"S{tokens.shape[1]}").ravel()
+    """Return each row of tokens ``(n, t)`` as one comparable byte string: ``(n,)``.
+
+    Tokens below 256 take a byte each, so that keys sort as the rows do; larger ones take four.
+    """
+    small = not tokens.size or (tokens.min() >= 0 and tokens.max() < 256)
+    tokens = np.ascontiguousarray(tokens, dtype=np.uint8 if small else ">u4")
+    return tokens.view(f"S{tokens.shape[1] * tokens.itemsize}").ravel()
 
 
-def fingerprint(grids: np.ndarray, shape: Shape) -> np.ndarray:
-    """A symmetry-invariant hash of full grids: symmetric grids have equal fingerprints.
+def fingerprint(
+    grids: np.ndarray, shape: Shape, lines: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Return a symmetry-invariant hash of full grids: symmetric grids have equal fingerprints.
 
     The converse holds only almost always, which is the safe side for a split: puzzles whose grids have
     equal fingerprints are kept together, so no symmetric pair can be separated.
@@ -144,19 +150,25 @@ def fingerprint(grids: np.ndarray, shape: Shape) -> np.ndarray:
 
     Args:
         grids: tokens ``(n, side^2)`` without empty cells.
+        lines: hashes of what else is known of each row and each column, twice ``(n, side)`` uint64; images of
+            a puzzle must have images of these.
 
     Returns:
         ``(n,)`` uint64.
     """
+    if lines is None:
+        nothing = np.zeros((len(grids), shape.side), np.uint64)
+        lines = nothing, nothing
     if len(grids) > 8192:  # bounds the memory
-        return np.concatenate([fingerprint(grids[i : i + 8192], shape) for i in range(0, len(grids), 8192)])
+        parts = [slice(start, start + 8192) for start in range(0, len(grids), 8192)]
+        return np.concatenate([fingerprint(grids[i], shape, (lines[0][i], lines[1][i])) for i in parts])
     digits = grids.reshape(len(grids), shape.side, shape.side).astype(np.intp) - 2
-    rows = _line_hash(digits, shape.box_rows)
-    columns = _line_hash(digits.swapaxes(1, 2), shape.box_columns)
-    return _mix(rows) + _mix(columns) if shape.transposable else _mix(_mix(rows) + columns)
+    rows = _line_hash(digits, shape.box_rows, lines[0])
+    columns = _line_hash(digits.swapaxes(1, 2), shape.box_columns, lines[1])
+    return mix(rows) + mix(columns) if shape.transposable else mix(mix(rows) + columns)
 
 
-def _line_hash(digits: np.ndarray, size: int) -> np.ndarray:
+def _line_hash(digits: np.ndarray, size: int, known: np.ndarray) -> np.ndarray:
     n, side, _ = digits.shape
     place = digits.argsort(axis=2)  # place[row, digit]: its column
     relation = np.zeros((n, side, side), np.uint64)
@@ -167,14 +179,17 @@ def _line_hash(digits: np.ndarray, size: int) -> np.ndarray:
             power = np.take_along_axis(step, power, axis=1)
             relation[:, a, b] += ((power == np.arange(side)).sum(axis=1) * 16**k).astype(np.uint64)
         relation[:, a, b] += 16**4 * (1 + (a // size == b // size))
-    row_hash = _mix(_mix(relation).sum(axis=2))
-    band_hash = _mix(row_hash.reshape(n, side // size, size).sum(axis=2))
+    row_hash = mix(mix(relation + known[:, None]).sum(axis=2) + known)
+    band_hash = mix(row_hash.reshape(n, side // size, size).sum(axis=2))
     return band_hash.sum(axis=1)
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, 2014): sums of mixed values hash multisets."""
+def mix(values: np.ndarray) -> np.ndarray:
+    """Return splitmix64's finaliser (Steele, Lea and Flood, 2014); sums of mixed values hash multisets."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values

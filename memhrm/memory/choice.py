@@ -63,8 +63,8 @@ def _known(path: Any) -> type[HModule]:
         importlib.import_module(module)
     elif module not in sys.modules:
         raise ValueError(
-            f"memory.module is {path!r}, which is not memhrm's and is not imported unasked; if you trust it, give "
-            f"trust={path} to the command, or import {module} first in Python"
+            f"memory.module is {path!r}, which is not memhrm's and is not imported unasked; if you trust it, "
+            f"give trust={path} to the command, or import {module} first in Python"
         )
     found = vars(sys.modules[module]).get(name)  # No getattr: a module may import on demand.
     if not (isinstance(found, type) and issubclass(found, HModule)):

@@ -1,4 +1,4 @@
-"""The puzzles that a run does not train on: those that choose its best checkpoint, and those it is scored on."""
+"""The puzzles that a run does not train on: those that choose its best checkpoint, and those of its score."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -117,8 +117,8 @@ def own_data(run: RunSettings, digest: str | None) -> Dataset:
     dataset = make_dataset(run)
     if digest not in (None, dataset.digest()):
         raise ValueError(
-            f"data.path is {run.data.get('path')}, whose puzzles are not those that the run was trained on; put "
-            "these back"
+            f"data.path is {run.data.get('path')}, whose puzzles are not those that the run was trained on; "
+            "put these back"
         )
     return dataset
 
