@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from memhrm.config import user_path
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
 from memhrm.settings import build
 
@@ -36,7 +37,8 @@ def _class(path: Any, trusted: bool) -> type[HModule]:
             f"memory.module is {path!r}, which the file asks for; import {module} first if you trust it"
         )
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        with user_path():
+            found = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise ValueError(
             f"memory.module is {path!r}, which cannot be imported ({error}); allowed: {allowed}"
