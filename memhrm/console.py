@@ -65,7 +65,7 @@ def _machine(error: BaseException) -> str | None:
         # A look at the text alone would take any exception that quotes such a message for one.
         memory = isinstance(one, RuntimeError | TypeError) and _MEMORY.search(text)
         if memory or isinstance(one, MemoryError) or kind == "OutOfMemoryError":
-            tried = re.search(r"[Tt]ried to allocate (?:([\d.]+ [KMGT]i?B)|(\d+) bytes)", text)
+            tried = re.search(r"(?:[Tt]ried|Unable) to allocate (?:([\d.]+ [KMGT]i?B)|(\d+) bytes)", text)
             asked = f" (for {tried[1] or _size(int(tried[2]))})" if tried else ""
             return (
                 f"out of memory{asked}; use a smaller batch_size or model.hidden_size, or "
@@ -89,6 +89,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any):
         form = argparse.RawDescriptionHelpFormatter
         super().__init__(formatter_class=form, allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):  # Whatever else is wrong.
+            self.print_help()
+            self.exit()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         if match := re.match(r"argument (.+): invalid choice: '(.*)' \(choose from (.*)\)", message):

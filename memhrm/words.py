@@ -56,6 +56,7 @@ def sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
             value = value if equals else next(rest, "")
             if not value or (allowed and value not in allowed):
                 raise ValueError(f"{flag} is {value!r}; allowed: {', '.join(allowed) or 'a name or a path'}")
+            value = os.path.expanduser(value)  # A shell does not expand --config-dir=~/x.
             flags += [flag, value] if flag not in ("--info", "-i") else [f"--info={value}"]
         else:
             raise ValueError(unknown(flag, flag, [name for name in (*_ALONE, *_VALUED) if name[:2] == "--"]))
@@ -169,6 +170,7 @@ def values(words: Sequence[str]) -> dict[str, Any]:
 
 def unreadable(word: str) -> str:
     """Return the message on a word that is not of the form setting=value."""
+    word = word if len(word) < 100 else f"{word[:80]}..."
     key, equals, text = word.partition("=")
     if not equals:
         return f"{word!r} is not of the form setting=value, such as seed=1"
