@@ -1,6 +1,30 @@
 """memhrm: recursive reasoning with memory. `memhrm.load` opens exported weights; the rest are commands."""
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+
+
+def _leave_current_folder() -> None:
+    """Take the current folder off the front of the module path, where `python -m memhrm...` puts it.
+
+    Else a file yaml.py or wandb.py that lies there would be imported in the place of the package of that
+    name. Programs that import memhrm, or run another module with -m, keep their path.
+    """
+    if sys.argv[:1] != ["-m"]:  # What sys.argv begins with while Python looks for the module.
+        return
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
+    here = os.getcwd()
+    if module.partition(".")[0] != "memhrm" or sys.path[:1] != [here]:
+        return
+    del sys.path[0]
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if checkout == here and here not in sys.path:  # Processes that this one starts must find memhrm, too.
+        sys.path.append(here)
+
+
+_leave_current_folder()
+
+from typing import TYPE_CHECKING, Any  # noqa: E402 (not before the current folder is off the path)
 
 if TYPE_CHECKING:
     from memhrm.pretrained import load as load

@@ -5,24 +5,42 @@ first; its settings are added to those of the first. With --target nothing is me
 which the first configuration has as many parameters, or FLOPs, as the target, for a fair control.
 """
 
-import argparse
 import json
 import shlex
 from dataclasses import asdict
 from statistics import median
 from typing import Any, Literal
 
+from memhrm.console import Parser
+
+EXAMPLES = """\
+examples:
+  python -m memhrm.bench model=trm model.hidden_size=128
+  python -m memhrm.bench model=trm --vs "compile=true"
+  python -m memhrm.bench +memory=carry_add --target "+memory=multicell" --match flops"""
+
 
 def main() -> int:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m memhrm.bench", description=__doc__, formatter_class=form)
-    parser.add_argument("settings", nargs="*", metavar="setting=value")
-    parser.add_argument("--vs", metavar="SETTINGS", help="settings in which the second configuration differs")
+    parser = Parser(prog="python -m memhrm.bench", description=__doc__, epilog=EXAMPLES)
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="setting=value",
+        help="as python -m memhrm.train --help has them",
+    )
+    parser.add_argument(
+        "--vs", metavar="SETTINGS", help="settings in which a second configuration differs (default: none)"
+    )
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers to a file")
-    parser.add_argument("--target", metavar="SETTINGS", help="settings of a run that the first is to match")
-    parser.add_argument("--match", choices=["parameters", "flops"], default="parameters", help="in what")
-    args = parser.parse_args()
+    parser.add_argument("--json", metavar="FILE", help="write all numbers to a file (default: none)")
+    parser.add_argument("--target", metavar="SETTINGS", help="settings of a run to match (default: none)")
+    parser.add_argument(
+        "--match",
+        choices=["parameters", "flops"],
+        default="parameters",
+        help="in what (default: %(default)s)",
+    )
+    args = parser.parse_intermixed_args()
 
     from memhrm.config import compose
     from memhrm.measure import measure

@@ -1,15 +1,21 @@
 """python -m memhrm.compare RUN RUN ...: finished runs side by side, and what their memory cells did."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
+from memhrm.console import Parser
+
+EXAMPLES = """\
+examples:
+  python -m memhrm.compare runs/demo/baseline runs/demo/multicell
+  python -m memhrm.compare runs/a runs/b --figure episodes.svg"""
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m memhrm.compare", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    parser = Parser(prog="python -m memhrm.compare", description=__doc__, epilog=EXAMPLES)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories of finished runs")
     parser.add_argument(
-        "--figure", metavar="FILE.svg", help="draw accuracy against the puzzle of the episode"
+        "--figure", metavar="FILE.svg", help="draw accuracy against the puzzle of the episode (default: none)"
     )
     args = parser.parse_args()
 
@@ -53,7 +59,7 @@ def draw(file: str, summaries: dict[str, Any]) -> None:
     best = [summary.get("optimum_by_position") for summary in summaries.values()]
     if best[0] is None or any(other != best[0] for other in best):
         raise ValueError(f"--figure is {file}; allowed with runs on episodes, all of one kind")
-    out = Path(file)
+    out = Path(file).expanduser()
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(of_summaries("episodes", summaries).file(), encoding="utf-8")
 

@@ -1,12 +1,19 @@
 """python -m memhrm.parity FILE.npz...: does this package compute what the published HRM and TRM compute?"""
 
-import argparse
 from pathlib import Path
+
+from memhrm.console import Parser
+
+EXAMPLES = """\
+example, in a checkout:
+  python -m memhrm.parity tests/parity/*.npz"""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m memhrm.parity", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
+    parser = Parser(prog="python -m memhrm.parity", description=__doc__, epilog=EXAMPLES)
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE.npz", help="records of the published code"
+    )
     parser.add_argument("--all", action="store_true", help="print every quantity, not the worst of each kind")
     args = parser.parse_args()
 

@@ -1,7 +1,6 @@
 """python -m memhrm.probe run=DIR [run=DIR2 ...]: look inside trained models; writes numbers and a report."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,15 +169,5 @@ def write_figures(out: Path, sections: Sequence["Section"]) -> None:
             (folder / f"{drawing.name}.svg").write_text(drawing.file(), encoding="utf-8")
 
 
-def gathered(words: Sequence[str]) -> list[str]:
-    """The command line with several run= made one list; of several, Hydra would keep the last."""
-    runs = [word.removeprefix("run=") for word in words if word.startswith("run=")]
-    if len(runs) < 2:
-        return list(words)
-    inner = [run[1:-1] if run.startswith("[") and run.endswith("]") else run for run in runs]
-    return [f"run=[{','.join(inner)}]", *(word for word in words if not word.startswith("run="))]
-
-
 if __name__ == "__main__":
-    sys.argv[1:] = gathered(sys.argv[1:])
     command("probe", main)

@@ -13,7 +13,7 @@ import pytest
 from memhrm.config import compose
 from memhrm.data.maze import Maze
 from memhrm.data.sudoku import Sudoku
-from memhrm.probe import gathered, labels, main
+from memhrm.probe import labels, main
 from memhrm.probes import curves, figures, maps
 from memhrm.probes.accuracy import over_steps
 from memhrm.probes.curves import Line
@@ -258,9 +258,6 @@ def test_plain_data():
 
 
 def test_runs_of_the_command_line():
-    assert gathered(["run=A", "puzzles=4"]) == ["run=A", "puzzles=4"]
-    assert gathered(["run=A", "puzzles=4", "run=B"]) == ["run=[A,B]", "puzzles=4"]
-    assert gathered(["run=[A,B]", "run=C"]) == ["run=[A,B,C]"]
     assert labels([Path("x/a"), Path("x/b")]) == ["a", "b"]
     assert labels([Path("x/a"), Path("y/a")]) == ["x/a", "y/a"]
 

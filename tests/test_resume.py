@@ -130,7 +130,7 @@ def test_second_signal_acts_at_once(tmp_path, monkeypatch, capsys):
         assert train(tmp_path / "run") == 130
     finally:
         signal.signal(signal.SIGINT, before)
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "stopped at once; nothing was saved\n"
     assert not (tmp_path / "run/checkpoints").exists()
 
 

@@ -1,17 +1,18 @@
 """Build, inspect and download data sets: ``python -m memhrm.data --help``."""
 
-import argparse
 import csv
 import importlib
 import math
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from memhrm import manual
 from memhrm.config import CONFIGS
-from memhrm.console import one_line, run
+from memhrm.console import Parser, one_line, run
 from memhrm.data.config import EpisodeSettings, parse
 from memhrm.data.csv_files import write_csv
 from memhrm.data.episodes import milestones
@@ -20,13 +21,25 @@ from memhrm.data.recall import Recall
 from memhrm.data.sources import Dataset, load
 from memhrm.data.sudoku import BLANK, Sudoku
 from memhrm.settings import unknown
+from memhrm.words import values as values_of
 
 NAMED = Path(CONFIGS) / "data"
 USAGE = """\
   build NAME out=DIR [key=value ...]      write DIR/train.csv and DIR/test.csv
   inspect NAME [key=value ...]            counts, difficulty, overlap of training and test, an example
   inspect path=DIR                        the same for the files of a folder
-  download NAME out=DIR                   fetch the files of sudoku_extreme or maze_hard"""
+  download NAME out=DIR                   fetch the files of sudoku_extreme or maze_hard
+
+NAME is one of {names}.
+
+settings of {shown}, with their defaults (those of another: python -m memhrm.data inspect NAME --help):
+  out                           (required)    build, download: the folder to write to
+{table}
+
+examples:
+  python -m memhrm.data inspect sudoku9
+  python -m memhrm.data build maze out=mazes side=12 train_size=500
+  python -m memhrm.data download sudoku_extreme out=sudoku-extreme"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,11 +48,11 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         ValueError, OSError: a bad setting, a bad file or a failed download.
     """
-    parser = argparse.ArgumentParser(
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = Parser(
         prog="python -m memhrm.data",
         description="Build, inspect and download data sets.",
-        epilog=USAGE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_usage(words),
     )
     commands = {"build": build, "inspect": inspect, "download": download}
     parser.add_argument("command", choices=commands, help="what to do; see below")
@@ -47,30 +60,34 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings to put over those of the file"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     out, values = _settings(options.name, options.overrides)
     if options.command != "inspect" and out is None:
         raise ValueError(f"out is missing; give the folder to write to as `{options.command} ... out=DIR`")
     commands[options.command](values, Path(out or "").expanduser())
 
 
+def _usage(words: list[str]) -> str:
+    """Return what can be given, with the settings of the data set that the words name."""
+    shown = next((word for word in words if word in _names()), "sudoku4")
+    usual = manual.settings("data/sudoku4.yaml")
+    settings = manual.explained(manual.settings(f"data/{shown}.yaml"), usual)
+    return USAGE.format(names=", ".join(_names()), shown=shown, table=manual.table(settings))
+
+
 def _settings(name: str | None, overrides: list[str]) -> tuple[str | None, dict[str, Any]]:
     """The folder given as out=, and the settings of a named set with key=value over them."""
-    from omegaconf import OmegaConf  # the help text should not wait for it
+    from memhrm.files import read_yaml  # the help text should not wait for it
 
     if name is not None and "=" in name:
         name, overrides = None, [name, *overrides]
-    for override in overrides:
-        if "=" not in override:
-            raise ValueError(f"{override!r} is not of the form key=value")
-    given = OmegaConf.to_container(OmegaConf.from_dotlist([item.removeprefix("data.") for item in overrides]))
-    assert isinstance(given, dict)
+    given = {key.removeprefix("data."): value for key, value in values_of(overrides).items()}
     if name is None:
         if "path" not in given:
             raise ValueError(f"NAME is missing; allowed: {', '.join(_names())}")
         named: Any = _guess(Path(str(given["path"])), str(given.get("train_file", "train.csv")))
     elif (NAMED / f"{name}.yaml").is_file():
-        named = OmegaConf.to_container(OmegaConf.load(NAMED / f"{name}.yaml"))
+        named = read_yaml(NAMED / f"{name}.yaml")
     else:
         raise ValueError(unknown(f"NAME {name!r}", name, _names()))
     settings = {str(key): value for key, value in {**named, **given}.items()}

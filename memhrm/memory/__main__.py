@@ -1,18 +1,31 @@
 """Take a memory out of a run, or put one into a copy of a run: ``python -m memhrm.memory --help``."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from memhrm.console import run
+from memhrm.console import Parser, run
+from memhrm.words import values
 
 USAGE = """\
-  export run=DIR [out=FILE] [cells=[0,3]]
-      write what the memory starts with, or its bank with lifetime=global, as safetensors;
-      out: DIR/memory.safetensors unless given; also checkpoint=last|best weights=ema|raw
-  import from=FILE run=DIR out=DIR2 [at=[1,4]]
-      write a copy of a run whose memory starts as the file has it; at: the cells that are replaced, the first
-      ones unless given; also checkpoint=last|best, and overwrite=true to replace the run in DIR2
+  export run=DIR [NAME=VALUE ...]
+      write what the memory starts with, or its bank with lifetime=global, as safetensors
+  import from=FILE run=DIR out=DIR2 [NAME=VALUE ...]
+      write a copy of a run whose memory starts as the file has it
+
+settings, with their defaults:
+  run          (required)  a run directory, of a run with a memory
+  checkpoint   last        last | best
+  weights      ema         export: ema | raw
+  cells        null        export: the cells to write, such as [0,3]; null: all
+  out          null        export: the file; null: memory.safetensors in the run directory
+                           import: the directory of the copy (required)
+  from         (required)  import: the file
+  at           null        import: the cells that are replaced, such as [1,4]; null: the first ones
+  overwrite    false       import: replace the run that is in `out`
+
+examples:
+  python -m memhrm.memory export run=runs/a out=cells.safetensors cells=[0,3]
+  python -m memhrm.memory import from=cells.safetensors run=runs/b out=runs/b-with-cells
 
 A memory fits where its module, the width of the model and the tokens of each cell are the same. The number of
 cells, the rest of the model and the data may differ."""
@@ -24,31 +37,19 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         ValueError, OSError: a bad setting, a memory that does not fit, a file that cannot be written.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m memhrm.memory",
         description="Take a memory out of a run, or put one into a copy of a run.",
         epilog=USAGE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = {"export": export, "import": import_}
     parser.add_argument("command", choices=commands, help="what to do; see below")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="see below")
     options = parser.parse_args(arguments)
-    commands[options.command](_values(options.settings))
+    commands[options.command](values(options.settings))
 
 
-def _values(settings: list[str]) -> dict[str, Any]:
-    from omegaconf import OmegaConf  # The help text should not wait for it.
-
-    for setting in settings:
-        if "=" not in setting:
-            raise ValueError(f"{setting!r} is not of the form key=value")
-    values = OmegaConf.to_container(OmegaConf.from_dotlist(settings))
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
-
-
-def export(values: dict[str, Any]) -> None:
+def export(given: dict[str, Any]) -> None:
     """Write the start of a run's memory, or some of its cells, as a file."""
     from memhrm.files import require_free
     from memhrm.memory.choice import trust
@@ -57,7 +58,7 @@ def export(values: dict[str, Any]) -> None:
     from memhrm.training.choice import MemoryExportSettings
     from memhrm.transplant import save
 
-    chosen = build(MemoryExportSettings, values, "")
+    chosen = build(MemoryExportSettings, given, "")
     trust(chosen.trust)
     restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
     out = Path(chosen.out or Path(chosen.run) / "memory.safetensors")
@@ -68,7 +69,7 @@ def export(values: dict[str, Any]) -> None:
     print(f"{out}: {what} of {about['name']}, step {about['step']}")
 
 
-def import_(values: dict[str, Any]) -> None:
+def import_(given: dict[str, Any]) -> None:
     """Write a copy of a run whose memory starts as a file has it."""
     from dataclasses import fields
 
@@ -80,13 +81,13 @@ def import_(values: dict[str, Any]) -> None:
     from memhrm.transplant import check_free, load, put, write_run
 
     allowed = ["from", *(field.name for field in fields(MemoryImportSettings))]
-    for name in values:
+    for name in given:
         if name not in allowed:
             raise ValueError(unknown(name, name, allowed))
-    if "from" not in values:
+    if "from" not in given:
         raise ValueError("from is missing; give it as from=FILE")
-    file = Path(str(values.pop("from")))
-    chosen = build(MemoryImportSettings, values, "")
+    file = Path(str(given.pop("from")))
+    chosen = build(MemoryImportSettings, given, "")
     source, out = RunDirectory(Path(chosen.run)), Path(chosen.out)
     memory = load(file)
     trust(chosen.trust)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from memhrm.config import user_path
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
 from memhrm.settings import build
 
@@ -47,7 +48,8 @@ def trust(names: str | Iterable[str] | None) -> None:
     for name in [names] if isinstance(names, str) else names or ():
         module, _ = _parts(name)
         try:
-            importlib.import_module(module)
+            with user_path():
+                importlib.import_module(module)
         except Exception as error:  # Whatever the user's own file raises.
             raise ValueError(
                 f"memory.module is {name!r}, which cannot be imported ({type(error).__name__}: {error}); "

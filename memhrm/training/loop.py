@@ -41,6 +41,10 @@ class Interrupted(Exception):
         self.signal_number = signal_number
 
 
+class StoppedAtOnce(KeyboardInterrupt):
+    """A second Ctrl-C came before the run had saved its state."""
+
+
 @dataclass(frozen=True)
 class Start:
     """What a run goes on from, beside the learner's state.
@@ -106,7 +110,8 @@ def train(
     Returns the summary: the scores on the test puzzles, steps, parameters and seconds.
 
     Raises:
-        Interrupted: a signal asked to stop; the state is saved.
+        Interrupted: one of STOP_SIGNALS came; the state is saved.
+        StoppedAtOnce: SIGINT came a second time; the message says what is saved.
         Diverged: the loss or the weights are not finite; the last good checkpoint is kept.
     """
     started, best, seconds = time.monotonic(), start.best, start.seconds
@@ -117,19 +122,22 @@ def train(
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
     log = IntervalLog(run, ranks, directory, start.pending, batches.span)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
+    saved = learner.step  # By the last checkpoint; 0 without one.
 
     def save(*, is_best: bool = False) -> None:
-        require_sane(learner, run.dtype, directory)
+        nonlocal saved
+        require_sane(learner, run.dtype, directory, ranks)
         progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
         progress |= {"used": start.used.tensors(), "data": start.digest}
         content = checkpoint.snapshot(learner, ranks, config, progress)
         if ranks.first:
             checkpoint.write(directory.last, content)
-            if is_best:
-                checkpoint.write(directory.best, content)
+        saved = learner.step
+        if ranks.first and is_best:
+            checkpoint.write(directory.best, content)
 
     learner.model.train()
-    with stop_signals() as asked, bar:
+    with stop_signals(lambda: saved) as asked, bar:
         while learner.step < run.steps:
             stepped = train_step(learner, *batches.take(learner.step))
             log.add(stepped)
@@ -181,7 +189,7 @@ def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings
 
 
 @torch.no_grad()
-def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory) -> None:
+def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory, ranks: Ranks) -> None:
     """Refuse to save weights with which nothing can be computed, so that the last checkpoint is good.
 
     The loss that a step reports is of the weights before the step; those after it are tried here, on the
@@ -198,7 +206,7 @@ def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory) 
         state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
         tried = (state.z_H, out.logits, out.q_halt, *state.memory.values())
         sane = all(bool(torch.isfinite(values).all()) for values in tried)
-    if not sane:
+    if ranks.any(not sane):
         raise Diverged(f"the weights are of no use any more after step {learner.step}; {rescue(directory)}")
 
 
@@ -222,11 +230,28 @@ def evaluate_average(
     return evaluate_on(averaged(learner), dataset, puzzles, settings, ranks, run.dtype, progress)
 
 
+STOP_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
+]
+"""Ctrl-C; the end of a job; a terminal that is closed; the warning that Slurm gives before a job's end."""
+
+
 @contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Catch SIGINT and SIGTERM; the list holds those that came. A second one acts at once."""
+def stop_signals(saved: Callable[[], int] = lambda: 0) -> Iterator[list[int]]:
+    """Catch STOP_SIGNALS; the list holds those that came. A second one of the same kind acts at once.
+
+    SIGHUP stays ignored where it is ignored (nohup).
+
+    saved: the step of the last checkpoint, 0 without one; for the message of a second Ctrl-C.
+
+    Raises:
+        StoppedAtOnce: SIGINT came a second time.
+    """
     asked: list[int] = []
-    before: dict[int, Any] = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {int(number): signal.getsignal(number) for number in STOP_SIGNALS}
+    ignored = [number for number in before if number != signal.SIGINT and before[number] == signal.SIG_IGN]
+    for number in [*ignored, *(number for number in before if before[number] is None)]:
+        before.pop(number, None)  # None: set by code that is not Python, which cannot be put back.
 
     def ask(number: int, _frame: Any) -> None:
         signal.signal(number, before[number])
@@ -236,6 +261,10 @@ def stop_signals() -> Iterator[list[int]]:
         for number in before:
             signal.signal(number, ask)
         yield asked
+    except KeyboardInterrupt as error:
+        step = saved()
+        kept = f"nothing after step {step} was saved" if step else "nothing was saved"
+        raise StoppedAtOnce(f"stopped at once; {kept}") from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
