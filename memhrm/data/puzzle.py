@@ -132,10 +132,12 @@ class Task(ABC):
         return f"row {cell // self.side + 1}, column {cell % self.side + 1}"
 
     def grade(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores of each prediction, float64 arrays ``(n,)`` between 0 and 1.
+        """Score each prediction; returns float64 arrays ``(n,)`` between 0 and 1.
 
-        All arguments are tokens ``(n, t)``; positions whose label is 0 or negative are not scored.
-        ``exact_accuracy`` is 1 where every labelled position is right; ``accuracy`` is the share right.
+        All arguments are tokens ``(n, t)``; a token whose label is 0 or negative is not scored.
+        ``accuracy`` is the share of labelled tokens that are right. ``exact_accuracy`` is 1 for an exact answer,
+        which has at least one label and every labelled token right: the definition of
+        `memhrm.training.losses.grade` too.
         """
         labelled = labels > 0
         right = (labelled & (predictions == labels)).sum(axis=1)
