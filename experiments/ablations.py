@@ -45,7 +45,7 @@ CHANGES = {
 }
 GROUPS = {"": [DEFAULT], **CHANGES, "token mixer": [*MIXERS, LATER], "learning rate": RATES["cpu"]}
 BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
-COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "MFLOP", "seconds"]
+COLUMNS = ["seeds", "exact, %", "tokens, %", "optimal path, %", "steps", "MFLOP", "seconds"]
 
 
 def runs(scale: str) -> list[Run]:

@@ -48,7 +48,8 @@ def render(rows: list[Row]) -> Page:
 
 
 def table(rows: list[Row]) -> Table:
-    """Usage, likeness, and what the cells tell, in nats, with the interval of 95 % of the shuffles."""
+    """Usage and likeness of the cells, and the mutual information of cell and puzzle beside its null, the
+    interval that holds 95 % of the shuffles; in nats."""
     lines: list[list[str]] = []
     for task in tasks(rows):
         lines.append([task])
@@ -56,7 +57,7 @@ def table(rows: list[Row]) -> Table:
         lines += [
             [name, f"{len(one)}", *_told(one)] for name, one in found.items() if has(one, "inside.usage")
         ]
-    return Table(["", "seeds", "H(cell)", "dead", "cosine of CLS", "I(cell; what)", "null"], lines)
+    return Table(["", "seeds", "usage entropy", "dead", "cosine of CLS", "information about", "null"], lines)
 
 
 def disturbed(rows: list[Row]) -> Table:
@@ -71,7 +72,7 @@ def disturbed(rows: list[Row]) -> Table:
 
 
 def _told(one: BySeed) -> list[str]:
-    """Usage and likeness of the cells, and what they tell: of the rule if there is one, else the puzzle."""
+    """Usage and likeness of the cells, and their information about the rule, if there is one, or the puzzle."""
     what = next(name for name in ("rule", "puzzle") if has(one, f"inside.information_{name}_value"))
     about = f"inside.information_{what}"
     value, low, high = (f"{mean_of(one, f'{about}_{key}'):.3f}" for key in ("value", "null_low", "null_high"))

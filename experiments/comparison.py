@@ -11,19 +11,19 @@ COLUMNS: dict[str, Callable[[BySeed], str]] = {
     "exact, %": lambda one: over_seeds(one, "exact_accuracy").text(),
     "over training, %": lambda one: over_seeds(one, "over_training").text(),
     "90 % from step": lambda one: reached(one, 0.9),
-    "cells, %": lambda one: over_seeds(one, "accuracy").text(),
+    "tokens, %": lambda one: over_seeds(one, "accuracy").text(),
     "optimal path, %": lambda one: over_seeds(one, "optimal_path").text(),
     "steps": lambda one: f"{mean_of(one, 'steps'):.1f}",
     "parameters": lambda one: f"{int(mean_of(one, 'parameters')):,}",
     "MFLOP": lambda one: f"{mean_of(one, 'steps') * mean_of(one, 'flops') / 1e6:.1f}",
     "seconds": lambda one: f"{mean_of(one, 'seconds'):.0f}",
-    "H(cell)": lambda one: f"{mean_of(one, 'cells.usage_entropy'):.2f}",
+    "usage entropy": lambda one: f"{mean_of(one, 'cells.usage_entropy'):.2f}",
     # Plus 0.0: a negative zero would show its sign.
-    "I(cell; puzzle)": lambda one: f"{round(mean_of(one, 'cells.information'), 2) + 0.0:.2f}",
+    "usage information": lambda one: f"{round(mean_of(one, 'cells.usage_information'), 2) + 0.0:.2f}",
     "dead": lambda one: f"{mean_of(one, 'cells.dead_cells'):.1f}",
 }
 """What a column shows of a variant's runs. Over training: the mean of the validation curve; MFLOP: matrix
-products of one answer; seconds: of training."""
+products of one answer; seconds: of training; usage entropy and information: in nats."""
 
 
 def comparison(

@@ -27,7 +27,7 @@ GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONT
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
-COLUMNS = ["seeds", "exact, %", "cells, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
+COLUMNS = ["seeds", "exact, %", "tokens, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
 
 
 def runs(scale: str) -> list[Run]:

@@ -52,7 +52,8 @@ def noisy(subject: Subject) -> dict[str, Any]:
 
 
 def inside(subject: Subject) -> dict[str, Any]:
-    """Usage, likeness and information of the cells, and what disturbing the memory costs."""
+    """Usage and likeness of the cells, the mutual information of cell and label (`information_LABEL_value`)
+    beside its null, and what disturbing the memory costs."""
     keep = ("cells",) if subject.model.H_module.cells else ()
     seen = rollout(subject, subject.halt_max_steps, keep=keep)
     found: dict[str, Any] = {}

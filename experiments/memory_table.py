@@ -77,7 +77,10 @@ CURRICULA = {
 GROUPS = {"": [DEFAULT], **SETTINGS, "learning rate": RATES["cpu"]}
 BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
 SCORE = "over_training"
-COLUMNS = ["seeds", "over training, %", "exact, %", "H(cell)", "I(cell; puzzle)", "dead", "MFLOP", "seconds"]
+COLUMNS = [
+    *("seeds", "over training, %", "exact, %", "usage entropy", "usage information", "dead", "MFLOP"),
+    "seconds",
+]
 
 
 def runs(scale: str) -> list[Run]:

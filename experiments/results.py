@@ -18,6 +18,8 @@ from memhrm.training.record import RunDirectory
 from memhrm.training.run import digest
 
 FOLDER = ROOT / "experiments" / "results"
+EARLIER = {"cells.information": "cells.usage_information"}
+"""Columns of rows and of runs that had other names when they were made."""
 FIRST = ("task", "variant", "seed", "settings", "config", "commit", "device", "torch")
 
 
@@ -58,7 +60,7 @@ def row(run: Run, path: Path) -> Row:
         cells["over_training"] = sum(cells["curve_exact"]) / len(curve)
     for name in run.measures:
         cells |= _flat(measured(path, name) or {}, f"{name}.")
-    return Row({name: _text(value) for name, value in cells.items()})
+    return Row({EARLIER.get(name, name): _text(value) for name, value in cells.items()})
 
 
 def rests_on(around: Mapping[str, Any]) -> dict[str, str]:
@@ -112,7 +114,10 @@ def read(path: Path) -> list[Row]:
     if not path.exists():
         raise ValueError(f"there are no results in {path}; the experiment of that name makes them")
     with open(path, newline="") as file:
-        return [Row({name: cell for name, cell in row.items() if cell}) for row in csv.DictReader(file)]
+        return [
+            Row({EARLIER.get(name, name): cell for name, cell in row.items() if cell})
+            for row in csv.DictReader(file)
+        ]
 
 
 def keep(path: Path, rows: Sequence[Row], runs: Sequence[Run]) -> None:

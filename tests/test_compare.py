@@ -30,9 +30,11 @@ def test_runs_stand_side_by_side_with_their_usage(tmp_path, monkeypatch, capsys)
     assert code == 0
     lines = out.splitlines()
     assert lines[0].split() == ["plain", "cells"]
+    assert any(line.startswith("token accuracy") for line in lines)
+    assert not any("cell accuracy" in line for line in lines)
     parameters = next(line for line in lines if line.startswith("parameters")).split()
     assert int(parameters[1].replace(",", "")) < int(parameters[2].replace(",", ""))
-    assert any("2 of 8 cells are active at an H-step" in line for line in lines)
+    assert any("2 of 8 cells are active at each H-step" in line for line in lines)
     (two / "summary.json").unlink()
     code, _, err = said_by(compare.main, monkeypatch, capsys, str(one), str(two))
     assert code == 2 and f"{two} is not finished" in err
@@ -44,15 +46,21 @@ def test_usage_of_planted_selections():
     """Of 4 cells, half of the examples always select 0 and 1, the others always 0 and 2."""
     found = describe([1.0, 0.5, 0.5, 0.0], mean_own_entropy=np.log(2))
     assert found["usage_entropy"] == pytest.approx(1.5 * np.log(2))  # 1/2, 1/4, 1/4
-    assert found["information"] == pytest.approx(0.5 * np.log(2))
+    assert found["usage_information"] == pytest.approx(0.5 * np.log(2))
     assert found["dead_cells"] == 1
     assert found["diverse"] == pytest.approx(-np.var([1, 0.5, 0.5, 0]))
     assert found["balance"] == pytest.approx(np.var([1, 0.5, 0.5, 0]) / 0.25)
     first, spread, told = words(found)
-    assert "2 of 4 cells are active at an H-step; most often 0 (100%), 1 (50%), 2 (50%)" in first
-    assert "1 of 4 cells are never selected" in first
-    assert "unevenly" in spread and "0.35 nats" in told
+    most = "most used: cell 0 (100%), cell 1 (50%), cell 2 (50%)"
+    assert first == f"2 of 4 cells are active at each H-step; {most}; 1 of 4 cells is never selected"
+    assert spread == "usage is uneven: its entropy is 75% of the maximum"
+    assert told.startswith("usage information is 0.35 of at most 1.04 nats: ")
     assert words(describe([1.0, 1.0], 0.0)) == ["all 2 cells are active at every H-step"]
+    older = {"information" if name == "usage_information" else name: x for name, x in found.items()}
+    assert words(older) == words(found)
+    one, *_, nothing = words(describe([0.25] * 4, np.log(4) + 1e-9))
+    assert one.startswith("1 of 4 cells is active") and one.endswith("no cell is dead")
+    assert nothing.startswith("usage information is 0.00 of")  # Not -0.00.
 
 
 SMALL = [*TINY, "model.H_cycles=2", "model.expansion=4.0"]

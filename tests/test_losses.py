@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from memhrm.data.sampler import IGNORE
+from memhrm.data.sudoku import Sudoku
 from memhrm.models.reasoner import Output
 from memhrm.training.halting import Halting, confident, q_target
 from memhrm.training.losses import (
@@ -70,6 +72,24 @@ def test_grade_ignores_unlabelled_positions():
     assert graded.exact.tolist() == [True] and graded.accuracy.tolist() == [1.0]
     graded = grade(LOGITS, torch.tensor([[1, 2]]))
     assert graded.exact.tolist() == [False] and graded.accuracy.tolist() == [0.5]
+
+
+def test_an_answer_is_exact_if_it_has_labels_and_all_are_right_in_training_as_in_evaluation():
+    rng = np.random.default_rng(0)
+    task = Sudoku(side=4)
+    labels = rng.integers(1, 4, size=(400, task.seq_len))
+    answers = np.where(rng.random(labels.shape) < 0.03, 4, labels)
+    unlabelled = rng.random(labels.shape) < rng.choice([0.0, 0.9, 1.0], size=(400, 1))
+    for ignored in (IGNORE, 0):  # Without a label is -100 in batches, and 0 in sets of puzzles.
+        graded = grade(
+            F.one_hot(torch.from_numpy(answers), 5).float(),
+            torch.from_numpy(np.where(unlabelled, IGNORE, labels)),
+        )
+        scores = task.grade(labels, np.where(unlabelled, ignored, labels), answers)
+        np.testing.assert_array_equal(graded.exact.numpy(), scores["exact_accuracy"] == 1)
+        np.testing.assert_allclose(graded.accuracy.numpy(), scores["accuracy"], rtol=1e-6)
+    assert unlabelled.all(axis=1).sum() > 50 and not graded.exact[unlabelled.all(axis=1)].any()
+    assert 50 < graded.exact.sum() < 350
 
 
 def test_a_loss_without_a_weight_or_a_weight_without_a_loss_raises():

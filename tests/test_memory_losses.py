@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from conftest import SHAPE, model_settings
+from memhrm.data.sampler import IGNORE
 from memhrm.memory import choice
 from memhrm.memory.h_module import Context, HModule, HShape
 from memhrm.memory.selector import choose, entropy, plackett_luce
@@ -332,6 +333,12 @@ def test_the_reward_is_exactness(batch):
     _, _, done = supervised(batch, "exact")
     _, _, done = supervised(batch, "exact", done.out.logits[0].argmax(dim=-1).int())
     assert done.reward.tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("reward", ["exact", "fall"])
+def test_feedback_which_has_no_labels_earns_no_reward(batch, reward):
+    _, _, done = supervised(batch, reward, torch.tensor(IGNORE))
+    assert done.reward[0] == 0 and not done.graded.exact[0]
 
 
 # The other losses that need the module.

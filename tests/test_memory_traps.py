@@ -279,7 +279,7 @@ def test_trap_5_the_figures_that_show_collapse_are_logged(logged):
     assert line["train/diverse"] == pytest.approx(-sum((x - 0.25) ** 2 for x in p) / 8, abs=1e-5)
     share = [x / 2 for x in p if x > 0]
     assert line["train/usage_entropy"] == pytest.approx(-sum(x * math.log(x) for x in share), abs=1e-4)
-    assert 0 <= line["train/information"] <= line["train/usage_entropy"]
+    assert 0 <= line["train/usage_information"] <= line["train/usage_entropy"]
     assert {"test/cells"} <= logged[-1].keys()
 
 
@@ -378,7 +378,7 @@ def test_trap_9_even_use_may_tell_nothing_and_is_told_from_specialisation():
     told = [describe(c.sum(dim=0) / 48, own_entropy(c).mean().item()) for c in (even, special)]
     assert all(figures["balance"] == pytest.approx(0, abs=1e-9) for figures in told)
     assert all(figures["usage_entropy"] == pytest.approx(math.log(4)) for figures in told)
-    assert [figures["information"] for figures in told] == pytest.approx([0, math.log(4)], abs=1e-6)
+    assert [figures["usage_information"] for figures in told] == pytest.approx([0, math.log(4)], abs=1e-6)
 
 
 CONTROLS = {

@@ -155,7 +155,9 @@ class Task(ABC):
     def grade(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
         """Return scores of each prediction, float64 arrays ``(n,)`` between 0 and 1.
 
-        ``exact_accuracy`` is 1 where every labelled position is right; ``accuracy`` is the share right.
+        ``accuracy`` is the share of the labelled tokens that are right. ``exact_accuracy`` is 1 for an exact
+        answer, which has at least one label and every labelled token right: the definition of
+        `memhrm.training.losses.grade` too.
 
         Args:
             inputs, labels, predictions: tokens ``(n, t)``; no label, 0 or negative, is no score.

@@ -35,9 +35,13 @@ def describe(usage: Sequence[float] | np.ndarray, mean_own_entropy: float) -> di
 
     usage: p_i, the share of the H-steps in which cell i is active, (n,). mean_own_entropy: of `own_entropy`.
 
-    Returns usage; usage_entropy, that of p / k in nats (at most log n); information, the mutual information
-    of cell and example in nats (an example's few selections overstate it); dead_cells, never selected; and
-    the hard values of the losses: diverse, -Var(p), and balance, CV^2(p).
+    Returns usage; usage_entropy, that of p / k in nats (at most log n); usage_information, that entropy less
+    the mean own entropy: the mutual information of cell and example as their counts estimate it, in nats (too
+    high where an example makes few selections); dead_cells, never selected; and the hard values of the
+    losses: diverse, -Var(p), and balance, CV^2(p).
+
+    Two other estimates of that information have names of their own: the loss `information`, from the softmax
+    of the scores, and the null-corrected information of `memhrm.probes.information`.
     """
     p = np.asarray(usage, dtype=np.float64)
     total = max(p.sum(), 1e-12)
@@ -46,7 +50,7 @@ def describe(usage: Sequence[float] | np.ndarray, mean_own_entropy: float) -> di
     return {
         "usage": [round(float(x), 6) for x in p],
         "usage_entropy": entropy,
-        "information": entropy - mean_own_entropy,
+        "usage_information": entropy - mean_own_entropy,
         "dead_cells": int((p == 0).sum()),
         "diverse": float(-p.var()),
         "balance": float(p.var() / max(p.mean() ** 2, 1e-12)),
@@ -54,21 +58,20 @@ def describe(usage: Sequence[float] | np.ndarray, mean_own_entropy: float) -> di
 
 
 def words(cells: dict[str, Any]) -> list[str]:
-    """What a description says, in sentences."""
+    """Return sentences on what `describe` found; `cells` may be of an older run."""
     usage = np.asarray(cells["usage"])
-    n, k = len(usage), usage.sum()
-    if k > n - 1e-6:
+    n, k = len(usage), round(usage.sum())
+    if k == n:
         return [f"all {n} cells are active at every H-step"]
     order = np.argsort(-usage, kind="stable")
-    often = [i for i in order[:4] if usage[i] > 0]
-    named = ", ".join(f"{i} ({usage[i]:.0%})" for i in often)
-    evenness = cells["usage_entropy"] / math.log(n) if n > 1 else 1.0
-    dead = cells["dead_cells"]
-    idle = "every cell is used" if not dead else f"{dead} of {n} cells are never selected"
-    spread = "evenly" if evenness > 0.95 else "unevenly" if evenness > 0.7 else "very unevenly"
+    most = ", ".join(f"cell {i} ({usage[i]:.0%})" for i in order[:4] if usage[i] > 0)
+    evenness, dead = cells["usage_entropy"] / math.log(n), cells["dead_cells"]
+    idle = f"{dead} of {n} cells {'is' if dead == 1 else 'are'} never selected" if dead else "no cell is dead"
+    spread = "even" if evenness > 0.95 else "uneven" if evenness > 0.7 else "very uneven"
+    information = cells.get("usage_information", cells.get("information", math.nan))  # Its earlier name.
     return [
-        f"{k:.0f} of {n} cells are active at an H-step; most often {named}; {idle}",
-        f"the work is spread {spread} (entropy {evenness:.0%} of the largest)",
-        f"knowing the puzzle tells {cells['information']:.2f} nats about its cells, "
-        f"of {cells['usage_entropy']:.2f} that are to be known",
+        f"{k} of {n} cells {'is' if k == 1 else 'are'} active at each H-step; most used: {most}; {idle}",
+        f"usage is {spread}: its entropy is {evenness:.0%} of the maximum",
+        f"usage information is {round(information, 2) + 0.0:.2f} of at most {cells['usage_entropy']:.2f} "
+        "nats: how much the choice of cells depends on the puzzle",
     ]

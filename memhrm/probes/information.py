@@ -1,4 +1,8 @@
-"""What the selection of cells tells about the puzzle: mutual information against a shuffled null.
+"""Null-corrected information: what the selection of cells tells about the puzzle, beyond a shuffled null.
+
+The mutual information of a few selections is above 0 by chance. What exceeds the mean of the null is the
+null-corrected information; `usage_information` of `memhrm.memory.usage`, which a log keeps of every run, is
+not corrected, and the loss `information` of `memhrm.training.memory_losses` is of scores, not of selections.
 
 n puzzles, g groups, N cells, S supervision steps, H H-steps of each, k active cells.
 """
@@ -22,11 +26,11 @@ def mutual_information(counts: np.ndarray, groups: np.ndarray) -> float:
 
 
 def with_null(counts: np.ndarray, groups: np.ndarray, shuffles: int = 200, seed: int = 0) -> dict[str, float]:
-    """The same, beside what the labels would tell if they were dealt to the puzzles at random.
+    """Compare the mutual information with that of labels that are shuffled among the puzzles.
 
-    Few selections have information by chance alone: only what exceeds the null counts. Returns value;
-    null_mean, null_low, null_high: mean of the shuffles and the interval that holds 95 % of them; excess,
-    low, high: the value less these. Where low to high covers 0, no dependence is seen.
+    Returns value, the mutual information; null_mean, null_low, null_high: the mean of the shuffles and the
+    interval that holds 95 % of them; and excess, low, high: the value less these, which is the null-corrected
+    information and its interval. Where low to high covers 0, there is no evidence of dependence.
     """
     rng = np.random.default_rng(seed)
     joint = _by_group(counts, groups)

@@ -24,8 +24,8 @@ def light(subject: Subject) -> dict[str, Any]:
     """What the first puzzles of a subject show at the training depth; its model stays in the mode it was in.
 
     Returns exact_accuracy and accuracy. With a memory: exact_accuracy_unwritten, the same without a write.
-    With cells: usage_entropy in nats and usage_entropy_share of log N; information, I(cell; puzzle), beside
-    information_null, the mean of its shuffles, and information_null_high, below which 97.5 % of them lie;
+    With cells: usage_entropy in nats and usage_entropy_share of log N; null_corrected_information about the
+    puzzle in nats, with the ends of its 95 % interval, null_corrected_information_low and _high;
     switching_H_steps and switching_supervision, the share of the active cells that change; dead_cells; and
     cosine_cls and cosine_contents, mean |cosine| of two cells at the end, and of few cells
     cosine_cls_matrix and cosine_contents_matrix, (N, N) lists. What there is not is left out.
@@ -52,9 +52,9 @@ def _numbers(subject: Subject, steps: int) -> dict[str, Any]:
     found |= {
         "usage_entropy": float(entropy["nats"]),
         "usage_entropy_share": float(entropy["share"]),
-        "information": information["value"],
-        "information_null": information["null_mean"],
-        "information_null_high": information["null_high"],
+        "null_corrected_information": information["excess"],
+        "null_corrected_information_low": information["low"],
+        "null_corrected_information_high": information["high"],
         **{f"switching_{name}": _mean(values) for name, values in switching.items() if values.size},
         "dead_cells": float(len(cells.dead(seen.traces))),
     }

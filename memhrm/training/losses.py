@@ -54,18 +54,22 @@ CROSS_ENTROPY: dict[str, CrossEntropy] = {
 
 
 class Graded(NamedTuple):
-    """How right each example is, (b,): the share of labelled positions, and whether all are right."""
+    """Scores of each example, (b,): the share of labelled tokens that are right, and whether it is exact."""
 
     accuracy: Tensor
     exact: Tensor
 
 
 def grade(logits: Tensor, labels: Tensor) -> Graded:
-    """Compare the most likely tokens with the labels; an example without labels counts as right."""
+    """Compare the most likely tokens with the labels.
+
+    An answer is exact if it has at least one label and every labelled token is right: the definition of
+    `memhrm.data.puzzle.Task.grade`, for tensors.
+    """
     labelled = labels != IGNORE
     right = labelled & (logits.argmax(dim=-1) == labels)
     count, total = right.sum(dim=-1), labelled.sum(dim=-1)
-    return Graded(count / total.clamp(min=1), count == total)
+    return Graded(count / total.clamp(min=1), (count == total) & (total > 0))
 
 
 def token_losses(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:

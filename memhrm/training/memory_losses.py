@@ -60,7 +60,9 @@ def balance(situation: Situation) -> Tensor:
 
 def information(situation: Situation) -> Tensor:
     """-(H(p) - mean H(p | example)) in nats, p the softmax of the scores: minus the mutual information of
-    cell and example, which is large where every example is sure of its cells and different ones differ."""
+    cell and example, which is large where every example is sure of its cells and different ones differ.
+
+    `usage_information` of `memhrm.memory.usage` is the same of the selections that were made."""
     soft = torch.stack([trace["scores"].softmax(dim=-1) for trace in situation.traces]).mean(dim=0)
     return _entropy(soft).sum() - _entropy(_global_mean(soft)) * _rows(situation)
 

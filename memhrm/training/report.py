@@ -14,7 +14,7 @@ from memhrm.training.run import RunSettings
 
 SCORES = [
     ("exact_accuracy", "exact accuracy", "{:.1%}"),
-    ("accuracy", "cell accuracy", "{:.1%}"),
+    ("accuracy", "token accuracy", "{:.1%}"),
     ("valid_path", "valid path", "{:.1%}"),
     ("optimal_path", "optimal path", "{:.1%}"),
     ("steps", "supervision steps", "{:.1f}"),

@@ -49,8 +49,8 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
 class LossSettings:
     """kind: the cross-entropy of the tokens. label_smoothing: see `softmax_cross_entropy`. reward, baseline:
     of the policy that selects cells: the fall of the token loss over the supervision step, or whether the
-    answer is exact after it, compared with the mean of the other examples, or with 0. The rest: the weight of
-    each loss, 0 for off."""
+    answer is exact after it (both 0 for feedback, which has no labels), compared with the mean of the other
+    examples, or with 0. The rest: the weight of each loss, 0 for off."""
 
     kind: Literal["stablemax", "softmax"] = "stablemax"
     label_smoothing: float = 0.0

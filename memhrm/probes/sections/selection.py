@@ -15,7 +15,7 @@ from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
 NAME = "cells"
 LOGGED = {
     "usage_entropy_share": "Entropy of the usage, share of the most possible",
-    "information": "Information about the puzzle, nats",
+    "null_corrected_information": "Null-corrected information about the puzzle, nats",
     "switching_supervision": "Active cells that change from step to step",
     "dead_cells": "Dead cells",
     "cosine_cls": "Mean |cosine| of two CLS",
