@@ -22,7 +22,9 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     from memhrm.training.ranks import ranks
     from memhrm.training.record import RunDirectory, environment
     from memhrm.training.report import finished, table
+    from memhrm.training.resolve import resolved
 
+    config = resolved(config, given)
     run = parts.settings(config)
     path = parts.directory(config)
     with ranks(run.device) as me:

@@ -17,7 +17,7 @@ from memhrm.training.evaluation import EvaluationSettings
 from memhrm.training.interval import IntervalLog
 from memhrm.training.ranks import Ranks
 from memhrm.training.record import RunDirectory
-from memhrm.training.run import RunSettings, check_same
+from memhrm.training.run import RunSettings, check_same, usual_validation
 from memhrm.training.step import Learner, train_step
 
 Observer = Callable[[Reasoner], Mapping[str, Any]]
@@ -124,7 +124,8 @@ def split(run: RunSettings, dataset: Dataset) -> tuple[PuzzleSet | Episodes, Puz
         ValueError: validation would leave nothing to test on.
     """
     held_out = dataset.held_out()
-    count = len(held_out) - run.validation_size
+    validation = usual_validation(len(held_out)) if run.validation_size is None else run.validation_size
+    count = len(held_out) - validation
     if count < 1:
         what = "puzzles" if dataset.episodes is None else "episodes"
         raise ValueError(
