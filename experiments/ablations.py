@@ -36,7 +36,10 @@ CHANGES = {
     },
     "average of the weights": {"no EMA": "optim.ema=0.0"},
     "token mixer": MIXERS,
-    "nets": {"own nets for z_L and z_H": "model.H_net=own model.H_layers=${model.L_layers}"},
+    "nets": {
+        "own nets for z_L and z_H": "model.H_net=own model.H_layers=${model.L_layers} "
+        "model.gradient_window=last_cycle"  # As TRM: own nets alone would mean HRM's.
+    },
     "halting in training": {
         "threshold 0.3": "halting.threshold=0.3",
         "threshold 0.9": "halting.threshold=0.9",

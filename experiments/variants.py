@@ -71,7 +71,14 @@ blocks and of the transformer's, half of TRM's."""
 
 def sized(variants: dict[str, str], scale: str) -> dict[str, str]:
     """The settings with their model's size at a scale."""
-    return {name: f"{words} {SIZES[scale].get(_model(words), '')}" for name, words in variants.items()}
+    return {name: f"{words} {_size(words, scale)}" for name, words in variants.items()}
+
+
+def _size(words: str, scale: str) -> str:
+    """The size of the model; a memory in the H-net's place leaves no layers to it."""
+    size = SIZES[scale].get(_model(words), "").split()
+    replaced = "memory.placement=replace" in words
+    return " ".join(word for word in size if not (replaced and word.startswith("model.H_layers=")))
 
 
 def _model(words: str) -> str:

@@ -1,6 +1,7 @@
 """Settings become dataclasses here: what is unknown, missing or of the wrong type is refused by name."""
 
 import difflib
+import math
 import types
 import typing
 import warnings
@@ -9,6 +10,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+MOST = 2**31 - 1
+"""The largest size or count that a setting may be; what is larger overflows further on."""
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -21,6 +25,8 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             setting, what was given and what is allowed.
     """
     assert is_dataclass(cls)
+    if not isinstance(values, Mapping):
+        raise ValueError(_wrong(where or "the configuration", values, cls))
     hints = typing.get_type_hints(cls)
     known = {field.name: field for field in fields(cls)}
     for name in values:
@@ -35,6 +41,20 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return cls(**made)
 
 
+def check_types(made: Any, where: str) -> None:
+    """Check the fields of a dataclass that was made from Python; call it first in `__post_init__`.
+
+    Values become what `build` would have made of them: whole numbers serve as floats, lists as tuples.
+
+    Raises:
+        ValueError: a value of another type, or a number that is not finite.
+    """
+    hints = typing.get_type_hints(type(made))
+    for field in fields(made):
+        value = convert(getattr(made, field.name), hints[field.name], _join(where, field.name))
+        object.__setattr__(made, field.name, value)  # Settings are frozen once they are made.
+
+
 def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
     """A message for a name that is not among the allowed ones, with the nearest one if any is near."""
     near = difflib.get_close_matches(str(given), list(allowed), n=1)
@@ -43,7 +63,12 @@ def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
-    """Check a value against a type hint; whole numbers serve as floats, lists as tuples."""
+    """Check a value against a type hint; whole numbers serve as floats, lists as tuples.
+
+    Raises:
+        ValueError: the value is of another type, a number that is not finite, or a whole number that does
+            not fit into 64 bits.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or (origin is dict and isinstance(value, Mapping)):
         return value
@@ -70,7 +95,12 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         if isinstance(value, Mapping):
             return build(hint, value, where)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        finite = math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
+        if not finite:
+            raise ValueError(_wrong(where, value, hint))
         return float(value)
+    if hint is int and type(value) is int and abs(value) >= 2**63:
+        raise ValueError(f"{where} is {value}; allowed: a whole number below 2**63")
     if hint in (int, bool, str, dict) and type(value) is hint:
         return value
     if hint is type(None) and value is None:
@@ -84,6 +114,12 @@ def require(condition: bool, setting: str, given: Any, allowed: str) -> None:
         raise ValueError(f"{setting} is {given!r}; allowed: {allowed}")
 
 
+def require_size(setting: str, given: int, least: int = 1) -> None:
+    """Raise the usual ValueError unless a size or count is at least `least` and at most `MOST`."""
+    allowed = f"{least} or above" if given < least else f"{least} to {MOST:,}"
+    require(least <= given <= MOST, setting, given, allowed)
+
+
 class SettingWarning(UserWarning):
     """A setting that has no effect beside the others."""
 
@@ -95,10 +131,16 @@ def advise(condition: bool, text: str) -> None:
 
 
 def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+    return f"{where}.{name}" if where else str(name)
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "a text",
+    type(None): "null",
+}
 
 
 def _words(hint: Any) -> str:

@@ -25,9 +25,11 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     from memhrm.training.ranks import ranks
     from memhrm.training.record import RunDirectory, environment
     from memhrm.training.report import finished, headline, table
+    from memhrm.training.resolve import memory_line, resolved
 
     if config.get("memory"):  # The user's own command names this class.
         trust([config["memory"]["module"]])
+    config = resolved(config, given)
     run = parts.settings(config)
     path = parts.directory(config)
     with ranks(run.device) as me:
@@ -54,7 +56,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
             if me.first:
                 directory.mirror = open_mirror(run.logger, path, config)
                 directory.begin(config, environment(me.device))
-                print(headline(run, dataset, model, learner.step, path), flush=True)
+                about = (headline(run, dataset, model, learner.step, path), memory_line(run))
+                print("\n".join(filter(None, about)), flush=True)
             try:
                 summary = train(run, config, dataset, learner, directory, me, start, observer(run, dataset))
                 if me.first:

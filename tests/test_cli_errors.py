@@ -61,7 +61,7 @@ SETTINGS = {
     "seed=-1": ["seed is -1", "0 or above"],
     "seed=99999999999999999999": ["seed is 99999999999999999999", "below 2**63"],
     "halting.threshold=2": ["halting.threshold is 2.0", "between 0 and 1"],
-    "optim.lr=nan": ["optim.lr is nan", "0 or above"],
+    "optim.lr=nan": ["optim.lr is nan", "a finite number"],
     "optim.ema=1": ["optim.ema is 1", "0 to below 1"],
     "loss.kind=hinge": ["loss.kind is 'hinge'", "stablemax, softmax"],
     "model.gradient_window={cycles:2}": ["model.gradient_window is {'cycles': 2}", "from 1 to H_cycles=1"],

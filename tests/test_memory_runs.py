@@ -18,13 +18,13 @@ CELLS = ("+memory=multicell", "memory.cells=4", "memory.tokens=2")
 MEMORIES = {
     "bicross": ("+memory=bicross",),
     "replace": (*CELLS, "memory.placement=replace"),
-    "hrm": (*CELLS, "model=hrm", "model.H_layers=1", "memory.state_norm=none"),
+    "hrm": (*CELLS, "model=hrm", "memory.state_norm=none"),
     "losses": (*CELLS, "loss.balance=0.1", "loss.diverse=0.1", "loss.information=0.1", "loss.self_sup=0.1"),
     "policy": (*CELLS, "memory.selector=policy", "memory.shared_cell=true", "memory.self_attention=true"),
     "random": (*CELLS, "memory.selector=random", "memory.gate=all"),
     "lowest_loss": (*CELLS, "memory.selector=lowest_loss", "memory.decay=0.1"),
     "global": (*CELLS, "memory.lifetime=global"),
-    "horizon": (*CELLS, "memory.horizon=2", "model.gradient_window=one_step", "memory.lifetime=episode"),
+    "horizon": (*CELLS, "memory.horizon=2", "model.gradient_window=one_step"),
     "add": ("+memory=aggregate", "memory.cells=4", "memory.positions=both"),
     "concat": (
         "+memory=aggregate",

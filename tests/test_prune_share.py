@@ -360,7 +360,7 @@ REFUSED = [
     ("keep", [2, 2], "keep is [2, 2]; allowed: cells 0 to 5, each at most once"),
     ("keep", [], "keep is []; allowed: cells 0 to 5"),
     ("keep", [3], "keep is [3]; allowed: k=2 cells or more"),
-    ("keep", [0.5, 1], "keep is [0.5, 1]; allowed: a whole number or a number or a list"),
+    ("keep", [0.5, 1], "keep is [0.5, 1]; allowed: a whole number or a finite number or a list"),
     ("keep", True, "keep is True; allowed: a whole number"),
     ("keep", "most", "keep is 'most'; allowed: a whole number"),
     ("kep", 3, "kep is unknown; did you mean keep?"),

@@ -3,8 +3,8 @@
 b batch, t position, d width, m memory tokens.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from memhrm.memory.exchange import Read, Residual, Write, layer_norm
 from memhrm.memory.h_module import Context, HModule, HShape, Memory, MemorySettings, Trace
 from memhrm.models.layers import truncated_normal_
-from memhrm.settings import require
+from memhrm.settings import MOST, require, require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,34 +20,39 @@ class ExchangeSettings(MemorySettings):
     """What memories have that exchange with the state by cross-attention.
 
     placement: replace, the memory stands in the transformer level's place (the proposal); augment, the level
-        runs first and the memory on its result.
+        runs first and the memory on its result; null: augment where the data have episodes, else
+        `usual_placement`.
     tokens: content tokens of a cell, or of the one memory.
-    state_norm: none as in the formulas; rms divides z_H and m by their root mean square after each update.
+    state_norm: none as in the formulas; rms divides z_H and m by their root mean square after each update;
+        null: none where the data have episodes, since rms retains less, else rms.
     positions: learned positions of the state that the write's keys see, or the read's queries as well.
     num_heads, expansion: of the cross-attentions and their feed-forward nets; null: the model's.
     """
 
-    placement: Literal["replace", "augment"] = "augment"
+    usual_placement: ClassVar[Literal["replace", "augment"]] = "augment"
+
+    placement: Literal["replace", "augment"] | None = "augment"
     tokens: int
-    state_norm: Literal["none", "rms"] = "none"
+    state_norm: Literal["none", "rms"] | None = "none"
     positions: Literal["none", "write", "both"] = "none"
     num_heads: int | None = None
     expansion: float | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        require(self.tokens >= 1, "memory.tokens", self.tokens, "1 or above")
-        require(
-            self.num_heads is None or self.num_heads >= 1,
-            "memory.num_heads",
-            self.num_heads,
-            "null, or above 0",
-        )
-        require(
-            self.expansion is None or self.expansion > 0,
-            "memory.expansion",
-            self.expansion,
-            "null, or above 0",
+        require_size("memory.tokens", self.tokens)
+        heads, expansion = self.num_heads, self.expansion
+        require(heads is None or 1 <= heads <= MOST, "memory.num_heads", heads, "null, or above 0")
+        fits = expansion is None or 0 < expansion <= MOST
+        require(fits, "memory.expansion", expansion, f"null, or above 0, up to {MOST:,}")
+
+    def within(self, episodes: bool) -> Self:
+        """As in `MemorySettings`."""
+        placement, norm = ("augment", "none") if episodes else (self.usual_placement, "rms")
+        return replace(
+            super().within(episodes),
+            placement=self.placement or placement,
+            state_norm=self.state_norm or norm,
         )
 
 
@@ -55,6 +60,8 @@ class Exchange(HModule):
     """What BiCrossAttn and the cells share: both attentions, their residuals, the placement."""
 
     def __init__(self, settings: ExchangeSettings, shape: HShape):
+        if settings.placement is None or settings.state_norm is None:  # Made by hand: as without episodes.
+            settings = settings.within(episodes=False)
         super().__init__(settings, shape)
         heads = shape.num_heads if settings.num_heads is None else settings.num_heads
         require(

@@ -1,11 +1,11 @@
 """What memories with cells can set."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from memhrm.memory.bicross import ExchangeSettings
 from memhrm.memory.selector import SelectorName
-from memhrm.settings import advise, require
+from memhrm.settings import advise, require, require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class CellSettings(ExchangeSettings):
         scorer), their entries in the softmax of all scores, or 1/k each.
     shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1 places and
         share the rest of the weight. (In one softmax with the winners its weight would hang on their scores:
-        in episodes such a memory began to learn in some runs only, experiments/LOG.md.)
+        in episodes such a memory began to learn in some runs only, experiments/LOG.md.) null: true where the
+        data have episodes and k is 2 or above, since question and feedback else choose different cells.
     self_attention: within each written cell, after the write.
     usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
     decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
@@ -34,28 +35,35 @@ class CellSettings(ExchangeSettings):
     score_scale: Literal["sqrt", "none"] = "sqrt"
     pooling: Literal["mean", "first"] = "mean"
     gate: Literal["selected", "all", "none"] = "selected"
-    shared_cell: bool = False
+    shared_cell: bool | None = False
     self_attention: bool = False
     usage_average: float = 0.9
     decay: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
-        require(self.cells >= 1, "memory.cells", self.cells, "1 or above")
+        require_size("memory.cells", self.cells)
         require(1 <= self.k <= self.cells, "k", self.k, f"1 to memory.cells={self.cells}")
-        require(self.projections >= 1, "memory.projections", self.projections, "1 or above")
+        require_size("memory.projections", self.projections)
         require(0 <= self.usage_average < 1, "memory.usage_average", self.usage_average, "0 to below 1")
         require(0 <= self.decay <= 1, "memory.decay", self.decay, "0 to 1")
         require(not self.shared_cell or self.selector == "all" or self.k >= 2, "k", self.k,
                 "2 or above with memory.shared_cell=true")  # fmt: skip
         self._advise()
 
+    def within(self, episodes: bool) -> Self:
+        """As in `MemorySettings`."""
+        made = super().within(episodes)
+        if self.shared_cell is not None:
+            return made
+        return replace(made, shared_cell=episodes and self.selector != "all" and self.k >= 2)
+
     def _advise(self) -> None:
         """Warn of settings that change nothing beside the others."""
         if self.selector == "all":
             for name, used in (
                 (f"k={self.k}", self.k < self.cells),
-                ("memory.shared_cell", self.shared_cell),
+                ("memory.shared_cell", bool(self.shared_cell)),
                 ("memory.decay", self.decay > 0),
             ):
                 advise(used, f"{name} changes nothing: memory.selector=all uses every cell at every H-step")
@@ -69,7 +77,7 @@ class CellSettings(ExchangeSettings):
             f"memory.combine={self.combine} changes nothing with memory.projections=1",
         )
         trained = self.selector in ("policy", "lowest_loss")
-        shared = self.shared_cell and self.selector != "all"
+        shared = bool(self.shared_cell) and self.selector != "all"
         advise(
             self.active - shared == 1 and self.gate == "selected" and not trained,
             f"with k={self.active} the gate is always {1 / self.active:g} and nothing trains the scorer; "

@@ -46,7 +46,7 @@ class CellMemory(Exchange):
         own = {"policy": {"policy", "entropy"}, "lowest_loss": {"imitation"}}.get(s.selector, set())
         self.losses = frozenset({"diverse", "balance", "information", *own})
         self.cells = s.cells
-        self.always_active = int(s.shared_cell and s.selector != "all")
+        self.always_active = int(bool(s.shared_cell) and s.selector != "all")
         self.noise_size = s.cells if s.selector in ("policy", "random") else 0
         self.noise_in_evaluation = s.selector == "random"
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from torch import Tensor, nn
 
 from memhrm.models.attend import Attend
-from memhrm.settings import require
+from memhrm.settings import check_types, require
 
 Memory = dict[str, Tensor]
 """What an H-module carries from one H-step to the next; every tensor starts with the batch axis."""
@@ -73,12 +73,13 @@ class MemorySettings:
     rate: float = 0.1
 
     def __post_init__(self):
+        check_types(self, "memory")
         fits = not isinstance(self.horizon, int) or self.horizon >= 1
         require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
         require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")
 
     def within(self, episodes: bool) -> Self:
-        """The settings with what null stands for, in data with or without episodes.
+        """Return the settings with what null stands for in data with or without episodes.
 
         Raises:
             ValueError: a horizon of an episode where there is none.

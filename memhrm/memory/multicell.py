@@ -4,6 +4,9 @@ b batch, t position, d width, k active cells, l tokens of a cell.
 Source: proposal, "parallelized H-module processing".
 """
 
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,10 +17,19 @@ from memhrm.memory.exchange import layer_norm
 from memhrm.memory.h_module import HShape, Trace
 
 
+@dataclass(frozen=True, kw_only=True)
+class MultiCellSettings(CellSettings):
+    """As `CellSettings`."""
+
+    usual_placement: ClassVar[Literal["replace", "augment"]] = "replace"
+
+
 class MultiCell(CellMemory):
     """read   dz = sum_{i in A} alpha_i Attn(h, LN(m_i), LN(m_i));
     write  dm_i = Attn(LN(m_i), h+, h+),  m_i' = m_i + dm_i + FFN(LN(m_i + dm_i))  for i in A only.
     """
+
+    Settings = MultiCellSettings
 
     def __init__(self, settings: CellSettings, shape: HShape):
         super().__init__(settings, shape)

@@ -3,9 +3,9 @@
 b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzle_emb_ndim.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ from memhrm.models.blocks import AttentionMixer, Block, Level, MLPMixer
 from memhrm.models.embed import InputEmbedding, PuzzleTable
 from memhrm.models.layers import Linear, rotary_table, truncated_normal_
 from memhrm.models.recursion import Recursion, State, gradient_start
-from memhrm.settings import require
+from memhrm.settings import MOST, check_types, require, require_size
+
+NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.h_module.NoMemory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,8 @@ class ModelSettings:
 
     mixer: how tokens are mixed, by attention or by an MLP over the token axis.
     H_net: own blocks for z_H (HRM), or those of z_L shared (TRM).
-    gradient_window: one_step (HRM), last_cycle (TRM), or {cycles: g}, the last g whole H-cycles.
+    gradient_window: one_step (HRM), last_cycle (TRM), or {cycles: g}, the last g whole H-cycles; null: see
+        `beside`.
     puzzle_emb_ndim: numbers per puzzle identifier; 0 for none. null: the width.
     puzzle_emb_len: tokens of the prefix they fill; 0 for as few as hold them.
     unit: of the blocks' gated linear units, see `SwiGLU`.
@@ -52,7 +55,7 @@ class ModelSettings:
     H_net: Literal["own", "shared"]
     H_cycles: int
     L_cycles: int
-    gradient_window: str | dict
+    gradient_window: str | dict | None = None
     positions: Literal["rope", "learned", "none"] = "rope"
     puzzle_emb_ndim: int | None = None
     puzzle_emb_len: int = 0
@@ -61,18 +64,20 @@ class ModelSettings:
     checkpoint_activations: bool = False
 
     def __post_init__(self):
+        check_types(self, "model")
+        for name, least in (("hidden_size", 1), ("num_heads", 1), ("L_layers", 0), ("H_layers", 0),
+                            ("H_cycles", 1), ("L_cycles", 0), ("puzzle_emb_len", 0)):  # fmt: skip
+            require_size(f"model.{name}", getattr(self, name), least)
         d, n = self.hidden_size, self.num_heads
-        require(d > 0, "model.hidden_size", d, "a whole number above 0")
-        require(n > 0, "model.num_heads", n, "a whole number above 0")
-        require(self.expansion > 0, "model.expansion", self.expansion, "a number above 0")
-        require(self.H_cycles > 0, "model.H_cycles", self.H_cycles, "a whole number above 0")
-        require(self.L_cycles >= 0, "model.L_cycles", self.L_cycles, "a whole number, 0 or above")
-        require(self.puzzle_emb_len >= 0, "model.puzzle_emb_len", self.puzzle_emb_len, "0 or above")
-        divisors = [i for i in range(1, d + 1) if d % i == 0]
-        if self.mixer == "attention" and self.positions == "rope":  # Rotation pairs the channels of a head.
-            divisors = [i for i in divisors if d // i % 2 == 0]
-        allowed = f"with model.hidden_size={d}: {', '.join(map(str, divisors))}"
-        require(n in divisors, "model.num_heads", n, allowed)
+        wide = d * self.expansion  # Of a feed-forward net; what is larger overflows further on.
+        require(self.expansion > 0 and wide <= MOST, "model.expansion", self.expansion,
+                f"a number above 0, up to {MOST // d:,} with model.hidden_size={d}")  # fmt: skip
+        if self.mixer == "attention":
+            paired = 2 if self.positions == "rope" else 1  # Rotation pairs the channels of a head.
+            if d % (n * paired):
+                fits = [str(i) for i in range(1, min(d, 1024) + 1) if d % (i * paired) == 0]
+                few = ", ".join(fits) or "no number; choose an even width"
+                require(False, "model.num_heads", n, f"with model.hidden_size={d}: {few}")
         own = self.H_net == "own"
         require(own == (self.H_layers > 0), "model.H_layers", self.H_layers,
                 "above 0 with H_net=own, 0 with H_net=shared")  # fmt: skip
@@ -85,8 +90,10 @@ class ModelSettings:
                 f"0 to puzzle_emb_len * hidden_size = {length * d}")  # fmt: skip
 
     def window(self) -> str | int:
-        """The gradient window in the form that `gradient_start` takes."""
+        """The gradient window in the form that `gradient_start` takes; null is the published one."""
         window, setting = self.gradient_window, "model.gradient_window"
+        if window is None:
+            return self._published_window()
         if isinstance(window, dict):
             cycles = window.get("cycles")
             fits = list(window) == ["cycles"] and type(cycles) is int and 1 <= cycles <= self.H_cycles
@@ -94,6 +101,22 @@ class ModelSettings:
             return window["cycles"]
         require(window in ("one_step", "last_cycle"), setting, window, "one_step, last_cycle, {cycles: g}")
         return window
+
+    def beside(self, memory: MemorySettings) -> Self:
+        """The settings with an explicit gradient window, where it is null, for a model with this memory.
+
+        With a memory the window is the last two H-cycles, so that the next read trains the write, or the only
+        one; without, the published one: one_step where both levels have a net of their own (HRM),
+        last_cycle elsewhere (TRM).
+        """
+        if self.gradient_window is not None:
+            return self
+        if memory.module == NO_MEMORY.module:
+            return replace(self, gradient_window=self._published_window())
+        return replace(self, gradient_window={"cycles": min(2, self.H_cycles)})
+
+    def _published_window(self) -> str:
+        return "one_step" if self.H_net == "own" and self.L_cycles > 0 else "last_cycle"
 
     def puzzle_width(self) -> int:
         """Numbers per puzzle identifier, e."""
@@ -122,7 +145,6 @@ class Guide(NamedTuple):
 
 
 NO_GUIDE = Guide()
-NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.h_module.NoMemory")
 
 
 class Output(NamedTuple):
@@ -146,7 +168,7 @@ class Reasoner(nn.Module):
 
     def __init__(self, settings: ModelSettings, shape: PuzzleShape, memory: MemorySettings = NO_MEMORY):
         super().__init__()
-        self.settings = settings
+        self.settings = settings = settings.beside(memory)
         self.shape = shape
         d, length = settings.hidden_size, settings.prefix_length() + shape.num_tokens
         learned = settings.positions == "learned"

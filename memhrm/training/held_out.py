@@ -8,7 +8,7 @@ import numpy as np
 from memhrm.data import Dataset, Episodes, PuzzleSet, load_test
 from memhrm.data import load as load_data
 from memhrm.settings import require
-from memhrm.training.run import RunSettings, make_dataset
+from memhrm.training.run import RunSettings, make_dataset, usual_validation
 from memhrm.training.used import UsedPuzzles, identities, unused
 
 HeldOut = PuzzleSet | Episodes
@@ -44,7 +44,7 @@ def validation_size(run: RunSettings, held_out: int) -> int:
     Raises:
         ValueError: none would be left to test on.
     """
-    size = min(100, held_out // 2) if run.validation_size is None else run.validation_size
+    size = usual_validation(held_out) if run.validation_size is None else run.validation_size
     allowed = f"0 to {held_out - 1}, below the number of held-out puzzles or episodes"
     require(size < held_out, "validation_size", size, allowed)
     return size

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from memhrm.models.reasoner import Reasoner
-from memhrm.settings import require
+from memhrm.settings import check_types, require, require_size
 from memhrm.training.ranks import gathered
 
 
@@ -42,9 +42,11 @@ class OptimSettings:
     ema: float = 0.999
 
     def __post_init__(self):
+        check_types(self, "optim")
         for name in ("lr", "weight_decay", "muon_lr", "muon_weight_decay", "puzzle_lr", "puzzle_weight_decay",
-                     "eps", "warmup"):  # fmt: skip
+                     "eps"):  # fmt: skip
             require(getattr(self, name) >= 0, f"optim.{name}", getattr(self, name), "0 or above")
+        require_size("optim.warmup", self.warmup, 0)
         require(all(0 <= b < 1 for b in self.betas), "optim.betas", self.betas, "two numbers, 0 to below 1")
         require(0 <= self.ema < 1, "optim.ema", self.ema, "0 to below 1")
         require(0 <= self.lr_min_ratio <= 1, "optim.lr_min_ratio", self.lr_min_ratio, "0 to 1")

@@ -19,7 +19,7 @@ from memhrm.memory.choice import parse as parse_memory
 from memhrm.memory.h_module import MemorySettings
 from memhrm.models.reasoner import NO_MEMORY, ModelSettings, Reasoner, puzzle_shape
 from memhrm.models.recursion import gradient_start
-from memhrm.settings import SettingWarning, advise, build, require
+from memhrm.settings import SettingWarning, advise, build, check_types, require, require_size
 from memhrm.training.halting import Halting
 from memhrm.training.mirror import LoggerSettings
 from memhrm.training.optim import OptimSettings
@@ -32,9 +32,14 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 FREE = (
     *("dir", "init", "logger", "progress", "log_every", "checkpoint_every", "threads", "compile", "device"),
-    *("probe", "probe_every"),
+    *("probe", "probe_every", "eval_batch_size", "model.attention", "model.checkpoint_activations"),
+    *("data.path", "data.train_file", "data.test_file", "data.cache"),
 )
-"""Settings that may differ when a run is resumed, since they change no number but by rounding."""
+"""Settings, or groups of them, that may differ when a run is resumed: they change no number but by rounding,
+say where the data lie, which are known by their content, or are read at the start only."""
+
+USUAL_VALIDATION = 100
+"""Held-out puzzles that choose the best checkpoint, unless told; at most half of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +73,23 @@ class RunSettings:
     progress: bool = True
 
     def __post_init__(self):
-        for name, least in (("steps", 1), ("batch_size", 1), ("eval_every", 0), ("seed", 0),
-                            ("eval_batch_size", 1), ("validation_size", 0), ("log_every", 1),
-                            ("checkpoint_every", 1), ("probe_every", 1)):  # fmt: skip
-            require((getattr(self, name) or 0) >= least, name, getattr(self, name), f"{least} or above")
-        require(self.seed < 2**63, "seed", self.seed, "below 2**63")
-        require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
-        alone = gradient_start(self.model.window(), self.model.H_cycles, 0)[0] == self.model.H_cycles - 1
+        check_types(self, "")
+        object.__setattr__(self, "model", self.model.beside(self.memory))
+        for name, least in (("steps", 1), ("batch_size", 1), ("eval_every", 0), ("eval_batch_size", 1),
+                            ("log_every", 1), ("checkpoint_every", 1), ("probe_every", 1)):  # fmt: skip
+            require_size(name, getattr(self, name), least)
+        require(self.seed >= 0, "seed", self.seed, "0 or above")
+        if self.validation_size is not None:
+            require_size("validation_size", self.validation_size, 0)
+        require(self.threads is None or 1 <= self.threads < 2**15, "threads", self.threads,
+                "null, or 1 or above, below 2**15")  # fmt: skip
+        m = self.model
+        alone = gradient_start(m.window(), m.H_cycles, 0)[0] == m.H_cycles - 1
+        longer = "{cycles: 2} or memory.horizon=2 do" if m.H_cycles > 1 else "memory.horizon=2 does"
         advise(
             isinstance(self.memory, ExchangeSettings) and alone and self.memory.horizon == 1,
-            f"with one H-step in model.gradient_window={self.model.gradient_window} nothing trains the write "
-            "of the memory; {cycles: 2} or memory.horizon=2 do",
+            f"with one H-step in model.gradient_window={m.gradient_window} nothing trains the write of the "
+            f"memory; {longer}",
         )
 
     @property
@@ -87,20 +98,36 @@ class RunSettings:
 
 
 def settings(config: Mapping[str, Any]) -> RunSettings:
-    """Settings from a resolved configuration.
+    """Make the settings of a run from its configuration; what null stands for is filled in.
+
+    `validation_size` alone may stay null: where the number of held-out puzzles is known from files only.
 
     Raises:
         ValueError: a setting is unknown, missing or out of range.
     """
+    require(isinstance(config, Mapping), "the configuration", config, "a group of settings")
     values = dict(config)
     k, memory = values.pop("k", None), values.get("memory")
     if memory is None:
         values.pop("memory", None)
     else:
+        require(isinstance(memory, Mapping), "memory", memory, "a group of settings")
         require(k in (None, memory.get("k")), "k", k, f"memory.k, which is {memory.get('k')}; give k alone")
         values["memory"] = parse_memory(memory)
     run = build(RunSettings, values, "")
-    return replace(run, memory=run.memory.within(parse_data(run.data).episodes() is not None))
+    data = parse_data(run.data)
+    validation = run.validation_size
+    if validation is None:
+        episodes = data.episodes()
+        count = (data.holdout or data.test_size) if episodes is None else episodes.test_episodes
+        validation = None if count is None else usual_validation(count)
+    memory = run.memory.within(data.episodes() is not None)
+    return replace(run, memory=memory, validation_size=validation)
+
+
+def usual_validation(held_out: int) -> int:
+    """The size of the validation set, unless told, of so many held-out puzzles or episodes."""
+    return min(USUAL_VALIDATION, held_out // 2)
 
 
 def directory(config: Mapping[str, Any]) -> Path:
@@ -113,9 +140,22 @@ def directory(config: Mapping[str, Any]) -> Path:
 
 
 def digest(config: Mapping[str, Any]) -> str:
-    """A hash of all settings that tell one run from another."""
-    fixed = {name: value for name, value in config.items() if name not in FREE}
+    """A hash of all settings that tell one run from another, and of the files that it reads."""
+    fixed: dict[str, Any] = _flat(config, FREE)
+    data = config["data"]
+    if data.get("path"):
+        names = [data["train_file"], *([] if data.get("holdout") else [data["test_file"]])]
+        fixed["data"] = [_content(Path(data["path"]).expanduser() / name) for name in names]
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _content(path: Path) -> str:
+    """The hash of a file; its name if it cannot be read, which is said when it is needed."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return str(path)
 
 
 def check_same(given: Mapping[str, Any], saved: Mapping[str, Any], where: Path) -> None:
@@ -151,14 +191,15 @@ def _meant(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], free: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    """Dotted names and values, without those that are free."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if not prefix and name in free:
+        if f"{prefix}{name}" in free:
             continue
         if isinstance(value, Mapping) and value:
-            flat |= _flat(value, (), f"{prefix}{name}.")
+            flat |= _flat(value, free, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
+            flat[f"{prefix}{name}"] = value
     return flat
 
 

@@ -17,7 +17,7 @@ from memhrm.data.sampler import IGNORE
 from memhrm.memory.h_module import HModule
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
-from memhrm.settings import require
+from memhrm.settings import check_types, require
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting, q_target
 from memhrm.training.losses import (
@@ -68,6 +68,7 @@ class LossSettings:
     baseline: Literal["leave_one_out", "none"] = "leave_one_out"
 
     def __post_init__(self):
+        check_types(self, "loss")
         s = self.label_smoothing
         allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
         require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
