@@ -51,7 +51,7 @@ class Maze(Task):
             )
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        return self._keeps(inputs, answers).all(axis=1)
+        return np.all(self._keeps(inputs, answers), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return whether 'o' marks a path from start to goal, and no shorter one exists: ``(n,)`` bool."""

@@ -32,10 +32,10 @@ class Recall(Task):
             )
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        return (inputs == answers).all(axis=1)
+        return np.all(inputs == answers, axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        return (answers >= 1).all(axis=1)
+        return np.all(answers >= 1, axis=1)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
         return self.grids("inputs", inputs).copy()

@@ -48,7 +48,7 @@ class Sudoku(Task):
         return f"{UNITS[kind]} {number + 1}"
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        return ((inputs <= BLANK) | (answers == inputs)).all(axis=1)
+        return np.all((inputs <= BLANK) | (answers == inputs), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
         return self.complete_units(answers).all(axis=1)

@@ -67,8 +67,8 @@ class RunDirectory:
         there = [name for name in FILES if (self.path / name).exists()]
         if there and not self._is_run():
             raise ValueError(
-                f"dir is {str(self.path)!r}, whose {there[0]} was not written by memhrm and is kept; allowed: "
-                "a new folder, or that of a run"
+                f"dir is {str(self.path)!r}, whose {there[0]} was not written by memhrm and is kept; "
+                "allowed: a new folder, or that of a run"
             )
 
     def _is_run(self) -> bool:
