@@ -13,13 +13,16 @@ def _leave_current_folder() -> None:
     if sys.argv[:1] != ["-m"]:  # What sys.argv begins with while Python looks for the module.
         return
     module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
-    here = os.getcwd()
-    if module.partition(".")[0] != "memhrm" or sys.path[:1] != [here]:
+    package = os.path.dirname(os.path.abspath(__file__))
+    here = os.path.dirname(package)
+    if module.partition(".")[0] != "memhrm" or sys.flags.safe_path:
         return
-    del sys.path[0]
-    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if checkout == here and here not in sys.path:  # Processes that this one starts must find memhrm, too.
-        sys.path.append(here)
+    first = sys.path.pop(0)
+    if first == here and here not in sys.path:
+        # A checkout in which the user stands: processes that this one starts must find memhrm there, too, and
+        # before any other memhrm.
+        others = (os.path.isfile(os.path.join(path, "memhrm", "__init__.py")) for path in sys.path)
+        sys.path.insert(next((i for i, other in enumerate(others) if other), len(sys.path)), here)
 
 
 _leave_current_folder()

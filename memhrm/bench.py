@@ -6,6 +6,7 @@ which the first configuration has as many parameters, or FLOPs, as the target, f
 """
 
 import json
+import os
 import shlex
 from dataclasses import asdict
 from statistics import median
@@ -32,7 +33,8 @@ def main() -> int:
         "--vs", metavar="SETTINGS", help="settings in which a second configuration differs (default: none)"
     )
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers to a file (default: none)")
+    file = os.path.expanduser
+    parser.add_argument("--json", type=file, metavar="FILE", help="write all numbers here (default: nowhere)")
     parser.add_argument("--target", metavar="SETTINGS", help="settings of a run to match (default: none)")
     parser.add_argument(
         "--match",

@@ -58,7 +58,7 @@ def _run(name: str, body: Body, typed: Sequence[str]) -> int:
             try:
                 codes.append(console.code_of(lambda: body(plain(config), given(job_words)), where))
             except Exception:  # A fault of ours; raised, Hydra would add lines of its own.
-                print(f"error: {where}a fault of memhrm, not of yours:", file=sys.stderr)
+                print(f"error: {where}this is a fault of memhrm:", file=sys.stderr)
                 traceback.print_exc()
                 codes.append(1)
         if codes[-1] > 128:  # A signal: the other combinations do not run either.

@@ -97,6 +97,10 @@ def explain(error: Any, name: str, words: Sequence[str]) -> str:
         return several(match[1])
     if match := re.match(r"Could not override '([^']+)'", text):
         return _unknown_key(match[1], name, words)
+    if text.startswith("Config group override must be a string or a list"):
+        empty = [name_of(word) for word in words if word.partition("=")[2] == "null"]
+        group = next((group for group in empty if group in manual.groups(name)), "a group")
+        return f"{group} is null; allowed: {', '.join(manual.options(group))}"
     if match := _OPTION.search(text):
         return unknown(f"{match[1]}={match[2]}", match[2], match[3].split())
     if match := re.match(r"In '([^']+)': Could not (?:find|load) '([^']+)'", text):

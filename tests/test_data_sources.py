@@ -216,7 +216,7 @@ def test_inspect_finds_symmetric_puzzles(folder: Path, capsys: pytest.CaptureFix
         (["build", "sudoku4"], "out is missing"),
         (["build", "sudoku5", "out=x"], "NAME 'sudoku5' is unknown; did you mean sudoku"),
         (["inspect"], "NAME is missing"),
-        (["inspect", "sudoku4", "fast"], "'fast' is not of the form key=value"),
+        (["inspect", "sudoku4", "fast"], "'fast' is not of the form setting=value"),
         (["download", "sudoku4", "out=x"], "sudoku4 is generated"),
     ],
 )

@@ -35,9 +35,8 @@ def trap(tmp_path) -> Path:
 def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess:
     """Run Python in a folder, without the caches of compiled files."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
-    return subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 FAR = {  # As far as each gets where nothing is: most imports are done by then.
@@ -102,12 +101,9 @@ def test_programs_and_checkouts_keep_their_path(tmp_path):
         "sys.orig_argv = ['python', '-X', 'dev', sys.argv.pop() and MODULE]\n"
         "leave(); print(sys.path[0] == os.getcwd(), os.getcwd() in sys.path)"
     )
-    for module, expected in (
-        ("memhrm.train", "False True\n"),
-        ("-mmemhrm", "False True\n"),
-        ("other", "True True\n"),
-    ):
-        assert run(ROOT, "-c", code.replace("MODULE", repr(module)), PYTHONPATH="").stdout == expected, module
+    for module, first in (("memhrm.train", False), ("-mmemhrm", False), ("other", True)):
+        said = run(ROOT, "-c", code.replace("MODULE", repr(module)), PYTHONPATH="").stdout
+        assert said == f"{first} True\n", module
 
 
 def test_user_path_is_last_and_goes_again(tmp_path, monkeypatch):

@@ -113,6 +113,7 @@ FORMS = {
     "dir=": ["dir is empty"],
     "data.path=": ["data.path is empty"],
     "seed=0,1": ["seed is 0,1", "several values", "-m"],
+    "model=null": ["model is null; allowed: feedforward, hrm"],
     "--mltirun": ["--mltirun is unknown; did you mean --multirun?"],
     "--cfg": ["--cfg is ''", "job, hydra, all"],
 }
@@ -123,7 +124,7 @@ def test_word_that_cannot_be_read(word, capsys):
     assert command_line("train", lambda *_: None, word) == 2
     message = said(capsys)
     assert [part for part in FORMS[word] if part not in message] == [], message
-    if "--" not in word:
+    if not word.startswith(("--", "model")):
         with pytest.raises(ValueError) as error:
             values([word])
         assert str(error.value) == message or word.startswith("seed")
