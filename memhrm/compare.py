@@ -1,4 +1,4 @@
-"""python -m memhrm.compare RUN RUN ...: finished runs side by side, and what their memory cells did."""
+"""python -m memhrm.compare RUN RUN ...: compare finished runs, and the use of their memory cells."""
 
 import argparse
 from pathlib import Path
@@ -8,9 +8,7 @@ from typing import Any
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m memhrm.compare", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
-    parser.add_argument(
-        "--figure", metavar="FILE.svg", help="draw accuracy against the puzzle of the episode"
-    )
+    parser.add_argument("--figure", metavar="FILE.svg", help="draw accuracy by position in the episode")
     args = parser.parse_args()
 
     from memhrm.memory.usage import words
@@ -20,10 +18,10 @@ def main() -> int:
     summaries = {}
     for path in map(Path, args.runs):
         directory = RunDirectory(path)
-        directory.config()  # Says so if this is no run.
+        directory.config()  # Raises if there is no run.
         summary = directory.summary()
         if summary is None:
-            raise ValueError(f"{path} is not finished; the command that began it goes on with it")
+            raise ValueError(f"{path} is not finished; run its training command again to resume it")
         summaries[path.name] = summary
     if args.figure:
         draw(args.figure, summaries)

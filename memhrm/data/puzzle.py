@@ -135,8 +135,8 @@ class Task(ABC):
         """Score each prediction; returns float64 arrays ``(n,)`` between 0 and 1.
 
         All arguments are tokens ``(n, t)``; a token whose label is 0 or negative is not scored.
-        ``accuracy`` is the share of labelled tokens that are right. ``exact_accuracy`` is 1 for an exact answer,
-        which has at least one label and every labelled token right: the definition of
+        ``accuracy`` is the share of labelled tokens that are right. ``exact_accuracy`` is 1 for an exact
+        answer, which has at least one label and every labelled token right: the definition of
         `memhrm.training.losses.grade` too.
         """
         labelled = labels > 0
