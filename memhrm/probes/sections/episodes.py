@@ -51,7 +51,7 @@ def show(runs: list[Seen]) -> Section:
     )
     rows = [
         [
-            f"{run.label}, {WORDS[kept]}",
+            f"{run.label}, {WORDS[kept]}" if run.looking.remembers else run.label,
             *(percent(run.numbers[NAME][kept]["exact"][at]) for at in (0, 1, 2, -1)),
         ]
         for run in runs
