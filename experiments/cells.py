@@ -72,7 +72,7 @@ def disturbed(rows: list[Row]) -> Table:
 
 
 def _told(one: BySeed) -> list[str]:
-    """Usage and likeness of the cells, and their information about the rule, if there is one, or the puzzle."""
+    """Usage and likeness of the cells, and what they tell of the rule, if there is one, or the puzzle."""
     what = next(name for name in ("rule", "puzzle") if has(one, f"inside.information_{name}_value"))
     about = f"inside.information_{what}"
     value, low, high = (f"{mean_of(one, f'{about}_{key}'):.3f}" for key in ("value", "null_low", "null_high"))

@@ -5,10 +5,11 @@ first; its settings are added to those of the first. With --target nothing is me
 which the first configuration has as many parameters, or FLOPs, as the target, for a fair control.
 """
 
-import json
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
     file = os.path.expanduser
     parser.add_argument("--json", type=file, metavar="FILE", help="write all numbers here (default: nowhere)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
     parser.add_argument("--target", metavar="SETTINGS", help="settings of a run to match (default: none)")
     parser.add_argument(
         "--match",
@@ -44,16 +46,18 @@ def main() -> int:
     )
     args = parser.parse_intermixed_args()
 
-    from memhrm.config import compose
+    from memhrm.files import require_free, write_json
     from memhrm.measure import measure
     from memhrm.settings import require
 
     if args.target is not None:
-        return _match(compose("train", args.settings), compose("train", shlex.split(args.target)), args.match)
+        return _match(configured(args.settings), configured(shlex.split(args.target)), args.match)
     require(args.repeat >= 1, "--repeat", args.repeat, "1 or above")
-    configs = {" ".join(args.settings) or "defaults": compose("train", args.settings)}
+    if args.json:
+        require_free("--json", Path(args.json), args.overwrite, "--overwrite")
+    configs = {" ".join(args.settings) or "defaults": configured(args.settings)}
     if args.vs:
-        configs[f"with {args.vs}"] = compose("train", [*args.settings, *shlex.split(args.vs)])
+        configs[f"with {args.vs}"] = configured([*args.settings, *shlex.split(args.vs)])
     results = measure(configs, args.repeat)
     for result in results:
         print("\n".join(f"{name:<26}{value}" for name, value in result.rows()), end="\n\n")
@@ -66,9 +70,20 @@ def main() -> int:
             print(f"{what} time, first / second: median {median(ratios):.3f}, pair by pair {each}")
         print(f"peak memory, first / second: {first.peak_bytes / second.peak_bytes:.3f}")
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump([asdict(result) for result in results], file, indent=1)
+        write_json(Path(args.json), [asdict(result) for result in results])
     return 0
+
+
+def configured(words: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration of a run that a command line names, as the training command takes it."""
+    from memhrm.config import compose, given
+    from memhrm.memory.choice import trust
+    from memhrm.training.resolve import resolved
+
+    config = compose("train", words)
+    if config.get("memory"):
+        trust(config["memory"]["module"])
+    return resolved(config, given(words))
 
 
 def _match(config: dict[str, Any], target: dict[str, Any], what: Literal["parameters", "flops"]) -> int:

@@ -1,4 +1,4 @@
-"""python -m memhrm.compare RUN RUN ...: finished runs side by side, and what their memory cells did."""
+"""python -m memhrm.compare RUN RUN ...: compare finished runs, and the use of their memory cells."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ def main() -> int:
     parser = Parser(prog="python -m memhrm.compare", description=__doc__, epilog=EXAMPLES)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories of finished runs")
     parser.add_argument(
-        "--figure", metavar="FILE.svg", help="draw accuracy against the puzzle of the episode (default: none)"
+        "--figure", metavar="FILE.svg", help="draw accuracy by position in the episode (default: none)"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace the figure that is there")
     args = parser.parse_args()
 
+    from memhrm.files import require_free
     from memhrm.memory.usage import words
     from memhrm.training.record import RunDirectory
     from memhrm.training.report import SCORES, positions
@@ -26,13 +28,14 @@ def main() -> int:
     summaries = {}
     for path in map(Path, args.runs):
         directory = RunDirectory(path)
-        directory.config()  # Says so if this is no run.
+        directory.config()  # Raises if there is no run.
         summary = directory.summary()
         if summary is None:
-            raise ValueError(f"{path} is not finished; the command that began it goes on with it")
+            raise ValueError(f"{path} is not finished; run its training command again to resume it")
         summaries[path.name] = summary
     if args.figure:
-        draw(args.figure, summaries)
+        require_free("--figure", Path(args.figure).expanduser(), args.overwrite, "--overwrite")
+        require_alike(args.figure, summaries)
     width = max(len(name) for name in summaries) + 2
     print(" " * 18 + "".join(f"{name:>{max(width, 12)}}" for name in summaries))
     for key, what, form in SCORES:
@@ -42,26 +45,32 @@ def main() -> int:
     print("\n".join(positions(summaries)))
     for name, summary in summaries.items():
         if "cells" in summary:
-            print(f"\n{name}:", *words(summary["cells"]), sep="\n  ")
+            print(f"\n{name}:", *words(summary["cells"]), sep="\n  ", flush=True)
+    if args.figure:
+        draw(Path(args.figure).expanduser(), summaries)
     return 0
 
 
-def draw(file: str, summaries: dict[str, Any]) -> None:
-    """Write the figure of runs on episodes.
+def require_alike(file: str, summaries: dict[str, Any]) -> None:
+    """Refuse to draw what cannot be drawn.
 
     Raises:
         ValueError: matplotlib is not installed, or the runs are not all on episodes of one kind.
     """
     from memhrm.probes import figures
-    from memhrm.probes.sections.episodes import of_summaries
 
     figures.ready()
     best = [summary.get("optimum_by_position") for summary in summaries.values()]
     if best[0] is None or any(other != best[0] for other in best):
         raise ValueError(f"--figure is {file}; allowed with runs on episodes, all of one kind")
-    out = Path(file).expanduser()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(of_summaries("episodes", summaries).file(), encoding="utf-8")
+
+
+def draw(out: Path, summaries: dict[str, Any]) -> None:
+    """Write the figure of runs on episodes."""
+    from memhrm.files import write_text
+    from memhrm.probes.sections.episodes import of_summaries
+
+    write_text(out, of_summaries("episodes", summaries).file())
 
 
 if __name__ == "__main__":

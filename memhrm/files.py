@@ -100,18 +100,31 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def require_free(setting: str, path: Path, overwrite: bool) -> None:
+def require_free(setting: str, path: Path, overwrite: bool, way: str = "overwrite=true") -> None:
     """Refuse to write where something is, unless it may be overwritten, or where nothing can be written.
 
-    To be called before the work whose result goes there.
+    To be called before the work whose result goes there. way: how the command is told to overwrite.
 
     Raises:
         ValueError: the path is taken, or a folder; or it cannot be written.
     """
     require(not path.is_dir(), setting, str(path), "a file, not a folder")
     free = overwrite or not os.path.lexists(path)
-    require(free, setting, str(path), "a file that does not exist yet, or overwrite=true")
+    require(free, setting, str(path), f"a file that does not exist yet, or {way}")
     require_writable(setting, path)
+
+
+def require_new_folder(setting: str, path: Path, overwrite: bool) -> None:
+    """Refuse to write into a folder in which something is, unless it may be overwritten; make it else.
+
+    Raises:
+        ValueError: it is taken, or no folder can be made there.
+    """
+    taken = path.is_dir() and any(path.iterdir())
+    require(overwrite or not taken, setting, str(path), "a folder that is empty or new, or overwrite=true")
+    require_writable(setting, path / "file")
+    with named(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(setting: str, path: Path) -> None:

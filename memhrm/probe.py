@@ -18,6 +18,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     import torch
     from tqdm import tqdm
 
+    from memhrm.files import require_new_folder, write_text
     from memhrm.memory.choice import trust
     from memhrm.probes import figures
     from memhrm.probes.page import page
@@ -34,11 +35,11 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         torch.set_num_threads(how.threads)
     torch.set_flush_denormal(True)
     lookings = []
-    for path in map(Path, how.paths()):  # All are opened first: a run that is not there costs no wait.
+    for path in map(Path, how.paths()):  # All are opened first, so that a missing run fails at once.
         subject = open_subject(path, puzzles=how.puzzles, checkpoint=how.checkpoint, weights=how.weights)
         lookings.append(Looking(subject, how, RunDirectory(path).metrics()))
     out = Path(how.out) if how.out else Path(how.paths()[0]) / "probe"
-    out.mkdir(parents=True, exist_ok=True)
+    require_new_folder("out", out, how.overwrite)
 
     runs: list[Seen] = []
     names = labels([Path(path) for path in how.paths()])
@@ -52,7 +53,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
                     numbers[topic.name] = found
                 bar.update()
             runs.append(Seen(index, label, looking, numbers))
-            # What is found of one run stays, whatever befalls the next.
+            # Save after every run so that a later failure loses nothing.
             write_numbers(out, runs, asdict(how))
         bar.set_postfix_str("report")
         sections = []
@@ -63,13 +64,13 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         title = f"Inside {' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)}"
         write_figures(out, sections)
         report = out / "report.html"
-        report.write_text(page(title, [overview(runs)], summary(runs), sections), encoding="utf-8")
+        write_text(report, page(title, [overview(runs)], summary(runs), sections))
         bar.update()
     print(f"written to {report}, with figures/ and numbers.json, .npz beside it")
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
-    """Names of the runs: of their directories, with as many of the parents' as keep them apart."""
+    """Name the runs by their directories, with as many parents as make the names unique."""
     parts = [path.resolve().parts for path in paths]
     deepest = max(len(part) for part in parts)
     for depth in range(1, deepest + 1):
@@ -80,7 +81,7 @@ def labels(paths: Sequence[Path]) -> list[str]:
 
 
 def about(looking: "Looking") -> dict[str, Any]:
-    """What was looked at: the run's model, puzzles and size."""
+    """Return what was probed: the run's model, its size and the puzzles, with its scores on them."""
     from memhrm.models.reasoner import count_parameters
 
     model, subject = looking.subject.model, looking.subject
@@ -115,29 +116,29 @@ def overview(runs: Sequence["Seen"]) -> "Table":
         "run",
         "model",
         "memory",
-        "puzzle",
+        "task",
         "parameters",
         "optimiser steps",
         "puzzles",
-        "depth",
-        "exact",
-        "cells",
+        "training depth",
+        "exact accuracy",
+        "token accuracy",
     )
     says = (
-        "What was looked at, with exact and cell accuracy on held-out puzzles after the supervision steps of "
-        "training (depth)."
+        "The probed runs, with exact and token accuracy on held-out puzzles at the training depth: the "
+        "number of supervision steps used in training."
     )
     places = sorted({place for run in runs if (place := run.looking.position) is not None})
     if places:
         says += (
-            f" Of episodes it is puzzle {' or '.join(map(str, places))} of each, with the memory that the "
-            "model has made of those before; so in all that follows but for the section on episodes."
+            f" In episodes, these scores and all sections but the one on episodes are for puzzle "
+            f"{' or '.join(map(str, places))} of each episode, with the memory that the earlier ones left."
         )
     return Table("", head, rows, says, marks=[run.index for run in runs])
 
 
 def summary(runs: Sequence["Seen"]) -> list[tuple[str, list[str]]]:
-    """By run, sentences that begin with its name."""
+    """Return the sentences of all sections, by the name of the run."""
     from memhrm.probes.sections import TOPICS
 
     return [
@@ -147,7 +148,7 @@ def summary(runs: Sequence["Seen"]) -> list[tuple[str, list[str]]]:
 
 
 def write_numbers(out: Path, runs: Sequence["Seen"], how: dict[str, Any]) -> None:
-    """numbers.npz with every array as RUN/SECTION/NAME, numbers.json with all that is small."""
+    """Write numbers.npz, with every array as RUN/SECTION/NAME, and numbers.json, with the small ones."""
     import numpy as np
 
     from memhrm.probes.sections import flat, small
@@ -155,11 +156,11 @@ def write_numbers(out: Path, runs: Sequence["Seen"], how: dict[str, Any]) -> Non
     found = {run.label: run.numbers for run in runs}
     np.savez_compressed(out / "numbers.npz", **flat(found))  # pyright: ignore[reportArgumentType]
     text = json.dumps({"settings": how, "runs": small(found)}, indent=1, allow_nan=False)
-    (out / "numbers.json").write_text(text + "\n", encoding="utf-8")
+    write_text(out / "numbers.json", text + "\n")
 
 
 def write_figures(out: Path, sections: Sequence["Section"]) -> None:
-    """figures/, in which nothing stays of an earlier report that had other figures."""
+    """Write figures/, and remove the figures of an earlier report."""
     folder = out / "figures"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):

@@ -19,8 +19,16 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 WIDTHS = 390, 1280
 LOOK = """<script>addEventListener("load", () => {
   const film = document.querySelector(".film"), slider = film.querySelector(".slider");
-  const board = film.querySelector(".board"), status = film.querySelector(".status");
-  const says = [status.textContent], drawn = board.querySelectorAll("text").length;
+  const boards = film.querySelector(".boards"), status = film.querySelector(".status");
+  const says = [status.textContent], drawn = boards.querySelectorAll("text").length;
+  const captions = (root, of) => [...root.querySelectorAll(of + " p")].map((line) => line.textContent);
+  const films = [...document.querySelectorAll(".film")].map((one) => ({
+    says: one.querySelector(".status").textContent, boards: captions(one, ".boards"),
+    before: captions(one, ".before"), wrong: one.querySelectorAll(".strike").length,
+    unreachable: [...one.querySelectorAll(".before, .cells, input, button")].filter((e) => e.tabIndex < 0)
+      .length,
+    unnamed: [...one.querySelectorAll("svg, .before, .cells")].filter((e) => !e.ariaLabel).length,
+  }));
   slider.value = slider.max;
   slider.dispatchEvent(new Event("input"));
   says.push(status.textContent);
@@ -28,7 +36,7 @@ LOOK = """<script>addEventListener("load", () => {
   says.push(status.textContent, film.querySelector(".play").textContent);
   const page = document.documentElement;
   parent.postMessage(JSON.stringify({
-    width: innerWidth, scroll: page.scrollWidth, says, drawn, steps: slider.max,
+    width: innerWidth, scroll: page.scrollWidth, says, drawn, films, steps: slider.max,
     dark: matchMedia("(prefers-color-scheme: dark)").matches,
     ground: getComputedStyle(document.body).backgroundColor,
     ink: getComputedStyle(document.querySelector("figure text")).fill,
@@ -46,8 +54,12 @@ def wrapper(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("browser")
     changes = "+memory=multicell", "memory.cells=3", "k=1", "memory.tokens=2", "memory.gate=all"
+    recall = "data=recall", "data.lengths=[2,3]", "data.test_length=4", "data.test_episodes=20"
     assert train(folder / "plain") == 0
-    assert train(folder / "cells", *changes, "model.H_cycles=2", "model.gradient_window={cycles:2}") == 0
+    assert (
+        train(folder / "cells", *changes, *recall, "model.H_cycles=2", "model.gradient_window=last_cycle")
+        == 0
+    )
     runs = f"run=[{folder / 'plain'},{folder / 'cells'}]"
     small = (
         "puzzles=4",
@@ -100,3 +112,14 @@ def test_report_in_a_browser(wrapper, scheme, tmp_path):
         assert page["drawn"] >= 16
         assert [f"Step {s} of {steps}" in said for s, said in zip((1, steps, 1), page["says"])] == [True] * 3
         assert page["says"][3] == "Pause"
+        plain, episode = page["films"]
+        assert plain["boards"] == ["Model's answer", "Correct answer"] and plain["before"] == []
+        assert episode["boards"] == ["Question", *plain["boards"]]
+        assert episode["before"] == [  # The film is of puzzle 3.
+            *("Puzzle 1: question", "answer shown"),
+            *("Puzzle 2: question", "answer shown"),
+        ]
+        for film in page["films"]:
+            assert film["unreachable"] == film["unnamed"] == 0
+            wrong = re.search(r": (\d+) wrong token", film["says"])
+            assert film["wrong"] == (int(wrong[1]) if wrong else 0)

@@ -72,7 +72,7 @@ def test_without_memory_there_is_no_memory_section(alone, both):
     assert "memory" not in re.sub(r"<th[^>]*>memory</th>", "", plain[plain.index("<main>") :])
     assert 'class="cells"' not in plain
     assert 'class="cells"' in compared
-    assert "How alike they became: cells" in compared and "Dead cells, over training" in compared
+    assert "Similarity over training: cells" in compared and "Cells never selected, over training" in compared
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +92,121 @@ def test_a_run_on_episodes_is_looked_at_with_the_memory_of_its_episodes(episodic
     page = (episodic / "report.html").read_text()
     assert {"episodes", "cells", "attention", "causal", "film"} <= sections(page)
     assert "stability" not in sections(page)  # No answer follows from its question alone.
-    assert "it is puzzle 3 of each" in page and "solved (puzzle 3 of episode" in page
-    for pointless in ("<h3>Switching", "<h3>Entropy", ">not written<", "once<"):
-        assert pointless not in page  # Of one H-step.
-    film = re.search(r'<script type="application/json">(.*?)</script>', page)
-    assert film is not None and all(len(shot["question"]) == 6 for shot in json.loads(film[1])["shots"])
+    assert "are for puzzle 3 of each episode" in page and "solved (puzzle 3 of episode" in page
+    for pointless in ("<h3>Switching<", "<h3>Usage entropy<", ">not written<", "once<"):
+        assert pointless not in page  # With one H-step.
     cells = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
     assert set(cells["cells"]["information"]) == {"rule"}
     assert set(cells["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
+
+
+def films(page: str) -> list[dict]:
+    return [
+        json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', page)
+    ]
+
+
+def test_a_film_of_an_episode_has_the_right_answer_and_the_feedback_shown_before(episodic):
+    """Whatever the film says follows the secret rule of its episode, which the feedback gives away."""
+    page = (episodic / "report.html").read_text()
+    assert page.count('class="before" tabindex="0"') == len(films(page)) == 2
+    for one in films(page):
+        for shot in one["shots"]:
+            assert len(shot["question"]) == 6 and len(shot["shown"]) == 2  # Puzzles 1 and 2, before puzzle 3.
+            rule = {}
+            for question, answer in [*shot["shown"], (shot["question"], shot["answer"])]:
+                assert len(question) == len(answer) == 6 and set(answer) <= set("1234")
+                for x, y in zip(question, answer):
+                    assert rule.setdefault(x, y) == y
+
+
+def test_a_film_marks_what_a_feedback_does_not_show():
+    from memhrm.data.episodes import pair
+    from memhrm.data.recall import Recall
+    from memhrm.probes.film import shown_answers
+
+    task = Recall(digits=4, length=6)
+    task.answers = 4
+    question, answer = np.array([1, 2, 3, 4, 1, 2]), np.array([2, 3, 4, 1, 2, 3])
+    feedback = np.where(np.arange(6) < 4, pair(task, question, answer), question)
+    assert shown_answers(task, feedback).tolist() == [2, 3, 4, 1, 0, 0]
+    shot = Shot("one", question, answer, answer[None], np.array([0.5]),
+                shown=(question[None], shown_answers(task, feedback)[None]))  # fmt: skip
+    (drawn,) = films(film("f", "f", task, [shot]).html)[0]["shots"]
+    assert drawn["shown"] == [["123412", "2341??"]] and drawn["answer"] == "234123"
+
+
+def test_the_cell_that_the_report_calls_most_used_is_the_one_that_prune_keeps(runs, both, tmp_path):
+    """Given the usage that the report is about: prune measures its own, on training puzzles."""
+    from memhrm.prune import kept_cells
+    from memhrm.transplant import check_cells
+
+    page = (both / "report.html").read_text()
+    usage = np.load(both / "numbers.npz")["cells/cells/usage"].mean(axis=(0, 1))
+    (said,) = re.findall(r"Cell (\d+) is used most, in ([\d.]+) % of the H-steps", page)
+    (row,) = re.findall(r"<td>cell (\d+), ([\d.]+) %</td><td>cell \d+, [\d.]+ %</td>", page)
+    kept = kept_cells(usage.tolist(), 1)
+    assert kept == [int(said[0])] == [int(row[0])]
+    assert said[1] == row[1] == f"{100 * usage.max():.1f}"
+    check_cells("keep", tuple(range(len(usage))), len(usage))  # The command counts from 0 too.
+    svg = next((both / "figures").glob("causal-knock_out.svg")).read_text()
+    assert [f">cell {i}<" in svg for i in range(4)] == [True] * 3 + [False]
+
+
+def test_cells_count_from_0_in_every_name(monkeypatch):
+    """A memory that only ever uses cells 0 and 2 of 3: all sentences and tables name these."""
+    from memhrm.probes.sections import causal_tests, exchange, selection
+    from memhrm.probes.sections.base import Seen
+
+    usage = np.zeros((2, 1, 3))
+    usage[..., 0], usage[..., 2] = 0.25, 0.75
+    found = {
+        "usage": usage, "entropy_all": {"nats": 0.56, "share": 0.51}, "dead": np.array([1]), "active": 1,
+        "weights": np.array([0.9, 0.0, 0.1]), "information": {},
+    }  # fmt: skip
+    out = [
+        {"test": "knock_out", "cell": cell, "change": change, "low": change - 0.02, "high": change + 0.02}
+        for cell, change in enumerate((-0.5, 0.0, -0.125))
+    ]
+    looking = type("Looking", (), {"trained": 2, "subject": None})
+    numbers = {"cells": found, "causal": {"effects": out}}
+    seen = Seen(0, "a", looking, numbers)  # pyright: ignore[reportArgumentType]
+    assert selection.say(seen) == [
+        "It uses 2 of 3 cells (usage entropy 51 % of the maximum). Cell 2 is used most, in 75.0 % of the "
+        "H-steps; the most weight goes to cell 0, 90.0 %."
+    ]
+    assert selection._table([seen]).rows[0][4:] == ["cell 1", "cell 2, 75.0 %", "cell 0, 90.0 %"]
+    assert causal_tests._cells(seen) == [
+        "Knocking out a single cell lowers accuracy for cell 0 (-50.0 points), cell 2 (-12.5 points); the "
+        "other 1 cell has no measurable effect."
+    ]
+    assert exchange._name(0) == "cell 0"
+    axes = maps.matrix("m", "m", np.ones((3, 3)), "cell", "cell").svg
+    assert re.findall(r">(\d)<", axes)[:6] == ["0", "1", "2"] * 2
+    script = (Path(maps.__file__).parent / "film.js").read_text()
+    assert "cell + 1" not in script
+
+
+def test_learning_curves_leave_gaps_where_the_log_has_them(both):
+    from memhrm.probes.sections.learning import logged
+
+    lines = [{"step": step, "train/lm_loss": 1.0 / step} for step in (10, 20, 30, 40, 100, 110)]
+    lines[1:1] = [{"step": 15, "validation/lm_loss": 2.0}, {"step": 16, "train/lm_loss": float("nan")}]
+    lines.append({"step": 120, "train/lm_loss": None})
+    found = logged(lines, "train/lm_loss")
+    assert found is not None
+    np.testing.assert_array_equal(found["step"], [10, 20, 30, 40, np.nan, 100, 110])
+    np.testing.assert_array_equal(np.isnan(found["value"]), np.isnan(found["step"]))
+    one = logged(lines, "validation/lm_loss")
+    assert one is not None and one["step"].tolist() == [15] and logged(lines, "test/lm_loss") is None
+
+    page = (both / "report.html").read_text()
+    assert re.findall(r'<section id="([^"]+)"', page)[1] == "learning"  # After the summary.
+    svg = (both / "figures" / "learning-exact_accuracy.svg").read_text()
+    for run in ("plain", "cells"):  # Several runs in one figure.
+        assert f">{run}, train<" in svg and f">{run}, validation<" in svg
+    numbers = np.load(both / "numbers.npz")
+    assert numbers["plain/learning/validation/exact_accuracy/step"].tolist() == [4, 8]
 
 
 def test_no_figure_of_an_earlier_report_stays(runs, tmp_path):
@@ -116,22 +223,25 @@ def test_sentences_claim_nothing_within_an_interval():
     from memhrm.probes.sections.causal_tests import effect
     from memhrm.probes.sections.telling import tells
 
-    assert effect((-3.0, -7.5, 1.5)) == "shows no effect (-3.0 points, -7.5 to +1.5)"
-    assert effect((-3.0, -5.0, -1.0)) == "loses 3.0 points (-5.0 to -1.0)"
-    assert effect((3.0, 1.0, 5.0)) == "gains 3.0 points (+1.0 to +5.0)"
+    measured = "has no measurable effect (-3.0 points, 95 % interval -7.5 to +1.5)"
+    assert effect((-3.0, -7.5, 1.5)) == measured
+    points = "3.0 points of exact accuracy (95 % interval"
+    assert effect((-3.0, -5.0, -1.0)) == f"costs {points} -5.0 to -1.0)"
+    assert effect((3.0, 1.0, 5.0)) == f"gains {points} +1.0 to +5.0)"
 
     def said(value: float) -> str:
         found = {"value": value, "null_low": 0.1, "null_high": 0.2}
         return tells("rule", found | {"low": value - 0.2, "high": value - 0.1})
 
-    assert said(0.25) == "has cells that tell about the rule (0.250 nats, by chance 0.100 to 0.200)"
-    assert said(0.15).startswith("shows no cells that tell about the rule")
-    assert said(0.05).startswith("spreads each rule over its cells more evenly than by chance")
+    numbers = "nats of mutual information; 0.100 to 0.200 by chance"
+    assert said(0.25) == f"The active cells depend on the rule (0.250 {numbers})."
+    assert said(0.15).startswith("There is no evidence that the active cells depend on the rule (0.150 nats")
+    assert said(0.05).startswith("Each rule uses the cells more evenly than by chance (0.050 nats")
 
 
 @pytest.mark.parametrize(
     ("first", "last", "says"),
-    [(1, 3, "nothing shows"), (1, 19, "needs its memory"), (19, 1, "nothing shows")],
+    [(1, 3, "no evidence"), (1, 19, "It needs its memory"), (19, 1, "no evidence")],
 )
 def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
     from memhrm.probes.intervals import wilson
@@ -161,7 +271,7 @@ def test_numbers_are_those_of_the_functions(runs, both):
         near = over_steps(rollout(subject, 3))
         far = over_steps(rollout(subject.select(slice(4)), 6))
         for kind, found in (("near", near), ("far", far)):
-            for key in ("exact", "cells", "first_solved", "histogram"):
+            for key in ("exact", "token_accuracy", "first_solved", "histogram"):
                 np.testing.assert_array_equal(numbers[f"{name}/accuracy/{kind}/{key}"], found[key])
         plain = json.loads((both / "numbers.json").read_text())["runs"][name]
         assert plain["about"]["exact_accuracy"] == near["exact"][-1]

@@ -91,15 +91,15 @@ def fill(inputs: np.ndarray, step: int) -> np.ndarray:
 def test_one_blank_of_a_model_that_fills_in_what_is_planted():
     subject = subject_of(fill, sudokus())
     found = one_blank(subject, seed=5, batch_size=7)
-    early = found["cells"] % 5 > 0
+    early = found["blank"] % 5 > 0
     whole = subject.labels.numpy()[:, 3] != 2
-    whole |= (found["cells"] == 3) & ~early
+    whole |= (found["blank"] == 3) & ~early
     assert 0 < early.mean() < 1
     np.testing.assert_allclose(found["filled"], [early.mean(), 1, 1])
     answers = []
     for step in (1, 2, 3):
         right = []
-        for solution, cell in zip(subject.labels.numpy(), found["cells"]):
+        for solution, cell in zip(subject.labels.numpy(), found["blank"]):
             asked = solution.copy()
             asked[cell] = BLANK
             right.append((fill(asked[None], step)[0] == solution).all())
@@ -107,7 +107,7 @@ def test_one_blank_of_a_model_that_fills_in_what_is_planted():
     np.testing.assert_allclose(found["exact"], answers)
     assert answers[0] < answers[1] < 1
     again, other = one_blank(subject, seed=5), one_blank(subject, seed=6)
-    assert (again["cells"] == found["cells"]).all() and (other["cells"] != found["cells"]).any()
+    assert (again["blank"] == found["blank"]).all() and (other["blank"] != found["blank"]).any()
     assert len(one_blank(subject, steps=5)["exact"]) == 5
 
 

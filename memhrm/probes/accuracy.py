@@ -1,4 +1,4 @@
-"""How right the answers are after each supervision step, up to any depth.
+"""Accuracy of the answers after each supervision step, up to any depth.
 
 S supervision steps, n puzzles.
 """
@@ -11,10 +11,11 @@ from memhrm.probes.rollout import Rollout
 
 
 def over_steps(rollout: Rollout) -> dict[str, Any]:
-    """What more supervision steps do to the answers, also beyond those of training.
+    """Return the accuracy of the answers after each supervision step, also beyond those of training.
 
     Returns, with steps counted from 1:
-        exact, cells: the share of puzzles solved, and the mean share of labelled cells right, (S,) each.
+        exact, token_accuracy: the share of puzzles solved, and the mean share of labelled tokens that are
+            right, (S,) each.
             After HRM, arXiv 2506.21734, which shows accuracy against the steps spent in inference.
         first_solved: the step after which a puzzle is solved for the first time, (n,); 0 for never.
         histogram: how many puzzles are first solved at each step, (S + 1,); number 0 is never.
@@ -26,7 +27,7 @@ def over_steps(rollout: Rollout) -> dict[str, Any]:
     first = np.where(ever, exact.argmax(axis=0) + 1, 0)
     return {
         "exact": exact.mean(axis=1),
-        "cells": rollout.accuracy.mean(axis=1, dtype=np.float64),
+        "token_accuracy": rollout.accuracy.mean(axis=1, dtype=np.float64),
         "first_solved": first,
         "histogram": np.bincount(first, minlength=len(exact) + 1),
         "unsolved_again": float((ever & ~exact[-1]).mean()),

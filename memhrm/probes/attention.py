@@ -203,6 +203,6 @@ def write_token_map(met: Exchanged) -> np.ndarray:
 
 
 def on_grid(task: Task, values: np.ndarray) -> np.ndarray:
-    """Maps (..., t) as grids (..., rows, side); the prefix, which stands on no cell, is left out."""
-    cells = values[..., values.shape[-1] - task.seq_len :]
-    return rearrange(cells, "... (rows side) -> ... rows side", rows=task.rows, side=task.side)
+    """Return maps (..., t) as grids (..., rows, side), without the prefix, which has no place on the grid."""
+    tokens = values[..., values.shape[-1] - task.seq_len :]
+    return rearrange(tokens, "... (rows side) -> ... rows side", rows=task.rows, side=task.side)

@@ -11,8 +11,8 @@ from memhrm.probes.figures import INK, MARKERS, Drawing, colour, draw
 
 @dataclass(frozen=True)
 class Line:
-    """One curve. run: whose colour and marker. low, high: a band. dashed: a second kind of the same run.
-    reference: no run's, thin and without markers."""
+    """One curve. run: sets the colour and marker. low, high: a band. dashed: a second kind of the same run.
+    reference: a thin line without markers that belongs to no run."""
 
     label: str
     y: Sequence[float] | np.ndarray
@@ -39,8 +39,8 @@ def lines(
     depth: int | None = None,
     diagonal: bool = False,
 ) -> Drawing:
-    """Curves. share: the y axis runs from 0 to 100 %; percent: as far as
-    the values do. depth: the training depth, marked. diagonal: y = x."""
+    """Draw curves; nan breaks one. share: the y axis runs from 0 to 100 %; percent: only over the values.
+    depth: mark the training depth. diagonal: mark y = x."""
 
     def paint(figure: Any) -> None:
         axes = _axes(figure, x, y)
@@ -49,7 +49,7 @@ def lines(
         if depth is not None:
             axes.axvline(depth, color=INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.7)
             axes.annotate(
-                "trained to here",
+                "training depth",
                 (depth, 1),
                 xycoords=("data", "axes fraction"),
                 fontsize=7.5,
@@ -65,7 +65,7 @@ def lines(
                 axes.plot(at, values, color=INK, label=line.label, linestyle=style, linewidth=1.1, zorder=3)
                 continue
             hue, every = colour(line.run), max(1, len(at) // 12)
-            # What is drawn first is wider and has its markers elsewhere: it shows where curves coincide.
+            # Earlier curves are wider, with markers elsewhere, so that they show where curves coincide.
             width = 1.4 + 1.6 * (len(series) - 1 - number) / max(len(series) - 1, 1)
             axes.plot(
                 at,
@@ -90,6 +90,9 @@ def lines(
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         if log:
             axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if high < 10 * low else "")
         if log_x:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -114,7 +117,7 @@ def bars(
     *,
     share: bool = True,
 ) -> Drawing:
-    """Bars side by side, one group for each label."""
+    """Draw bars side by side, one group for each label."""
 
     def paint(figure: Any) -> None:
         axes = _axes(figure, x, y)

@@ -1,7 +1,7 @@
 (() => {
   "use strict";
 
-  const SIZE = 24; // A cell of the grid, in units of the drawing.
+  const SIZE = 24; // A square of the grid, in units of the drawing.
 
   function add(parent, name, attributes = {}, text = "") {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -15,41 +15,53 @@
     return add(parent, "svg", { viewBox: `-1 -1 ${width + 2} ${height + 2}`, role: "img", "aria-label": label });
   }
 
-  function caption(parent, text) {
-    const line = document.createElement("p");
-    line.textContent = text;
-    parent.append(line);
-  }
-
   function isWrong(shot, frame, i) {
     return shot.answer[i] !== "?" && frame[i] !== shot.answer[i];
   }
 
-  function drawBoard(parent, film, shot, step, label) {
-    const width = film.columns * SIZE, height = film.rows * SIZE;
-    const frame = step === null ? shot.question : shot.frames[step]; // Without a step, the question.
-    const svg = drawing(parent, width, height, label);
-    svg.style.maxWidth = `${Math.max(width, 2 * Math.min(width, 180))}px`;
-    for (let i = 0; i < frame.length; i++) {
-      const x = (i % film.columns) * SIZE, y = Math.floor(i / film.columns) * SIZE;
-      const wall = film.maze && frame[i] === "#", wrong = step !== null && isWrong(shot, frame, i);
-      const kind = wall ? "wall" : shot.given[i] ? "given" : "thin";
+  function at(film, i) {
+    return { x: (i % film.columns) * SIZE, y: Math.floor(i / film.columns) * SIZE };
+  }
+
+  // A captioned grid of characters. given: which tokens are; wrong: which are marked.
+  function drawBoard(parent, film, title, label, text, given = [], wrong = []) {
+    const width = film.columns * SIZE, height = film.rows * SIZE, board = document.createElement("div");
+    const caption = document.createElement("p");
+    board.className = "board";
+    caption.textContent = title;
+    board.append(caption);
+    parent.append(board);
+    const svg = drawing(board, width, height, label);
+    for (let i = 0; i < text.length; i++) {
+      const { x, y } = at(film, i), wall = film.maze && text[i] === "#";
+      const kind = wall ? "wall" : given[i] ? "given" : "thin";
       add(svg, "rect", { x, y, width: SIZE, height: SIZE, class: kind });
-      if (film.maze && frame[i] === "o") {
+      if (film.maze && text[i] === "o") {
         add(svg, "circle", { cx: x + SIZE / 2, cy: y + SIZE / 2, r: SIZE / 5, class: "path" });
       } else if (!wall) {
-        const style = (shot.given[i] ? "clue" : "") + (wrong ? " fault" : "");
-        add(svg, "text", { x: x + SIZE / 2, y: y + SIZE * 0.73, class: style }, frame[i]);
+        const style = (given[i] ? "clue" : "") + (wrong[i] ? " fault" : "");
+        add(svg, "text", { x: x + SIZE / 2, y: y + SIZE * 0.73, class: style }, text[i]);
       }
     }
     drawLines(svg, film, width, height);
-    for (let i = 0; i < frame.length; i++) { // On top of the lines: a wrong cell has a frame and is struck out.
-      if (step === null || !isWrong(shot, frame, i)) continue;
-      const x = (i % film.columns) * SIZE, y = Math.floor(i / film.columns) * SIZE;
+    for (let i = 0; i < text.length; i++) { // On top of the lines: a wrong token has a frame and is struck out.
+      if (!wrong[i]) continue;
+      const { x, y } = at(film, i);
       const mark = add(svg, "rect", { x: x + 1.5, y: y + 1.5, width: SIZE - 3, height: SIZE - 3, class: "wrong" });
       mark.style.fillOpacity = 0.35;
       add(svg, "line", { x1: x + 4, y1: y + SIZE - 4, x2: x + SIZE - 4, y2: y + 4, class: "strike" });
     }
+  }
+
+  function drawShown(parent, film, shot) {
+    parent.replaceChildren();
+    (shot.shown || []).forEach(([question, answer], i) => {
+      const text = answer.replaceAll("?", "\u00b7"), name = `Puzzle ${i + 1}`, pair = document.createElement("div");
+      pair.className = "pair";
+      parent.append(pair);
+      drawBoard(pair, film, `${name}: question`, `${name}, question ${question}`, question);
+      drawBoard(pair, film, "answer shown", `${name}, answer shown ${text}`, text);
+    });
   }
 
   function drawLines(svg, film, width, height) {
@@ -69,7 +81,7 @@
     const active = shot.indices[step], weights = shot.alpha ? shot.alpha[step] : null;
     parent.replaceChildren();
     const cycles = active.length, row = 18, left = 52, column = 34;
-    const words = active.map((cells, h) => `H-step ${h + 1}: cells ${cells.map((cell) => cell + 1).join(", ")}`);
+    const words = active.map((cells, h) => `H-step ${h + 1}: cells ${cells.join(", ")}`);
     const svg = drawing(parent, left + cycles * column, 20 + film.cells * row, `Active cells. ${words.join("; ")}`);
     svg.style.maxWidth = `${1.15 * (left + cycles * column)}px`;
     for (let h = 0; h < cycles; h++) {
@@ -77,7 +89,7 @@
     }
     for (let cell = 0; cell < film.cells; cell++) {
       const y = 20 + cell * row;
-      add(svg, "text", { x: left - 8, y: y + 13, class: "name" }, `cell ${cell + 1}`);
+      add(svg, "text", { x: left - 8, y: y + 13, class: "name" }, `cell ${cell}`);
       for (let h = 0; h < cycles; h++) {
         const place = active[h].indexOf(cell), cx = left + (h + 0.5) * column, cy = y + row / 2;
         if (place < 0) {
@@ -94,26 +106,25 @@
   function start(root) {
     const film = JSON.parse(root.querySelector("script").textContent);
     const slider = root.querySelector(".slider"), play = root.querySelector(".play");
-    const board = root.querySelector(".board"), cells = root.querySelector(".cells");
-    const status = root.querySelector(".status");
-    let timer = null;
+    const boards = root.querySelector(".boards"), cells = root.querySelector(".cells");
+    const before = root.querySelector(".before"), status = root.querySelector(".status");
+    let timer = null, drawn = null;
 
     function show() {
       const chosen = root.querySelector("input[type=radio]:checked");
       const shot = film.shots[Number(chosen.value)], step = Number(slider.value) - 1, frame = shot.frames[step];
-      const wrong = [...frame].filter((_, i) => isWrong(shot, frame, i)).length;
+      const wrong = [...frame].map((_, i) => isWrong(shot, frame, i)), count = wrong.filter(Boolean).length;
       const text = `Step ${step + 1} of ${shot.frames.length}: `
-        + (wrong ? `${wrong} wrong ${wrong === 1 ? "cell" : "cells"}` : "all cells right")
-        + `; the Q-head gives ${(100 * shot.q[step]).toFixed(1)} % that all are right.`
-        + (step + 1 > film.trained ? " Beyond the steps of training." : "");
+        + (count ? `${count} wrong ${count === 1 ? "token" : "tokens"}` : "all tokens right")
+        + `; the Q-head gives it a ${(100 * shot.q[step]).toFixed(1)} % chance of being right.`
+        + (step + 1 > film.trained ? " Beyond the training depth." : "");
       status.textContent = text;
-      board.replaceChildren();
-      if (shot.question) {
-        caption(board, "Question");
-        drawBoard(board, film, shot, null, `Question ${shot.question}`);
-        caption(board, "Answer");
-      }
-      drawBoard(board, film, shot, step, `${text} ${frame}`);
+      if (before && drawn !== shot) drawShown(before, film, shot);
+      drawn = shot;
+      boards.replaceChildren();
+      if (shot.question) drawBoard(boards, film, "Question", `Question ${shot.question}`, shot.question);
+      drawBoard(boards, film, "Model's answer", `${text} ${frame}`, frame, shot.given, wrong);
+      drawBoard(boards, film, "Correct answer", `Correct answer ${shot.answer}`, shot.answer.replaceAll("?", " "), shot.given);
       if (cells && shot.indices) drawCells(cells, film, shot, step);
     }
 

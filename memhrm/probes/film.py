@@ -1,7 +1,8 @@
-"""A puzzle's film: its grid after every supervision step, wrong cells marked, the active cells beside it.
+"""Films of puzzles: the answer after each supervision step beside the correct one, wrong tokens marked.
 
-The data stands in the page as JSON; `film.js` draws it.
-S supervision steps, H H_cycles, s tokens, k active cells.
+With a memory of cells, the active cells stand beside them; in episodes, the feedback that was shown before.
+The page holds the data as JSON, and `film.js` draws it.
+S supervision steps, H H_cycles, s tokens, k active cells, m earlier puzzles of the episode.
 """
 
 import json
@@ -20,7 +21,11 @@ from memhrm.probes.page import Fragment
 
 @dataclass(frozen=True)
 class Shot:
-    """One puzzle as one run saw it. tokens: (S, s). q: sigmoid of q_halt, (S,). indices, alpha: (S, H, k)."""
+    """One puzzle as one run answered it.
+
+    tokens: the answers, (S, s). q: sigmoid of q_halt, (S,). indices, alpha: (S, H, k). shown: in episodes,
+    the questions and answers of the feedback before the puzzle, (m, s) each; 0 where no answer is shown.
+    """
 
     label: str
     inputs: np.ndarray
@@ -29,31 +34,39 @@ class Shot:
     q: np.ndarray
     indices: np.ndarray | None = None
     alpha: np.ndarray | None = None
+    shown: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def shown_answers(task: Task, feedback: np.ndarray) -> np.ndarray:
+    """Return the answers that feedback tokens (as of `episodes.pair`) show, 0 where they show none."""
+    first = task.vocab_size - task.answers
+    codes = feedback.astype(np.int64) - task.vocab_size
+    return np.where(codes >= 0, first + codes % max(task.answers, 1), 0)
 
 
 def grid(task: Task) -> tuple[int, int]:
-    """Rows and columns on which a puzzle's tokens are drawn."""
+    """Return the rows and columns on which a puzzle's tokens are drawn."""
     return task.rows, task.side
 
 
 def boxes(task: Task) -> tuple[int, int] | None:
-    """Rows and columns of a box, where the puzzle has boxes."""
+    """Return the rows and columns of a box, or None for a puzzle without boxes."""
     return (task.shape.box_rows, task.shape.box_columns) if isinstance(task, Sudoku) else None
 
 
 def given(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which tokens of the question (s,) stand in the answer as they are: clues, walls. None where the answer
-    changes what the question gives."""
-    open_cell = BLANK if isinstance(task, Sudoku) else FREE if isinstance(task, Maze) else None
-    fixed = inputs != open_cell if open_cell is not None else np.zeros(inputs.shape, bool)
+    """Return which tokens of the question are part of the answer, such as clues and walls, (s,) bool; none if
+    the answer changes any of them."""
+    blank = BLANK if isinstance(task, Sudoku) else FREE if isinstance(task, Maze) else None
+    fixed = inputs != blank if blank is not None else np.zeros(inputs.shape, bool)
     return fixed if (inputs == labels)[fixed].all() else np.zeros_like(fixed)
 
 
 def film(
     name: str, title: str, task: Task, shots: Sequence[Shot], cells: int = 0, trained: int | None = None
 ) -> Fragment:
-    """The films of one run, with a control for which puzzle. name: the prefix of its ids. trained: the
-    supervision steps of training, which the film may exceed."""
+    """Return the films of one run, with a control that chooses the puzzle. name: the prefix of its ids.
+    trained: the training depth, which the film may exceed."""
     rows, columns = grid(task)
     data: dict[str, Any] = {
         "rows": rows,
@@ -71,6 +84,11 @@ def film(
         for i, shot in enumerate(shots)
     )
     steps = len(shots[0].tokens)
+    before = active = ""
+    if any(shot.shown is not None for shot in shots):
+        before = f'<div class="before" {_REGION}"Feedback shown before the puzzle"></div>\n'
+    if cells:
+        active = f'<div class="cells" {_REGION}"Active memory cells"></div>'
     about = f'min="1" max="{steps}" value="1" aria-describedby="{name}-status"'
     html = f"""<div class="film" id="{name}">
 <h3>{escape(title)}</h3>
@@ -81,10 +99,13 @@ def film(
 </div>
 <p class="status" id="{name}-status" aria-live="polite"></p>
 <noscript><p>The film needs JavaScript.</p></noscript>
-<div class="stage"><div class="board"></div>{'<div class="cells" tabindex="0"></div>' if cells else ""}</div>
+{before}<div class="stage"><div class="boards"></div>{active}</div>
 <script type="application/json">{text}</script>
 </div>"""
     return Fragment(html, script="film.js")
+
+
+_REGION = 'tabindex="0" role="region" aria-label='  # A part that scrolls can be reached by the keyboard.
 
 
 def _shot(task: Task, shot: Shot) -> dict[str, Any]:
@@ -94,6 +115,9 @@ def _shot(task: Task, shot: Shot) -> dict[str, Any]:
         "given": fixed.astype(int).tolist(),
         "question": "" if fixed.any() else _text(task, shot.inputs),
         "answer": task.decode(labels),  # '?' where there is no label.
+        "shown": None
+        if shot.shown is None
+        else [[_text(task, question), task.decode(answer)] for question, answer in zip(*shot.shown)],
         "frames": [_text(task, tokens) for tokens in shot.tokens],
         "q": [round(float(q), 4) for q in shot.q],
         "indices": None if shot.indices is None else shot.indices.tolist(),
@@ -102,6 +126,6 @@ def _shot(task: Task, shot: Shot) -> dict[str, Any]:
 
 
 def _text(task: Task, tokens: np.ndarray) -> str:
-    """The answer's characters; a blank stands for what is no digit."""
+    """Return the characters of a grid, with spaces for blanks."""
     text = task.decode(tokens)
     return text.replace(".", " ") if isinstance(task, Sudoku) else text

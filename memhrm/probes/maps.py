@@ -1,4 +1,4 @@
-"""Charts that are no curves: matrices, maps on a puzzle's grid, paths in a plane, intervals."""
+"""Charts other than curves: matrices, maps on a puzzle's grid, paths in a plane, intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,9 +47,9 @@ def matrix(
     square: bool = False,
     note: str = "",
 ) -> Drawing:
-    """A matrix as a heat map; rows and columns are counted from 1 unless they are named.
+    """Draw a matrix as a heat map; rows and columns count from 0, as cells do, unless they are named.
 
-    limit: the value that is drawn full; None: the largest there is. note: what the colour means.
+    limit: the value that is drawn full; None: the largest. note: what the colour means.
     """
     values = np.asarray(values, float)
     limit = limit or float(np.nanmax(np.abs(values), initial=0)) or 1.0
@@ -76,7 +76,7 @@ def matrix(
 
 
 def squares(name: str, title: str, values: np.ndarray, labels: Sequence[str], note: str = "") -> Drawing:
-    """Square matrices (m, n, n) between -1 and 1 side by side, such as cosines at several steps; one
+    """Draw square matrices (m, n, n) between -1 and 1 side by side, such as cosines at several steps; one
     without a label leaves its place empty."""
 
     def paint(figure: Any) -> None:
@@ -102,8 +102,8 @@ def grids(
     lines: tuple[int, int] | None = None,
     full: Sequence[float] | None = None,
 ) -> Drawing:
-    """Maps (m, rows, columns) on a puzzle's grid. lines: the size of its boxes. full: the value at which each
-    is full, and empty at 0; None: each is full at its own largest value and empty at its smallest."""
+    """Draw maps (m, rows, columns) on a puzzle's grid. lines: the size of its boxes. full: the value at which
+    each is full, with 0 empty; None or nan: each is scaled from its own smallest to its largest value."""
 
     def paint(figure: Any) -> None:
         for i, (axes, one, label) in enumerate(zip(_many(figure, len(values), 4), values, labels)):
@@ -133,11 +133,10 @@ def paths(
     names: Sequence[str] | None = None,
     first: bool = False,
 ) -> Drawing:
-    """Trajectories in a plane: groups of (label, run or colour, points (m, S + 1, 2)).
+    """Draw trajectories in a plane: groups of (label, run or colour, points (m, S + 1, 2)).
 
-    A hollow mark is where one begins, a full one where it ends. ends: which trajectories of a group end
-    right, (m,) bool; the others end in a cross. names: of the trajectories, written at their ends. first:
-    draw the first of each group strong.
+    A hollow mark is a start, a full one an end. ends: which trajectories of a group end right, (m,) bool; the
+    others end in a cross. names: texts at the ends. first: draw the first of each group bold.
     """
 
     def paint(figure: Any) -> None:
@@ -183,9 +182,9 @@ def intervals(
     hues: Sequence[int],
     least: float = 0.0,
 ) -> Drawing:
-    """Dots with intervals, a row for each thing and within it one for each run, of colour `hues`.
+    """Draw dots with intervals, one row for each label and in it one dot for each run, of colour `hues`.
 
-    least: the axis goes at least as far from zero, to both sides.
+    least: the smallest range of the axis on either side of zero.
     """
     step = min(0.26, 0.7 / max(len(runs), 1))
 
@@ -230,7 +229,7 @@ def _frame(axes: Any) -> None:
 def _ticks(axis: Any, count: int, names: Sequence[str] | None) -> None:
     every = max(1, -(-count // (12 if names is None else 40)))
     at = list(range(0, count, every))
-    axis.set_ticks(at, [str(i + 1) if names is None else names[i] for i in at])
+    axis.set_ticks(at, [str(i) if names is None else names[i] for i in at])
     axis.set_tick_params(length=2)
 
 

@@ -10,8 +10,7 @@ from memhrm.probes.figures import DARK, LIGHT, MARKERS, Drawing
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart under a heading. says: one sentence on what it shows. source: the work that introduced it, if
-    another one did."""
+    """A chart under a heading. says: what it shows. source: the work that introduced it, if any."""
 
     title: str
     drawing: Drawing
@@ -21,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under a heading; the first column names them. marks: the run whose mark a row bears."""
+    """Rows of texts under a heading; the first column names them. marks: the run whose marker a row has."""
 
     title: str
     head: Sequence[str]
@@ -61,7 +60,7 @@ def page(
     summary: Sequence[tuple[str, Sequence[str]]],
     sections: Sequence[Section],
 ) -> str:
-    """The whole file. summary: names, each with sentences that go on from it."""
+    """Return the whole file. summary: names of runs, each with sentences about it."""
     scripts = sorted({p.script for s in sections for p in s.parts if isinstance(p, Fragment) and p.script})
     contents = "".join(f'<li><a href="#{s.slug}">{escape(s.title)}</a></li>' for s in sections)
     sentences = "".join(
@@ -73,12 +72,12 @@ def page(
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            '<link rel="icon" href="data:,">',  # Else a browser asks for one.
+            '<link rel="icon" href="data:,">',  # Otherwise a browser requests one.
             f"<title>{escape(title)}</title>\n<style>\n{_colours()}{_asset('page.css')}</style>",
             "</head>\n<body>",
             f"<header><h1>{escape(title)}</h1></header>\n<main>",
             *_parts(opening),
-            f'<section id="summary"><h2>In short</h2><div class="summary">{sentences}</div></section>',
+            f'<section id="summary"><h2>Summary</h2><div class="summary">{sentences}</div></section>',
             f'<nav aria-label="Contents"><h2>Contents</h2><ol>{contents}</ol></nav>',
             *(html for section in sections for html in _section(section)),
             "</main>",
@@ -95,7 +94,7 @@ def _section(section: Section) -> list[str]:
 
 
 def _parts(parts: Sequence[Part]) -> list[str]:
-    """Figures that follow one another share rows; tables and films take the whole width."""
+    """Lay out consecutive figures in shared rows; tables and films take the whole width."""
     html: list[str] = []
     row = False
     for part in parts:
@@ -131,7 +130,7 @@ def _html(part: Part) -> str:
 
 
 def mark(run: int) -> str:
-    """The colour and marker of a run, as its curves have it."""
+    """Return the colour and marker that the run has in its curves."""
     shape = {
         "o": '<circle cx="6" cy="6" r="4.5"/>',
         "s": '<rect x="1.8" y="1.8" width="8.4" height="8.4"/>',

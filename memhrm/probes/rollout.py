@@ -35,8 +35,8 @@ PLAIN = "tokens", "exact", "accuracy", "q_halt", "q_continue"
 class Rollout:
     """What was seen, as numpy arrays; the first axis is the supervision step.
 
-    tokens: the answers, (S, n, s) int32. exact: all labelled cells right, (S, n). accuracy: the share right,
-        (S, n). q_halt, q_continue: (S, n).
+    tokens: the answers, (S, n, s) int32. exact, accuracy: as of `grade`, (S, n).
+        q_halt, q_continue: (S, n).
     residual: |z' - z| / |z|, (S, n), for z_H, z_L and each tensor of the memory: from what the step began
         with, after an intervention and before noise, to what it gave; nan where z was zero.
     norm: root mean square of what the step gave, (S, n), by the same names.

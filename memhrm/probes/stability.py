@@ -1,4 +1,4 @@
-"""How firmly a solution stands: almost solved puzzles, solved ones, and failures in another guise.
+"""Stability of solutions: almost solved puzzles, solved ones, and symmetric variants of failures.
 
 After Ren and Liu, arXiv 2601.10679.
 n puzzles, s tokens, S supervision steps, R tries, f failures.
@@ -21,35 +21,35 @@ from memhrm.settings import require
 def one_blank(
     subject: Subject, *, steps: int | None = None, seed: int = 0, batch_size: int = 256
 ) -> dict[str, np.ndarray] | None:
-    """Does the model fill in a solution of which one cell, drawn anew for each puzzle, is blank?
+    """Test whether the model completes solutions in which one random token of each is blank.
 
     steps: supervision steps; None: those of training.
 
-    Returns cells (n,), the blank ones; and after each step the share of the puzzles whose cell is right,
-    filled (S,), and whose every cell is, exact (S,). None for a task that is no sudoku, or
-    where answers do not follow from the questions alone.
+    Returns blank (n,), the position of the blank token; and after each step the share of puzzles in which
+    that token is right, filled (S,), and in which all are, exact (S,). None for a task other than sudoku, or
+    if answers do not follow from the questions alone.
     """
     solution = _solutions(subject)
     if solution is None:
         return None
     n, s = solution.shape
-    cells = np.random.default_rng((seed, 0xB1A)).integers(s, size=n)
-    rows, blank = torch.arange(n), torch.from_numpy(cells)
+    blank = np.random.default_rng((seed, 0xB1A)).integers(s, size=n)
+    rows = np.arange(n)
     asked = solution.clone()
     asked[rows, blank] = BLANK
     seen = rollout(replace(subject, inputs=asked), _steps(subject, steps), batch_size=batch_size)
-    filled = seen.tokens[:, np.arange(n), cells] == solution[rows, blank].numpy()
-    return {"cells": cells, "filled": filled.mean(axis=1), "exact": seen.exact.mean(axis=1)}
+    filled = seen.tokens[:, rows, blank] == solution[rows, blank].numpy()
+    return {"blank": blank, "filled": filled.mean(axis=1), "exact": seen.exact.mean(axis=1)}
 
 
 def from_solution(
     subject: Subject, *, steps: int | None = None, batch_size: int = 256
 ) -> dict[str, Any] | None:
-    """Does a puzzle that is already solved, its question the whole solution, stay solved, and how long?
+    """Test whether, and for how long, a puzzle stays solved if its question is already the solution.
 
     Returns exact (S,), the share that is right after each step; held (n,), the steps before the first wrong
-    answer, S where there is none; mean_held; and stays, the share that is right after every step. None for a
-    task that is no sudoku, or where answers do not follow from the questions alone.
+    answer, S if there is none; mean_held; and stays, the share that is right after every step. None for a
+    task other than sudoku, or if answers do not follow from the questions alone.
     """
     solution = _solutions(subject)
     if solution is None:
@@ -74,8 +74,8 @@ def relabelled(
     batch_size: int = 256,
     baseline: Rollout | None = None,
 ) -> dict[str, Any] | None:
-    """What share of the puzzles that the model fails on does it solve in another guise: the image under a
-    random symmetry of the task (for sudoku also another naming of the digits)?
+    """Test whether the model solves symmetric variants of the puzzles that it fails on: images under a random
+    symmetry of the task, which for sudoku may also rename the digits.
 
     baseline: the rollout of the same puzzles, if it is at hand; it may be longer.
 
@@ -111,7 +111,7 @@ def _image(subject: Subject, rng: np.random.Generator) -> Subject:
     """Each puzzle under a random symmetry of its task."""
     inputs, labels = (tensor.cpu().numpy() for tensor in (subject.inputs, subject.labels))
     inputs, labels = subject.task.augment(inputs, np.maximum(labels, 0), rng)
-    labels = np.where(labels > 0, labels, IGNORE)  # Without a label is 0 among puzzles, and -100 in batches.
+    labels = np.where(labels > 0, labels, IGNORE)  # A missing label is 0 in sets of puzzles, -100 in batches.
     return replace(subject, inputs=torch.from_numpy(inputs), labels=torch.from_numpy(labels))
 
 

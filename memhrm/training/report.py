@@ -1,4 +1,4 @@
-"""The result of a run in words and a table, for the terminal."""
+"""The result of a run as a table and sentences, for the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,17 +36,19 @@ def headline(run: RunSettings, dataset: Dataset, model: Reasoner, step: int, pat
 
 
 def table(summary: Mapping[str, Any], path: Path) -> str:
-    """The scores of a summary, one a line, and where the run is."""
+    """Return the scores of a summary, one per line, and the run's directory."""
     lines = [f"{what:<20}{form.format(summary[name]):>12}" for name, what, form in SCORES if name in summary]
     if "cells" in summary:
-        lines += ["memory:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
+        lines += ["memory cells:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
     lines += positions({"this run": summary})
     return "\n".join([*lines, f"run directory       {path}"])
 
 
 def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A chart and some numbers of the exact accuracy at each puzzle of an episode, for those summaries that
-    have it; one for all that have the same best possible accuracy."""
+    """Return charts and tables of exact accuracy by position in the episode, for the summaries that have it.
+
+    Summaries with the same best possible accuracy share a chart.
+    """
     key, lines = "exact_accuracy_by_position", []
     left = {name: summary for name, summary in summaries.items() if key in summary}
     while left:
@@ -58,7 +60,8 @@ def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[str]:
-    """best: the best possible; at the first puzzle it is that without memory."""
+    """Return a chart and a table. best: the best possible accuracy, which at the first puzzle is that without
+    memory."""
     series = {"best without memory": [best[0]] * len(best), "best with memory": best, **found}
     at = milestones(len(best))
     width = max(map(len, series)) + 2
@@ -67,10 +70,10 @@ def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[
         cells = (f"{values[place - 1]:>8.1%}" for place in at if place <= len(values))
         lines.append(f"{name:<{width}}" + "".join(cells))
     chart = curves(series, ".-o*+x#@")
-    return ["", "exact accuracy against the puzzle of the episode", *chart, "", *lines, ""]
+    return ["", "exact accuracy by puzzle of the episode", *chart, "", *lines, ""]
 
 
 def finished(directory: RunDirectory, steps: int) -> bool:
-    """Whether the run in a directory has done its steps and was evaluated."""
+    """Return whether the run in a directory has done all its steps and has been evaluated."""
     summary = directory.summary()
     return summary is not None and summary.get("step", 0) >= steps

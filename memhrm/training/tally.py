@@ -1,4 +1,4 @@
-"""What answers score, added up over batches and over ranks.
+"""Scores of answers, summed over batches and ranks.
 
 b batch, s token, n cells.
 """
@@ -16,10 +16,10 @@ from memhrm.training.restarts import Answers
 
 
 class Tally:
-    """Sums over answers; every sum is in float64, and the means of one rank are those of all.
+    """Sums of scores in float64, whose means are the same on every rank.
 
-    steps: supervision steps of a puzzle at most. single: whether to say how often a single restart is exact.
-    cells, H_cycles: of the model. positions: puzzles of an episode, 0 for puzzles that stand alone.
+    steps: the most supervision steps of a puzzle. single: whether to count how often a single restart is
+    exact. cells, H_cycles: of the model. positions: puzzles of an episode, 0 for puzzles on their own.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Tally:
         self.cells = torch.zeros(1 + cells, dtype=torch.float64)
 
     def add(self, inputs: np.ndarray, labels: np.ndarray, answers: Answers, position: int = 0) -> None:
-        """Count b answers to puzzles with these tokens, (b, s), at `position`, from 0, of their episodes."""
+        """Add b answers to puzzles with these tokens, (b, s), at `position`, from 0, of their episodes."""
         tokens = answers.tokens.cpu().numpy()
         scores = self.task.grade(inputs, labels, tokens) | _own_scores(answers)
         for name in self.sums:
@@ -46,10 +46,10 @@ class Tally:
             self.cells = self.cells + _cell_sums(answers, self.H_cycles)
 
     def means(self, puzzles: int, ranks: Ranks) -> dict[str, Any]:
-        """Means over all puzzles that the ranks counted together; every rank gets the same.
+        """Return means over all puzzles that the ranks counted together, the same on every rank.
 
-        The scores by name, `exact_accuracy_by_step`, `exact_accuracy_by_position` in episodes, what `cells`
-        did, and the number of `puzzles`.
+        Returns the scores by name, `exact_accuracy_by_step`, in episodes `exact_accuracy_by_position`, with
+        cells `cells` (`memhrm.memory.usage.describe`), and the number of `puzzles`.
         """
         parts = [list(self.sums.values()), self.by_step, self.by_position, self.cells]
         totals = torch.cat([torch.as_tensor(part, dtype=torch.float64) for part in parts])
@@ -68,7 +68,7 @@ class Tally:
 
 
 def _own_scores(answers: Answers) -> dict[str, np.ndarray]:
-    """What the answers score beside their task's scores, (b,) each."""
+    """Return the scores of the answers that do not come from their task, (b,) each."""
     scores = {
         "steps": answers.steps,
         "lm_loss": answers.lm_loss.double(),
@@ -79,6 +79,6 @@ def _own_scores(answers: Answers) -> dict[str, np.ndarray]:
 
 
 def _cell_sums(answers: Answers, H_cycles: int) -> Tensor:
-    """Sums over the rows of the entropy of a row's own selections and of its usage of the cells, (1 + n,)."""
+    """Return sums over rows of the entropy of a row's selections and of its usage of the cells, (1 + n,)."""
     shares = answers.selected / (answers.steps * H_cycles).unsqueeze(1)
     return torch.cat((own_entropy(answers.selected).sum().view(1), shares.sum(dim=0))).cpu()

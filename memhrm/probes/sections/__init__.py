@@ -8,12 +8,14 @@ from memhrm.probes.sections import (
     films,
     firmness,
     halting,
+    learning,
     motion,
     selection,
 )
 from memhrm.probes.sections.base import Looking, Seen, Topic, flat, small
 
 TOPICS: tuple[Topic, ...] = (
+    learning.TOPIC,
     answers.TOPIC,
     episodes.TOPIC,
     motion.TOPIC,

@@ -1,4 +1,4 @@
-"""How the answers change from supervision step to supervision step."""
+"""Accuracy over the supervision steps."""
 
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ STEP = "supervision step"
 
 
 def look(looking: Looking) -> Numbers:
-    """near: all puzzles to the training depth. far: some of them beyond."""
+    """Return the accuracy of all puzzles to the training depth (near), and of some beyond it (far)."""
     return {"near": over_steps(looking.near), "far": over_steps(looking.far)}
 
 
@@ -34,40 +34,39 @@ def show(runs: list[Seen]) -> Section:
     return Section(
         NAME,
         "Accuracy over supervision steps",
-        f"The answers of {puzzles} puzzles after every supervision step, to {times} times the training "
-        f"depth.",
+        f"Accuracy on {puzzles} puzzles after each supervision step, up to {times} times the training depth.",
         [
             Figure(
                 "Puzzles solved",
                 over("exact", "exact accuracy", "exact"),
-                "The share of puzzles with every cell right after each supervision step.",
-                "Accuracy against steps: HRM, arXiv 2506.21734; far more steps than in training: Bansal et "
+                "Share of puzzles with every token right after each supervision step.",
+                "Accuracy over steps: HRM, arXiv 2506.21734; many more steps than in training: Bansal et "
                 "al., arXiv 2202.05826.",
             ),
             Figure(
-                "Cells right",
-                over("cells", "cell accuracy", "cells"),
-                "The share of labelled cells that are right after each supervision step.",
+                "Tokens right",
+                over("tokens", "token accuracy", "token_accuracy"),
+                "Share of labelled tokens that are right after each supervision step.",
             ),
             Figure(
                 "First solved",
                 bars(
-                    f"{NAME}-first", "Step at which a puzzle is first solved", labels, first, STEP, "puzzles"
+                    f"{NAME}-first", "Step at which puzzles are first solved", labels, first, STEP, "puzzles"
                 ),
-                "The share of puzzles that are right for the first time after a step.",
+                "Share of puzzles that are first solved at each step.",
             ),
             Table(
-                "At a glance",
+                "Summary",
                 [
                     "run",
                     "training depth",
-                    *("exact at it" if f == 1 else f"at {f} times" for f in _factors(times)),
-                    "never",
-                    "un-solved again",
+                    *("exact accuracy" if f == 1 else f"at {f} times the depth" for f in _factors(times)),
+                    "never solved",
+                    "solved, then lost",
                 ],
                 [_row(run, far[run.label]) for run in runs],
-                "Exact accuracy at multiples of the training depth, the share of puzzles that no step "
-                "solves, and of those that are right after some step and not after the last.",
+                "Exact accuracy at multiples of the training depth; the share of puzzles that are wrong "
+                "after every step; and the share that are right after some step but wrong after the last.",
             ),
         ],
     )
@@ -88,19 +87,21 @@ def _row(run: Seen, far: Numbers) -> list[str]:
 def say(run: Seen) -> list[str]:
     near, far = run.numbers[NAME]["near"], run.numbers[NAME]["far"]
     trained, exact = run.looking.trained, far["exact"]
-    count, few = len(near["first_solved"]), len(far["first_solved"])
+    count, few = (counted(len(found["first_solved"]), "puzzle") for found in (near, far))
     steps = counted(trained, "supervision step")
-    said = f"solves {percent(near['exact'][-1])} of {counted(count, 'puzzle')} in the {steps} of training"
+    said = f"It solves {percent(near['exact'][-1])} of {count} in the {steps} used in training."
     if exact[-1] == exact.max() == exact[trained - 1]:
-        return [f"{said}, and of {few} as many after {len(exact)} as then."]
+        return [f"{said} Running {len(exact)} steps instead does not change that ({few})."]
     return [
-        f"{said}. Of {few} it solves {percent(exact[trained - 1])} then, {percent(exact[-1])} after "
-        f"{len(exact)} steps, and most, {percent(exact.max())}, after {int(exact.argmax()) + 1}."
+        f"{said} On {few} followed further, it solves {percent(exact[trained - 1])} at that depth, "
+        f"{percent(exact[-1])} after {len(exact)} steps, and at best {percent(exact.max())}, after "
+        f"{counted(int(exact.argmax()) + 1, 'step')}."
     ]
 
 
 def histogram(runs: list[Seen]) -> tuple[list[str], list[Line]]:
-    """Shares of puzzles by first solved step: one bin a step to the training depth, then doubling ones."""
+    """Return the shares of puzzles by the step that first solves them, in bins of one step up to the training
+    depth and doubling bins beyond."""
     trained = max(run.looking.trained for run in runs)
     last = max(len(run.looking.far.exact) for run in runs)
     edges = list(range(1, trained + 2))  # Where bins begin, and the end of the last.

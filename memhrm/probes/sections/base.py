@@ -1,4 +1,4 @@
-"""What the sections of a report share: a run while it is looked at, and what was found of it."""
+"""What the sections of a report share: a run being probed, and what was found."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from memhrm.probes.settings import ProbeSettings
 from memhrm.probes.subject import Subject
 
 Numbers = dict[str, Any]
-"""What a section found of one run: numbers, texts, arrays, and mappings and lists of these."""
+"""What a section found for one run: numbers, texts, arrays, and mappings and lists of these."""
 
 
 @dataclass
 class Looking:
-    """A run while it is looked at, with what several sections need of it.
+    """A run being probed, with what several sections need.
 
     metrics: the lines that its training logged.
     """
@@ -29,21 +29,21 @@ class Looking:
 
     @cached_property
     def near(self) -> Rollout:
-        """All puzzles, to the training depth."""
+        """Roll out all puzzles to the training depth."""
         return rollout(self.subject, self.trained)
 
     @cached_property
     def far(self) -> Rollout:
-        """The first `few_puzzles`, to `depth` times the training depth."""
+        """Roll out the first `few_puzzles` to `depth` times the training depth."""
         return rollout(self.few(self.how.few_puzzles), self.trained * self.how.depth)
 
     def few(self, puzzles: int) -> Subject:
-        """The first puzzles."""
+        """Return the first puzzles."""
         return self.subject.select(slice(puzzles))
 
     @cached_property
     def examples(self) -> dict[str, int]:
-        """A puzzle that is solved at the training depth, the one that takes longest, and one that is not."""
+        """Return the row of the solved puzzle that takes longest, and of one that is not solved."""
         exact = self.near.exact
         first, solved = exact.argmax(axis=0), exact[-1]
         found = {"solved": int(np.where(solved, first, -1).argmax())} if solved.any() else {}
@@ -55,7 +55,7 @@ class Looking:
 
     @property
     def position(self) -> int | None:
-        """Of a run on episodes, which puzzle of each is looked at, counted from 1."""
+        """Return which puzzle of each episode is probed, counted from 1; None for puzzles on their own."""
         episodes = self.subject.episodes
         return None if episodes is None else int(self.subject.numbered()[0]) % episodes.length + 1
 
@@ -65,14 +65,14 @@ class Looking:
 
     @property
     def remembers(self) -> bool:
-        """Whether there is a memory."""
+        """Return whether the model has a memory."""
         return bool(self.subject.model.H_module.starts())
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One run of a report. index: its place, which gives its colour and marker. label: its name, unlike the
-    others'. numbers: by section."""
+    """One run of a report. index: its place, which sets its colour and marker. label: its unique name.
+    numbers: what was found, by section."""
 
     index: int
     label: str
@@ -84,8 +84,8 @@ class Seen:
 class Topic:
     """One section of the report.
 
-    look: what it finds of a run, None where it has no meaning. show: the section, from the runs of which
-    something was found. say: sentences for the summary, which go on from the run's name.
+    look: compute the numbers of a run; None if the section does not apply. show: make the section from the
+    runs with numbers. say: make sentences on a run for the summary.
     """
 
     name: str
@@ -95,13 +95,14 @@ class Topic:
 
 
 def depth_of(runs: list[Seen]) -> int | None:
-    """The training depth, where all runs have the same."""
+    """Return the training depth if all runs share one."""
     depths = {run.looking.trained for run in runs}
     return depths.pop() if len(depths) == 1 else None
 
 
 def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Return the number with its noun, in the singular or the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -109,7 +110,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def flat(numbers: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    """Arrays and numbers of nested mappings by path, for an .npz."""
+    """Return the arrays and numbers of nested mappings by path, for an .npz."""
     found: dict[str, np.ndarray] = {}
     for name, value in numbers.items():
         path = f"{prefix}{name}"
@@ -123,7 +124,7 @@ def flat(numbers: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def small(value: Any, most: int = 256) -> Any:
-    """The same as plain data for JSON, without the arrays of more than `most` numbers; nan becomes null."""
+    """Return plain data for JSON, without arrays of more than `most` numbers; nan becomes null."""
     if isinstance(value, Mapping):
         parts = {str(name): small(one, most) for name, one in value.items()}
         return {name: one for name, one in parts.items() if one is not _LEFT_OUT}

@@ -1,4 +1,4 @@
-"""Accuracy against the position of a puzzle in its episode, with the memory and with it taken away."""
+"""Accuracy by position in the episode, with the memory intact and disturbed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,19 +10,14 @@ from memhrm.probes.figures import Drawing
 from memhrm.probes.intervals import wilson
 from memhrm.probes.page import Figure, Section, Table
 from memhrm.probes.positions import KEPT, best, by_position
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted, percent
 
 NAME = "episodes"
 WORDS = {
-    "kept": "as it is",
-    "reset": "anew with each puzzle",
+    "kept": "intact",
+    "reset": "reset before each puzzle",
     "frozen": "never written",
-    "shuffled": "another episode's",
-}
-SPOKEN = {
-    "reset": "begun anew with each",
-    "frozen": "never written",
-    "shuffled": "taken from other episodes",
+    "shuffled": "swapped between episodes",
 }
 
 
@@ -37,26 +32,26 @@ def look(looking: Looking) -> Numbers | None:
 def show(runs: list[Seen]) -> Section:
     parts: list[Figure | Table] = [
         Figure(
-            "Accuracy against position",
+            "Accuracy by position",
             chart(runs, NAME, [(run.label, "kept", run) for run in runs]),
-            "The share of episodes whose puzzle at this position is right in every cell, with 95 % "
-            "intervals; the weights stand still, so what rises from left to right came through the memory. "
-            "The thin lines are the best that anybody could do with memory (broken) and without (dotted).",
+            "Share of episodes whose puzzle at this position is solved, with 95 % intervals. The weights are "
+            "fixed, so any rise from left to right comes from the memory. The thin lines are the best "
+            "possible accuracy with memory (dashed) and without (dotted).",
         )
     ]
     parts.extend(
         Figure(
-            f"{run.label}: its memory taken away",
+            f"Memory disturbed: {run.label}",
             chart([run], f"{NAME}-{run.index}-kept", [(WORDS[kept], kept, run) for kept in KEPT], one=True),
-            "The same when the memory starts anew with each puzzle, is never written, or goes to another "
-            "episode after each feedback.",
+            "Accuracy by position when the memory is reset before each puzzle, never written, or swapped "
+            "between episodes after each feedback.",
         )
         for run in runs
         if run.looking.remembers
     )
     rows = [
         [
-            f"{run.label}, {WORDS[kept]}",
+            f"{run.label}, {WORDS[kept]}" if run.looking.remembers else run.label,
             *(percent(run.numbers[NAME][kept]["exact"][at]) for at in (0, 1, 2, -1)),
         ]
         for run in runs
@@ -64,22 +59,23 @@ def show(runs: list[Seen]) -> Section:
         if kept in run.numbers[NAME]
     ]
     optimum = runs[0].numbers[NAME]["optimum"]["with_memory"]
-    rows.append(["the best possible", *(percent(optimum[at]) for at in (0, 1, 2, -1) if len(optimum) > 2)])
+    rows.append(["best possible", *(percent(optimum[at]) for at in (0, 1, 2, -1) if len(optimum) > 2)])
     head = ["run, memory", "first puzzle", "second", "third", "last"]
     if len(optimum) > 2:
-        parts.append(Table("By position", head, rows, "Exact accuracy at four positions of the episode."))
+        parts.append(Table("By position", head, rows, "Exact accuracy at four positions in the episode."))
     count = runs[0].numbers[NAME]["episodes"]
     return Section(
         NAME,
         "Episodes",
-        f"{count} episodes of {len(optimum)} puzzles under a relabelling that no question reveals, with "
-        "feedback after each.",
+        f"Exact accuracy on {counted(count, 'episode')} of {counted(len(optimum), 'puzzle')}. In each, the "
+        "digits of the answers are relabelled by a secret rule that only the feedback after each puzzle "
+        "shows.",
         parts,
     )
 
 
 def chart(runs: list[Seen], name: str, series: list[tuple[str, str, Seen]], one: bool = False) -> Drawing:
-    """A curve for each (label, what became of the memory, run), and the two best possible ones."""
+    """Draw a curve for each (label, what became of the memory, run), beside the two best possible ones."""
     curves = []
     for number, (label, kept, run) in enumerate(series):
         found = run.numbers[NAME][kept]
@@ -89,7 +85,7 @@ def chart(runs: list[Seen], name: str, series: list[tuple[str, str, Seen]], one:
 
 
 def of_summaries(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
-    """The same of the summaries of runs on episodes of one kind, by label."""
+    """Draw the curves of summaries, by label, of runs on episodes of one kind."""
     curves = []
     for number, (label, summary) in enumerate(summaries.items()):
         exact = np.array(summary["exact_accuracy_by_position"])
@@ -103,31 +99,28 @@ def _beside_the_best(name: str, curves: list[Line], best: Sequence[float] | np.n
     curves = [
         *curves,
         Line("best with memory", best, dashed=True, reference=True),
-        Line("best without", [best[0]] * len(best), reference=True),
+        Line("best without memory", [best[0]] * len(best), reference=True),
     ]
-    return lines(name, "Exact accuracy at each puzzle of an episode", curves, "puzzle of the episode",
+    return lines(name, "Exact accuracy by position in the episode", curves, "puzzle of the episode",
                  "exact accuracy", share=True)  # fmt: skip
 
 
 def say(run: Seen) -> list[str]:
     found, kept = run.numbers[NAME], run.numbers[NAME]["kept"]
-    exact, best_possible = kept["exact"], found["optimum"]
+    exact, optimum = kept["exact"], found["optimum"]
     said = (
-        f"answers {percent(exact[0])} of the first puzzles of its {found['episodes']} episodes and "
-        f"{percent(exact[-1])} of the last (the best possible: {percent(best_possible['with_memory'][-1])}, "
-        f"without memory {percent(best_possible['without_memory'])})"
+        f"It solves {percent(exact[0])} of the first puzzles of {counted(found['episodes'], 'episode')} and "
+        f"{percent(exact[-1])} of the last ones (best possible: {percent(optimum['with_memory'][-1])} with "
+        f"memory, {percent(optimum['without_memory'])} without)."
     )
     if kept["low"][-1] <= kept["high"][0]:
-        return [f"{said}: nothing shows that it learns from one puzzle for the next."]
+        return [f"{said} There is no evidence that it learns from one puzzle to the next."]
     if "shuffled" not in found:
-        return [f"{said}."]
-    other = [f"{percent(found[one]['exact'][-1])} with it {SPOKEN[one]}" for one in KEPT[1:]]
+        return [said]
+    other = [f"{percent(found[one]['exact'][-1])} with the memory {WORDS[one]}" for one in KEPT[1:]]
     needed = max(found[one]["high"][-1] for one in KEPT[1:]) < kept["low"][-1]
-    return [
-        f"{said}.",
-        f"{'needs its memory for that' if needed else 'has its memory taken away'}: of the last puzzles it "
-        f"answers {', '.join(other[:-1])}, and {other[-1]}.",
-    ]
+    verb = "needs its memory for this" if needed else "may not need its memory for this"
+    return [said, f"It {verb}: of the last puzzles it solves {', '.join(other[:-1])}, and {other[-1]}."]
 
 
 TOPIC = Topic(NAME, look, show, say)

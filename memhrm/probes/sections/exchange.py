@@ -1,4 +1,4 @@
-"""What the memory reads from and writes to the puzzle's grid."""
+"""Where on the puzzle's grid the memory is read and written."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from memhrm.probes import attention
 from memhrm.probes.film import boxes
 from memhrm.probes.maps import grids
 from memhrm.probes.page import Figure, Section
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted
 
 NAME = "attention"
 PUZZLES = 64
@@ -16,11 +16,11 @@ MOST = 16
 
 
 def look(looking: Looking) -> Numbers | None:
-    """Maps of the last H-step of training.
+    """Return maps at the last H-step of the training depth.
 
-    read, write: (N, rows, columns), mean over the puzzles in which a cell is active, nan for a cell that is
-    in none. one_read, one_write: of one puzzle, (k, rows, columns), whose active cells are one_cells, (k,),
-    -1 for a memory without cells.
+    read, write: (N, rows, columns), mean over the puzzles for which a cell is active, nan if there are none.
+    one_read, one_write: those of one puzzle, (k, rows, columns). one_cells: its active cells, (k,); -1 for a
+    memory without cells.
     """
     if not attention.readable(looking.subject.model.H_module):
         return None
@@ -66,33 +66,33 @@ def show(runs: list[Seen]) -> Section:
                     box,
                     full if several else None,
                 ),
-                f"For the first puzzle, at the last H-step of training: how much each position takes from "
-                f"{what}{', all on one scale from nothing' if several else ''}; and from which positions it "
-                "is written, each map from its smallest value (empty) to its largest (full).",
+                f"For the first puzzle, at the last H-step: how much each token reads from {what}"
+                f"{', on a common scale that starts at zero' if several else ''}; and which tokens {what} is "
+                "written from, each map scaled from its smallest (empty) to its largest value (full).",
             )
         )
         every = len(found["read"]) > 1
-        for kind, verb in (("read", "takes from"), ("write", "gives to")) if every else ():
+        for kind, verb in (("read", "reads from"), ("write", "writes to")) if every else ():
             used = np.flatnonzero(np.isfinite(found[kind]).all(axis=(1, 2)))[:MOST]
             maps = found[kind][used]
             scale = (
-                "all on one scale: an empty frame is a cell of which nothing is taken"
+                "all maps share a scale, so that an empty frame is a cell from which nothing is read"
                 if kind == "read"
-                else "each map from its smallest value (empty) to its largest (full)"
+                else "each map is scaled from its smallest (empty) to its largest value (full)"
             )
             parts.append(
                 Figure(
-                    f"{'Reading' if kind == 'read' else 'Writing'}, cell by cell: {run.label}",
+                    f"{'Reading' if kind == 'read' else 'Writing'} by cell: {run.label}",
                     grids(
                         f"{NAME}-{kind}-{run.index}",
-                        f"{kind} maps by cell",
+                        f"{kind.capitalize()} maps by cell",
                         maps,
                         [_name(cell) for cell in used],
                         box,
                         [float(maps.max())] * len(maps) if kind == "read" else None,
                     ),
-                    f"How much each position {verb} each cell, mean over those of {found['puzzles']} "
-                    f"puzzles in which the cell is active at the last H-step; {scale}.",
+                    f"How much each token {verb} each cell at the last H-step, mean over those of "
+                    f"{counted(found['puzzles'], 'puzzle')} for which the cell is active; {scale}.",
                 )
             )
     return Section(
@@ -101,7 +101,7 @@ def show(runs: list[Seen]) -> Section:
 
 
 def _name(cell: int) -> str:
-    return "memory" if cell < 0 else f"cell {cell + 1}"
+    return "memory" if cell < 0 else f"cell {cell}"
 
 
 TOPIC = Topic(NAME, look, show)

@@ -1,8 +1,8 @@
-"""A puzzle's film for each run."""
+"""Films of puzzles, for each run."""
 
 import numpy as np
 
-from memhrm.probes.film import Shot, film, given
+from memhrm.probes.film import Shot, film, given, shown_answers
 from memhrm.probes.page import Section
 from memhrm.probes.rollout import rollout
 from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic
@@ -12,7 +12,7 @@ LABELS = {"solved": "solved", "failed": "not solved"}
 
 
 def look(looking: Looking) -> Numbers:
-    """By kind, the puzzle's row and what there is to see of it."""
+    """Return, by kind of example, the row of the puzzle and what its film shows."""
     steps = max(looking.trained, min(4 * looking.trained, 16))
     found: Numbers = {}
     for kind, row in looking.examples.items():
@@ -25,6 +25,10 @@ def look(looking: Looking) -> Numbers:
             "tokens": seen.tokens[:, 0],
             "q": 0.5 * (1 + np.tanh(seen.q_halt[:, 0].astype(float) / 2)),
         }
+        if (episodes := one.episodes) is not None:
+            before = slice(int(one.numbered()[0]) % episodes.length)
+            shown = shown_answers(one.task, episodes.feedback[0, before])
+            found[kind] |= {"shown_questions": episodes.inputs[0, before], "shown_answers": shown}
         if looking.cells:
             found[kind] |= {
                 name: seen.traces[name][:, :, 0] for name in ("indices", "alpha") if name in seen.traces
@@ -35,7 +39,7 @@ def look(looking: Looking) -> Numbers:
 def show(runs: list[Seen]) -> Section:
     parts = []
     for run in runs:
-        what = "no." if run.looking.position is None else f"puzzle {run.looking.position} of episode"
+        what = "puzzle" if run.looking.position is None else f"puzzle {run.looking.position} of episode"
         shots = [
             Shot(
                 label=f"{LABELS[kind]} ({what} {one['row'] + 1})",
@@ -45,27 +49,31 @@ def show(runs: list[Seen]) -> Section:
                 q=one["q"],
                 indices=one.get("indices"),
                 alpha=one.get("alpha"),
+                shown=(one["shown_questions"], one["shown_answers"]) if "shown_answers" in one else None,
             )
             for kind, one in run.numbers[NAME].items()
         ]
         cells = run.looking.cells
         task, trained = run.looking.subject.task, run.looking.trained
         parts.append(film(f"film-{run.index}", run.label, task, shots, cells, trained))
-    active = (
-        " Beside it, the cells that each H-step has active; a larger dot has more weight."
-        if any(run.looking.cells for run in runs)
-        else ""
-    )
+    active = before = ""
+    if any(run.looking.cells for run in runs):
+        active = (
+            " The dots show the memory cells that are active at each H-step; larger dots have more weight."
+        )
+    if any(run.looking.position for run in runs):
+        before = " Above them is the feedback that the episode showed before; a dot is an answer not shown."
     marked = any(
         given(run.looking.subject.task, one["inputs"], one["labels"]).any()
         for run in runs
         for one in run.numbers[NAME].values()
     )
+    clues = " Tokens in bold on a shaded ground are given." if marked else ""
     lead = (
-        f"One puzzle step by step. {'Bold on shaded ground is given; a' if marked else 'A'} wrong cell is "
-        f"framed and struck out.{active}"
+        "The model's answer to one puzzle after each supervision step, beside the correct answer. Wrong "
+        f"tokens are framed and struck out.{clues}{before}{active}"
     )
-    return Section(NAME, "A puzzle's film", lead, parts)
+    return Section(NAME, "Films", lead, parts)
 
 
 TOPIC = Topic(NAME, look, show)

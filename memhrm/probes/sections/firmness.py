@@ -1,4 +1,4 @@
-"""How firmly a solution stands."""
+"""How stable a solution is."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from memhrm.probes.curves import Line, lines
 from memhrm.probes.page import Figure, Section, Table
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted, percent
 from memhrm.probes.stability import from_solution, one_blank, relabelled
 
 NAME = "stability"
@@ -15,7 +15,7 @@ SOURCE = "Ren and Liu, arXiv 2601.10679."
 
 
 def look(looking: Looking) -> Numbers | None:
-    """Nothing for episodes: an answer follows from the secret rule too, and another guise would break it."""
+    """Return None for episodes: a symmetry would break the secret rule that their answers follow."""
     subject, seed = looking.few(looking.how.few_puzzles), looking.how.seed
     found = {
         "one_blank": one_blank(subject, seed=seed),
@@ -34,16 +34,16 @@ def show(runs: list[Seen]) -> Section:
         (
             "one_blank",
             "blank",
-            "One blank only",
-            "Solved with one blank",
-            "The share of solutions with a single blank cell that the model completes, after each step.",
+            "One token blank",
+            "Solved with one token blank",
+            "Share of solutions with a single blank token that the model completes, after each step.",
         ),
         (
             "from_solution",
             "solution",
             "Start from the solution",
             "Still solved",
-            "The share of puzzles that are still right after each step when the question is the whole "
+            "Share of puzzles that are still right after each step when the question is already the "
             "solution.",
         ),
     ):
@@ -54,7 +54,7 @@ def show(runs: list[Seen]) -> Section:
             drawing = lines(f"{NAME}-{name}", about, series, step, exact, share=True)
             parts.append(Figure(title, drawing, says, SOURCE))
     rows = []
-    for run in runs:  # Where there is anything, there are other guises.
+    for run in runs:  # If anything was found, so were these.
         found = run.numbers[NAME]["relabelled"]
         failed = len(found["rows"])
         rows.append(
@@ -67,18 +67,18 @@ def show(runs: list[Seen]) -> Section:
         )
     parts.append(
         Table(
-            "Failures in another guise",
-            ["run", "failures", "solved in one try", f"in any of {TRIES}"],
+            "Failures under symmetries",
+            ["run", "failures", "solved in one try", f"in any of {TRIES} tries"],
             rows,
-            "The share of the puzzles it fails on that it solves after a random symmetry, such as other "
-            "names for the digits; empty where it fails on none.",
+            "Share of the failed puzzles that the model solves after a random symmetry of the puzzle, "
+            "such as renaming the digits; empty if it fails on none.",
             SOURCE,
         )
     )
     return Section(
         NAME,
         "Stability",
-        "How firmly does a solution stand when the question is made easier or is turned?",
+        "Do solutions hold if the question is made easier, or replaced by a symmetric one?",
         parts,
     )
 
@@ -88,10 +88,10 @@ def say(run: Seen) -> list[str]:
     if not len(found["rows"]) or not np.isfinite(found["any"]):
         return []
     solved, failed = int(found["solved"].any(axis=0).sum()), len(found["rows"])
-    puzzles = run.numbers[NAME]["puzzles"]
+    puzzles = counted(run.numbers[NAME]["puzzles"], "puzzle")
     return [
-        f"fails on {failed} of {puzzles} puzzles; in at least one of {TRIES} other guises it solves "
-        f"{solved} of these."
+        f"It fails on {failed} of {puzzles}; in at least one of {TRIES} symmetric variants it solves "
+        f"{solved} of {failed}."
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the Q-head knows, and what a choice among restarts by it is worth."""
+"""Calibration of the Q-head, and what choosing among restarts by it is worth."""
 
 from itertools import pairwise
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 from memhrm.probes.curves import Line, bars, lines
 from memhrm.probes.page import Figure, Section
 from memhrm.probes.q_head import calibration, restarts
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted, percent
 
 NAME = "q_head"
 RULES = {"q": "highest Q", "residual": "lowest residual", "majority": "majority", "oracle": "oracle"}
 
 
 def look(looking: Looking) -> Numbers:
-    """calibration: over all supervision steps of training. restarts: of some puzzles."""
+    """Return the calibration at all steps of the training depth, and the restarts of some puzzles."""
     how, near = looking.how, looking.near
     few = looking.few(how.few_puzzles)
     return {
@@ -41,29 +41,29 @@ def show(runs: list[Seen]) -> Section:
             "Calibration",
             lines(
                 f"{NAME}-calibration",
-                "Share right against the probability given",
+                "Share of right answers by predicted probability",
                 series,
-                "probability of being right, by the Q-head",
-                "share that is right",
+                "predicted probability of being right",
+                "share of right answers",
                 share=True,
                 diagonal=True,
             ),
-            "The share of answers that are right against the probability that the Q-head gives them, over "
-            "all supervision steps of training; on the dotted line it would be calibrated. Expected "
-            f"calibration error: {', '.join(errors)}.",
+            "Share of right answers by the probability that the Q-head predicts, over all supervision "
+            "steps of the training depth; the dotted line is perfect calibration. Expected calibration "
+            f"error: {', '.join(errors)}.",
             "Halting by a Q-head: HRM, arXiv 2506.21734; calibration error: Guo et al., arXiv 1706.04599.",
         ),
         Figure(
-            "How sure it is",
+            "Confidence",
             bars(
                 f"{NAME}-sure",
-                "How often the Q-head gives which probability",
+                "Distribution of the predicted probability",
                 bins,
                 shares,
-                "probability given, %",
+                "predicted probability, %",
                 "answers",
             ),
-            "The share of answers to which the Q-head gives each probability.",
+            "Share of answers for which the Q-head predicts each probability of being right.",
         ),
     ]
     for run in runs:
@@ -78,16 +78,16 @@ def show(runs: list[Seen]) -> Section:
                     f"Restarts: {run.label}",
                     lines(
                         f"{NAME}-restarts-{run.index}",
-                        "Exact accuracy of the best of K restarts",
+                        "Exact accuracy of the restart chosen among K",
                         lines_of,
                         "restarts",
                         "exact accuracy",
                         percent=True,
                         log_x=True,
                     ),
-                    f"Exact accuracy on {run.numbers[NAME]['puzzles']} puzzles when the best of K noisy "
-                    "restarts is chosen by each rule (colours are rules here); the oracle sees the "
-                    "answers and is the upper bound.",
+                    f"Exact accuracy on {counted(run.numbers[NAME]['puzzles'], 'puzzle')} when each rule "
+                    "(one colour each) chooses among K noisy restarts; the oracle sees the answers and "
+                    "is an upper bound.",
                     "Best Q of noisy restarts: PTRM, arXiv 2605.19943; lowest residual: EqR, arXiv "
                     "2605.21488; majority: Wang et al., arXiv 2203.11171.",
                 )
@@ -95,7 +95,7 @@ def show(runs: list[Seen]) -> Section:
     return Section(
         NAME,
         "Q-head",
-        "Does the model know when it is right, and can it choose among several attempts?",
+        "Does the model know when it is right, and can it choose the best of several attempts?",
         parts,
     )
 
@@ -103,14 +103,15 @@ def show(runs: list[Seen]) -> Section:
 def say(run: Seen) -> list[str]:
     found = run.numbers[NAME]
     kept, k = found["restarts"], int(found["restarts"]["restarts"][-1])
-    said = [f"has a Q-head with an expected calibration error of {found['calibration']['ece']:.3f}."]
+    said = [f"The Q-head has an expected calibration error of {found['calibration']['ece']:.3f}."]
     if k > 1:
         change, low, high = (100 * float(one) for one in kept["gain"])
-        worth = "gains nothing that shows" if low <= 0 <= high else "gains" if change > 0 else "loses"
+        verb = "does not measurably change" if low <= 0 <= high else "raises" if change > 0 else "lowers"
         said.append(
-            f"{worth} when the highest Q chooses among {k} restarts: {percent(kept['q'][-1])} of "
-            f"{found['puzzles']} puzzles, {percent(kept['q'][0])} in one run without noise (change "
-            f"{change:+.1f} points, {low:+.1f} to {high:+.1f}), {percent(kept['oracle'][-1])} by an oracle."
+            f"Choosing among {k} restarts by the highest Q {verb} exact accuracy on "
+            f"{counted(found['puzzles'], 'puzzle')}: {percent(kept['q'][-1])}, against "
+            f"{percent(kept['q'][0])} for one run without noise ({change:+.1f} points, 95 % interval "
+            f"{low:+.1f} to {high:+.1f}); an oracle would reach {percent(kept['oracle'][-1])}."
         )
     return said
 

@@ -1,4 +1,4 @@
-"""How alike the cells are, and where their CLS go: a part of the section on cells."""
+"""How similar the cells are, and how their CLS move: part of the section on memory cells."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from memhrm.probes.sections.base import Looking, Numbers, Seen
 
 NAME = "cells"
 KEPT = 32
-"""Puzzles that are looked at; the contents of all of them over all steps would take much memory."""
+"""Puzzles used here: the contents for every puzzle at every step would take much memory."""
 
 
 def look(looking: Looking) -> Numbers:
@@ -43,23 +43,23 @@ def show(run: Seen) -> list[Figure]:
     points = np.asarray(found["cls"]["points"]).mean(axis=1).swapaxes(0, 1)  # (N, S + 1, 2)
     return [
         Figure(
-            f"How alike the cells are: {run.label}",
+            f"Similarity of the cells: {run.label}",
             squares(f"{NAME}-cosine-{run.index}", "Cosines of the cells", values, names),
-            "Cosine of each pair of cells, of their CLS and of their contents, mean over puzzles: blue 1, "
-            "orange -1, empty 0; cells that are alike would fill the square.",
+            "Cosine between each pair of cells, for their CLS and their contents, mean over puzzles: "
+            "blue is 1, orange -1, empty 0. Identical cells would fill the square.",
         ),
         *_training(run),
         Figure(
-            f"Where the CLS go: {run.label}",
+            f"Trajectories of the CLS: {run.label}",
             paths(
                 f"{NAME}-cls-{run.index}",
                 "Trajectories of the cells' CLS",
                 [(run.label, run.index, points)],
                 found["cls"]["explained"],
-                names=[str(i + 1) for i in range(len(points))],
+                names=[str(i) for i in range(len(points))],
             ),
-            "The CLS of each cell (its number at the end) over the supervision steps, mean over puzzles, in "
-            "the plane in which all of them vary most; hollow marks are starts.",
+            "CLS of each cell over the supervision steps, mean over puzzles, in the plane of the first two "
+            "principal components. Hollow marks are starts; each path ends at the number of its cell.",
         ),
     ]
 
@@ -74,16 +74,16 @@ def _training(run: Seen) -> list[Figure]:
     values, names = _rows(np.asarray(found["cls"])[at], np.asarray(found["contents"])[at], labels)
     return [
         Figure(
-            f"How alike they became: {run.label}",
+            f"Similarity over training: {run.label}",
             squares(f"{NAME}-cosine-training-{run.index}", "Cosines over training", values, names),
-            "The same after the supervision steps of a puzzle, over the optimiser steps of training, as the "
-            "run logged it with probe=light.",
+            "The same cosines, after a puzzle's last supervision step, at several optimiser steps, as logged "
+            "during training with probe=light.",
         )
     ]
 
 
 def _rows(cls: np.ndarray, contents: np.ndarray, labels: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Matrices (m, N, N) with their labels, m to 4, each kind in a row of four."""
+    """Return matrices (m, N, N), m up to 4, and their labels, each kind in a row of four."""
     pad = 4 - len(labels)
     values = np.concatenate([cls, np.zeros((pad, *cls.shape[1:])), contents])
     return values, [f"CLS, {one}" for one in labels] + [""] * pad + [f"contents, {one}" for one in labels]

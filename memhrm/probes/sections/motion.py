@@ -18,8 +18,8 @@ LEVELS = {"z_H": "z_H", "z_L": "z_L"}
 
 
 def look(looking: Looking) -> Numbers:
-    """residual, norm: of some puzzles, far beyond training. auroc: of all, at the training depth; auroc_far:
-    of some, at the end. paths: of an example that is solved and one that is not."""
+    """Return residual and norm for some puzzles, far beyond the training depth; auroc for all at the training
+    depth, and auroc_far for some at the end; and paths of one puzzle that is solved and one that is not."""
     examples = looking.examples
     steps = 4 * looking.trained
     found = trajectories(
@@ -44,8 +44,8 @@ def show(runs: list[Seen]) -> Section:
             Figure(
                 f"Residual of {what}",
                 _apart(runs, name, what),
-                f"How far each step moves {what}, relative to its size (median), for puzzles that are right "
-                f"after the last step (full line) and those that are not (broken line).",
+                f"Median relative change of {what} per step, for puzzles that are right after the last step "
+                "(solid) and puzzles that are wrong (dashed).",
                 "Residuals over steps: HRM, arXiv 2506.21734.",
             )
         )
@@ -53,8 +53,7 @@ def show(runs: list[Seen]) -> Section:
         Figure(
             "Size of the state",
             _sizes(runs, ("z_H", "z_L"), "size"),
-            "Root mean square of z_H (full line) and of z_L (broken line) after each step, mean over the "
-            "puzzles.",
+            "Root mean square of z_H (solid) and z_L (dashed) after each step, mean over puzzles.",
         )
     )
     if memory:
@@ -62,7 +61,7 @@ def show(runs: list[Seen]) -> Section:
             Figure(
                 "Size of the memory",
                 _sizes(runs, ("memory",), "memory-size"),
-                "Root mean square of the memory after each step, mean over the puzzles.",
+                "Root mean square of the memory after each step, mean over puzzles.",
             )
         )
     parts += [figure for run in runs for figure in _planes(run)]
@@ -70,7 +69,7 @@ def show(runs: list[Seen]) -> Section:
     return Section(
         NAME,
         "Dynamics",
-        "Does the state come to rest, and does it come to rest where the answer is right?",
+        "Does the state converge, and does it converge where the answer is right?",
         parts,
     )
 
@@ -148,10 +147,11 @@ def _planes(run: Seen) -> list[Figure]:
                 f"From {STARTS} starts: {run.label}, a puzzle it "
                 f"{'solves' if kind == 'solved' else 'does not solve'}",
                 drawing,
-                f"z_H in the plane of its two main components over {len(right)} steps, from the model's own "
-                "start (strong) and from random ones; hollow marks are starts, full marks right answers at "
-                f"the end, crosses wrong ones. Of {STARTS}, {right[trained - 1]} are right after the "
-                f"{counted(trained, 'step')} of training and {right[-1]} at the end.",
+                f"z_H in the plane of its first two principal components over {len(right)} steps, from the "
+                "model's own start (bold) and from random ones. Hollow marks are starts; at the end, a full "
+                f"mark is a right answer and a cross a wrong one. Right answers: {right[trained - 1]} of "
+                f"{STARTS} at the training depth ({counted(trained, 'step')}), {right[-1]} of {STARTS} "
+                "at the end.",
                 "Trajectories in the plane: HRM, arXiv 2506.21734; several fixed points: Ren and Liu, arXiv "
                 "2601.10679.",
             )
@@ -173,12 +173,12 @@ def _table(runs: list[Seen]) -> Table:
             by_chance = f"{low:.2f} to {high:.2f}" if np.isfinite(low) else ""
             rows.append([run.label, str(of), f"{int((~exact).sum())} of {len(exact)}", *texts, by_chance])
     return Table(
-        "Does the last residual tell right from wrong?",
+        "Does a small residual predict a right answer?",
         ["run", "after step", "wrong", *names, "by chance (95 %)"],
         rows,
-        "AUROC of a low residual at the last step as a sign of a right answer: 1 always, 0.5 says nothing, "
-        "and so does what lies within the chance interval; empty where all puzzles are right, or none is.",
-        "Residuals as a sign of a right answer: EqR, arXiv 2605.21488.",
+        "AUROC of a small last residual as a predictor of a right answer: 1 is perfect, 0.5 is chance, and "
+        "values within the chance interval show nothing. Empty if all answers are right or all are wrong.",
+        "Residuals as predictors of right answers: EqR, arXiv 2605.21488.",
     )
 
 
@@ -188,12 +188,15 @@ def say(run: Seen) -> list[str]:
         return []
     exact = run.looking.near.exact[-1]
     numbers = (
-        f"AUROC {area:.2f} of the last residual of z_H, by chance {low:.2f} to {high:.2f}, with "
-        f"{int((~exact).sum())} wrong of {len(exact)}"
+        f"AUROC {area:.2f}, {low:.2f} to {high:.2f} by chance, {int((~exact).sum())} of {len(exact)} wrong"
     )
     if low <= area <= high:
-        return [f"moves as much where it is right as where it is wrong, as far as shows ({numbers})."]
-    return [f"moves {'less' if area > high else 'more'} where it is right ({numbers})."]
+        return [
+            f"The last residual of z_H does not measurably predict whether an answer is right ({numbers})."
+        ]
+    return [
+        f"A {'small' if area > high else 'large'} last residual of z_H predicts a right answer ({numbers})."
+    ]
 
 
 TOPIC = Topic(NAME, look, show, say)

@@ -1,4 +1,4 @@
-"""Which cells are active, and how alike and how informative they are."""
+"""Which memory cells are active, how similar they are, and what they tell about the puzzle."""
 
 from typing import Any
 
@@ -10,16 +10,17 @@ from memhrm.probes.information import information
 from memhrm.probes.maps import matrix
 from memhrm.probes.page import Figure, Section, Table
 from memhrm.probes.sections import likeness, telling
-from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, percent
+from memhrm.probes.sections.base import Looking, Numbers, Seen, Topic, counted, percent
+from memhrm.probes.sections.learning import logged
 
 NAME = "cells"
 LOGGED = {
-    "usage_entropy_share": "Entropy of the usage, share of the most possible",
-    "null_corrected_information": "Null-corrected information about the puzzle, nats",
-    "switching_supervision": "Active cells that change from step to step",
-    "dead_cells": "Dead cells",
-    "cosine_cls": "Mean |cosine| of two CLS",
-    "cosine_contents": "Mean |cosine| of two contents",
+    "usage_entropy_share": ("Usage entropy", "share of the maximum"),
+    "null_corrected_information": ("Null-corrected information about the puzzle", "nats"),
+    "switching_supervision": ("Switching between supervision steps", "new among the active cells"),
+    "dead_cells": ("Cells never selected", "cells"),
+    "cosine_cls": ("Similarity of the CLS", "mean |cosine| of two cells"),
+    "cosine_contents": ("Similarity of the contents", "mean |cosine| of two cells"),
 }
 
 
@@ -46,14 +47,9 @@ def look(looking: Looking) -> Numbers | None:
 
 
 def _logged(metrics: list[dict[str, Any]]) -> Numbers:
-    """What a run logged of its cells during training: by name the steps and the values."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for name in LOGGED:
-        points = [(line["step"], line[f"probe/{name}"]) for line in metrics if f"probe/{name}" in line]
-        if len(points) > 1:
-            steps, values = zip(*points)
-            found[name] = {"step": np.array(steps), "value": np.array(values, float)}
-    return found
+    """Return what a run logged about its cells during training: the steps and the values, by name."""
+    found = {name: logged(metrics, f"probe/{name}") for name in LOGGED}
+    return {name: one for name, one in found.items() if one is not None and len(one["step"]) > 1}
 
 
 def show(runs: list[Seen]) -> Section:
@@ -62,39 +58,42 @@ def show(runs: list[Seen]) -> Section:
     entropies = [
         Line(r.label, r.numbers[NAME]["entropy"], run=r.index)
         for r in runs
-        if len(r.numbers[NAME]["entropy"]) > 1  # Of a single step the table says it.
+        if len(r.numbers[NAME]["entropy"]) > 1  # For a single step the table has it.
     ]
     switches = [line for r in runs for line in _switching(r)]
     if entropies:
         drawing = lines(
             f"{NAME}-entropy",
-            "Entropy of the usage after each step",
+            "Usage entropy at each step",
             entropies,
             step,
-            "share of the most possible",
+            "share of the maximum",
             share=True,
         )
-        says = "How evenly the puzzles together use the cells at each step: 100 % if all equally."
-        parts.append(Figure("Entropy of the usage", drawing, says))
+        says = "Entropy of the usage over all puzzles at each step; 100 % if every cell is used equally."
+        parts.append(Figure("Usage entropy", drawing, says))
     if switches:
         drawing = lines(
             f"{NAME}-switching",
-            "Active cells that were not active before",
+            "Share of active cells that are new",
             switches,
             step,
             "new among the active cells",
             share=True,
         )
         says = (
-            "The share of a puzzle's active cells that were not active at the same H-step one supervision "
-            "step before (full line), or at the H-step before (broken line)."
+            "Share of a puzzle's active cells that were not active at the same H-step of the previous "
+            "supervision step (solid), or at the previous H-step (dashed)."
         )
         parts.append(Figure("Switching", drawing, says))
     parts += [part for run in runs for part in likeness.show(run)]
     parts += telling.show(runs)
     parts += _training(runs)
     parts.append(_table(runs))
-    return Section(NAME, "Cells", "Which cells are used, by whom, and whether they differ.", parts)
+    lead = (
+        "Which memory cells are used, for which puzzles, and whether they differ. Cells are numbered from 0."
+    )
+    return Section(NAME, "Memory cells", lead, parts)
 
 
 def _usage(run: Seen) -> list[Figure]:
@@ -111,21 +110,21 @@ def _usage(run: Seen) -> list[Figure]:
                 f"{NAME}-usage-{run.index}",
                 "Usage of each cell at each H-step",
                 usage.reshape(S * H, N).T,
-                "supervision step . H-step",
+                "supervision step.H-step",
                 "cell",
                 limit=1.0,
                 share=True,
                 columns=shown,
             ),
-            f"The share of the puzzles in which each of the {N} cells is active, at every H-step; "
-            f"{found['active']} are active at a time.",
+            f"Share of the puzzles for which each of the {counted(N, 'cell')} is active at each H-step; "
+            f"{found['active']} of them {'is' if found['active'] == 1 else 'are'} active at a time.",
         )
     ]
     ratio = np.array(found["co_selection"]["ratio"], float)
     np.fill_diagonal(ratio, np.nan)
     with np.errstate(divide="ignore"):
         bits = np.clip(np.log2(ratio), -3, 3)
-    if (np.abs(bits[np.isfinite(bits)]) > 1e-3).any():  # A shared cell, say, is with each as often as it is.
+    if (np.abs(bits[np.isfinite(bits)]) > 1e-3).any():  # Of a shared cell, say, there is nothing to tell.
         figures.append(
             Figure(
                 f"Together: {run.label}",
@@ -139,9 +138,9 @@ def _usage(run: Seen) -> list[Figure]:
                     square=True,
                     note="log2",
                 ),
-                "How much more (blue) or less (orange) often two cells are active together than cells "
-                "that are as often active and have nothing to do with each other; 1 on the scale is twice "
-                "as often.",
+                "How often two cells are active together, relative to cells that are selected independently "
+                "at the same rates: blue is more often, orange less. 1 on the log2 scale means twice as "
+                "often.",
             )
         )
     return figures
@@ -163,16 +162,13 @@ def _switching(run: Seen) -> list[Line]:
 
 def _training(runs: list[Seen]) -> list[Figure]:
     figures = []
-    for name, what in LOGGED.items():
+    for name, (title, y) in LOGGED.items():
         found = [(run, run.numbers[NAME]["training"].get(name)) for run in runs]
         series = [Line(run.label, one["value"], one["step"], run=run.index) for run, one in found if one]
         if series:
-            drawing = lines(
-                f"{NAME}-training-{name}", f"{what} over training", series, "optimiser step", what
-            )
-            figures.append(
-                Figure(f"{what}, over training", drawing, "As the run logged it with probe=light.")
-            )
+            drawing = lines(f"{NAME}-training-{name}", f"{title} over training", series, "optimiser step", y)
+            says = "As logged during training with probe=light."
+            figures.append(Figure(f"{title}, over training", drawing, says))
     return figures
 
 
@@ -180,39 +176,45 @@ def _table(runs: list[Seen]) -> Table:
     rows = []
     for run in runs:
         found = run.numbers[NAME]
-        N, dead = np.shape(found["usage"])[-1], list(np.asarray(found["dead"]) + 1)
-        few = len(dead) < 9
-        names = ", ".join(f"cell {cell}" for cell in dead) if dead and few else str(len(dead) or "none")
-        entropy = found["entropy_all"]
-        heavy = "" if found["weights"] is None else _heaviest(found["weights"])
-        nats = f"{entropy['nats']:.3f} of {np.log(N):.3f}"
-        rows.append([run.label, str(N), str(found["active"]), nats, names, heavy])
+        N, dead = np.shape(found["usage"])[-1], np.asarray(found["dead"]).tolist()
+        names = ", ".join(f"cell {cell}" for cell in dead) if 0 < len(dead) < 9 else str(len(dead) or "none")
+        nats = f"{found['entropy_all']['nats']:.3f} of {np.log(N):.3f}"
+        heavy = "" if found["weights"] is None else _named(found["weights"])
+        used = _named(_share(found))
+        rows.append([run.label, str(N), str(found["active"]), nats, names, used, heavy])
     return Table(
-        "At a glance",
-        ["run", "cells", "active", "entropy, nats", "dead cells", "most weight"],
+        "Summary",
+        ["run", "cells", "active", "usage entropy, nats", "never selected", "most used", "most weight"],
         rows,
-        "Entropy of the usage over all H-steps, the cells that no puzzle ever selects, and the cell with "
-        "most of the weight that the selected ones are given: a cell can be selected and count for nothing.",
+        "Usage entropy over all H-steps; the cells that no puzzle selects; the cell that is active in the "
+        "largest share of the H-steps; and the cell with the largest share of the weight: a cell can be "
+        "selected often and still carry little weight.",
     )
 
 
 def say(run: Seen) -> list[str]:
     found = run.numbers[NAME]
     N, dead = np.shape(found["usage"])[-1], len(found["dead"])
-    share = percent(found["entropy_all"]["share"], 0)
-    said = f"selects {N - dead} of its {N} cells, with {share} of the entropy possible"
+    share, used = percent(found["entropy_all"]["share"], 0), _share(found)
+    count = f"all {N} cells" if not dead else f"{N - dead} of {counted(N, 'cell')}"
+    said = (
+        f"It uses {count if N > 1 else 'its only cell'} (usage entropy {share} of the maximum). Cell "
+        f"{used.argmax()} is used most, in {percent(float(used.max()))} of the H-steps"
+    )
     if found["weights"] is not None and N > 1:
-        said += f"; most of their weight has {_heaviest(found['weights'])}"
-    return [
-        f"{said}.",
-        *(f"{telling.tells(name, one)}." for name, one in found["information"].items()),
-    ]
+        said += f"; the most weight goes to {_named(found['weights'])}"
+    return [f"{said}.", *(telling.tells(name, one) for name, one in found["information"].items())]
 
 
-def _heaviest(weights: np.ndarray) -> str:
-    """The cell that has most of the weight, and its share."""
-    cell = int(np.argmax(weights))
-    return f"cell {cell + 1}, {percent(float(weights[cell]))}"
+def _share(found: Numbers) -> np.ndarray:
+    """Return the share of all H-steps in which each cell is active, (N,)."""
+    return np.asarray(found["usage"]).mean(axis=(0, 1))
+
+
+def _named(shares: np.ndarray) -> str:
+    """Name the cell with the largest share, and the share; cells count from 0, as everywhere."""
+    cell = int(np.argmax(shares))
+    return f"cell {cell}, {percent(float(shares[cell]))}"
 
 
 TOPIC = Topic(NAME, look, show, say)

@@ -1,4 +1,4 @@
-"""What the choice of cells tells about the puzzle: a part of the section on cells."""
+"""What the choice of cells tells about the puzzle: part of the section on memory cells."""
 
 from typing import Any
 
@@ -26,31 +26,32 @@ def show(runs: list[Seen]) -> list[Any]:
             table.append([f"{run.label}, {name}", f"{found['value']:.4f}", null])
     return [
         Figure(
-            "What the cells tell",
+            "Null-corrected information",
             intervals(
                 f"{NAME}-information",
-                "Mutual information above its null",
+                "Null-corrected information about the puzzle",
                 rows,
                 [r.label for r in runs],
-                "nats above the shuffled null",
+                "nats above the null",
                 hues=[r.index for r in runs],
             ),
-            "Mutual information between the active cell and the puzzle, or what is known of it, less that "
-            "of a shuffled null, with the null's 95 % interval. Right of zero the cells depend on it; one "
-            "that covers zero shows no dependence; left of zero each is spread over the cells more evenly "
-            "than by chance: all take the same turns.",
+            "Mutual information between the active cell and the puzzle, or a label of the puzzle, minus "
+            "that of shuffled data (the null), with a 95 % interval. Above zero, the selection depends "
+            "on it; an interval that covers zero shows no dependence; below zero, the cells are used "
+            "more evenly than by chance, as when every puzzle takes the same cells in turn.",
         ),
-        Table("Mutual information, nats", ["run and label", "found", "null (95 %)"], table),
+        Table("Mutual information, nats", ["run and label", "measured", "null (95 %)"], table),
     ]
 
 
 def tells(name: str, found: dict[str, float]) -> str:
-    """What the active cells tell about a label, in words that claim nothing within the null."""
-    numbers = f"{found['value']:.3f} nats, by chance {found['null_low']:.3f} to {found['null_high']:.3f}"
+    """Say what the active cells tell about a label; no claim is made within the null."""
+    null = f"{found['null_low']:.3f} to {found['null_high']:.3f}"
+    numbers = f"{found['value']:.3f} nats of mutual information; {null} by chance"
     if found["low"] > 0:
-        return f"has cells that tell about the {name} ({numbers})"
+        return f"The active cells depend on the {name} ({numbers})."
     if found["high"] < 0:
         return (
-            f"spreads each {name} over its cells more evenly than by chance ({numbers}): they do not tell it"
+            f"Each {name} uses the cells more evenly than by chance ({numbers}), so they do not identify it."
         )
-    return f"shows no cells that tell about the {name} ({numbers})"
+    return f"There is no evidence that the active cells depend on the {name} ({numbers})."
