@@ -8,7 +8,9 @@ def _leave_current_folder() -> None:
     """Take the current folder off the front of the module path, where `python -m memhrm...` puts it.
 
     Else a file yaml.py or wandb.py that lies there would be imported in the place of the package of that
-    name. Programs that import memhrm, or run another module with -m, keep their path.
+    name. Programs that import memhrm, or run another module with -m, keep their path. A few modules of the
+    standard library, such as contextlib, Python has imported before this line; the script `memhrm` and
+    `python -P -m memhrm...` never look for those in the current folder either.
     """
     if sys.argv[:1] != ["-m"]:  # What sys.argv begins with while Python looks for the module.
         return

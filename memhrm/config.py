@@ -64,7 +64,7 @@ def _run(name: str, body: Body, typed: Sequence[str]) -> int:
         if codes[-1] > 128:  # A signal: the other combinations do not run either.
             sys.exit(codes[-1])
 
-    with _arguments([*flags, *words]), _explained(name, words):
+    with _arguments([*flags, *words]), _explained(name, words, folder):
         hydra.main(version_base="1.3", config_path=CONFIGS, config_name=name)(job)()
     return max(codes, default=0)
 
@@ -80,7 +80,7 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(name: str, words: Sequence[str]) -> Iterator[None]:
+def _explained(name: str, words: Sequence[str], folder: str | None = None) -> Iterator[None]:
     """Make ValueErrors of one line of what Hydra raises."""
     import yaml
     from hydra.errors import HydraException
@@ -91,7 +91,7 @@ def _explained(name: str, words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, name, words)) from error
+        raise ValueError(explain(error, name, words, folder)) from error
     except yaml.YAMLError as error:
         raise ValueError(no_yaml(error)) from error
     except RecursionError as error:  # The words are the only input that can be so deep.

@@ -8,7 +8,7 @@ from typing import Any
 from memhrm import manual
 from memhrm.console import one_line
 from memhrm.settings import unknown
-from memhrm.words import name_of, several, unreadable
+from memhrm.words import name_of, quote, several, split, unreadable
 
 
 def check_names(name: str, words: Sequence[str]) -> None:
@@ -84,8 +84,11 @@ _OPTION = re.compile(
 )
 
 
-def explain(error: Any, name: str, words: Sequence[str]) -> str:
-    """Return Hydra's message on overrides of configs/NAME.yaml as one line that says what to do."""
+def explain(error: Any, name: str, words: Sequence[str], folder: str | None = None) -> str:
+    """Return Hydra's message on overrides of configs/NAME.yaml as one line that says what to do.
+
+    folder: the value of --config-dir.
+    """
     from hydra.errors import OverrideParseException
 
     if isinstance(error, OverrideParseException):
@@ -96,7 +99,7 @@ def explain(error: Any, name: str, words: Sequence[str]) -> str:
     if match := re.match(r"Sweep parameters '(.*)' requires --multirun", text):
         return several(match[1])
     if match := re.match(r"Could not override '([^']+)'", text):
-        return _unknown_key(match[1], name, words)
+        return _unknown_key(match[1], name, words, folder)
     if text.startswith("Config group override must be a string or a list"):
         empty = [name_of(word) for word in words if word.partition("=")[2] == "null"]
         group = next((group for group in empty if group in manual.groups(name)), "a group")
@@ -106,13 +109,13 @@ def explain(error: Any, name: str, words: Sequence[str]) -> str:
     if match := re.match(r"In '([^']+)': Could not (?:find|load) '([^']+)'", text):
         return f"{match[1]}.yaml builds on {match[2]}, which does not exist"
     if match := re.match(r"Could not delete(?: from config)?\. '([^']+)' does not exist", text):
-        return _unknown_key(match[1], name, words)
+        return _unknown_key(match[1], name, words, folder)
     if "Could not find" in text and "override" in text:
         return f"{text}; see --help for the groups"
     return text
 
 
-def _unknown_key(key: str, name: str, words: Sequence[str]) -> str:
+def _unknown_key(key: str, name: str, words: Sequence[str], folder: str | None) -> str:
     there = manual.groups(name)
     if there and key == "k":
         return "k is a setting of memories with cells; choose one with +memory=multicell, or leave k out"
@@ -121,7 +124,8 @@ def _unknown_key(key: str, name: str, words: Sequence[str]) -> str:
     if in_memory and not any(word.startswith("+memory=") for word in choices):
         allowed = ", ".join(manual.options("memory"))
         return f"{key}: no memory is chosen; choose one with +memory=NAME; allowed: {allowed}"
-    node: Any = _tree(name, choices)
+    first = [split(word)[0] for word in choices]  # Of a sweep.
+    node: Any = _tree(name, first if folder is None else [*first, f"hydra.searchpath=[{_address(folder)}]"])
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, dict):
@@ -131,6 +135,10 @@ def _unknown_key(key: str, name: str, words: Sequence[str]) -> str:
             return unknown(".".join(parts[: depth + 1]), part, [str(setting) for setting in node])
         node = node[part]
     return f"{key} cannot be set"
+
+
+def _address(folder: str) -> str:
+    return quote(f"file://{Path(folder).absolute()}")
 
 
 def _tree(name: str, choices: Sequence[str]) -> Any:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_every_handler_is_put_back():
     with stop_signals():
         assert not any(signal.getsignal(number) in before for number in numbers)
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_training_in_another_thread(tmp_path):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(train(tmp_path / "run", "steps=1", "eval_every=0")))
+    thread.start()
+    thread.join()
+    assert codes == [0]
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,16 @@ def test_own_file_that_is_broken(name, tmp_path, capsys):
     assert [part for part in OWN[name][1] if part not in message] == [], message
 
 
+def test_setting_of_an_own_file_is_known(tmp_path, capsys):
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory/mine.yaml").write_text("name: mine\ndecay: 0.5\n")
+    words = ["--config-dir", str(tmp_path), "+memory=mine"]
+    assert command_line("train", lambda *_: None, *words, "memory.decoy=1") == 2
+    assert said(capsys) == "memory.decoy is unknown; did you mean decay? allowed: decay, name"
+    assert command_line("train", lambda *_: None, "-m", "+memory=multicell,bicross", "memory.tokns=1") == 2
+    assert "memory.tokns is unknown; did you mean tokens?" in said(capsys)
+
+
 def test_own_file_in_another_encoding(tmp_path, capsys):
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory/wide.yaml").write_text("memory:\n  name: x\n", encoding="utf-16")

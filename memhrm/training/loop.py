@@ -1,6 +1,7 @@
 """The life of a run: resume, step, log, evaluate, save, stop; when each happens, not how."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -248,6 +249,9 @@ def stop_signals(saved: Callable[[], int] = lambda: 0) -> Iterator[list[int]]:
         StoppedAtOnce: SIGINT came a second time.
     """
     asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # Only that one can be told.
+        yield asked
+        return
     before: dict[int, Any] = {int(number): signal.getsignal(number) for number in STOP_SIGNALS}
     ignored = [number for number in before if number != signal.SIGINT and before[number] == signal.SIG_IGN]
     for number in [*ignored, *(number for number in before if before[number] is None)]:
