@@ -151,6 +151,7 @@ def write_numbers(out: Path, runs: Sequence["Seen"], how: dict[str, Any]) -> Non
     """Write numbers.npz, with every array as RUN/SECTION/NAME, and numbers.json, with the small ones."""
     import numpy as np
 
+    from memhrm.files import write_text
     from memhrm.probes.sections import flat, small
 
     found = {run.label: run.numbers for run in runs}

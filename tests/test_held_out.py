@@ -19,8 +19,10 @@ from memhrm.training.run import make_dataset
 from tiny import command_line, train
 
 SHORT = ("steps=2", "eval_every=2")
-RECALL = ("data=recall", "data.lengths=[2]", "data.test_length=3", "data.test_episodes=12", "validation_size=4",
-          "halting.halt_max_steps=1", "loss.kind=softmax")  # fmt: skip
+RECALL = (
+    *("data=recall", "data.lengths=[2]", "data.test_length=3", "data.test_episodes=12", "validation_size=4"),
+    *("halting.halt_max_steps=1", "loss.kind=softmax"),
+)
 
 
 @pytest.fixture(scope="module")
