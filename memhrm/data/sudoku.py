@@ -47,6 +47,14 @@ class Sudoku(Task):
         kind, number = divmod(unit, self.side)
         return f"{UNITS[kind]} {number + 1}"
 
+    def check_questions(self, inputs: np.ndarray) -> None:
+        inputs = self.grids("inputs", inputs)
+        digits = np.arange(BLANK + 1, self.vocab_size)
+        repeated = (inputs[:, self.shape.units][..., None] == digits).sum(axis=2) > 1  # (n, units, digits)
+        if repeated.any():
+            row, unit, digit = np.argwhere(repeated)[0].tolist()
+            raise PuzzleError(row, f"question repeats {digit + 1} in {self._unit(unit)}: it has no answer")
+
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
         return np.all((inputs <= BLANK) | (answers == inputs), axis=1)
 
@@ -60,11 +68,7 @@ class Sudoku(Task):
             ValueError: a question contradicts itself, has no answer or several; a `PuzzleError` says which.
         """
         inputs = self.grids("inputs", inputs)
-        digits = np.arange(BLANK + 1, self.vocab_size)
-        repeated = (inputs[:, self.shape.units][..., None] == digits).sum(axis=2) > 1  # (n, units, digits)
-        if repeated.any():
-            row, unit, digit = np.argwhere(repeated)[0].tolist()
-            raise PuzzleError(row, f"question repeats {digit + 1} in {self._unit(unit)}: it has no answer")
+        self.check_questions(inputs)
         found = solve(inputs, self.shape, limit=2)
         require_none(found.solutions == 0, "question has no answer")
         require_none(found.solutions > 1, "question has several answers")

@@ -73,8 +73,8 @@ class RunDirectory:
 
     def _is_run(self) -> bool:
         made = [self.path / name for name in ("environment.json", "origin.json")]
-        found = [read_json(path) for path in made if path.exists()]
-        ours = any(isinstance(one, dict) and ("packages" in one or "command" in one) for one in found)
+        found = [mapping(path, read_json(path)) for path in made if path.exists()]
+        ours = any("packages" in one or "command" in one for one in found)
         return ours and (self.path / "config.yaml").exists()
 
     def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
@@ -151,6 +151,7 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: another process holds it.
         OSError: nothing can be written there.
     """
+    made = not folder.exists()
     with named(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
@@ -164,6 +165,9 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        if made and [path.name for path in folder.iterdir()] in ([], [".lock"]):  # Nothing came of it.
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def mapping(path: Path, content: Any) -> dict[str, Any]:
