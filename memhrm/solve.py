@@ -80,13 +80,14 @@ def lines(
     return text.getvalue()
 
 
-def summary(verdict: "Verdict", labels: "np.ndarray | None", answers: "np.ndarray") -> str:
-    """Say how many answers can be right and, where the file has answers, how many agree with them."""
-    possible, count = int((verdict.keeps_givens & verdict.keeps_rules).sum()), len(answers)
-    text = f"{possible:,} of {count:,} answers keep the givens and the rules"
-    if labels is None:
+def summary(verdict: "Verdict", labels: "np.ndarray", answers: "np.ndarray") -> str:
+    """Say how many answers can be right and, where the file has answers (labels above 0), how many agree."""
+    possible, known = int((verdict.keeps_givens & verdict.keeps_rules).sum()), (labels > 0).all(axis=1)
+    text = f"{possible:,} of {len(answers):,} answers keep the givens and the rules"
+    if not known.any():
         return text
-    return f"{text}; {int((labels == answers).all(axis=1).sum()):,} are those of the file"
+    agree = int((labels == answers).all(axis=1).sum())
+    return f"{text}; {agree:,} are those of the file, which has {int(known.sum()):,}"
 
 
 def with_file(words: Sequence[str]) -> list[str]:

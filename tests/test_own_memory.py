@@ -42,8 +42,9 @@ def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
     assert "fading" in (tmp_path / "run/config.yaml").read_text()
     summary = RunDirectory(tmp_path / "run").summary()
     assert summary is not None and summary["step"] == 8
-    assert "exact accuracy" in run("-m", "memhrm.evaluate", "run=run", "progress=false")
-    run("-m", "memhrm.export", "run=run")
+    trust = ("run=run", "trust=fading.Fading")
+    assert "exact accuracy" in run("-m", "memhrm.evaluate", *trust, "progress=false")
+    run("-m", "memhrm.export", *trust)
     opened = run("-c", "import fading, memhrm; s = memhrm.load('run/model.safetensors')\n"
                  "print(type(s.model.H_module).__name__, s.solve(['1' + '.' * 15]))")  # fmt: skip
     assert opened.startswith("Fading")
@@ -51,4 +52,4 @@ def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
         [sys.executable, "-c", "import memhrm; memhrm.load('run/model.safetensors')"],
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
-    assert "import fading first if you trust it" in refused.stderr
+    assert "import fading first in Python" in refused.stderr

@@ -82,6 +82,10 @@ class LossSettings:
         Raises:
             ValueError: a loss is asked for that this memory has nothing for.
         """
+        memory = h_module.settings
+        unknown = sorted(h_module.losses - LOSSES.keys())
+        allowed = f"a memory whose losses are among {', '.join(LOSSES)}; nothing computes {', '.join(unknown)}"
+        require(not unknown, "memory.module", memory.module, allowed)
         weights = {"lm": self.lm, "q_halt": self.q_halt}
         if halting.learns_to_continue:
             weights["q_continue"] = self.q_continue
@@ -90,8 +94,8 @@ class LossSettings:
             if name in h_module.losses and weight > 0:
                 weights[name] = weight
             elif name not in BY_SELECTOR:
-                memory = h_module.settings.name
-                require(weight == 0, f"loss.{name}", weight, f"0, since memory={memory} has nothing for it")
+                allowed = f"0, since memory={memory.name} has nothing for it"
+                require(weight == 0, f"loss.{name}", weight, allowed)
         return weights
 
 
