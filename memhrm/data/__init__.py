@@ -3,6 +3,7 @@
 from memhrm.data.episodes import Episodes
 from memhrm.data.maze import Maze
 from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.puzzle_files import read_puzzles, read_questions
 from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
 from memhrm.data.sources import Dataset, load, load_test
 from memhrm.data.sudoku import Sudoku
@@ -19,4 +20,6 @@ __all__ = [
     "evaluation_batches",
     "load",
     "load_test",
+    "read_puzzles",
+    "read_questions",
 ]

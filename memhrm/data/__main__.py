@@ -1,10 +1,8 @@
-"""Build, inspect and download data sets: ``python -m memhrm.data --help``."""
+"""Build, inspect, convert and download data sets: ``python -m memhrm.data --help``."""
 
-import csv
 import importlib
 import math
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +11,33 @@ import numpy as np
 from memhrm import manual
 from memhrm.config import CONFIGS
 from memhrm.console import Parser, one_line, run
+from memhrm.data.cache import expand
 from memhrm.data.config import EpisodeSettings, parse
-from memhrm.data.csv_files import write_csv
 from memhrm.data.episodes import milestones
 from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.puzzle_files import write_csv
+from memhrm.data.puzzle_text import first_question
 from memhrm.data.recall import Recall
-from memhrm.data.sources import Dataset, load
+from memhrm.data.sources import Dataset, load, load_test
 from memhrm.data.sudoku import BLANK, Sudoku
-from memhrm.settings import unknown
+from memhrm.files import require_free
+from memhrm.settings import require, unknown
 from memhrm.words import values as values_of
 
 NAMED = Path(CONFIGS) / "data"
 USAGE = """\
   build NAME out=DIR [key=value ...]      write DIR/train.csv and DIR/test.csv
   inspect NAME [key=value ...]            counts, difficulty, overlap of training and test, an example
-  inspect path=DIR                        the same for the files of a folder
+  inspect path=DIR-OR-FILE                the same for the files of a folder, or for one file
+  convert NAME path=FILE out=FILE.csv     read puzzles in any public format, solve those without an answer,
+                                          and write them in ours
   download NAME out=DIR                   fetch the files of sudoku_extreme or maze_hard
 
 NAME is one of {names}.
 
 settings of {shown}, with their defaults (those of another: python -m memhrm.data inspect NAME --help):
-  out                           (required)    build, download: the folder to write to
+  out                           (required)    build, download: the folder to write to; convert: the file
+  overwrite                     false         whether what is there may be replaced
 {table}
 
 examples:
@@ -51,10 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     parser = Parser(
         prog="python -m memhrm.data",
-        description="Build, inspect and download data sets.",
+        description="Build, inspect, convert and download data sets.",
         epilog=_usage(words),
     )
-    commands = {"build": build, "inspect": inspect, "download": download}
+    commands = {"build": build, "inspect": inspect, "convert": convert, "download": download}
     parser.add_argument("command", choices=commands, help="what to do; see below")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a file of configs/data, without .yaml")
     parser.add_argument(
@@ -100,14 +104,13 @@ def _names() -> list[str]:
 
 
 def _guess(folder: Path, file: str) -> dict[str, Any]:
-    """Settings for the files of a folder, from the first question: mazes have walls, sudokus have none."""
-    with open(folder / file, newline="", encoding="utf-8") as lines:
-        rows = list(csv.reader(islice(lines, 2)))
-    question = (
-        rows[1][1] if len(rows[1:]) and len(rows[1]) > 1 else "." * 81
-    )  # reading will say what is wrong
-    side = math.isqrt(len(question))
-    if side * side != len(question):
+    """Return settings for puzzles in files, from the first question: mazes have walls, sudokus have none."""
+    place = expand("path", str(folder))
+    if not place.is_file():
+        place = place / file if (place / file).is_file() else place / "test.csv"
+    question, is_row = first_question(place)
+    side = len(question) if is_row else math.isqrt(len(question))
+    if not side or (not is_row and side * side != len(question)):
         raise ValueError(
             f"path is {folder}, its first question has {len(question)} cells; allowed: square grids; or give "
             "the NAME too"
@@ -117,26 +120,60 @@ def _guess(folder: Path, file: str) -> dict[str, Any]:
 
 def build(values: dict[str, Any], out: Path) -> None:
     """Write the training and test puzzles of a data set as files."""
+    overwrite = _overwrite(values)
+    files = [out / "train.csv", out / "test.csv"]
+    for file in files:  # before the puzzles are generated
+        require_free("out", file, overwrite)
     dataset = load(**values)
-    for part, puzzles in (("train", dataset.train), ("test", dataset.test)):
-        write_csv(out / f"{part}.csv", dataset.task, puzzles)
-        print(f"{out / f'{part}.csv'}: {len(puzzles):,} puzzles")
+    for file, puzzles in zip(files, (dataset.train, dataset.test)):
+        write_csv(file, dataset.task, puzzles)
+        print(f"{file}: {len(puzzles):,} puzzles")
+
+
+def convert(values: dict[str, Any], out: Path) -> None:
+    """Write the puzzles of a file in any known format as a file in ours."""
+    require_free("out", out, _overwrite(values))
+    require(values.get("path") is not None, "path", None, "the file to convert, as path=FILE")
+    file = expand("path", str(values["path"]))
+    require(not file.is_dir(), "path", str(file), "a file, not a folder")
+    dataset = load_test(**{**values, "path": str(file), "test_size": None, "holdout": 0})
+    write_csv(out, dataset.task, dataset.test)
+    print(f"{out}: {len(dataset.test):,} puzzles")
+
+
+def _overwrite(values: dict[str, Any]) -> bool:
+    overwrite = values.pop("overwrite", False)
+    require(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
+    return overwrite
 
 
 def inspect(values: dict[str, Any], _: Path) -> None:
     """Print what a data set holds."""
-    dataset = load(**values)
+    alone = _alone(values)
+    dataset = load_test(**values) if alone else load(**values)
+    parts = {"puzzles" if alone else "test": dataset.test}
+    parts = parts if alone else {"train": dataset.train, **parts}
     task = dataset.task
     print(f"{dataset.name}: grids of {task.rows} x {task.side} cells, {task.vocab_size} tokens")
     if dataset.episodes is not None:
         print(_episodes(dataset, dataset.episodes))
-    for part, puzzles in (("train", dataset.train), ("test", dataset.test)):
+    for part, puzzles in parts.items():
         print(f"\n{part}: {len(puzzles):,} puzzles from {', '.join(sorted(set(puzzles.sources)))}")
         print(f"  {_describe(task, puzzles)}")
         print(f"  {_quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")
-    print(f"\n{_overlap(dataset)}\n\nfirst training puzzle and its answer:")
-    grids = (task.render(tokens[0]).splitlines() for tokens in (dataset.train.inputs, dataset.train.labels))
+    first = dataset.test if alone else dataset.train
+    what = "puzzle" if alone else "training puzzle"
+    print(f"\n{_overlap(dataset)}\n\nfirst {what} and its answer:")
+    grids = (task.render(tokens[0]).splitlines() for tokens in (first.inputs, first.labels))
     print("\n".join(f"  {question}    {answer}" for question, answer in zip(*grids, strict=True)))
+
+
+def _alone(values: dict[str, Any]) -> bool:
+    """Return whether there is one file to inspect: the path is one, or the folder has but test puzzles."""
+    if values.get("path") is None or values.get("holdout"):
+        return False
+    place = expand("path", str(values["path"]))
+    return place.is_file() or not (place / str(values.get("train_file", "train.csv"))).exists()
 
 
 def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
@@ -167,6 +204,8 @@ def _overlap(dataset: Dataset) -> str:
     train, test = (task.class_keys(part.inputs, part.labels) for part in (dataset.train, dataset.test))
     what = "solution grids (by fingerprint)" if isinstance(task, Sudoku) and task.side == 9 else "puzzles"
     repeated = [len(keys) - len(np.unique(keys)) for keys in (train, test)]
+    if not len(train):
+        return f"{what} up to symmetry: {repeated[1]} of {len(test):,} are repeated"
     return (
         f"{what} up to symmetry: {np.isin(test, train).sum()} of {len(test):,} in test are also in train; "
         f"{repeated[0]} repeated within train, {repeated[1]} within test"
@@ -175,6 +214,7 @@ def _overlap(dataset: Dataset) -> str:
 
 def download(values: dict[str, Any], out: Path) -> None:
     """Fetch the files of a data set that is published on the Hugging Face hub."""
+    overwrite = _overwrite(values)
     settings = parse(values)
     if settings.download is None:
         raise ValueError(
@@ -184,6 +224,8 @@ def download(values: dict[str, Any], out: Path) -> None:
         hub = importlib.import_module("huggingface_hub")
     except ImportError:
         raise ValueError("downloading needs an extra; install it with `pip install 'memhrm[hub]'`") from None
+    for file in ("train.csv", "test.csv"):  # before anything is fetched
+        require_free("out", out / file, overwrite)
     for file in ("train.csv", "test.csv"):
         try:
             path = hub.hf_hub_download(settings.download, file, repo_type="dataset", local_dir=out)

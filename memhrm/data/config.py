@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from memhrm.data.checks import shown
 from memhrm.data.episodes import Plan
 from memhrm.data.generate import Difficulty, Progress, all_sudokus4, collect, random_sudokus
-from memhrm.data.maze import Maze
+from memhrm.data.maze import MOST_SIDE, Maze
 from memhrm.data.maze_generate import Layout, random_mazes
 from memhrm.data.puzzle import PuzzleSet, Task
 from memhrm.data.recall import DIGITS, Recall, strings
@@ -17,6 +18,7 @@ from memhrm.data.rules import FAMILIES, MOST_DIGITS
 from memhrm.data.sudoku import Sudoku
 from memhrm.settings import advise, build, require
 
+MOST_PUZZLES = 10**8  # of a set; more do not fit a memory
 # A sudoku with fewer clues has several solutions (side 9: McGuire, Tugemann and Civario, 2014).
 FEWEST_CLUES = {4: 4, 6: 8, 9: 17}
 
@@ -27,13 +29,17 @@ class Settings(ABC):
 
     Attributes:
         name: name of the set, for people and for `python -m memhrm.data`.
-        path: folder that holds ``train_file`` and ``test_file``; null generates the set.
+        path: folder that holds ``train_file`` and ``test_file``, or, with ``holdout``, one file; null
+            generates the set. A leading ``~`` stands for the home folder.
+        train_file, test_file: files in ``path``, or absolute paths; without ``path``, where they are not
+            called train.csv and test.csv, files in the current folder.
         download: Hugging Face data set that has these files; such a set is not generated.
         train_size, test_size: puzzles to generate, or to draw from the files; null takes all there are.
         holdout: number of training puzzles that take the place of the test puzzles; 0 keeps the latter.
         augment: whether training batches hold random symmetry images of the puzzles.
         seed: seed of the generator and of every draw from the files.
-        cache: folder that keeps generated sets; null means $MEMHRM_CACHE, or else ``~/.cache/memhrm``.
+        cache: folder that keeps generated sets; null means $MEMHRM_CACHE, or else ``~/.cache/memhrm``. Where
+            it cannot be written, sets are generated every time.
     """
 
     name: str
@@ -50,10 +56,15 @@ class Settings(ABC):
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name.endswith("_size"):
-                require(value is None or value > 0, f"data.{name}", value, "a number above 0, or null")
+            if isinstance(value, str):
+                allowed = f"a text{'' if name == 'name' else ', or null'}, not empty and without NUL"
+                require(value != "" and "\0" not in value, f"data.{name}", value, allowed)
+            elif name.endswith("_size"):
+                wanted = f"a number above 0 and up to {MOST_PUZZLES}, or null"
+                require(value is None or 0 < value <= MOST_PUZZLES, f"data.{name}", value, wanted)
             elif type(value) in (int, float):
                 require(value >= 0, f"data.{name}", value, "numbers from 0")
+        require(self.holdout <= MOST_PUZZLES, "data.holdout", self.holdout, f"numbers up to {MOST_PUZZLES}")
 
     def episodes(self) -> "EpisodeSettings | None":
         """How episodes are made of the puzzles; None where every puzzle stands alone."""
@@ -113,11 +124,18 @@ class MazeSettings(Layout, Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.side > 1, "data.side", self.side, "numbers from 2")
+        require(1 < self.side <= MOST_SIDE, "data.side", self.side, f"numbers from 2 to {MOST_SIDE}")
         ordered = self.min_walls <= self.max_walls
         require(ordered, "data.min_walls", self.min_walls, "shares up to data.max_walls")
         require(self.max_walls < 1, "data.max_walls", self.max_walls, "shares of the cells below 1")
         require(self.min_length > 0, "data.min_length", self.min_length, "numbers from 1")
+        if self.path is None and self.download is None:
+            cells = self.side**2
+            free = cells - round(self.min_walls * cells)
+            allowed = f"shares that leave 2 of {cells} cells free"
+            require(free >= 2, "data.min_walls", self.min_walls, allowed)
+            allowed = f"numbers below {free}, the free cells that data.min_walls={self.min_walls} leaves"
+            require(self.min_length < free, "data.min_length", self.min_length, allowed)
 
     def task(self) -> Maze:
         return Maze(side=self.side)
@@ -252,6 +270,8 @@ def parse(values: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: an unknown or missing key, or a value that is not allowed; names ``data.<key>``.
     """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"data is {shown(values)}; allowed: a group of settings")
     kind = values.get("kind")
-    require(kind in KINDS, "data.kind", kind, ", ".join(KINDS))
+    require(isinstance(kind, str) and kind in KINDS, "data.kind", kind, ", ".join(KINDS))
     return build(KINDS[str(kind)], values, "data")

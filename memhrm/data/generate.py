@@ -10,9 +10,9 @@ from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
 from memhrm.data.solver import candidates_of, random_grids, search, solve
 from memhrm.data.sudoku import BLANK, Sudoku
 from memhrm.data.symmetry import Shape, canonical
+from memhrm.data.trials import ENOUGH, HOPELESS, Counting, Draw, Reach, Trials
 
 Progress = Callable[[int, int], None]  # called with the number of puzzles done and wanted
-Draw = Callable[[int, np.random.Generator], PuzzleSet]  # up to that many random puzzles
 ROUND = 1024  # puzzles tried at once
 PATIENCE = 20  # rounds without a new puzzle before giving up
 
@@ -43,8 +43,10 @@ def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progre
     However such a set is split, no puzzle of one part is a symmetry image of one of another part.
 
     Raises:
-        ValueError: many rounds in a row brought nothing new.
+        ValueError: many rounds in a row brought nothing new; or none has been found yet, and what was found
+            instead leaves next to no chance.
     """
+    progress(0, count)
     seen: set = set()
     kept: list[PuzzleSet] = []
     tried, idle = 0, 0
@@ -60,11 +62,15 @@ def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progre
                 new.append(row)
         kept.append(puzzles.select(np.array(new, np.intp)))
         idle = 0 if new else idle + 1
-        if idle == PATIENCE:
+        hopeless = isinstance(draw, Trials) and not seen and tried >= ENOUGH and draw.chance() < HOPELESS
+        if idle == PATIENCE or hopeless:
+            reached = draw.found() if isinstance(draw, Trials) else ""
             raise ValueError(
-                f"only {len(seen)} of {count} {task.name} puzzles found in {tried} tries; "
+                f"only {len(seen)} of {count} {task.name} puzzles found in {tried} tries{reached}; "
                 "allow more by data.min_* and data.max_*, or ask for fewer"
             )
+        if isinstance(progress, Counting):
+            progress.tries = tried
         progress(len(seen), count)
     return concatenate(kept)
 
@@ -79,16 +85,46 @@ def concatenate(sets: list[PuzzleSet]) -> PuzzleSet:
     )
 
 
-def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Draw:
-    """Puzzles dug out of random grids, rated by guesses (see `memhrm.data.solver.search`)."""
+class _Sudokus(Trials):
+    """Puzzles dug out of random grids."""
 
-    def draw(count: int, rng: np.random.Generator) -> PuzzleSet:
+    def __init__(self, task: Sudoku, difficulty: Difficulty) -> None:
+        self.task, self.bounds = task, difficulty
+        self.clues, self.guesses = Reach(), Reach()
+
+    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+        task = self.task
         grids = random_grids(count, task.shape, rng)
-        puzzles = dig(grids, task.shape, rng, min_clues=difficulty.min_clues or 0)
-        kept = difficulty.allows_clues((puzzles > BLANK).sum(axis=1))
-        return _rated(task, puzzles[kept], grids[kept], difficulty)
+        puzzles = dig(grids, task.shape, rng, min_clues=self.bounds.min_clues or 0)
+        clues = (puzzles > BLANK).sum(axis=1)
+        kept = self.bounds.allows_clues(clues)
+        rated = _rated(task, puzzles[kept], grids[kept], Difficulty())
+        self.clues.add(clues)
+        self.guesses.add(rated.ratings)
+        return rated.select(self.bounds.allows_guesses(rated.ratings))
 
-    return draw
+    def chance(self) -> float:
+        clues, guesses = self.bounds.max_clues, self.bounds.min_guesses
+        chance = 1.0 if clues is None else self.clues.chance_below(clues)
+        if guesses and self.guesses.most < guesses:
+            # Few puzzles need many guesses, but more than a normal tail has: fewer by the square at most.
+            chance *= 1 / max(guesses, 1) ** 2
+        return chance
+
+    def found(self) -> str:
+        reached = ""
+        if self.bounds.max_clues is not None:
+            reached += f", where data.max_clues is {self.bounds.max_clues} and the fewest clues were "
+            reached += f"{self.clues.least:.0f}"
+        if self.guesses.count and self.bounds.min_guesses:
+            reached += f", where data.min_guesses is {self.bounds.min_guesses} and the most guesses were "
+            reached += f"{self.guesses.most:.0f}"
+        return reached
+
+
+def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Trials:
+    """Return a source of puzzles dug out of random grids, rated by guesses (`memhrm.data.solver.search`)."""
+    return _Sudokus(task, difficulty)
 
 
 def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Difficulty) -> PuzzleSet:

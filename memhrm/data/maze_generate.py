@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memhrm.data.generate import Draw
 from memhrm.data.maze import FREE, GOAL, START, WALL, Maze, mark_shortest_path, random_cell
 from memhrm.data.puzzle import PuzzleSet, puzzle_set
+from memhrm.data.trials import Reach, Trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +22,15 @@ class Layout:
     unique: bool = False
 
 
-def random_mazes(task: Maze, layout: Layout) -> Draw:
-    """Mazes whose goal is ``min_length`` moves or more from a random start; that distance is the rating.
+class _Mazes(Trials):
+    """Mazes of random walls."""
 
-    The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
-    from the start are left out, and with ``unique`` those with several shortest paths.
-    """
+    def __init__(self, task: Maze, layout: Layout) -> None:
+        self.task, self.layout = task, layout
+        self.lengths, self.single = Reach(), 0
 
-    def draw(count: int, rng: np.random.Generator) -> PuzzleSet:
+    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+        task, layout = self.task, self.layout
         mazes = np.arange(count)
         cells = task.seq_len
         walls = np.rint(rng.uniform(layout.min_walls, layout.max_walls, count) * cells)
@@ -37,6 +38,7 @@ def random_mazes(task: Maze, layout: Layout) -> Draw:
         start = random_cell(questions == FREE, rng)
         questions[mazes, start] = START
         distances = task.distances(questions == START, questions != WALL)
+        self.lengths.add(distances.max(axis=1))
         far = distances >= layout.min_length
         goal = random_cell(far, rng)
         length = distances[mazes, goal]
@@ -45,10 +47,26 @@ def random_mazes(task: Maze, layout: Layout) -> Draw:
         if layout.unique:
             back = task.distances(questions == GOAL, questions != WALL)
             possible &= (distances + back == length[:, None]).sum(axis=1) == length + 1
+            self.single += int(possible.sum())
         answers = mark_shortest_path(questions[possible], distances[possible], rng)
         return puzzle_set(questions[possible], answers, length[possible], ["generated"] * len(answers))
 
-    return draw
+    def chance(self) -> float:
+        return self.lengths.chance_above(self.layout.min_length, 1.5)
+
+    def found(self) -> str:
+        reached = f", where data.min_length is {self.layout.min_length} and the longest way was "
+        reached += f"{self.lengths.most:.0f} moves"
+        return reached + (f", and {self.single} had a single shortest path" if self.layout.unique else "")
+
+
+def random_mazes(task: Maze, layout: Layout) -> Trials:
+    """Return a source of mazes whose goal is ``min_length`` moves or more from a random start, their rating.
+
+    The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
+    from the start are left out, and with ``unique`` those with several shortest paths.
+    """
+    return _Mazes(task, layout)
 
 
 def _ranks(rng: np.random.Generator, count: int, cells: int) -> np.ndarray:

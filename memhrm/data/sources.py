@@ -1,30 +1,25 @@
 """From settings to a data set: puzzles read from files, or generated once and kept in a cache."""
 
 import hashlib
-import json
-import os
-import sys
-import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from memhrm.data.cache import cached, expand
+from memhrm.data.checks import number
 from memhrm.data.config import EpisodeSettings, Settings, parse
-from memhrm.data.csv_files import read_csv
 from memhrm.data.episodes import Episodes, Relabelled
 from memhrm.data.generate import Progress
 from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
+from memhrm.data.puzzle_files import read_puzzles
+from memhrm.data.puzzles import empty_set
 from memhrm.settings import require
 
-GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
-NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "hints", "cache"}
-EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {
-    field.name for field in fields(Settings)
-}
+__all__ = ["Dataset", "generate", "load", "load_test", "puzzle_set"]
+
+USUAL = {"train_file": "train.csv", "test_file": "test.csv"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Dataset:
     seed: int = 0
 
     def held_out(self) -> PuzzleSet | Episodes:
-        """What a result stands on: the test puzzles, or the test episodes made of them."""
+        """Return what a result stands on: the test puzzles, or the test episodes made of them."""
         if self.episodes is None:
             return self.test
         return self.drawn(self.test, self.episodes.test_episodes, 0xE5)
@@ -50,23 +45,44 @@ class Dataset:
         return len(self.test) if self.episodes is None else self.episodes.test_episodes
 
     def seen(self, count: int) -> PuzzleSet | Episodes:
-        """At most `count` training puzzles, spread over the set, which may be sorted; or as many in episodes
-        like those of the test, or one more episode's."""
+        """Return up to `count` training puzzles, evenly spaced because files may be sorted by difficulty.
+
+        With episodes, return enough episodes of test length to contain `count` puzzles, rounded up.
+
+        Raises:
+            ValueError: `count` is no number from 1, or there are no training puzzles.
+        """
+        count = number("count", count, 1)
+        if not len(self.train):
+            raise ValueError(f"{self.name} was loaded without training puzzles")
         if self.episodes is None:
             count = min(count, len(self.train))
             return self.train.select(np.arange(count) * len(self.train) // count)
         return self.drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
 
     def relabelled(self) -> Relabelled:
-        """How the answers of its episodes are relabelled; only of a set with episodes."""
-        assert self.episodes is not None
+        """Return how the answers of episodes are relabelled.
+
+        Raises:
+            ValueError: the set has no episodes.
+        """
+        if self.episodes is None:
+            raise ValueError(f"{self.name} has no episodes: data.kind is neither recall nor episodes")
         return Relabelled(self.task, self.episodes.plan())
 
-    def digest(self):  # STUB
-        h = hashlib.sha256()
+    def digest(self) -> str:
+        """Return a SHA-256 of the questions and answers, in their order, as 64 hexadecimal digits.
+
+        It is a matter of the puzzles alone: not of the file's name, place, format, sources or ratings, nor of
+        how tokens are stored.
+        """
+        digest = hashlib.sha256()
         for part in (self.train, self.test):
-            h.update(part.inputs.tobytes() + part.labels.tobytes())
-        return h.hexdigest()
+            for tokens in (part.inputs, part.labels):
+                digest.update(b"%d x %d;" % tokens.shape)
+                for start in range(0, len(tokens), 65536):
+                    digest.update(tokens[start : start + 65536].astype("<i4").tobytes())
+        return digest.hexdigest()
 
     def drawn(self, puzzles: PuzzleSet, count: int, key: int) -> Episodes:
         """Return random test episodes of these puzzles, and the best that can be done in them.
@@ -82,7 +98,7 @@ class Dataset:
 
 
 def load(**values: Any) -> Dataset:
-    """The data set that the settings of a ``data`` group describe; `memhrm.data.config` says what each is.
+    """Return the data set of a ``data`` group of settings; `memhrm.data.config` says what each is.
 
     Generated training and test puzzles are disjoint up to symmetry; files are taken as they are.
 
@@ -93,17 +109,11 @@ def load(**values: Any) -> Dataset:
     task = settings.task()
     # A generator for each draw, so that the size of one part does not change another.
     holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
-    if settings.path is not None:
-        folder = Path(settings.path).expanduser()
-        train = read_csv(folder / settings.train_file, task)
-        test = train if settings.holdout else read_csv(folder / settings.test_file, task)
-    elif settings.download is not None:
-        raise ValueError(
-            "data.path is null; download the files with "
-            f"`python -m memhrm.data download {settings.name} out=DIR` and set data.path=DIR"
-        )
+    if (places := _places(settings)) is not None:
+        train = read_puzzles(places[0], task)
+        test = train if settings.holdout else read_puzzles(places[1], task)
     else:
-        train, test = _cached(settings)
+        train, test = cached(settings, generate)
     if settings.holdout:
         require(settings.holdout < len(train), "data.holdout", settings.holdout, f"less than {len(train)}")
         order = holdout_rng.permutation(len(train))
@@ -115,8 +125,81 @@ def load(**values: Any) -> Dataset:
     return Dataset(settings.name, task, train, test, settings.augment, settings.episodes(), settings.seed)
 
 
+def load_test(**values: Any) -> Dataset:
+    """Return a data set with its test puzzles alone; its `train` is empty.
+
+    Only the test file is read: ``test_file`` in ``path``, which may also be a file, or, without ``path``, in
+    the current folder (path="." allows a file called test.csv there). A set that is generated is loaded as by
+    `load`, with the same test puzzles.
+
+    Args:
+        values: a ``data`` group; all puzzles of the file are taken unless ``test_size`` is a number.
+
+    Raises:
+        ValueError: as `load`; or ``holdout`` is not 0, whose puzzles are part of the training file.
+    """
+    settings = parse(values)
+    task = settings.task()
+    place = _test_place(settings)
+    if place is None:
+        return replace(load(**values), train=empty_set(task.seq_len))
+    require(settings.holdout == 0, "data.holdout", settings.holdout, "0 where only test puzzles are loaded")
+    *_, test_rng = np.random.default_rng(settings.seed).spawn(3)
+    test = _draw(read_puzzles(place, task), settings.test_size, "data.test_size", test_rng)
+    nothing = empty_set(task.seq_len)
+    return Dataset(settings.name, task, nothing, test, settings.augment, settings.episodes(), settings.seed)
+
+
+def _test_place(settings: Settings) -> Path | None:
+    """Return the test file; None where the set is generated."""
+    file = expand("data.test_file", settings.test_file)
+    if settings.path is not None:
+        path = expand("data.path", settings.path)
+        if not path.is_file() or file.is_absolute():
+            return path / file
+        allowed = "an absolute path, or none where data.path is a file"
+        require(settings.test_file == USUAL["test_file"], "data.test_file", settings.test_file, allowed)
+        return path
+    if settings.test_file != USUAL["test_file"]:
+        return file
+    _require_generator(settings)
+    return None
+
+
+def _places(settings: Settings) -> tuple[Path, Path] | None:
+    """Return the training and test file; None where the set is generated."""
+    files = [expand(f"data.{name}", getattr(settings, name)) for name in USUAL]
+    if settings.path is not None:
+        path = expand("data.path", settings.path)
+        if not path.is_file():
+            return path / files[0], path / files[1]
+        if all(file.is_absolute() for file in files):
+            return files[0], files[1]
+        require(settings.holdout > 0, "data.path", settings.path,
+                "a folder; or a file, with data.holdout=NUMBER of its puzzles to test on")  # fmt: skip
+        require(settings.train_file == USUAL["train_file"], "data.train_file", settings.train_file,
+                "none where data.path is a file")  # fmt: skip
+        return path, path
+    given = {name: getattr(settings, name) != usual for name, usual in USUAL.items()}
+    if given["train_file"] and (given["test_file"] or settings.holdout):
+        return files[0], files[1]
+    for name, usual in USUAL.items():
+        allowed = f"{usual} where data.path is null, or both data.train_file and data.test_file"
+        require(not given[name], f"data.{name}", getattr(settings, name), allowed)
+    _require_generator(settings)
+    return None
+
+
+def _require_generator(settings: Settings) -> None:
+    if settings.download is not None:
+        raise ValueError(
+            "data.path is null; download the files with "
+            f"`python -m memhrm.data download {settings.name} out=DIR` and set data.path=DIR"
+        )
+
+
 def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Generator) -> PuzzleSet:
-    """A random part of the puzzles, in their order."""
+    """Return a random part of the puzzles, in their order."""
     if size is None or size == len(puzzles):
         return puzzles
     require(
@@ -126,7 +209,7 @@ def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Gen
 
 
 def generate(settings: Settings, progress: Progress) -> tuple[PuzzleSet, PuzzleSet]:
-    """Training and test puzzles, none a symmetry image of another.
+    """Return training and test puzzles, none a symmetry image of another.
 
     Puzzles to hold out come on top of ``train_size``. For 4x4 sudokus a ``train_size`` of null takes all
     that are not in the test set.
@@ -140,51 +223,3 @@ def generate(settings: Settings, progress: Progress) -> tuple[PuzzleSet, PuzzleS
             f"data.test_size is {settings.test_size}; allowed: less than the {len(puzzles)} puzzles there are"
         )
     return puzzles.select(slice(settings.test_size, None)), puzzles.select(slice(settings.test_size))
-
-
-def _cached(settings: Settings) -> tuple[PuzzleSet, PuzzleSet]:
-    """Generated puzzles, from the cache where it has them."""
-    unused = NOT_GENERATED | EPISODES_ALONE
-    relevant = {name: value for name, value in asdict(settings).items() if name not in unused}
-    key = json.dumps([GENERATOR_VERSION, relevant], sort_keys=True)
-    folder = Path(settings.cache or os.environ.get("MEMHRM_CACHE") or "~/.cache/memhrm").expanduser()
-    path = folder / f"{settings.task().name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"data.cache: cannot make the folder {folder}: {error.strerror}") from None
-    try:
-        with open(path, "rb") as raw, np.load(raw) as file:
-            return _unpack(file, "train"), _unpack(file, "test")
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-        pass  # absent, or damaged: make it again
-
-    def progress(done: int, total: int) -> None:
-        print(f"\rgenerating {settings.name}: {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
-
-    try:
-        train, test = generate(settings, progress)
-    finally:
-        print(file=sys.stderr)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        np.savez_compressed(file, **_pack(train, "train"), **_pack(test, "test"))  # pyright: ignore[reportArgumentType]
-    os.replace(temporary, path)  # readers see a whole file or none
-    return train, test
-
-
-def _pack(puzzles: PuzzleSet, part: str) -> dict[str, np.ndarray]:
-    return {
-        f"{part}_inputs": puzzles.inputs,
-        f"{part}_labels": puzzles.labels,
-        f"{part}_ratings": puzzles.ratings,
-    }
-
-
-def _unpack(file: Mapping[str, np.ndarray], part: str) -> PuzzleSet:
-    inputs, labels, ratings = (file[f"{part}_{name}"] for name in ("inputs", "labels", "ratings"))
-    return puzzle_set(inputs, labels, ratings, ["generated"] * len(inputs))
-
-
-def load_test(**values):  # STUB
-    return load(**values)

@@ -84,7 +84,9 @@ class LossSettings:
         """
         memory = h_module.settings
         unknown = sorted(h_module.losses - LOSSES.keys())
-        allowed = f"a memory whose losses are among {', '.join(LOSSES)}; nothing computes {', '.join(unknown)}"
+        allowed = (
+            f"a memory whose losses are among {', '.join(LOSSES)}; nothing computes {', '.join(unknown)}"
+        )
         require(not unknown, "memory.module", memory.module, allowed)
         weights = {"lm": self.lm, "q_halt": self.q_halt}
         if halting.learns_to_continue:
