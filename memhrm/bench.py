@@ -18,23 +18,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m memhrm.bench", description=__doc__, formatter_class=form)
     parser.add_argument("settings", nargs="*", metavar="setting=value")
     parser.add_argument("--vs", metavar="SETTINGS", help="settings in which the second configuration differs")
-    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
+    parser.add_argument("--repeat", type=int, metavar="N", help="measurements of each (5)")
     parser.add_argument("--json", metavar="FILE", help="write all numbers to a file")
     parser.add_argument("--target", metavar="SETTINGS", help="settings of a run that the first is to match")
-    parser.add_argument("--match", choices=["parameters", "flops"], default="parameters", help="in what")
+    parser.add_argument("--match", choices=["parameters", "flops"], help="in what (parameters)")
     args = parser.parse_args()
 
-    from memhrm.config import compose
     from memhrm.measure import measure
     from memhrm.settings import require
+    from memhrm.training.unused import refuse
 
     if args.target is not None:
-        return _match(compose("train", args.settings), compose("train", shlex.split(args.target)), args.match)
-    require(args.repeat >= 1, "--repeat", args.repeat, "1 or above")
-    configs = {" ".join(args.settings) or "defaults": compose("train", args.settings)}
+        for name in ("vs", "repeat", "json"):
+            refuse(getattr(args, name) is not None, f"--{name}", getattr(args, name), "with --target")
+        first, target = (_config(words, matched=True) for words in (args.settings, shlex.split(args.target)))
+        return _match(first, target, args.match or "parameters")
+    refuse(args.match is not None, "--match", args.match, "without --target")
+    repeat = 5 if args.repeat is None else args.repeat
+    require(repeat >= 1, "--repeat", repeat, "1 or above")
+    configs = {" ".join(args.settings) or "defaults": _config(args.settings)}
     if args.vs:
-        configs[f"with {args.vs}"] = compose("train", [*args.settings, *shlex.split(args.vs)])
-    results = measure(configs, args.repeat)
+        configs[f"with {args.vs}"] = _config([*args.settings, *shlex.split(args.vs)])
+    results = measure(configs, repeat)
     for result in results:
         print("\n".join(f"{name:<26}{value}" for name, value in result.rows()), end="\n\n")
     if len(results) == 2:
@@ -49,6 +54,17 @@ def main() -> int:
         with open(args.json, "w") as file:
             json.dump([asdict(result) for result in results], file, indent=1)
     return 0
+
+
+def _config(words: list[str], *, matched: bool = False) -> dict[str, Any]:
+    """The configuration of a training command, whose given settings must count here."""
+    from memhrm.config import compose, given
+    from memhrm.training.resolve import resolved
+    from memhrm.training.unused_later import refuse_unmeasured
+
+    config = compose("train", words)
+    refuse_unmeasured(config, given(words), matched=matched)
+    return resolved(config, given(words))
 
 
 def _match(config: dict[str, Any], target: dict[str, Any], what: Literal["parameters", "flops"]) -> int:
