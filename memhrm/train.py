@@ -61,7 +61,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
-    """Of a run on episodes, write the figure of its accuracy against position, if there is what draws it."""
+    """Write the accuracy-by-position figure of an episodic run. Does nothing if matplotlib is not
+    installed."""
     if "exact_accuracy_by_position" not in summary or find_spec("matplotlib") is None:
         return
     from memhrm.probes.sections.episodes import of_summaries
