@@ -16,8 +16,7 @@ demo: $(STAMP)
 	@echo
 	@echo "Episodes that share a secret rule (experiment=recall): both runs at once, two or three minutes"
 	@$(RECALL) dir=runs/demo/recall-baseline & other=$$!; \
-	$(RECALL) +memory=multicell k=3 memory.shared_cell=true memory.state_norm=none memory.placement=augment \
-	  model.gradient_window=last_cycle dir=runs/demo/recall-multicell && wait $$other
+	$(RECALL) +memory=multicell k=3 dir=runs/demo/recall-multicell && wait $$other
 	@$(PY) -m memhrm.compare runs/demo/recall-baseline runs/demo/recall-multicell --figure runs/demo/recall.svg
 
 test: $(STAMP)
