@@ -9,11 +9,10 @@ import pytest
 from memhrm import bench, console, evaluate, probe
 from memhrm.config import compose
 from memhrm.data import load as load_data
-from memhrm.data.config import Settings
 from memhrm.memory.bicross import ExchangeSettings
 from memhrm.models.reasoner import NO_MEMORY, ModelSettings
 from memhrm.settings import MOST, build, convert
-from memhrm.training.choice import EvaluateSettings
+from memhrm.train import main
 from memhrm.training.halting import Halting
 from memhrm.training.optim import OptimSettings
 from memhrm.training.resolve import resolved
@@ -27,11 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::memhrm.settings.SettingWarning"
 
 GIVEN = {
     "optim.muon_lr=0.1": "optim.muon_lr is 0.1, which changes nothing with optim=adam_atan2; leave it out",
-    "loss.q_continue=1": "loss.q_continue is 1, which changes nothing with halting.rule=sigmoid; leave it out",
+    "loss.q_continue=1": "loss.q_continue is 1, which changes nothing with halting.rule=sigmoid;",
     "+memory=multicell k=2 memory.selector=all": "k is 2, which changes nothing with memory.selector=all",
     "probe_every=5": "probe_every is 5, which changes nothing with probe=none",
     "data.test_file=x.csv": "data.test_file is x.csv, which changes nothing with data.path=null",
-    "+memory=bicross memory.rate=0.5": "memory.rate is 0.5, which changes nothing with memory.lifetime=example",
+    "+memory=bicross memory.rate=0.5": "memory.rate is 0.5, which changes nothing with memory.lifetime",
 }
 
 
@@ -130,10 +129,15 @@ def test_files_of_any_size_need_no_other_setting(tmp_path, capsys):
     write_set(tmp_path / "own", load_data(**kinds, train_size=20, test_size=12))
     words = f"data.path={tmp_path / 'own'}", "steps=1", "validation_size=null"
     given = frozenset({"data.path", "steps"})
-    config = compose("train", ["model.hidden_size=16", "batch_size=2", "threads=1", "progress=false", "eval_every=0",
-                               f"dir={tmp_path / 'run'}", "device=cpu", *words])  # fmt: skip
-    from memhrm.train import main
-
+    small = [
+        "model.hidden_size=16",
+        "batch_size=2",
+        "threads=1",
+        "progress=false",
+        "eval_every=0",
+        "device=cpu",
+    ]
+    config = compose("train", [*small, f"dir={tmp_path / 'run'}", *words])
     assert main(config, given) == 0
     assert json.loads((tmp_path / "run/summary.json").read_text())["puzzles"] == 6
     chosen = resolved({**config, "data": {**config["data"], "test_size": 4}}, given | {"data.test_size"})
@@ -141,14 +145,11 @@ def test_files_of_any_size_need_no_other_setting(tmp_path, capsys):
     assert chosen["validation_size"] == 2
 
     (tmp_path / "own/test.csv").unlink()
-    again = ["data.path=" + str(tmp_path / "own"), "data.test_size=null", "validation_size=2"]
+    again = f"data.path={tmp_path / 'own'} data.test_size=null validation_size=2".split()
     capsys.readouterr()
     assert train(tmp_path / "alone", *again) == 2
     assert "has train.csv but no test.csv to test on; give data.holdout=N" in said(capsys)
-    assert (
-        train(tmp_path / "alone", "data.path=" + str(tmp_path / "own"), "data.holdout=6", "validation_size=2")
-        == 0
-    )
+    assert train(tmp_path / "alone", again[0], "data.holdout=6", "validation_size=2") == 0
 
 
 @pytest.mark.parametrize("name", ["sudoku4", "sudoku6", "sudoku9", "maze", "recall", "episodes"])
@@ -214,4 +215,3 @@ def test_wrong_types_from_python_are_value_errors():
         assert "\n" not in str(error.value), number
     assert ModelSettings(**{**model, "expansion": 4}).expansion == 4.0
     assert made.memory == NO_MEMORY.within(False)
-    assert issubclass(type(Settings), type) and EvaluateSettings(run="x").restarts == 1
