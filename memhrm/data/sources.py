@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memhrm.data.cache import cached, expand
+from memhrm.data.cache import cached, expand, is_file
 from memhrm.data.checks import number
 from memhrm.data.config import EpisodeSettings, Settings, parse
 from memhrm.data.episodes import Episodes, Relabelled
@@ -161,7 +161,7 @@ def _test_place(settings: Settings) -> Path | None:
     file = expand("data.test_file", settings.test_file)
     if settings.path is not None:
         path = expand("data.path", settings.path)
-        if not path.is_file() or file.is_absolute():
+        if not is_file(path) or file.is_absolute():
             return path / file
         allowed = "an absolute path, or none where data.path is a file"
         require(settings.test_file == USUAL["test_file"], "data.test_file", settings.test_file, allowed)
@@ -177,7 +177,7 @@ def _places(settings: Settings) -> tuple[Path, Path] | None:
     files = [expand(f"data.{name}", getattr(settings, name)) for name in USUAL]
     if settings.path is not None:
         path = expand("data.path", settings.path)
-        if not path.is_file():
+        if not is_file(path):
             return path / files[0], path / files[1]
         if all(file.is_absolute() for file in files):
             return files[0], files[1]
