@@ -11,7 +11,7 @@ FEWER = {"smoke": (0, 1), "cpu": (0, 1, 2), "gpu": (0, 1, 2)}
 
 MLP, ATTENTION = "model.mixer=mlp model.positions=none", "model.mixer=attention model.positions=learned"
 SMALL = (
-    "model.hidden_size=16 model.num_heads=2 model.expansion=1.0 model.L_layers=1 model.H_cycles=2 "
+    "model.hidden_size=16 model.expansion=1.0 model.L_layers=1 model.H_cycles=2 "
     "model.L_cycles=1 halting.halt_max_steps=2 batch_size=4 steps=2 eval_every=1 validation_size=4 "
     "data.test_size=12"
 )
@@ -78,7 +78,7 @@ CHANGES = {
 """Of the memory table: the task that is cheapest."""
 
 _SMALL_EPISODES = (
-    "model.hidden_size=16 model.num_heads=2 model.expansion=1.0 batch_size=4 steps=3 validation_size=0 "
+    "model.hidden_size=16 model.expansion=1.0 batch_size=4 steps=3 validation_size=0 "
     "data.test_episodes=6 data.test_length=4 data.lengths=[2,3]"
 )
 EPISODES = {

@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument(
         "--vs", metavar="SETTINGS", help="settings in which a second configuration differs (default: none)"
     )
-    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="measurements of each (5)")
+    parser.add_argument("--repeat", type=int, metavar="N", help="measurements of each (default: 5)")
     file = os.path.expanduser
     parser.add_argument("--json", type=file, metavar="FILE", help="write all numbers here (default: nowhere)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
@@ -41,24 +41,30 @@ def main() -> int:
     parser.add_argument(
         "--match",
         choices=["parameters", "flops"],
-        default="parameters",
-        help="in what (default: %(default)s)",
+        help="in what (default: parameters)",
     )
     args = parser.parse_intermixed_args()
 
     from memhrm.files import require_free, write_json
     from memhrm.measure import measure
     from memhrm.settings import require
+    from memhrm.training.unused import refuse
 
     if args.target is not None:
-        return _match(configured(args.settings), configured(shlex.split(args.target)), args.match)
-    require(args.repeat >= 1, "--repeat", args.repeat, "1 or above")
+        for name in ("vs", "repeat", "json"):
+            refuse(getattr(args, name) is not None, f"--{name}", getattr(args, name), "with --target")
+        first, target = (_config(words, matched=True) for words in (args.settings, shlex.split(args.target)))
+        return _match(first, target, args.match or "parameters")
+    refuse(args.match is not None, "--match", args.match, "without --target")
+    repeat = 5 if args.repeat is None else args.repeat
+    require(repeat >= 1, "--repeat", repeat, "1 or above")
+    refuse(args.overwrite and not args.json, "--overwrite", True, "without --json")
     if args.json:
         require_free("--json", Path(args.json), args.overwrite, "--overwrite")
-    configs = {" ".join(args.settings) or "defaults": configured(args.settings)}
+    configs = {" ".join(args.settings) or "defaults": _config(args.settings)}
     if args.vs:
-        configs[f"with {args.vs}"] = configured([*args.settings, *shlex.split(args.vs)])
-    results = measure(configs, args.repeat)
+        configs[f"with {args.vs}"] = _config([*args.settings, *shlex.split(args.vs)])
+    results = measure(configs, repeat)
     for result in results:
         print("\n".join(f"{name:<26}{value}" for name, value in result.rows()), end="\n\n")
     if len(results) == 2:
@@ -74,15 +80,17 @@ def main() -> int:
     return 0
 
 
-def configured(words: Sequence[str]) -> dict[str, Any]:
-    """Return the configuration of a run that a command line names, as the training command takes it."""
+def _config(words: Sequence[str], *, matched: bool = False) -> dict[str, Any]:
+    """The configuration of a training command, whose given settings must count here."""
     from memhrm.config import compose, given
     from memhrm.memory.choice import trust
     from memhrm.training.resolve import resolved
+    from memhrm.training.unused_later import refuse_unmeasured
 
     config = compose("train", words)
     if config.get("memory"):
         trust(config["memory"]["module"])
+    refuse_unmeasured(config, given(words), matched=matched)
     return resolved(config, given(words))
 
 

@@ -90,7 +90,7 @@ def _explained(name: str, words: Sequence[str], folder: str | None = None) -> It
 
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ValueError(explain(error, name, words, folder)) from error
     except yaml.YAMLError as error:
         raise ValueError(no_yaml(error)) from error

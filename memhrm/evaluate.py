@@ -22,11 +22,13 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.training.ranks import ranks
     from memhrm.training.report import table
     from memhrm.training.run import DTYPES, prepare_machine
+    from memhrm.training.unused_later import refuse_unused_evaluation
     from memhrm.training.used import left_out
 
     chosen = build(EvaluateSettings, config, "")
     trust(chosen.trust)
     restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
+    refuse_unused_evaluation(chosen, restored.run, given)
     run = replace(restored.run, threads=chosen.threads)
     how = EvaluationSettings(
         steps=run.halting.halt_max_steps if chosen.halt_max_steps is None else chosen.halt_max_steps,

@@ -27,6 +27,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.probes.subject import open_subject
     from memhrm.settings import build
     from memhrm.training.record import RunDirectory
+    from memhrm.training.unused_later import refuse_unused_probe
 
     how = build(ProbeSettings, config, "")
     trust(how.trust)
@@ -38,6 +39,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     for path in map(Path, how.paths()):  # All are opened first, so that a missing run fails at once.
         subject = open_subject(path, puzzles=how.puzzles, checkpoint=how.checkpoint, weights=how.weights)
         lookings.append(Looking(subject, how, RunDirectory(path).metrics()))
+    refuse_unused_probe(how, [one.subject.model.H_module.settings for one in lookings], given)
     out = Path(how.out) if how.out else Path(how.paths()[0]) / "probe"
     require_new_folder("out", out, how.overwrite)
 

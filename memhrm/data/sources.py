@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ class Dataset:
             count = min(count, len(self.train))
             return self.train.select(np.arange(count) * len(self.train) // count)
         return self.drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
+
+    @cached_property
+    def test_identities(self) -> np.ndarray:
+        """The identity of each test puzzle, `Task.identities`, (n,) uint64; worked out once."""
+        return self.task.identities(self.test.inputs, self.test.labels)
 
     def relabelled(self) -> Relabelled:
         """Return how the answers of episodes are relabelled.

@@ -59,7 +59,7 @@ class Sudoku(Task):
         return np.all((inputs <= BLANK) | (answers == inputs), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        return self.complete_units(answers).all(axis=1)
+        return np.all(self.complete_units(answers), axis=1)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
         """Return the only answers to questions ``(n, t)``, found by search: ``(n, t)``.

@@ -54,7 +54,8 @@ class Tokens(HModule):
     def __init__(self, settings: TokensSettings, shape: HShape):
         super().__init__(settings, shape)
         require(shape.mixer == "attention", "model.mixer", shape.mixer,
-                "attention, with memory=tokens: an MLP over tokens has a fixed number of them")  # fmt: skip
+                "attention, with memory=tokens, since an MLP over tokens has a fixed number of them; "
+                "model=trm has it")  # fmt: skip
         self.remember("m", truncated_normal_(torch.empty(settings.tokens, shape.width), std=1.0))
 
     def forward(

@@ -222,8 +222,8 @@ def make_dataset(run: RunSettings) -> Dataset:
 
     Of generated sets there are none; files may have some.
     """
-    dataset = load_data(**run.data)
-    if run.data.get("path") is None:
+    dataset, data = load_data(**run.data), parse_data(run.data)
+    if data.path is None and data.train_file == "train.csv":
         return dataset
     clean, count = unused(dataset, identities(dataset.train, dataset.task))
     advise(count > 0, left_out(count, len(dataset.test)))

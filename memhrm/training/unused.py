@@ -40,7 +40,7 @@ class Run:
     """What the rules ask of the settings of a run."""
 
     def __init__(self, run: RunSettings):
-        self.run, self.model, self.logger = run, run.model, run.logger
+        self.run, self.model = run, run.model
         self.halting, self.optim, self.loss = run.halting, run.optim, run.loss
         self.memory: Any = run.memory
         self.data: Any = parse_data(run.data)
@@ -99,7 +99,7 @@ RULES = (
          lambda r: not r.selects_by("policy"), "without memory.selector=policy", (0,)),
     Rule(("loss.imitation",), lambda r: not r.selects_by("lowest_loss"),
          "without memory.selector=lowest_loss", (0,)),
-    Rule(("loss.reward", "loss.baseline"), lambda r: r.loss.policy == 0, "with loss.policy=0"),
+    Rule(("loss.baseline",), lambda r: r.loss.policy == 0, "with loss.policy=0"),
     Rule(("loss.diverse", "loss.balance"), lambda r: r.every_cell,
          "with every cell active: their shares are equal", (0,)),
     Rule(("loss.self_sup",), lambda r: r.cells and r.memory.active == 1 and r.memory.gate != "all",
@@ -147,7 +147,7 @@ RULES = (
     Rule(("memory.usage_average",), lambda r: r.cells and r.memory.decay == 0, "with memory.decay=0"),
     Rule(("memory.combine",), lambda r: r.cells and r.memory.projections == 1,
          "with memory.projections=1", ("mean",)),
-    Rule(("memory.projections", "memory.combine", "memory.score_scale", "memory.pooling"),
+    Rule(("memory.combine", "memory.score_scale", "memory.pooling"),
          lambda r: r.cells and not r.scored,
          "with memory.selector={memory.selector} and memory.gate={memory.gate}: no score is used"),
     # The puzzles.
@@ -155,7 +155,7 @@ RULES = (
     Rule(("data.cache", "data.download", *(f"data.{name}" for name in BOUNDS)),
          lambda r: r.data.path is not None,
          "with data.path={data.path}: nothing is generated or downloaded", (None,)),
-    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0,
+    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
     Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings),
@@ -164,8 +164,6 @@ RULES = (
     # The course of the run.
     Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),
     Rule(("probe_every",), lambda r: r.run.probe == "none", "with probe=none"),
-    Rule(("logger.project", "logger.entity"), lambda r: r.run.logger.mode == "disabled",
-         "with logger.mode=disabled"),
 )  # fmt: skip
 """In the order in which they are tried."""
 
