@@ -428,7 +428,7 @@ def test_counts_that_are_none():
         with pytest.raises(ValueError, match="count is"):
             dataset.seen(count)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="has no episodes"):
-        dataset.optimum(3)
+        dataset.relabelled()
 
 
 def test_convert_and_inspect_of_a_single_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
