@@ -16,7 +16,7 @@ from memhrm.data.sampler import evaluation_batches
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
-from memhrm.settings import require
+from memhrm.settings import advise, require
 from memhrm.training.halting import confident
 from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
 from memhrm.training.ranks import Ranks
@@ -56,6 +56,8 @@ class EvaluationSettings:
         require(sigma > 0 or self.restarts == 1, "noise", sigma, alike)
         require(self.select in RULES, "select", self.select, ", ".join(RULES))
         require(self.seed >= 0, "seed", self.seed, "0 or above")
+        only = self.restarts == 1 and self.select != "q"
+        advise(only, f"select={self.select} has no effect with restarts=1: there is one answer")
 
 
 @torch.no_grad()
