@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "data": {"console", "data", "settings", "config", "files"},
     "memory": {"config", "memory", "models.layers", "models.attend", "models.fused", "settings"},
     "models": {"models", "memory", "settings"},
-    "training": {"training", "models", "memory", "data", "settings", "config"},
+    "training": {"training", "models", "memory", "data", "settings", "config", "files"},
     "interop": {"models", "settings"},
     "probes": {"probes", "training", "pretrained", "models", "memory", "data", "settings"},
 }
