@@ -200,7 +200,8 @@ def _other(path: Path) -> str:
         name for name in ("best", "last") if name != path.stem and path.with_name(f"{name}.pt").exists()
     ]
     if others:
-        return f"the run also has checkpoints/{others[0]}.pt"
+        other = path.with_name(f"{others[0]}.pt")
+        return f"the run also has {other.name}: give checkpoint={others[0]}, or init={other} for a new run"
     return "the run has no other checkpoint; train again in another dir=..."
 
 
