@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memhrm.models.fused import EPS, silu_gate, swiglu
+from memhrm.models.fused import EPS, PART, silu_gate, swiglu
 
 
 def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
@@ -66,8 +66,8 @@ class SwiGLU(nn.Module):
         return self._swiglu(x) if self.by_parts(x) else self(x.transpose(1, 2)).transpose(1, 2)
 
     def by_parts(self, x: Tensor) -> bool:
-        """Whether `swiglu` computes this unit, which it does fastest on the CPU."""
-        return x.device.type == "cpu" and not self.normed
+        """Whether `swiglu` computes this unit: on the CPU, if the weights stay in the cache beside a part."""
+        return x.device.type == "cpu" and not self.normed and 2 * self.gate_up.weight.nbytes <= PART
 
     def _swiglu(self, x: Tensor) -> Tensor:
         return swiglu(x, self.gate_up.weight.to(x.dtype), self.down.weight.to(x.dtype))
