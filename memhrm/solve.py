@@ -31,9 +31,9 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     from memhrm.data import read_puzzles, read_questions
     from memhrm.files import require_free, write_text
+    from memhrm.inference import load
     from memhrm.memory.choice import trust
     from memhrm.settings import build, require
-    from memhrm.inference import load
     from memhrm.training.choice import SolveSettings
     from memhrm.training.ranks import choose_device
 
