@@ -83,7 +83,7 @@ USED = {  # Settings of evaluation, and what is seen of each in its scores.
 def test_what_evaluation_is_given_shows_in_its_scores(run, tmp_path, capsys):
     def scores(words: str) -> dict:
         out = tmp_path / "scores.json"
-        given = [f"run={run}", f"out={out}", "progress=false", "device=cpu", *words.split()]
+        given = [f"run={run}", f"out={out}", "overwrite=true", "progress=false", "device=cpu", *words.split()]
         assert command_line("evaluate", evaluate.main, *given) == 0, capsys.readouterr().err
         return json.loads(out.read_text())
 
@@ -147,7 +147,7 @@ def test_files_of_any_size_need_no_other_setting(tmp_path, capsys):
     again = f"data.path={tmp_path / 'own'} data.test_size=null validation_size=2".split()
     capsys.readouterr()
     assert train(tmp_path / "alone", *again) == 2
-    assert "has train.csv but no test.csv to test on; give data.holdout=N" in said(capsys)
+    assert "train.csv alone has nothing to test on; or give data.holdout=N" in said(capsys)
     assert train(tmp_path / "alone", again[0], "data.holdout=6", "validation_size=2") == 0
 
 

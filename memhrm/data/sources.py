@@ -117,6 +117,10 @@ def load(**values: Any) -> Dataset:
     holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
     if (places := _places(settings)) is not None:
         train = read_puzzles(places[0], task)
+        alone = not settings.holdout and not places[1].exists()
+        require(not alone, "data.path", str(places[0].parent),
+                f"a folder with {places[1].name} too, since {places[0].name} alone has nothing to test on; or give "
+                "data.holdout=N to test on N of its puzzles")  # fmt: skip
         test = train if settings.holdout else read_puzzles(places[1], task)
     else:
         train, test = cached(settings, generate)
