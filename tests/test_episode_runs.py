@@ -21,7 +21,8 @@ from tiny import command_line, train
 WORDS = (
     "data=recall", "data.lengths=[2]", "data.test_length=4", "data.test_episodes=6", "data.test_size=40",
     "validation_size=2", "steps=2", "batch_size=4", "model=trm", "model.hidden_size=16", "model.num_heads=2",
-    "model.L_layers=1", "model.H_cycles=2", "halting.halt_max_steps=2", "+memory=multicell", "memory.cells=4",
+    "model.L_layers=1", "model.H_cycles=2", "halting.halt_max_steps=2", "+memory=multicell",
+    "memory.shared_cell=false", "memory.cells=4",
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_runs_of_several_tasks_have_charts_of_their_own(run, tmp_path, monkeypat
     monkeypatch.setattr(sys, "argv", ["memhrm", str(run), str(other)])
     assert console.code_of(compare.main) == 0
     text = capsys.readouterr().out
-    assert text.count("exact accuracy against the puzzle of the episode") == 2
+    assert text.count("exact accuracy by puzzle of the episode") == 2
     best = [line.split()[3:] for line in text.splitlines() if line.startswith("best with memory ")]
     summaries = [json.loads((path / "summary.json").read_text()) for path in (run, other)]
     assert best == [[f"{share:.1%}" for share in one["optimum_by_position"]] for one in summaries]

@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -257,7 +258,7 @@ def named(error: ValueError, config: dict, name: str) -> bool:
     """Whether a message names a setting, or the file that it gives."""
     files = ("data.path", "data.train_file", "data.test_file")
     value = config["data"][name.removeprefix("data.")] if name in files else name.split(".")[-1]
-    return re.search(rf"\b({value}|{name.split('.')[-1]})\b", str(error)) is not None
+    return str(value) in str(error) or re.search(rf"\b{name.split('.')[-1]}\b", str(error)) is not None
 
 
 def drop_own_loss(seen: dict, name: str) -> None:
@@ -316,8 +317,8 @@ DATA = {
     "downloaded": "data=sudoku_extreme data.side=4 data.path=a data.train_size=4 data.test_size=null",
 }
 OTHER |= {
-    "data.kind": "none", "data.side": (5, 6), "data.path": ("b", "a"), "data.train_file": "test.csv",
-    "data.test_file": "train.csv", "data.train_size": (5, 6), "data.test_size": 2, "data.holdout": 2,
+    "data.kind": "none", "data.side": (5, 6), "data.path": ("b", "a"), "data.train_file": "more.csv",
+    "data.test_file": "more.csv", "data.train_size": (5, 6), "data.test_size": 2, "data.holdout": 2,
     "data.cache": "elsewhere", "data.min_clues": 8, "data.max_clues": 9, "data.min_guesses": 1,
     "data.max_guesses": 0, "data.min_walls": 0.4, "data.max_walls": 0.35, "data.min_length": 6,
     "data.alphabet": 3, "data.length": 5, "data.lengths": [4], "data.rules": ["shift"], "data.shows": "first",
@@ -343,6 +344,8 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
             name="s", kind="sudoku", side=4, max_clues=8, train_size=9, test_size=7, seed=seed
         )
         write_set(tmp_path / folder, puzzles)
+    for folder, other in (("a", "b"), ("b", "a")):
+        shutil.copy(f"{other}/train.csv", f"{folder}/more.csv")
     config = compose(
         "train", [*BASE.split(), *MODELS["trm"].split(), "+memory=bicross", *DATA[context].split()]
     )

@@ -601,7 +601,7 @@ def test_import_refuses(runs, tmp_path, capsys):
     refused(run, "has format None; allowed: 'memhrm memory 1'", source=tmp_path / "foreign")
     assert command_line("export", export.main, f"run={run}", f"out={tmp_path}/w") == 0
     capsys.readouterr()
-    refused(run, "in format 'memhrm 2'; allowed: 'memhrm memory 1'", source=tmp_path / "w")
+    refused(run, "has format 'memhrm 2'; allowed: 'memhrm memory 1'", source=tmp_path / "w")
     tensors = load_file(file)
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()

@@ -147,7 +147,7 @@ def test_files_of_any_size_need_no_other_setting(tmp_path, capsys):
     again = f"data.path={tmp_path / 'own'} data.test_size=null validation_size=2".split()
     capsys.readouterr()
     assert train(tmp_path / "alone", *again) == 2
-    assert "train.csv alone has nothing to test on; or give data.holdout=N" in said(capsys)
+    assert "train.csv alone leaves nothing to test on; or give data.holdout=N" in said(capsys)
     assert train(tmp_path / "alone", again[0], "data.holdout=6", "validation_size=2") == 0
 
 

@@ -17,6 +17,7 @@ from memhrm.data import Dataset, Episodes, PuzzleSet
 from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
 from memhrm.training import checkpoint
 from memhrm.training.batches import Batches
+from memhrm.training.carry import Carry
 from memhrm.training.episodes import evaluate_on
 from memhrm.training.evaluation import EvaluationSettings
 from memhrm.training.held_out import split, used_by
@@ -199,12 +200,18 @@ def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory, 
     carry, weights = learner.carry, [*learner.model.parameters(), *learner.average.parameters()]
     sane = all(bool(torch.isfinite(weight).all()) for weight in weights)
     if sane:
-        rows = learner.model.puzzle_rows(carry.data["puzzle_identifiers"])
-        state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
-        tried = (state.z_H, out.logits, out.q_halt, *state.memory.values())
-        sane = all(bool(torch.isfinite(values).all()) for values in tried)
+        devices = [ranks.device] if ranks.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):  # A memory may draw; training must not notice.
+            sane = all(bool(torch.isfinite(values).all()) for values in _tried(learner, carry, dtype))
     if ranks.any(not sane):
         raise Diverged(f"the weights are of no use any more after step {learner.step}; {rescue(directory)}")
+
+
+def _tried(learner: Learner, carry: Carry, dtype: torch.dtype) -> list[Tensor]:
+    """All that the model computes for the examples of the carry, from the initial state."""
+    rows = learner.model.puzzle_rows(carry.data["puzzle_identifiers"])
+    state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
+    return [state.z_H, out.logits, out.q_halt, *state.memory.values()]
 
 
 def averaged(learner: Learner) -> Reasoner:
