@@ -10,6 +10,7 @@ from memhrm.settings import unknown
 COMMANDS = {
     "train": "train a model on puzzles; the same command again goes on where it stopped",
     "evaluate": "score a run on its held-out puzzles, or on others",
+    "solve": "answer a file of puzzles",
     "probe": "look inside trained models: numbers, figures and a report",
     "compare": "show finished runs side by side",
     "export": "write a run's weights as safetensors, for memhrm.load",

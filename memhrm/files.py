@@ -122,18 +122,19 @@ def require_new_folder(setting: str, path: Path, overwrite: bool) -> None:
     """
     taken = path.is_dir() and any(path.iterdir())
     require(overwrite or not taken, setting, str(path), "a folder that is empty or new, or overwrite=true")
-    require_writable(setting, path / "file")
+    require_writable(setting, path)
     with named(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(setting: str, path: Path) -> None:
-    """Refuse a path at which nothing can be written; makes nothing that stays.
+    """Refuse a file, or a folder, at which nothing can be written; makes nothing that stays.
 
     Raises:
         ValueError: no file can be made there.
     """
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    above = path if path.is_dir() else above
     try:
         with tempfile.TemporaryFile(dir=above):
             pass

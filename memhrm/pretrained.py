@@ -143,6 +143,8 @@ def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         ValueError: there is no such file, it is damaged, or it has numbers that are not finite.
     """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; allowed: a file of safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -136,6 +136,7 @@ def convert(values: dict[str, Any], out: Path) -> None:
     require(values.get("path") is not None, "path", None, "the file to convert, as path=FILE")
     file = expand("path", str(values["path"]))
     require(not file.is_dir(), "path", str(file), "a file, not a folder")
+    require(file.exists(), "path", str(file), "a file that exists")
     dataset = load_test(**{**values, "path": str(file), "test_size": None, "holdout": 0})
     write_csv(out, dataset.task, dataset.test)
     print(f"{out}: {len(dataset.test):,} puzzles")
