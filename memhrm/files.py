@@ -120,6 +120,7 @@ def require_new_folder(setting: str, path: Path, overwrite: bool) -> None:
     Raises:
         ValueError: it is taken, or no folder can be made there.
     """
+    require(path.is_dir() or not os.path.lexists(path), setting, str(path), "a folder, not a file")
     taken = path.is_dir() and any(path.iterdir())
     require(overwrite or not taken, setting, str(path), "a folder that is empty or new, or overwrite=true")
     require_writable(setting, path)

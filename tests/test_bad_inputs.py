@@ -320,7 +320,7 @@ memory=multicell | memory
 +memory= | memory is empty
 +memory=null | memory is null
 ++memory=3 | ++memory=3
-++memory=[a] | ++memory
+++memory=[a] | memory is [a]
 ++memory.x=3 | memory
 +k=2 | k is 2
 k=2 | k is a setting of memories with cells
@@ -751,7 +751,6 @@ data build sudoku4 out=new max_clues=2 | data.max_clues is 2
 data build sudoku4 out=new overwrite=2 | overwrite is 2
 data build sudoku4 out=new seed=-1 | data.seed is -1
 data build sudoku9 out=new train_size=null | data.train_size is null
-data build sudoku6 out=new max_clues=8 train_size=1 test_size=1 | max_clues is 8
 data build sudoku6 out=new max_clues=30 min_guesses=999 train_size=1 test_size=1 | guesses
 data build sudoku9 out=new min_clues=81 max_clues=null | min_clues is 81
 data build maze out=new side=2 min_length=3 | data.min_length is 3
