@@ -145,6 +145,15 @@ def require_writable(setting: str, path: Path) -> None:
 
 
 @contextmanager
+def said_of(path: Path) -> Iterator[None]:
+    """Have a ValueError about what is in a file begin with the file's name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+@contextmanager
 def named(path: Path) -> Iterator[None]:
     """Have an OSError of the block name `path`; of its own, a full disk does not."""
     try:

@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from memhrm import console
+from memhrm.data.checks import number
 from memhrm.data.config import parse
 from memhrm.data.episodes import pair
 from memhrm.data.puzzle import Task
-from memhrm.files import whole
+from memhrm.files import said_of, whole
 from memhrm.memory.choice import parse as parse_memory
 from memhrm.models.reasoner import Guide, ModelSettings, Output, PuzzleShape, Reasoner, puzzle_shape
 from memhrm.models.recursion import State
@@ -79,14 +80,17 @@ def checkpoint_of(path: Path, which: Literal["last", "best"] = "last") -> Path:
 
 def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Restored:
     """Return the model of a checkpoint, on the CPU; as `from_run`."""
+    require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
     content = read(path)
-    run = settings(content["config"])
-    model = Reasoner(run.model, puzzle_shape(parse(run.data).task()), run.memory)
+    with said_of(path):
+        run = settings(content["config"])
+        model = Reasoner(run.model, puzzle_shape(parse(run.data).task()), run.memory)
+        used = used_puzzles(content)
     found = content["model"]
     if weights == "ema":
         found = average_of(content, model.state_dict())
     load_weights(model, found, path)
-    return Restored(model.eval(), run, content, used_puzzles(content))
+    return Restored(model.eval(), run, content, used)
 
 
 def used_puzzles(content: Mapping[str, Any]) -> UsedPuzzles:
@@ -177,7 +181,8 @@ def read_tensors(
         )
     try:
         about = mapping(path, json.loads(metadata.get("about", "")))
-        return tensors, about, UsedPuzzles.of_text(metadata.get("used", "{}"))
+        with said_of(path):
+            return tensors, about, UsedPuzzles.of_text(metadata.get("used", "{}"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its description is no JSON ({error})") from error
 
@@ -319,6 +324,8 @@ def load(
             class that is not in this process.
     """
     require(isinstance(path, str | Path), "path", path, "a file or a folder, as text or pathlib.Path")
+    require(checkpoint in ("last", "best"), "checkpoint", checkpoint, "last, best")
+    require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
     path = Path(path).expanduser()
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
@@ -327,10 +334,13 @@ def load(
     missing = [name for name in ("model", "memory", "shape", "data", "halt_max_steps") if name not in about]
     if missing:
         raise ValueError(f"{path} is incomplete: its description has no {missing[0]!r}")
-    model = Reasoner(
-        build(ModelSettings, about["model"], "model"),
-        build(PuzzleShape, about["shape"], "shape"),
-        parse_memory(about["memory"]),
-    )
+    with said_of(path):
+        model = Reasoner(
+            build(ModelSettings, about["model"], "model"),
+            build(PuzzleShape, about["shape"], "shape"),
+            parse_memory(about["memory"]),
+        )
+        task = parse(about["data"]).task()
+        number("halt_max_steps", about["halt_max_steps"], 1)
     load_weights(model, tensors, path)
-    return Solver(model.eval(), parse(about["data"]).task(), about["halt_max_steps"])
+    return Solver(model.eval(), task, about["halt_max_steps"])
