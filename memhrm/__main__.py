@@ -10,13 +10,13 @@ from memhrm.settings import unknown
 COMMANDS = {
     "train": "train a model on puzzles; the same command again goes on where it stopped",
     "evaluate": "score a run on its held-out puzzles, or on others",
-    "solve": "answer a file of puzzles",
+    "solve": "answer a file of puzzles that need not have answers",
     "probe": "look inside trained models: numbers, figures and a report",
     "compare": "show finished runs side by side",
     "export": "write a run's weights as safetensors, for memhrm.load",
     "prune": "drop the memory cells that are used least, and see the cost",
     "memory": "take a memory out of a run, or put one into a copy of a run",
-    "data": "build, inspect and download data sets",
+    "data": "build, inspect, convert and download data sets",
     "bench": "measure what a configuration costs; find the width at which two cost the same",
     "parity": "check that this package computes what the published HRM and TRM compute",
 }

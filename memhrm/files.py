@@ -115,17 +115,15 @@ def require_free(setting: str, path: Path, overwrite: bool, way: str = "overwrit
 
 
 def require_new_folder(setting: str, path: Path, overwrite: bool) -> None:
-    """Refuse to write into a folder in which something is, unless it may be overwritten; make it else.
+    """Refuse to write into a folder in which something is, unless it may be overwritten.
 
     Raises:
         ValueError: it is taken, or no folder can be made there.
     """
     require(path.is_dir() or not os.path.lexists(path), setting, str(path), "a folder, not a file")
-    taken = path.is_dir() and any(path.iterdir())
+    taken = path.is_dir() and any(inside.name != ".lock" for inside in path.iterdir())
     require(overwrite or not taken, setting, str(path), "a folder that is empty or new, or overwrite=true")
     require_writable(setting, path)
-    with named(path):
-        path.mkdir(parents=True, exist_ok=True)
 
 
 def require_writable(setting: str, path: Path) -> None:

@@ -26,7 +26,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.probes.settings import ProbeSettings
     from memhrm.probes.subject import open_subject
     from memhrm.settings import build
-    from memhrm.training.record import RunDirectory
+    from memhrm.training.record import RunDirectory, locked
     from memhrm.training.unused_later import refuse_unused_probe
 
     how = build(ProbeSettings, config, "")
@@ -45,7 +45,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     runs: list[Seen] = []
     names = labels([Path(path) for path in how.paths()])
-    with tqdm(total=len(lookings) * len(TOPICS) + 1, desc="probe", disable=not how.progress) as bar:
+    total = len(lookings) * len(TOPICS) + 1
+    with locked(out), tqdm(total=total, desc="probe", disable=not how.progress) as bar:
         for index, (label, looking) in enumerate(zip(names, lookings)):
             numbers = {"about": about(looking)}
             for topic in TOPICS:

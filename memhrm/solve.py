@@ -33,8 +33,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     from memhrm.data import read_puzzles, read_questions
     from memhrm.files import require_free, write_text
+    from memhrm.inference import load
     from memhrm.memory.choice import trust
-    from memhrm.pretrained import load
     from memhrm.settings import build
     from memhrm.training.choice import SolveSettings
     from memhrm.training.ranks import choose_device

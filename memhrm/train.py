@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """One run: settings, parts, loop, result. Returns the exit code."""
     from memhrm.files import require_writable
+    from memhrm.initial import initial_weights
     from memhrm.memory.choice import trust_own
+    from memhrm.training import checkpoint
     from memhrm.training import run as parts
-    from memhrm.training.initial import initial_weights
     from memhrm.training.loop import Interrupted, begin, train
     from memhrm.training.mirror import open_mirror
     from memhrm.training.ranks import ranks
@@ -39,6 +40,9 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
         if directory.last.exists():  # Before the first checkpoint there is nothing to keep.
             parts.check_same(config, directory.config(), path)
             if finished(directory, run.steps):
+                if run.data.get("path"):  # Files may have changed since.
+                    digest = parts.make_dataset(run).digest()
+                    checkpoint.require_same_puzzles(checkpoint.read(directory.last), digest, path)
                 if me.first:
                     print(f"already finished; to train again, remove {path} or give another dir=...")
                     print(table(directory.summary() or {}, path))

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from memhrm.files import read_json, require_writable, write_json
 from memhrm.memory.h_module import HModule
-from memhrm.pretrained import Restored, read_tensors, write_tensors
+from memhrm.pretrained import Restored
 from memhrm.settings import require
+from memhrm.tensors import read_tensors, write_tensors
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory, locked
 from memhrm.training.used import UsedPuzzles

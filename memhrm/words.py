@@ -9,7 +9,8 @@ from memhrm.settings import unknown
 
 PATHS = frozenset(
     (
-        *("dir", "run", "out", "init", "from", "file", "path", "cache", "train_file", "test_file"),
+        *("dir", "run", "out", "init", "from", "file", "examples"),
+        *("path", "cache", "train_file", "test_file"),
         *("data.path", "data.cache", "data.train_file", "data.test_file"),
     )
 )

@@ -85,7 +85,10 @@ SUDOKUS: dict[str, tuple[bytes | str, str]] = {
     "huge-rating.csv": (f"{HEADER}\nbook,{QUESTION},{SOLVED},{'1' * 6000}\n", ":2: rating is"),
     "utf16.csv": (f"{HEADER}\n{ROW}\n".encode("utf-16"), "it is in UTF-16, save it as UTF-8"),
     "utf16be.csv": (b"\xfe\xff" + f"{HEADER}\n{ROW}\n".encode("utf-16-be"), "it is in UTF-16"),
-    "latin.csv": (f"{HEADER}\nh\xe9bdo,{QUESTION},{SOLVED},7\n".encode("latin-1"), "not a text file in UTF-8"),
+    "latin.csv": (
+        f"{HEADER}\nh\xe9bdo,{QUESTION},{SOLVED},7\n".encode("latin-1"),
+        "not a text file in UTF-8",
+    ),
     "binary.csv": (bytes(range(256)) * 4, "binary.csv"),
     "zip.csv": (b"PK\x03\x04" + bytes(range(128, 256)), "not a text file in UTF-8"),
     "html.csv": ("<!DOCTYPE html>\n<html><body>404</body></html>\n", "html.csv:1"),
@@ -172,7 +175,15 @@ def there(place, monkeypatch):
 
 @pytest.mark.parametrize(("words", "parts"), cases(BY_COMMAND))
 def test_file_of_puzzles_by_command(words, parts, there, capsys):
-    tiny = ["model=trm", "model.hidden_size=16", "model.num_heads=2", "steps=1", "dir=new", "progress=false", "threads=1"]
+    tiny = [
+        "model=trm",
+        "model.hidden_size=16",
+        "model.num_heads=2",
+        "steps=1",
+        "dir=new",
+        "progress=false",
+        "threads=1",
+    ]
     refused([*words, *(tiny if words[0] == "train" and words[1:] else [])], parts, capsys)
 
 
@@ -229,7 +240,11 @@ CHECKPOINTS = {
     "step": lambda path, content: torch.save({**content, "step": "one"}, path),
     "no weights": lambda path, content: torch.save({**content, "model": {}, "average": {}}, path),
     "no tensors": lambda path, content: torch.save(
-        {**content, "model": dict.fromkeys(content["model"], 3), "average": dict.fromkeys(content["average"], 3)},
+        {
+            **content,
+            "model": dict.fromkeys(content["model"], 3),
+            "average": dict.fromkeys(content["average"], 3),
+        },
         path,
     ),
     "no config": lambda path, content: torch.save({**content, "config": {}}, path),
@@ -237,7 +252,9 @@ CHECKPOINTS = {
     "config of lists": lambda path, content: torch.save(
         {**content, "config": {**content["config"], "model": [1]}}, path
     ),
-    "no data": lambda path, content: torch.save({**content, "config": {**content["config"], "data": None}}, path),
+    "no data": lambda path, content: torch.save(
+        {**content, "config": {**content["config"], "data": None}}, path
+    ),
     "used": lambda path, content: torch.save({**content, "used": 3}, path),
     "used parts": lambda path, content: torch.save({**content, "used": {"trained": "x"}}, path),
 }

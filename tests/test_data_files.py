@@ -210,11 +210,16 @@ def test_folder_instead_of_a_file(tmp_path: Path):
 
 
 def test_questions_are_read_without_being_solved(tmp_path: Path):
-    path = text_of(tmp_path / "a.csv", f"question,answer\n{'.' * 16},\n{QUESTION},{SOLVED}\n11{'.' * 14},\n")
+    several = "1" + "." * 15
+    path = text_of(tmp_path / "a.csv", f"question,answer\n{'.' * 16},\n{QUESTION},{SOLVED}\n{several},\n")
     puzzles = read_questions(path, TASK)
-    assert [TASK.decode(row) for row in puzzles.inputs] == ["." * 16, QUESTION, "11" + "." * 14]
+    assert [TASK.decode(row) for row in puzzles.inputs] == ["." * 16, QUESTION, several]
     assert puzzles.labels.any(axis=1).tolist() == [False, True, False]
-    for line, message in (("1...", "question has 4 characters"), ("x" * 16, "question has 'x'")):
+    for line, message in (
+        ("1...", "question has 4 characters"),
+        ("x" * 16, "question has 'x'"),
+        ("11" + "." * 14, "question repeats 1 in row 1"),
+    ):
         with pytest.raises(ValueError, match=f"a.csv:2: {message}"):
             read_questions(text_of(tmp_path / "a.csv", f"question\n{line}\n"), TASK)
     with pytest.raises(ValueError, match=r"a\.csv:2: answer"):

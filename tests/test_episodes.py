@@ -316,7 +316,7 @@ def test_what_was_written_at_a_feedback_learns_from_the_next_answers():
 
 @pytest.mark.parametrize("kept", ["kept", "reset", "frozen", "shuffled"])
 def test_evaluation_walks_an_episode_as_by_hand(kept):
-    run, data = configured("+memory=multicell", "halting.halt_max_steps=2")
+    run, data = configured("+memory=multicell", "k=3", "halting.halt_max_steps=2")
     torch.manual_seed(0)
     model = parts.make_model(run, data).eval()
     episodes = data.held_out()

@@ -46,7 +46,7 @@ MODELS = {
 CELLS = f"{MODELS['trm']} +memory=multicell memory.cells=3 memory.tokens=2"
 TRAINED = {  # The words of a context, and the groups of settings that are walked in it; "": the top level.
     **{name: (words, ("model", "halting")) for name, words in MODELS.items()},
-    "everything": (f"{MODELS['trm']} eval_every=1 checkpoint_every=1", ("", "loss", "optim")),
+    "everything": (f"{MODELS['trm']} eval_every=2 checkpoint_every=1 steps=3", ("", "loss", "optim")),
     "no table": (f"{MODELS['trm']} model.puzzle_emb_ndim=0", ("optim.puzzle_lr", "model.puzzle_emb_len")),
     "no validation": (f"{MODELS['trm']} validation_size=0", ("eval_every",)),
     "q_learning": (MODELS["hrm"], ("loss.q_continue",)),
@@ -54,7 +54,7 @@ TRAINED = {  # The words of a context, and the groups of settings that are walke
         f"{MODELS['trm']} loss.kind=softmax loss.label_smoothing=0.1",
         ("loss.kind", "loss.label_smoothing"),
     ),
-    "adamw": (f"{MODELS['trm']} optim=adamw optim.schedule=cosine", ("optim",)),
+    "adamw": (f"{MODELS['trm']} optim=adamw optim.schedule=cosine optim.lr_min_ratio=0.5", ("optim",)),
     "muon": (f"{MODELS['trm']} optim=muon", ("optim",)),
     "long warm-up": (f"{MODELS['trm']} optim=muon optim.warmup=9", ("optim.schedule",)),
     "wandb": (f"{MODELS['trm']} logger=wandb", ("logger",)),
@@ -113,9 +113,9 @@ SILENT = {
     ("transformer", "halting.halt_exploration_prob"): "the same",
 }
 OTHER = {
-    "precision": "bfloat16", "validation_size": 2, "probe": "light", "dir": "elsewhere", "device": "cpu",
-    "threads": 2, "batch_size": 4,
-    "loss.kind": "softmax", "loss.reward": "exact", "loss.baseline": "none",
+    "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
+    "device": "cpu", "threads": 2, "batch_size": 4,
+    "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact", "loss.baseline": "none",
     "halting.rule": ("sigmoid", "q_learning"), "halting.q_target": "reuse", "halting.threshold": 0.5,
     "halting.halt_exploration_prob": 1.0, "halting.halt_max_steps": 3,
     "optim.name": ("adamw", "adam_atan2"), "optim.betas": [0.5, 0.7],
@@ -166,7 +166,7 @@ def changed(config: dict, name: str) -> dict:
     old = node[last]
     choices = OTHER.get(name)
     if choices is None:
-        choices = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else old / 2 + 0.05
+        choices = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else old / 3 + 0.01
     choices = choices if isinstance(choices, tuple) else (choices,)
     node[last] = next(value for value in choices if value != old)
     if name in ("k", "memory.k"):

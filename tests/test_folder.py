@@ -97,7 +97,7 @@ def test_programs_and_checkouts_keep_their_path(tmp_path):
     code = (
         "import sys, os, runpy\n"
         "from memhrm import _leave_current_folder as leave\n"
-        "sys.path.insert(0, os.getcwd()); sys.argv = ['-m', 'a=1']\n"
+        "sys.path[:1] = [os.getcwd()]; sys.argv = ['-m', 'a=1']\n"
         "sys.orig_argv = ['python', '-X', 'dev', sys.argv.pop() and MODULE]\n"
         "leave(); print(sys.path[0] == os.getcwd(), os.getcwd() in sys.path)"
     )

@@ -469,8 +469,8 @@ def test_a_loss_that_the_memory_has_nothing_for_is_refused(values, name, memory)
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_weight_below_zero_is_refused(name):
-    with pytest.raises(ValueError, match=rf"^loss\.{name} is -1; allowed: 0 or above$"):
-        LossSettings(**{name: -1})
+    with pytest.raises(ValueError, match=rf"^loss\.{name} is -1\.0; allowed: 0 or above$"):
+        LossSettings(**{name: -1.0})
 
 
 @pytest.mark.parametrize("name", ["diverse", "balance", "information", "self_sup"])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from conftest import SHAPE, model_settings
-from memhrm.models import attend
-from memhrm.models.fused import add_rms, rotate, silu_gate
+from memhrm.models import attend, fused
+from memhrm.models.fused import add_rms, rotate, silu_gate, swiglu
 from memhrm.models.layers import SwiGLU, inner_width, normed_gate, rotary_table, truncated_normal_
 from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
@@ -44,6 +44,7 @@ def test_rms_of_a_sum_is_its_formula():
     x, y = torch.randn(2, 3, 5).unbind(0)
     by_hand = (x + y) / ((x + y).double().pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()
     torch.testing.assert_close(add_rms(x, y), by_hand.float())
+    torch.testing.assert_close(add_rms(x.mT, y.mT, dim=-2), by_hand.float().mT)
 
 
 def test_normed_gate_is_its_formula():
@@ -75,10 +76,62 @@ def test_silu_gate_is_its_formula():
     torch.testing.assert_close(silu_gate(torch.cat((gate, up), -1)), gate / (1 + torch.exp(-gate)) * up)
 
 
+@pytest.mark.parametrize("part", [1, 3000, 2**21], ids=["row by row", "unequal parts", "one part"])
+@pytest.mark.parametrize("across", [False, True])
+def test_swiglu_by_parts_is_its_formula(monkeypatch, part, across):
+    monkeypatch.setattr(fused, "PART", part)
+    gate_up, down = torch.randn(16, 5, requires_grad=True), torch.randn(5, 8, requires_grad=True)
+    x = torch.randn(7, 5, 9) if across else torch.randn(63, 5)
+    x.requires_grad_()
+    gate, up = ((x.mT if across else x) @ gate_up.T).chunk(2, -1)
+    wanted = (gate / (1 + torch.exp(-gate)) * up) @ down.T
+    wanted = wanted.mT if across else wanted
+    found = swiglu(x, gate_up, down)
+    torch.testing.assert_close(found, wanted)
+    with torch.no_grad():
+        assert torch.equal(swiglu(x, gate_up, down), found)
+    gradient, tensors = torch.randn_like(wanted), (x, gate_up, down)
+    for one, other in zip(
+        torch.autograd.grad(found, tensors, gradient), torch.autograd.grad(wanted, tensors, gradient)
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_tokens_are_mixed_alike_by_parts_and_by_plain_products(monkeypatch):
+    mlp, x = SwiGLU(5, 4.0), torch.randn(3, 5, 8)
+    by_parts = mlp.across(x)
+    monkeypatch.setattr(mlp, "by_parts", lambda x: False)
+    torch.testing.assert_close(mlp.across(x), by_parts)
+    torch.testing.assert_close(mlp(x.mT).mT, by_parts)
+
+
+def test_bfloat16_loses_no_gradient_between_parts(monkeypatch):
+    """The gradient of a weight adds up over parts in float32: its error stays at one rounding."""
+    monkeypatch.setattr(fused, "PART", 1)
+    gate_up, down = torch.randn(16, 5).bfloat16().requires_grad_(), torch.randn(5, 8).bfloat16()
+    x = torch.randn(2000, 5, 9).bfloat16()
+    (found,) = torch.autograd.grad(swiglu(x, gate_up, down).sum(), gate_up)
+    (exact,) = torch.autograd.grad(swiglu(x.double(), gate_up.double(), down.double()).sum(), gate_up)
+    assert (found.double() - exact).norm() < 2**-7 * exact.norm()
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_swiglu_is_one_operation_to_a_compiler(learns):
+    x, gate_up, down = torch.randn(3, 5, 9), torch.randn(16, 5), torch.randn(5, 8)
+    inputs = (x, gate_up.requires_grad_(learns), down)
+    op = torch.ops.memhrm.swiglu if learns else torch.ops.memhrm.swiglu_fixed
+    torch.library.opcheck(op, inputs)
+
+
 def test_gradients_written_by_hand_are_those_of_their_formulas():
     x, y = (torch.randn(2, 3, 2, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     assert torch.autograd.gradcheck(add_rms, (x, y))
+    assert torch.autograd.gradcheck(lambda x, y: add_rms(x, y, dim=-2), (x, y))
     assert torch.autograd.gradcheck(silu_gate, (x,))
+    for one, width in ((x.flatten(0, 2), 4), (x.flatten(0, 1), 2)):
+        sizes = (6, width), (width, 3)
+        weights = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes)
+        assert torch.autograd.gradcheck(swiglu, (one, *weights))
     assert torch.autograd.gradcheck(lambda x: rotate(x, rotary_table(3, 4).double()), (x,))
 
 

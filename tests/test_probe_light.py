@@ -15,7 +15,7 @@ EPISODES = """
 
 @pytest.mark.parametrize("data", [[], EPISODES], ids=["puzzles", "episodes"])
 def test_a_run_that_is_looked_at_is_the_same_run(tmp_path, data):
-    memory = ["+memory=multicell", "model.gradient_window=last_cycle", "memory.horizon=2", *data]
+    memory = ["+memory=multicell", "k=3", "model.gradient_window=last_cycle", "memory.horizon=2", *data]
     assert train(tmp_path / "plain", *memory) == 0
     assert train(tmp_path / "seen", *memory, "probe=light", "probe_every=4") == 0
     plain, seen = (RunDirectory(tmp_path / name) for name in ("plain", "seen"))

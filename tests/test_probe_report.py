@@ -215,7 +215,7 @@ def test_no_figure_of_an_earlier_report_stays(runs, tmp_path):
     drawn = {path.name for path in folder.iterdir()}
     for name in ("cells-usage-3.svg", "mine.png"):
         (folder / name).write_text("earlier")
-    probe([runs["plain"]], f"out={tmp_path}")
+    probe([runs["plain"]], f"out={tmp_path}", "overwrite=true")
     assert {path.name for path in folder.iterdir()} == drawn | {"mine.png"}
 
 

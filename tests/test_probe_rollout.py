@@ -378,9 +378,9 @@ def test_what_is_no_whole_run_is_refused(run, tmp_path):
     assert refused(half.path) == f"{half.last}: there is no such checkpoint"
     half.last.parent.mkdir()
     half.last.write_bytes(RunDirectory(run).last.read_bytes()[:1000])
-    assert "last.pt is cut short or no checkpoint" in refused(half.path)
+    assert "last.pt is damaged or no checkpoint" in refused(half.path)
     checkpoint.write(half.last, {**content, "format": 99})
-    assert "has checkpoint format 99; this version of memhrm reads format" in refused(half.path)
+    assert "has checkpoint format 99; this version of memhrm reads formats" in refused(half.path)
     assert refused(run, puzzles=0) == "puzzles is 0; allowed: 1 or above"
     assert "validation_size" in refused_with_all_for_validation(content, tmp_path)
 

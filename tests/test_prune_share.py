@@ -353,7 +353,7 @@ REFUSED = [
     ("keep", -1, "keep is -1; allowed: a count from k=2"),
     ("keep", 0.0, "keep is 0.0; allowed: a count of cells, a share above 0 and up to 1.0"),
     ("keep", 1.5, "keep is 1.5; allowed: a count of cells, a share above 0 and up to 1.0"),
-    ("keep", float("nan"), "keep is nan; allowed: a count of cells, a share"),
+    ("keep", float("nan"), "keep is nan; allowed: a whole number or a finite number or a list"),
     ("keep", 0.05, "keep is 0.05; allowed: what keeps k=2 cells or more, not 1"),
     ("keep", [0, 6], "keep is [0, 6]; allowed: cells 0 to 5, each at most once"),
     ("keep", [-1, 2], "keep is [-1, 2]; allowed: cells 0 to 5"),
@@ -525,7 +525,7 @@ def test_export_takes_the_average_unless_told(tmp_path, runs):
     content["model"]["H_module.cells_init"] += 1
     checkpoint.write(run / "checkpoints/last.pt", content)
     for weights, part in (("ema", "average"), ("raw", "model")):
-        assert run_memory("export", f"run={run}", f"weights={weights}") == 0
+        assert run_memory("export", f"run={run}", f"weights={weights}", *OVER) == 0
         assert torch.equal(load_file(run / "memory.safetensors")["cells"], starts(run, part)["cells"])
 
 
@@ -598,7 +598,7 @@ def test_import_refuses(runs, tmp_path, capsys):
     refused(run, "att is unknown; did you mean at?", "att=[1]")
     refused(run, "cannot be opened as safetensors", source=tmp_path / "nothing")
     save_file({"cells": torch.zeros(1)}, tmp_path / "foreign")
-    refused(run, "in format None; allowed: 'memhrm memory 1'", source=tmp_path / "foreign")
+    refused(run, "has format None; allowed: 'memhrm memory 1'", source=tmp_path / "foreign")
     assert command_line("export", export.main, f"run={run}", f"out={tmp_path}/w") == 0
     capsys.readouterr()
     refused(run, "in format 'memhrm 2'; allowed: 'memhrm memory 1'", source=tmp_path / "w")
@@ -624,7 +624,7 @@ def test_export_refuses(runs, tmp_path, capsys):
         (runs("+memory=bicross"), "cells=[0]", "null, since memory=bicross has no cells"),
         (runs(*SHORT), "checkpoint=last", "allowed: a run whose memory has something to start with"),
         (tmp_path, "checkpoint=last", "holds no run"),
-        (runs(*CELLS), "cells", "'cells' is not of the form key=value"),
+        (runs(*CELLS), "cells", "'cells' is not of the form setting=value"),
     ]
     for run, setting, message in cases:
         assert run_memory("export", f"run={run}", f"out={tmp_path}/m", setting) == 2
@@ -652,4 +652,4 @@ def test_help(capsys):
     with pytest.raises(SystemExit) as ended:
         memory_command.main(["--help"])
     assert ended.value.code == 0
-    assert "import from=FILE run=DIR out=DIR2 [at=[1,4]]" in capsys.readouterr().out
+    assert "import from=FILE run=DIR out=DIR2 [NAME=VALUE ...]" in capsys.readouterr().out

@@ -323,7 +323,8 @@ def test_the_command_says_what_restarts_gain(tmp_path, capsys):
     assert {name: written["settings"][name] for name in ("restarts", "noise", "select", "seed")} == {
         "restarts": 3, "noise": 0.5, "select": "oracle", "seed": 0}  # fmt: skip
     losses = set()
+    quiet = ("overwrite=true", "progress=false", "threads=1")
     for seed in (0, 0, 1):
-        main(compose("evaluate", [f"run={run}", "noise=0.5", f"seed={seed}", "progress=false", "threads=1"]))
+        main(compose("evaluate", [f"run={run}", "noise=0.5", f"seed={seed}", *quiet]))
         losses.add(json.loads((run / "metrics.json").read_text())["lm_loss"])
     assert len(losses) == 2

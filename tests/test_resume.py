@@ -202,15 +202,15 @@ def test_a_run_of_an_older_version_goes_on(tmp_path):
     given = compose("train", [*TINY, "+memory=multicell", "model.H_cycles=2"])
     saved = copy.deepcopy(given)
     del (
-        saved["model"]["attention"],
+        saved["model"]["unit"],
         saved["memory"]["decay"],
         saved["loss"]["entropy"],
         saved["data"]["holdout"],
     )
     check_same(given, saved, tmp_path)
-    for changed, words in (("model", "model.attention is 'xformers'"), ("memory", "memory.decay is 0.5")):
+    for changed, words in (("model", "model.unit is 'normed'"), ("memory", "memory.decay is 0.5")):
         other = copy.deepcopy(given)
-        other[changed] |= {"attention": "xformers"} if changed == "model" else {"decay": 0.5}
+        other[changed] |= {"unit": "normed"} if changed == "model" else {"decay": 0.5}
         with pytest.raises(ValueError, match=words):
             check_same(other, saved, tmp_path)
     saved["model"]["forgotten"] = 1

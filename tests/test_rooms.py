@@ -12,10 +12,11 @@ MAY_IMPORT = {
     "manual": {"words"},
     "explain": {"console", "manual", "settings", "words"},
     "config": {"console", "explain", "manual", "settings", "words"},
-    "data": {"console", "data", "settings", "config"},
+    "files": {"settings"},
+    "data": {"console", "data", "settings", "config", "files"},
     "memory": {"config", "memory", "models.layers", "models.attend", "models.fused", "settings"},
     "models": {"models", "memory", "settings"},
-    "training": {"training", "models", "memory", "data", "settings", "config"},
+    "training": {"training", "models", "memory", "data", "settings", "config", "files"},
     "interop": {"models", "settings"},
     "probes": {"probes", "training", "pretrained", "models", "memory", "data", "settings"},
 }

@@ -208,7 +208,7 @@ def test_data_and_memory_read_the_same_words(tmp_path):
         data_main(["inspect", "sudoku4", "sied=4"])
     with pytest.raises(ValueError, match=r"the command 'inspct' is unknown; did you mean inspect\?"):
         data_main(["inspct"])
-    with pytest.raises(OSError, match=f"{HOME}/nowhere é/train.csv"):
+    with pytest.raises(ValueError, match=f"path is '{HOME}/nowhere é'"):
         data_main(["inspect", "path=~/nowhere é"])
     with pytest.raises(ValueError, match=f"{HOME}/nowhere"):
         memory_main(["export", "run=~/nowhere"])

@@ -11,7 +11,7 @@ import numpy as np
 from memhrm import manual
 from memhrm.config import CONFIGS
 from memhrm.console import Parser, one_line, run
-from memhrm.data.cache import expand
+from memhrm.data.cache import expand, is_file
 from memhrm.data.config import EpisodeSettings, parse
 from memhrm.data.episodes import milestones
 from memhrm.data.puzzle import PuzzleSet, Task
@@ -108,9 +108,13 @@ def _names() -> list[str]:
 def _guess(folder: Path, file: str) -> dict[str, Any]:
     """Return settings for puzzles in files, from the first question: mazes have walls, sudokus have none."""
     place = expand("path", str(folder))
-    if not place.is_file():
-        place = place / file if (place / file).is_file() else place / "test.csv"
+    if not is_file(place):
+        if not place.is_dir():
+            raise ValueError(f"path is {str(folder)!r}; allowed: a folder or a file that exists")
+        place = place / file if is_file(place / file) else place / "test.csv"
     question, is_row = first_question(place)
+    if not question:
+        raise ValueError(f"{place}: no puzzles found; give the NAME of their kind too, if there are any")
     side = len(question) if is_row else math.isqrt(len(question))
     if not side or (not is_row and side * side != len(question)):
         raise ValueError(
@@ -137,8 +141,7 @@ def convert(values: dict[str, Any], out: Path) -> None:
     require_free("out", out, _overwrite(values))
     require(values.get("path") is not None, "path", None, "the file to convert, as path=FILE")
     file = expand("path", str(values["path"]))
-    require(not file.is_dir(), "path", str(file), "a file, not a folder")
-    require(file.exists(), "path", str(file), "a file that exists")
+    require(is_file(file), "path", str(file), "a file that exists")
     dataset = load_test(**{**values, "path": str(file), "test_size": None, "holdout": 0})
     write_csv(out, dataset.task, dataset.test)
     print(f"{out}: {len(dataset.test):,} puzzles")
@@ -176,7 +179,7 @@ def _alone(values: dict[str, Any]) -> bool:
     if values.get("path") is None or values.get("holdout"):
         return False
     place = expand("path", str(values["path"]))
-    return place.is_file() or not (place / str(values.get("train_file", "train.csv"))).exists()
+    return is_file(place) or not (place / str(values.get("train_file", "train.csv"))).exists()
 
 
 def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:

@@ -40,6 +40,11 @@ def expand(setting: str, path: str) -> Path:
     return Path(expanded)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is something at a path, and no folder."""
+    return os.path.exists(path) and not os.path.isdir(path)
+
+
 def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) -> Parts:
     """Return a generated set, from the cache where it has it; a cache that cannot be used is a warning."""
     unused = NOT_GENERATED | EPISODES_ALONE

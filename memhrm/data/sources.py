@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memhrm.data.cache import cached, expand
+from memhrm.data.cache import cached, expand, is_file
 from memhrm.data.checks import number
 from memhrm.data.config import EpisodeSettings, Settings, parse
 from memhrm.data.episodes import Episodes, Relabelled
@@ -60,6 +61,11 @@ class Dataset:
             return self.train.select(np.arange(count) * len(self.train) // count)
         return self.drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
 
+    @cached_property
+    def test_identities(self) -> np.ndarray:
+        """The identity of each test puzzle, `Task.identities`, (n,) uint64; worked out once."""
+        return self.task.identities(self.test.inputs, self.test.labels)
+
     def relabelled(self) -> Relabelled:
         """Return how the answers of episodes are relabelled.
 
@@ -111,6 +117,10 @@ def load(**values: Any) -> Dataset:
     holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
     if (places := _places(settings)) is not None:
         train = read_puzzles(places[0], task)
+        alone = not settings.holdout and not places[1].exists()
+        require(not alone, "data.path", str(places[0].parent),
+                f"a folder with {places[1].name} too, since {places[0].name} alone has nothing to test on; or give "
+                "data.holdout=N to test on N of its puzzles")  # fmt: skip
         test = train if settings.holdout else read_puzzles(places[1], task)
     else:
         train, test = cached(settings, generate)
@@ -155,7 +165,7 @@ def _test_place(settings: Settings) -> Path | None:
     file = expand("data.test_file", settings.test_file)
     if settings.path is not None:
         path = expand("data.path", settings.path)
-        if not path.is_file() or file.is_absolute():
+        if not is_file(path) or file.is_absolute():
             return path / file
         allowed = "an absolute path, or none where data.path is a file"
         require(settings.test_file == USUAL["test_file"], "data.test_file", settings.test_file, allowed)
@@ -171,7 +181,7 @@ def _places(settings: Settings) -> tuple[Path, Path] | None:
     files = [expand(f"data.{name}", getattr(settings, name)) for name in USUAL]
     if settings.path is not None:
         path = expand("data.path", settings.path)
-        if not path.is_file():
+        if not is_file(path):
             return path / files[0], path / files[1]
         if all(file.is_absolute() for file in files):
             return files[0], files[1]

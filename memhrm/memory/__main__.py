@@ -21,7 +21,8 @@ settings, with their defaults:
                            import: the directory of the copy (required)
   from         (required)  import: the file
   at           null        import: the cells that are replaced, such as [1,4]; null: the first ones
-  overwrite    false       import: replace the run that is in `out`
+  overwrite    false       replace what is at `out`
+  trust        null        memories of your own that the run may use, as package.module.Class
 
 examples:
   python -m memhrm.memory export run=runs/a out=cells.safetensors cells=[0,3]

@@ -29,6 +29,8 @@ class MLPMixer(nn.Module):
         self.mlp = SwiGLU(length, expansion, normed)
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
+        if self.mlp.by_parts(x):
+            return add_rms(x, self.mlp.across(x), dim=-2)
         x = x.transpose(1, 2)
         return add_rms(x, self.mlp(x)).transpose(1, 2)
 

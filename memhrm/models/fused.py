@@ -1,8 +1,10 @@
-"""Three operations whose gradient is written by hand, so that each passes over memory as seldom as it can.
+"""Operations whose gradient is written by hand, so that each passes over memory as seldom as it can.
 
 On the CPU these passes are what is left beside the matrix products; a compiler fuses them anyway. Each is
 tested against its plain formula. b batch, t position, n heads, c channels of a head, d width, f inner width.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -15,29 +17,34 @@ class _AddRMS(torch.autograd.Function):
     """Keeps only the result y and the inverse norm: dx = (g - y mean(g y)) / norm."""
 
     @staticmethod
-    def forward(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(x: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
         total = x + y
         precision = torch.promote_types(x.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=precision)
-        inverse = torch.rsqrt(norm.square() / x.shape[-1] + EPS)
+        if dim == -1:
+            norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=precision)
+            mean = norm.square() / x.shape[-1]
+        else:  # Along another dimension PyTorch's norm is slow on the CPU.
+            mean = total.to(precision).square().mean(dim=dim, keepdim=True)
+        inverse = torch.rsqrt(mean + EPS)
         return total.mul_(inverse), inverse.to(x.dtype)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
+        ctx.dim = inputs[2]
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(*output)
 
     @staticmethod
     def backward(ctx, gradient: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]
         out, inverse = ctx.saved_tensors
-        along = (gradient * out).mean(dim=-1, keepdim=True)
+        along = (gradient * out).mean(dim=ctx.dim, keepdim=True)
         gradient = torch.addcmul(gradient, out, along, value=-1).mul_(inverse)
-        return gradient, gradient
+        return gradient, gradient, None
 
 
-def add_rms(x: Tensor, y: Tensor) -> Tensor:
-    """x + y, (..., d), divided by its root mean square over d, which is computed in float32 at least."""
-    return _AddRMS.apply(x, y)[0]  # pyright: ignore[reportOptionalSubscript]
+def add_rms(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
+    """x + y divided by its root mean square over a dimension, which is computed in float32 at least."""
+    return _AddRMS.apply(x, y, dim)[0]  # pyright: ignore[reportOptionalSubscript]
 
 
 class _SiLUGate(torch.autograd.Function):
@@ -66,6 +73,130 @@ class _SiLUGate(torch.autograd.Function):
 def silu_gate(gate_up: Tensor) -> Tensor:
     """silu(gate) * up for gate and up side by side, (..., 2 f) to (..., f)."""
     return _SiLUGate.apply(gate_up)  # pyright: ignore[reportReturnType]
+
+
+PART = 2**21
+"""Bytes of gate and up that `swiglu` has in hand at a time: the second-level caches of two cores."""
+
+
+class _SwiGLU(torch.autograd.Function):
+    """Keeps its input, gate and up; whatever else lies between comes and goes in the cache, part by part."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, gate_up: Tensor, down: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        out, inner = _swiglu(x, gate_up, down)
+        ctx.save_for_backward(x, gate_up, down, inner)
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _swiglu_backward(gradient, *ctx.saved_tensors)
+
+
+def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+    """down(silu(gate(x)) * up(x)), made for the CPU: by parts that stay in its cache, nothing transposed.
+
+    x: (n, width), a unit for each row; or (b, width, d), a unit for each column. gate_up (2 f, width) and
+    down (width, f): the weights.
+    """
+    x = x.contiguous()
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, gate_up, down))
+    if (
+        torch.compiler.is_compiling()
+    ):  # Whole, as one operation: unrolled, the parts would take ages to compile.
+        ops = torch.ops.memhrm
+        return ops.swiglu(x, gate_up, down)[0] if learns else ops.swiglu_fixed(x, gate_up, down)
+    if learns:
+        return _SwiGLU.apply(x, gate_up, down)  # pyright: ignore[reportReturnType]
+    return _swiglu_fixed(x, gate_up, down)
+
+
+def _swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """The result, and gate and up for the backward pass."""
+    out, inner = torch.empty_like(x), x.new_empty(_inner_shape(x, gate_up))
+    for rows in _parts(x, gate_up):
+        _unit(x[rows], gate_up, down, inner[rows], out[rows])
+    return out, inner
+
+
+def _swiglu_fixed(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+    """The result alone; all parts use the same memory."""
+    out, inner = torch.empty_like(x), None
+    for rows in _parts(x, gate_up):
+        part = x[rows]
+        if inner is None:  # The first part is the largest.
+            inner = x.new_empty(_inner_shape(part, gate_up))
+        _unit(part, gate_up, down, inner[: len(part)], out[rows])
+    return out
+
+
+def _swiglu_backward(
+    gradient: Tensor, x: Tensor, gate_up: Tensor, down: Tensor, inner: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    gradient, to_x = gradient.contiguous(), torch.empty_like(x)
+    # The parts' gradients add up in float32 at least, as they do inside one product over all rows.
+    precision = torch.promote_types(x.dtype, torch.float32)
+    to_gate_up, to_down = (torch.zeros_like(weight, dtype=precision) for weight in (gate_up, down))
+    for rows in _parts(x, gate_up):
+        gate, up = inner[rows].chunk(2, dim=1)
+        activated = F.silu(gate)
+        to_down += _to_weight(gradient[rows], activated * up)
+        to_hidden = _product(down.t(), gradient[rows])
+        to_inner = torch.empty_like(inner[rows])
+        to_gate, to_up = to_inner.chunk(2, dim=1)
+        torch.mul(to_hidden, activated, out=to_up)
+        torch.ops.aten.silu_backward.grad_input(to_hidden.mul_(up), gate, grad_input=to_gate)
+        to_gate_up += _to_weight(to_inner, x[rows])
+        _product(gate_up.t(), to_inner, out=to_x[rows])
+    return to_x, to_gate_up.to(gate_up.dtype), to_down.to(down.dtype)
+
+
+def _unit(x: Tensor, gate_up: Tensor, down: Tensor, inner: Tensor, out: Tensor) -> None:
+    """Fill inner with gate and up, and out with the result."""
+    gate, up = _product(gate_up, x, out=inner).chunk(2, dim=1)
+    _product(down, F.silu(gate).mul_(up), out=out)
+
+
+def _inner_shape(x: Tensor, gate_up: Tensor) -> tuple[int, ...]:
+    """Gate and up side by side, (n, 2 f), or one above the other, (b, 2 f, d)."""
+    return (len(x), len(gate_up), *x.shape[2:])
+
+
+def _parts(x: Tensor, gate_up: Tensor) -> list[slice]:
+    """Slices of rows, as equal as can be, whose gate and up take `PART` bytes at most."""
+    size = math.prod(_inner_shape(x, gate_up)) * x.element_size()
+    step = max(1, math.ceil(len(x) / math.ceil(max(size, 1) / PART)))
+    return [slice(start, start + step) for start in range(0, len(x), step)]
+
+
+def _product(weight: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """A weight applied to each row of (n, width), or to each column of (b, width, d)."""
+    if x.ndim == 2:
+        return torch.mm(x, weight.t(), out=out)
+    return torch.bmm(weight.expand(len(x), -1, -1), x, out=out)
+
+
+def _to_weight(gradient: Tensor, x: Tensor) -> Tensor:
+    """The gradient of the weight in `_product(weight, x)`; that of columns in float32 at least."""
+    if x.ndim == 2:
+        return gradient.t() @ x
+    precision = torch.promote_types(x.dtype, torch.float32)
+    return torch.bmm(gradient, x.transpose(1, 2)).sum(dim=0, dtype=precision)
+
+
+# The same three for a compiler, to which each is one operation that it does not look into.
+_op = torch.library.custom_op("memhrm::swiglu", _swiglu, mutates_args=())
+_op_fixed = torch.library.custom_op("memhrm::swiglu_fixed", _swiglu_fixed, mutates_args=())
+_op_backward = torch.library.custom_op("memhrm::swiglu_backward", _swiglu_backward, mutates_args=())
+_op.register_fake(lambda x, gate_up, down: (torch.empty_like(x), x.new_empty(_inner_shape(x, gate_up))))
+_op_fixed.register_fake(lambda x, gate_up, down: torch.empty_like(x))
+_op_backward.register_fake(
+    lambda gradient, x, gate_up, down, inner: tuple(torch.empty_like(to) for to in (x, gate_up, down))
+)
+_op.register_autograd(
+    lambda ctx, to_out, to_inner: torch.ops.memhrm.swiglu_backward(to_out, *ctx.saved_tensors),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[1]),
+)
 
 
 class _Rotation(torch.autograd.Function):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memhrm.models.fused import EPS, silu_gate
+from memhrm.models.fused import EPS, PART, silu_gate, swiglu
 
 
 def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
@@ -56,8 +56,21 @@ class SwiGLU(nn.Module):
         self.normed = normed
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.by_parts(x):
+            return self._swiglu(x.reshape(-1, x.shape[-1])).view_as(x)
         gate_up = self.gate_up(x)
         return self.down(normed_gate(gate_up) if self.normed else silu_gate(gate_up))
+
+    def across(self, x: Tensor) -> Tensor:
+        """The same along the last dimension but one: (b, width, d) to (b, width, d)."""
+        return self._swiglu(x) if self.by_parts(x) else self(x.transpose(1, 2)).transpose(1, 2)
+
+    def by_parts(self, x: Tensor) -> bool:
+        """Whether `swiglu` computes this unit: on the CPU, if the weights stay in the cache beside a part."""
+        return x.device.type == "cpu" and not self.normed and 2 * self.gate_up.weight.nbytes <= PART
+
+    def _swiglu(self, x: Tensor) -> Tensor:
+        return swiglu(x, self.gate_up.weight.to(x.dtype), self.down.weight.to(x.dtype))
 
 
 def normed_gate(gate_up: Tensor) -> Tensor:

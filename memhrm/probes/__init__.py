@@ -1,7 +1,7 @@
-"""Looking inside a trained model: what it answers, how its state moves, what its memory does.
+"""Probes of a trained model: its answers, the dynamics of its state, and the use of its memory.
 
-Functions take a `Subject` or a `Rollout` and return plain arrays and numbers. They see what anyone sees who
-calls the model: its state between supervision steps, its output and the trace of its H-steps.
+Functions take a `Subject` or a `Rollout` and return plain arrays and numbers. They see what any caller of the
+model sees: its state between supervision steps, its output and the trace of its H-steps.
 
 All are here by name, `from memhrm.probes import open_subject, roll_out, over_steps`, and without matplotlib.
 Three that are called as their modules have another name here: `roll_out`, `cell_information` and
@@ -27,7 +27,7 @@ OFFERS = {
     "intervals": "paired",
     "light": "light_numbers",
 }
-"""What each module of this package offers here; a module is imported when one of its names is asked for."""
+"""What each module of this package offers here; modules are imported on first use."""
 
 HOMES = {name: module for module, names in OFFERS.items() for name in names.split()}
 THERE = {"roll_out": "rollout", "cell_information": "information", "light_numbers": "light"}

@@ -1,4 +1,4 @@
-"""Read and write attention of a memory, computed again from the weights of its module.
+"""Read and write attention of a memory, recomputed from the weights of its module.
 
 n puzzles, t positions (prefix and grid), d width, k active cells, l tokens of a cell, m heads, c channels
 of a head. BiCross, and Aggregate that adds its cells, exchange with one memory: k is 1 there.
@@ -26,12 +26,12 @@ from memhrm.probes.subject import Subject
 from memhrm.settings import require
 
 READABLE = (BiCross, MultiCell, Aggregate)
-"""The H-modules whose attention is known here."""
+"""The H-modules whose attention can be recomputed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchanged:
-    """What met in one H-step.
+    """The inputs of the attention in one H-step.
 
     h: what reads, LN(z_H + z_L), (n, t, d). h_plus: what is written, LN(z_H' + z_L), (n, t, d).
     tokens: the active cells after their norm, (n, k, l, d). cells: which ones these are, (n, k); None without
@@ -49,13 +49,14 @@ class Exchanged:
 
 
 def readable(module: HModule) -> bool:
-    """Whether `exchanged` knows this H-module."""
+    """Return whether `exchanged` supports this H-module."""
     return isinstance(module, READABLE)
 
 
 @torch.no_grad()
 def exchanged(subject: Subject, step: int, H_step: int = -1) -> Exchanged:
-    """What meets in an H-step of supervision step `step`, from 0. Meant for few puzzles: all run at once.
+    """Return the inputs of the attention in an H-step of supervision step `step`, from 0; all puzzles run at
+    once.
 
     Raises:
         ValueError: the memory's attention is not known here, or there is no such step.
@@ -80,8 +81,8 @@ def exchanged(subject: Subject, step: int, H_step: int = -1) -> Exchanged:
 
 
 def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | None) -> list[Exchanged]:
-    """What meets in each H-step of the supervision step that begins with `state`, the cells `chosen`,
-    (H, n, k), made active."""
+    """Return the inputs of the attention in each H-step of the supervision step that begins with `state`,
+    with the cells `chosen`, (H, n, k), active."""
     module, device = model.H_module, state.z_H.device
     assert isinstance(module, READABLE)
     seen: list[Exchanged] = []
@@ -129,14 +130,14 @@ def _met(
 
 
 def _heads(attention: CrossAttention, x: Tensor) -> Tensor:
-    """(..., d) to (..., m, c)."""
+    """Split heads: (..., d) to (..., m, c)."""
     return x.unflatten(-1, (attention.num_heads, -1))
 
 
 @torch.no_grad()
 def read_attention(met: Exchanged) -> Tensor:
-    """How each position shares out its attention among the tokens that it reads, (n, m, k, l, t): it sums
-    to 1 over l; with `together`, over k and l."""
+    """Return the attention of each position to the tokens that it reads, (n, m, k, l, t), which sums to 1
+    over l or, with `together`, over k and l."""
     read = met.module.read
     h = met.h if read.positions is None else met.h + read.positions
     q = _heads(read, read.q(h))
@@ -149,8 +150,8 @@ def read_attention(met: Exchanged) -> Tensor:
 
 @torch.no_grad()
 def write_attention(met: Exchanged) -> Tensor:
-    """How each token shares out its attention among the positions that it is written from, (n, m, k, l, t):
-    it sums to 1 over t."""
+    """Return the attention of each token to the positions that it is written from, (n, m, k, l, t), which
+    sums to 1 over t."""
     write = met.module.write
     q = _heads(write, write.q(met.tokens))
     keys = write.kv(met.h_plus).chunk(2, dim=-1)[0]
@@ -162,7 +163,7 @@ def write_attention(met: Exchanged) -> Tensor:
 
 @torch.no_grad()
 def contributions(met: Exchanged) -> Tensor:
-    """What each cell adds to each position, (n, k, t, d); their sum over k is dz."""
+    """Return what each cell adds to each position, (n, k, t, d), which sums to dz over k."""
     read = met.module.read
     values = _heads(read, read.kv(met.tokens).chunk(2, dim=-1)[1]) * met.weights[:, :, None, None, None]
     taken = torch.einsum("nmklt,nklmc->nktmc", read_attention(met), values)
@@ -171,7 +172,7 @@ def contributions(met: Exchanged) -> Tensor:
 
 @torch.no_grad()
 def written(met: Exchanged) -> Tensor:
-    """What the attention writes to each token, before its feed-forward net, dm (n, k, l, d)."""
+    """Return what the attention writes to each token, before its feed-forward net, dm (n, k, l, d)."""
     write = met.module.write
     values = _heads(write, write.kv(met.h_plus).chunk(2, dim=-1)[1])
     taken = torch.einsum("nmklt,ntmc->nklmc", write_attention(met), values)
@@ -179,26 +180,27 @@ def written(met: Exchanged) -> Tensor:
 
 
 def read_map(met: Exchanged) -> np.ndarray:
-    """How much each position takes from each cell, (n, k, t): root mean square of what the cell adds to it.
+    """Return how much each position reads from each cell, (n, k, t): the root mean square of what the cell
+    adds.
 
-    Attention itself cannot say that: it sums to 1 over a cell's tokens, the same for every position.
+    The attention does not show this, since it sums to 1 over a cell's tokens at every position.
     """
     return contributions(met).square().mean(dim=-1).sqrt().cpu().numpy()
 
 
 def write_map(met: Exchanged) -> np.ndarray:
-    """From which positions each cell is written, (n, k, t): attention, mean over heads and tokens; a cell's
-    sum is 1."""
+    """Return from which positions each cell is written, (n, k, t): the mean attention over heads and tokens,
+    which sums to 1 over t."""
     return write_attention(met).mean(dim=(1, 3)).cpu().numpy()
 
 
 def read_token_map(met: Exchanged) -> np.ndarray:
-    """How each position shares out its attention among the tokens, (n, k, l, t), mean over heads."""
+    """Return the attention of each position to the tokens, (n, k, l, t), mean over heads."""
     return read_attention(met).mean(dim=1).cpu().numpy()
 
 
 def write_token_map(met: Exchanged) -> np.ndarray:
-    """From which positions each token is written, (n, k, l, t), mean over heads."""
+    """Return from which positions each token is written, (n, k, l, t), mean over heads."""
     return write_attention(met).mean(dim=1).cpu().numpy()
 
 

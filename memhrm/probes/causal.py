@@ -1,4 +1,4 @@
-"""What a memory does for the answers: what changes when it is disturbed.
+"""Causal tests: how the answers change when the memory is disturbed.
 
 n puzzles, N cells, k active cells.
 """
@@ -19,8 +19,8 @@ from memhrm.settings import require
 
 
 class Disturbance(NamedTuple):
-    """What it is called, in words what is done, the cell it is about, and what the rollout is told. rows: the
-    puzzles that it can touch, indices; None for all."""
+    """A test: its name, a description, the cell it is about, and the arguments of the rollout. rows: the
+    indices of the puzzles that it can affect; None for all."""
 
     name: str
     how: str
@@ -40,7 +40,7 @@ def effects(
     baseline: Rollout | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """The change of the answers after `steps` supervision steps (None: those of training), test by test.
+    """Return how each test changes the answers after `steps` supervision steps (None: those of training).
 
     zero, reset: before each step the memory is set to zero, or to what the module starts with.
     freeze: it is not written. shuffle: before each step each puzzle gets the memory of another one. swap: so
@@ -78,7 +78,7 @@ def effects(
                 intervene=test.intervene,
                 prefer=test.prefer,
                 write=test.write,
-                batch_size=-(-len(rows) // groups),  # Equal: who is alone has no other memory to get.
+                batch_size=-(-len(rows) // groups),  # Equal sizes: a batch of one row has no other memory.
                 progress=progress,
             )
             exact[rows], accuracy[rows] = seen.exact[-1], seen.accuracy[-1]
@@ -99,7 +99,7 @@ def effects(
 
 
 def count(subject: Subject) -> int:
-    """How many rollouts `effects` makes at most, with the undisturbed one; 0 without a memory."""
+    """Return the most rollouts that `effects` makes, with the undisturbed one; 0 without a memory."""
     if not _remembers(subject):
         return 0
     short = subject.select(slice(1))
@@ -137,7 +137,7 @@ def _tests(subject: Subject, steps: int, seed: int, baseline: Rollout) -> Iterat
 
 
 def _single_cells(subject: Subject, active: np.ndarray) -> Iterator[Disturbance]:
-    """The tests of each cell; active: the undisturbed selections, (S, H, n, N)."""
+    """Yield the tests of each cell. active: the undisturbed selections, (S, H, n, N)."""
     cells, shared = subject.model.H_module.cells, subject.model.H_module.always_active
     rivals = range(shared if active[0, 0, 0].sum() < cells else cells, cells)
     for cell in range(cells):
@@ -165,7 +165,7 @@ def _start(subject: Subject, state: State) -> dict[str, Tensor]:
 
 
 def _restart(subject: Subject, cell: int) -> Intervene:
-    """Put one cell back; what is no list of cells (usage, a clock) stays as it is."""
+    """Reset one cell; tensors that are not lists of cells (usage, a clock) stay as they are."""
     cells = subject.model.H_module.cells
 
     def restart(_step: int, state: State) -> State:
@@ -181,7 +181,7 @@ def _restart(subject: Subject, cell: int) -> Intervene:
 
 
 def _exchanged(state: State, rng: np.random.Generator) -> State:
-    """Each row with the memory of another one, drawn at random: the next in a random circle of all rows."""
+    """Give each row the memory of another one: the next in a random circle of all rows."""
     circle = rng.permutation(len(state.z_H))
     owner = np.empty_like(circle)
     owner[circle] = np.roll(circle, 1)

@@ -1,4 +1,4 @@
-"""Which cells are active, how that changes, and how alike the cells are.
+"""Selection of memory cells: which are active, how that changes, and how similar the cells are.
 
 S supervision steps, H H-steps of each, n puzzles, N cells, k active cells, l tokens of a cell (its CLS
 first), d width. `traces` are those of a rollout: "indices", (S, H, n, k), and "scores", (S, H, n, N).
@@ -12,25 +12,26 @@ Traces = Mapping[str, np.ndarray]
 
 
 def hits(traces: Traces) -> np.ndarray:
-    """Whether the cell is active, (S, H, n, N) bool."""
+    """Return whether each cell is active, (S, H, n, N) bool."""
     active = np.zeros(traces["scores"].shape, dtype=bool)
     np.put_along_axis(active, traces["indices"], True, axis=-1)
     return active
 
 
 def counts(traces: Traces) -> np.ndarray:
-    """In how many of its H-steps each puzzle has each cell active, (n, N)."""
+    """Return in how many of its H-steps each puzzle has each cell active, (n, N)."""
     return hits(traces).sum(axis=(0, 1))
 
 
 def usage(traces: Traces) -> np.ndarray:
-    """The share of the puzzles in which each cell is active, (S, H, N); it sums to k over the cells."""
+    """Return the share of puzzles for which each cell is active, (S, H, N), which sums to k over the
+    cells."""
     return hits(traces).mean(axis=2)
 
 
 def weights(traces: Traces) -> np.ndarray:
-    """What share of the weight alpha each cell has, over all H-steps of all puzzles, (N,): a cell can be
-    selected and count for nothing."""
+    """Return each cell's share of the weight alpha over all H-steps of all puzzles, (N,): a cell can be
+    selected often and still carry little weight."""
     by_cell = np.zeros(traces["scores"].shape, np.float64)
     np.put_along_axis(by_cell, traces["indices"], traces["alpha"].astype(np.float64), axis=-1)
     total = by_cell.sum(axis=(0, 1, 2))
@@ -38,7 +39,7 @@ def weights(traces: Traces) -> np.ndarray:
 
 
 def entropy(shares: np.ndarray) -> dict[str, np.ndarray]:
-    """How evenly the cells are used: entropy of usage (..., N) divided by its sum, (...) each.
+    """Return the usage entropy: that of usage (..., N) divided by its sum, (...) each.
 
     Returns nats, at most log N, and share, that of log N; 1 where there is one cell.
     """
@@ -49,7 +50,7 @@ def entropy(shares: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def switching(traces: Traces) -> dict[str, np.ndarray]:
-    """The share of a puzzle's active cells that were not active before, mean over puzzles.
+    """Return the share of a puzzle's active cells that were not active before, mean over puzzles.
 
     Returns H_steps, (S, H - 1): from one H-step to the next one of the same supervision step; and
     supervision, (S - 1,): from an H-step to the same H-step of the next supervision step, mean over H-steps.
@@ -68,15 +69,15 @@ def switching(traces: Traces) -> dict[str, np.ndarray]:
 
 
 def dead(traces: Traces) -> np.ndarray:
-    """The cells that no puzzle ever selects, ascending."""
+    """Return the cells that no puzzle ever selects, in ascending order."""
     return np.flatnonzero(~hits(traces).any(axis=(0, 1, 2)))
 
 
 def co_selection(traces: Traces) -> dict[str, np.ndarray]:
-    """How often two cells are active together, (N, N) each; the diagonal is how often each is active.
+    """Return how often two cells are active together, (N, N) each; the diagonal is how often each is active.
 
-    Returns together, the share of all H-steps of all puzzles; independent, the same if the cells had nothing
-    to do with each other beyond being as often active as they are, k at a time; and ratio, the first by the
+    Returns together, the share of all H-steps of all puzzles; independent, the same for cells that are
+    selected independently at the same rates, k at a time; and ratio, the first by the
     second: 1 for independent, nan where there is nothing to compare (two cells of which k=1 takes one).
     """
     active = hits(traces)
@@ -90,7 +91,7 @@ def co_selection(traces: Traces) -> dict[str, np.ndarray]:
 
 
 def _independent(p: np.ndarray, k: int, rounds: int = 500) -> np.ndarray:
-    """How often pairs occur, (N, N), if of independent choices p (N,) those are taken that are k cells.
+    """Return how often pairs occur, (N, N), among independent choices p (N,), given that they are k cells.
 
     P(A) is proportional to the product of weights w_i over A; p_i p_j alone would be wrong, since who is
     active takes one of k places. The weights by the iteration of Chen, Dempster & Liu 1994, Biometrika 81(3).
@@ -118,8 +119,8 @@ def _independent(p: np.ndarray, k: int, rounds: int = 500) -> np.ndarray:
 
 
 def _sums(w: np.ndarray, without: np.ndarray, size: int) -> np.ndarray:
-    """The sum, (m,), over subsets of this size of the product of their weights w (N,), without the cells that
-    each row of `without` (m, N) names; 0 for a negative size."""
+    """Return the sum, (m,), over subsets of this size of the product of their weights w (N,), without the
+    cells that each row of `without` (m, N) marks; 0 for a negative size."""
     sums = np.zeros((max(size, 0) + 1, len(without)))
     sums[0] = size >= 0
     for weight, left_out in zip(w, without.T):
@@ -128,26 +129,28 @@ def _sums(w: np.ndarray, without: np.ndarray, size: int) -> np.ndarray:
 
 
 def cosine(vectors: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of cells, mean over puzzles: vectors (S + 1, n, N, d) to (S + 1, N, N)."""
+    """Return the cosine of each pair of cells, mean over puzzles: vectors (S + 1, n, N, d) to (S + 1, N,
+    N)."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     unit = vectors / np.maximum(length, 1e-12)
     return np.mean(unit @ unit.swapaxes(-1, -2), axis=1)
 
 
 def cosines(cells: np.ndarray) -> dict[str, np.ndarray]:
-    """Cosines of the cells after each step, (S + 1, N, N) each: of their CLS, and of their contents (the mean
-    of a cell's other tokens). cells: a memory over steps, (S + 1, n, N, l, d)."""
+    """Return the cosines of the cells after each step, (S + 1, N, N) each: of their CLS, and of their
+    contents (the mean of a cell's other tokens). cells: a memory over steps, (S + 1, n, N, l, d)."""
     return {"cls": cosine(cells[..., 0, :]), "contents": cosine(cells[..., 1:, :].mean(axis=-2))}
 
 
 def alike(matrix: np.ndarray) -> float:
-    """Mean absolute cosine of two different cells, of (N, N): 0 apart, 1 the same; nan for one cell."""
+    """Return the mean absolute cosine of two different cells, of (N, N): 0 apart, 1 the same; nan for one
+    cell."""
     n = matrix.shape[-1]
     return float(np.abs(matrix[~np.eye(n, dtype=bool)]).mean()) if n > 1 else float("nan")
 
 
 def cls_trajectories(cells: np.ndarray) -> dict[str, np.ndarray]:
-    """Where the CLS of each cell goes, in the plane in which all of them vary most.
+    """Return the path of each cell's CLS in the plane of the first two principal components.
 
     cells: a memory over steps, (S + 1, n, N, l, d). Returns points, (S + 1, n, N, 2), and explained, (2,),
     the shares of the variance that the two axes hold.

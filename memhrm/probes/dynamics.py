@@ -1,4 +1,4 @@
-"""How the state moves from step to step: does it settle, and does it settle where the answer is right?
+"""Dynamics of the state: does it converge, and does it converge where the answer is right?
 
 S supervision steps, n puzzles, t positions, d width. Source: HRM, arXiv 2506.21734, shows residuals of z_H
 and z_L and their trajectories in the plane of the two main components. Here the memory is beside them,
@@ -23,7 +23,7 @@ Summary = dict[str, np.ndarray]
 
 
 def residuals(seen: Rollout) -> dict[str, dict[str, Any]]:
-    """How far each supervision step moves the state: |z' - z| / |z| of z_H, z_L and the memory.
+    """Return the relative change at each supervision step, |z' - z| / |z|, of z_H, z_L and the memory.
 
     A state that has found a fixed point has a residual of 0.
 
@@ -35,16 +35,16 @@ def residuals(seen: Rollout) -> dict[str, dict[str, Any]]:
 
 
 def residual_auroc(seen: Rollout) -> dict[str, float]:
-    """How well the last residual tells correct answers from incorrect ones, by name.
+    """Return the AUROC of a low last residual as a predictor of a correct answer, by name.
 
-    A low residual counts as a sign of a correct answer: 1 if every correct one has a lower residual than
-    every incorrect one, 0.5 if it says nothing, below if correct ones move more.
+    It is 1 if every correct answer has a lower residual than every incorrect one, 0.5 by chance, and lower if
+    the states of correct answers move more.
     """
     return {name: auroc(-z[-1], seen.exact[-1]) for name, z in seen.residual.items()}
 
 
 def norms(seen: Rollout) -> dict[str, dict[str, Summary]]:
-    """How large the state is after each step: root mean square of z_H, z_L and the memory.
+    """Return the root mean square of z_H, z_L and the memory after each step.
 
     Nothing but `memory.state_norm=rms` keeps those of a memory from growing.
 
@@ -54,7 +54,8 @@ def norms(seen: Rollout) -> dict[str, dict[str, Summary]]:
 
 
 def auroc(score: np.ndarray, correct: np.ndarray) -> float:
-    """The probability that a correct answer has a higher score than an incorrect one; equal ones count half.
+    """Return the probability that a correct answer has a higher score than an incorrect one, counting ties
+    half.
 
     score and correct (bool), (n,); scores that are nan are left out. nan if all are correct, or none is.
     """
@@ -69,7 +70,7 @@ def auroc(score: np.ndarray, correct: np.ndarray) -> float:
 
 
 def chance(correct: np.ndarray) -> tuple[float, float]:
-    """Where 95 % of the AUROC lie of a score that knows nothing of `correct`, (n,) bool: from, to.
+    """Return the 95 % interval of the AUROC of a score that is independent of `correct`, (n,) bool.
 
     After Mann and Whitney 1947, Annals of Mathematical Statistics 18, by the normal approximation; nan if all
     are correct, or none is.
@@ -82,7 +83,7 @@ def chance(correct: np.ndarray) -> tuple[float, float]:
 
 
 def pca(states: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """The plane in which several trajectories spread most.
+    """Return trajectories in the plane of their first principal components.
 
     states: (trajectories, points, ...); everything behind is one vector. The components are those of all
     points of all trajectories together, about their mean. Each one's sign is such that its largest coordinate
@@ -110,11 +111,11 @@ def pca(states: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray
 def trajectories(
     subject: Subject, steps: int, *, puzzles: Sequence[int] = (0,), starts: int = 5, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Where z_H goes from several starts, puzzle by puzzle, in the plane in which it spreads most.
+    """Return the paths of z_H from several starts, for each puzzle in the plane of its principal components.
 
-    Trajectories that meet in one point have found the same fixed point from wherever they came.
+    Trajectories that end in one point have found the same fixed point from different starts.
     The first start is the model's own; the others are normal states, z_H and z_L each with the root mean
-    square of the model's own, a function of seed, start and the puzzle's place. The memory starts as ever.
+    square of the model's own, a function of seed, start and the puzzle's place. The memory starts as usual.
 
     Returns, p puzzles:
         points: (p, starts, S + 1, 2). shares: of the variance explained, (p, 2). exact: (p, starts, S).
@@ -138,7 +139,7 @@ def trajectories(
 
 
 def _starts(part: Subject, starts: int, seed: int) -> State:
-    """The states in which the rows begin: of each `starts` rows the first with the model's own."""
+    """Return the initial states; the first of each `starts` rows has the model's own."""
     state = part.initial_state()
 
     def drawn(z: torch.Tensor, which: int) -> torch.Tensor:
@@ -156,7 +157,7 @@ def _starts(part: Subject, starts: int, seed: int) -> State:
 
 
 def _apart(values: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
-    """Summaries of (S, n) values: of all puzzles, and of those answered correctly and incorrectly."""
+    """Summarise (S, n) values for all puzzles, and for those answered correctly and incorrectly."""
     parts = {"all": values, "correct": values[:, correct], "incorrect": values[:, ~correct]}
     return {name: _summary(part) for name, part in parts.items()}
 

@@ -1,4 +1,4 @@
-"""Charts as SVG texts that take their colours from the page around them.
+"""Charts as SVG that take their colours from the page around them.
 
 matplotlib is imported only here, and only when something is drawn. It draws with fixed colours; these are
 then replaced: ink by the colour of the text around, the colour of run i by the page's variable `--run-i`.
@@ -14,10 +14,11 @@ from typing import Any
 INK = "#010203"
 LIGHT = ("#0b63c4", "#b34700", "#0f7a55", "#93409a", "#7a6500", "#5a6470")
 DARK = ("#74b5f7", "#f5a35c", "#55c79a", "#dc9ae0", "#d9c64f", "#aeb8c2")
-"""Colours of the runs on light and on dark ground; the order keeps neighbours apart for the colour-blind."""
+"""Colours of the runs on light and dark ground, ordered so that the colour-blind can tell neighbours
+apart."""
 MARKERS = "os^DvP"
 POSITIVE, NEGATIVE = (0.17, 0.49, 0.86), (0.86, 0.42, 0.05)
-"""Hues of maps, which read on either ground: strength is opacity, so that zero is the ground itself."""
+"""Hues of maps that work on either ground: the value sets the opacity, so that zero is the ground."""
 
 WIDTH, HEIGHT = 5.0, 3.05  # Inches of 72 units: as wide as a phone, so that text keeps its size there.
 STYLE: dict[Any, Any] = {
@@ -42,13 +43,13 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart: `name` is its file's and the prefix of its ids, `svg` has neither size nor colours of text."""
+    """A chart. name: of its file, and the prefix of its ids. svg: without a size and text colours."""
 
     name: str
     svg: str
 
     def file(self) -> str:
-        """The SVG as a file of its own, which follows the viewer's colour scheme."""
+        """Return the SVG as a standalone file that follows the viewer's colour scheme."""
         variables = [
             ";".join(f"--run-{i}:{colour}" for i, colour in enumerate(colours)) for colours in (LIGHT, DARK)
         ]
@@ -60,7 +61,7 @@ class Drawing:
 
 
 def ready() -> None:
-    """Say so now if charts cannot be drawn.
+    """Check that charts can be drawn.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -76,7 +77,8 @@ def ready() -> None:
 def draw(
     name: str, title: str, paint: Callable[[Any], None], width: float = WIDTH, height: float = HEIGHT
 ) -> Drawing:
-    """What `paint` puts on a matplotlib Figure, as SVG. title: what the chart shows, for screen readers."""
+    """Return what `paint` draws on a matplotlib Figure as SVG. title: what the chart shows, for screen
+    readers."""
     ready()
     import matplotlib
     from matplotlib.figure import Figure
@@ -90,7 +92,7 @@ def draw(
 
 
 def _cleaned(text: str, name: str, title: str) -> str:
-    """One <svg> element that can stand among others in a page."""
+    """Return one <svg> element that can stand among others in a page."""
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
     box = re.search(r'viewBox="([^"]*)"', text)

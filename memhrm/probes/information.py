@@ -18,7 +18,7 @@ MANY = 8
 
 
 def mutual_information(counts: np.ndarray, groups: np.ndarray) -> float:
-    """I(cell; group) in nats, for a selection drawn at random from all that were made.
+    """Return I(cell; group) in nats, for a selection drawn at random from all that were made.
 
     counts: how often each puzzle selected each cell, (n, N). groups: a label of each puzzle, (n,).
     """
@@ -41,11 +41,11 @@ def with_null(counts: np.ndarray, groups: np.ndarray, shuffles: int = 200, seed:
 def puzzle_information(
     indices: np.ndarray, cells: int, shuffles: int = 200, seed: int = 0
 ) -> dict[str, float]:
-    """I(cell; puzzle) beside its null, in the form of `with_null`.
+    """Return I(cell; puzzle) beside its null, in the form of `with_null`.
 
-    Shuffled labels would change nothing where each puzzle is a group of its own. Here the null deals the
-    selections of each H-step anew among the puzzles; the usage at each step stays as it is. A value below the
-    null tells of puzzles that take turns: each is spread over the cells more evenly than by chance.
+    Shuffling labels changes nothing if each puzzle is a group of its own. Here the null shuffles the
+    selections of each H-step among the puzzles, which keeps the usage at each step. A value below the null
+    means that each puzzle uses the cells more evenly than by chance.
     indices: the selected cells, (S, H, n, k). cells: N.
     """
     rng = np.random.default_rng(seed)
@@ -63,9 +63,9 @@ def puzzle_information(
 def information(
     traces: Traces, groups: Mapping[str, np.ndarray], shuffles: int = 200, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """What the cells tell about the puzzle ("puzzle") and about each label that is known of it, by its name.
+    """Return the information of the cells about the puzzle ("puzzle") and about each of its labels, by name.
 
-    Of a single H-step "puzzle" is left out: any way to deal its selections to the puzzles tells as much.
+    With a single H-step, "puzzle" is left out: every shuffle of its selections has the same information.
     groups: labels, (n,) each; a `rating` of many values is binned into quartiles.
     """
     selected = counts(traces)
@@ -79,15 +79,16 @@ def information(
 
 
 def quartiles(values: np.ndarray) -> np.ndarray:
-    """The quarter, 0 to 3, in which each value lies, (n,); values as they are where they are few. Equal
-    values share a quarter."""
+    """Return the quarter, 0 to 3, of each value, (n,), or the values if few differ. Equal values share a
+    quarter."""
     if len(np.unique(values)) <= MANY:
         return values
     return np.searchsorted(np.quantile(values, [0.25, 0.5, 0.75]), values, side="left")
 
 
 def _by_group(counts: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from the order in which the puzzles take the labels, (n,), to the joint counts, (g, N)."""
+    """Return a function from the order in which the puzzles take the labels, (n,), to joint counts, (g,
+    N)."""
     _, label = np.unique(groups, return_inverse=True)
     by_label = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[by_label], prepend=-1))
@@ -95,7 +96,7 @@ def _by_group(counts: np.ndarray, groups: np.ndarray) -> Callable[[np.ndarray], 
 
 
 def _nats(joint: np.ndarray) -> float:
-    """Mutual information of the two axes of a table of counts."""
+    """Return the mutual information of the two axes of a table of counts."""
     p = joint / joint.sum()
     return _entropy(p.sum(axis=0)) + _entropy(p.sum(axis=1)) - _entropy(p[p > 0])
 

@@ -10,7 +10,7 @@ NORMAL = 1.959964
 
 
 def paired(after: np.ndarray, before: np.ndarray, pseudo: bool = False) -> tuple[float, float, float]:
-    """The mean of after - before, (n,) each, and its 95 % interval, by the normal approximation.
+    """Return the mean of after - before, (n,) each, and its 95 % interval, by the normal approximation.
 
     pseudo: for scores that are 0 or 1; adds half a puzzle to each of the four outcomes of a pair, so that an
     interval keeps its width where nothing changed (Agresti & Min 2005, Statistics in Medicine 24).
@@ -23,7 +23,7 @@ def paired(after: np.ndarray, before: np.ndarray, pseudo: bool = False) -> tuple
 
 
 def wilson(share: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The 95 % interval of shares of n cases; it keeps a width where a share is 0 or 1."""
+    """Return the 95 % interval of shares of n cases, which has a width even at 0 and 1."""
     z = NORMAL
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

@@ -1,4 +1,4 @@
-"""The few numbers about a memory that are cheap enough to be looked at during training."""
+"""Numbers about a memory that are cheap enough to log during training."""
 
 from typing import Any
 
@@ -10,25 +10,25 @@ from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject
 
 PUZZLES = 128
-"""Puzzles that are looked at, at most."""
+"""The most puzzles used."""
 
 KEPT = 16
-"""Puzzles of which the cells themselves are looked at: all of them over all steps would take much memory."""
+"""Puzzles whose cells are kept: those of every puzzle at every step would take much memory."""
 
 
 MATRIX = 16
-"""Cells, up to which their cosines are noted one by one."""
+"""The most cells for which the cosine of each pair is logged."""
 
 
 def light(subject: Subject) -> dict[str, Any]:
-    """What the first puzzles of a subject show at the training depth; its model stays in the mode it was in.
+    """Return numbers of the first puzzles at the training depth; the model stays in the mode it was in.
 
     Returns exact_accuracy and accuracy. With a memory: exact_accuracy_unwritten, the same without a write.
     With cells: usage_entropy in nats and usage_entropy_share of log N; null_corrected_information about the
     puzzle in nats, with the ends of its 95 % interval, null_corrected_information_low and _high;
     switching_H_steps and switching_supervision, the share of the active cells that change; dead_cells; and
-    cosine_cls and cosine_contents, mean |cosine| of two cells at the end, and of few cells
-    cosine_cls_matrix and cosine_contents_matrix, (N, N) lists. What there is not is left out.
+    cosine_cls and cosine_contents, mean |cosine| of two cells at the end, and for few cells
+    cosine_cls_matrix and cosine_contents_matrix, (N, N) lists. What does not apply is left out.
     """
     training = subject.model.training
     try:

@@ -1,4 +1,4 @@
-"""What the memory does in an episode: accuracy against the position of the puzzle, with it and without.
+"""Accuracy by position in an episode, with the memory intact and disturbed.
 
 p puzzles of an episode.
 """
@@ -17,11 +17,11 @@ KEPT: tuple[Kept, ...] = get_args(Kept)
 
 
 def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None) -> dict[str, np.ndarray]:
-    """`exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `low` and `high`, the 95 %
+    """Return `exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `low` and `high`, the 95 %
     interval of `exact` over the episodes (Wilson 1927, Journal of the American Statistical Association 22).
 
-    kept: what becomes of the memory: it goes on; starts anew with each puzzle; is never written; goes to
-    another row after each feedback. steps: supervision steps of a puzzle; None: as in training.
+    kept: whether the memory is kept, reset before each puzzle, never written (frozen), or given to another
+    row after each feedback (shuffled). steps: supervision steps of a puzzle; None: as in training.
     """
     how = EvaluationSettings(steps=steps or subject.halt_max_steps, write=subject.write)
     episodes, task = _episodes(subject), subject.task
@@ -40,7 +40,7 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
 
 
 def best(subject: Subject) -> dict[str, Any]:
-    """The best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
+    """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
     found = _episodes(subject).best
     assert found is not None
     with_memory, without = found

@@ -1,4 +1,4 @@
-"""What the Q-head knows: whether its probabilities hold, and what a choice by it is worth.
+"""The Q-head: its calibration, and what choosing among restarts by it is worth.
 
 n puzzles, K restarts, B bins.
 """
@@ -16,8 +16,8 @@ from memhrm.training.restarts import RULES, Attempts
 
 
 def calibration(q_halt: np.ndarray, exact: np.ndarray, bins: int = 10) -> dict[str, Any]:
-    """How sigmoid(q_halt) compares with the share of answers that are exact, after Guo et al. 2017,
-    arXiv 1706.04599.
+    """Compare sigmoid(q_halt) with the share of answers that are exact, after Guo et al. 2017, arXiv
+    1706.04599.
 
     q_halt, exact: of any equal shape. bins: how many, of equal width; a probability on a border
     counts to the lower one.
@@ -55,8 +55,8 @@ def restarts(
     first: Rollout | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The exact accuracy that is kept when the best of the first K restarts is chosen, for K = 1, 2, 4, ...
-    and `restarts`, from one set of runs; as `python -m memhrm.evaluate restarts=K noise=... select=...`.
+    """Return the exact accuracy of the best of the first K restarts, for K = 1, 2, 4, ... and `restarts`,
+    chosen by each rule from one set of runs; as `python -m memhrm.evaluate restarts=K noise=... select=...`.
 
     noise: deviation of the normal noise on z_H and z_L before each supervision step; the first restart runs
     without. steps: supervision steps; None: those of training. first: the first restart, if it is at hand:

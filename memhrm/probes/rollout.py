@@ -1,4 +1,4 @@
-"""A model at work: everything that can be seen of it from outside, supervision step by supervision step.
+"""Rollouts: everything that can be seen of a model from outside, at each supervision step.
 
 S supervision steps, H H-steps of each, n puzzles, s tokens, t positions, d width, N cells.
 """
@@ -24,16 +24,16 @@ Intervene = Callable[[int, State], State]
 """(supervision step from 0, the state before it) to the state with which the step is taken."""
 
 UNMEASURED = {"usage"}
-"""Tensors of a memory that count and do not remember."""
+"""Tensors of a memory that only count usage."""
 
 
 PLAIN = "tokens", "exact", "accuracy", "q_halt", "q_continue"
-"""What of a rollout is one array."""
+"""The fields of a rollout that are single arrays."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What was seen, as numpy arrays; the first axis is the supervision step.
+    """A rollout as numpy arrays, whose first axis is the supervision step.
 
     tokens: the answers, (S, n, s) int32. exact, accuracy: as of `grade`, (S, n).
         q_halt, q_continue: (S, n).
@@ -59,11 +59,11 @@ class Rollout:
     halt_max_steps: int = 1
 
     def __len__(self) -> int:
-        """Supervision steps, S."""
+        """Return the number of supervision steps, S."""
         return len(self.tokens)
 
     def select(self, rows: slice | np.ndarray) -> "Rollout":
-        """What was seen of the puzzles at `rows`."""
+        """Return the rollout of the puzzles at `rows`."""
 
         def taken(values: Mapping[str, np.ndarray], axis: int = 1) -> dict[str, np.ndarray]:
             return {name: z[(*[slice(None)] * axis, rows)] for name, z in values.items()}
@@ -89,7 +89,7 @@ def rollout(
     batch_size: int = 256,
     progress: Callable[[int], Any] | None = None,
 ) -> Rollout:
-    """Run the subject's puzzles for `steps` supervision steps, as evaluation does, and note what is seen.
+    """Run the subject's puzzles for `steps` supervision steps, as evaluation does, and record them.
 
     start: the state to begin with, (n, ...); None: the subject's own.
     noise: standard deviation of normal noise, added to z_H and z_L before each supervision step, also the
@@ -147,7 +147,7 @@ def rollout(
 
 
 def measured(state: State) -> dict[str, Tensor]:
-    """What of a state has a residual and a norm, by name: z_H, z_L and the tensors of the memory."""
+    """Return the parts of a state with a residual and a norm, by name: z_H, z_L and the memory's tensors."""
     return {name: z for name, z in _named(state).items() if name not in UNMEASURED}
 
 
@@ -182,7 +182,7 @@ def _kept(state: State, keep: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def _note(seen: dict[str, Any], before: State, state: State, out: Output, labels: Tensor) -> None:
-    """Append what one supervision step showed."""
+    """Append the record of one supervision step."""
     graded = grade(out.logits, labels)
     seen["tokens"].append(_array(out.logits.argmax(dim=-1).to(torch.int32)))
     seen["exact"].append(_array(graded.exact))
@@ -197,13 +197,13 @@ def _note(seen: dict[str, Any], before: State, state: State, out: Output, labels
 
 
 def _change(before: Tensor, after: Tensor) -> Tensor:
-    """|after - before| / |before| of each row, (b,); nan where before is zero."""
+    """Return |after - before| / |before| of each row, (b,); nan where before is zero."""
     size = _size(before)
     return torch.where(size > 0, _size(after - before) / size, torch.nan)
 
 
 def _size(z: Tensor) -> Tensor:
-    """The Euclidean norm of each row, (b,), in float32 at least."""
+    """Return the Euclidean norm of each row, (b,), in float32 at least."""
     return torch.linalg.vector_norm(z.flatten(1), dim=1, dtype=torch.promote_types(z.dtype, torch.float32))
 
 
@@ -212,14 +212,14 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _stacked(values: list) -> Any:
-    """Steps of one batch under one another, array by array."""
+    """Stack the steps of one batch, array by array."""
     if isinstance(values[0], Mapping):
         return {name: np.stack([value[name] for value in values]) for name in values[0]}
     return np.stack(values)
 
 
 def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Batches side by side: the axis of the puzzles is the third of the traces, and else the second."""
+    """Concatenate batches along the axis of the puzzles: the third of traces, the second of the rest."""
     joined: dict[str, Any] = {}
     for name, first in parts[0].items():
         if isinstance(first, Mapping):

@@ -1,4 +1,4 @@
-"""What `python -m memhrm.probe` can set."""
+"""Settings of `python -m memhrm.probe`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from memhrm.settings import require, require_size, require_threads
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """configs/probe.yaml, which says what each is."""
+    """The settings, which configs/probe.yaml describes."""
 
     run: str | tuple[str, ...]
     checkpoint: Literal["last", "best"] = "last"
@@ -40,5 +40,5 @@ class ProbeSettings:
         require(least, "noise", self.noise, f"above 0, with restarts={self.restarts}")
 
     def paths(self) -> tuple[str, ...]:
-        """The run directories, in the order in which they are compared."""
+        """Return the run directories, in the order in which they are compared."""
         return (self.run,) if isinstance(self.run, str) else self.run

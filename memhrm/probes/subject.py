@@ -1,4 +1,4 @@
-"""Who is looked at: a trained model and the puzzles with which it is.
+"""The subject of a probe: a trained model and the puzzles it is probed with.
 
 n puzzles, s tokens.
 """
@@ -29,11 +29,10 @@ from memhrm.training.run import RunSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A trained model and the puzzles it is looked at with.
+    """A trained model and the puzzles it is probed with.
 
     inputs, labels: tokens, (n, s) int32, on any device; a label of -100 is none.
-    groups: what is known of each puzzle, (n,) each, as far as it differs between them: `rating` (-1 unknown),
-        `source`.
+    groups: labels of the puzzles, (n,) each, those that differ between them: `rating` (-1 unknown), `source`.
     memory: what the memory holds when a puzzle begins, (n, ...) each; None: what it starts with.
     halt_max_steps: the supervision steps of training. write: whether evaluation writes the memory.
     dtype: the precision in which the run trained and evaluates.
@@ -61,11 +60,11 @@ class Subject:
         return len(self.inputs)
 
     def numbered(self) -> np.ndarray:
-        """The puzzles' places, (n,)."""
+        """Return the puzzles' places, (n,)."""
         return np.arange(len(self)) if self.places is None else self.places
 
     def select(self, rows: slice | np.ndarray | Tensor | list[int]) -> "Subject":
-        """The puzzles at `rows` (a slice, indices or a mask), in that order; each keeps its place."""
+        """Return the puzzles at `rows` (a slice, indices or a mask), in that order; each keeps its place."""
         chosen = np.arange(len(self))[rows.cpu().numpy() if isinstance(rows, Tensor) else rows]
 
         def taken(tensor: Tensor) -> Tensor:
@@ -83,7 +82,8 @@ class Subject:
         )
 
     def initial_state(self) -> State:
-        """The state with which the puzzles begin, on the model's device, with `memory` if there is one."""
+        """Return the state with which the puzzles begin, on the model's device, with `memory` if there is
+        one."""
         state = self.model.initial_state(len(self), self.dtype)
         if self.memory is None:
             return state
@@ -99,10 +99,10 @@ def open_subject(
     weights: Literal["ema", "raw"] = "ema",
     data: Mapping[str, Any] | None = None,
 ) -> Subject:
-    """A run's model, on the CPU, with the first `puzzles` of those that the run is tested on.
+    """Return a run's model, on the CPU, with the first `puzzles` of those that the run is tested on.
 
-    Of a run on episodes there is one puzzle of each, the last that the longest training episodes had, with
-    the memory that the model has made of those before.
+    For a run on episodes it is one puzzle of each, at the last position of the longest training episodes,
+    with the memory that the earlier puzzles left.
 
     data: settings of the `data` group that take the place of the run's (other files, another `test_size`);
         all their held-out puzzles then serve, none is set aside for validation.
@@ -128,7 +128,7 @@ def subject_of(
     name: str,
     path: Path | None = None,
 ) -> Subject:
-    """A model and these puzzles, or, of episodes, the puzzle that `open_subject` says.
+    """Return a model with these puzzles or, for episodes, with the puzzle of each that `open_subject` names.
 
     Raises:
         ValueError: there are none.
@@ -154,7 +154,7 @@ def subject_of(
 
 
 def of_puzzles(puzzles: PuzzleSet) -> dict[str, Any]:
-    """A subject's fields of its puzzles: `inputs`, `labels`, `puzzle_identifiers` and `groups`."""
+    """Return a subject's fields for its puzzles: `inputs`, `labels`, `puzzle_identifiers` and `groups`."""
     batch, _ = next(evaluation_batches(puzzles, len(puzzles)))
     known = {"rating": puzzles.ratings, "source": puzzles.sources.astype(str)}
     return {
@@ -164,8 +164,8 @@ def of_puzzles(puzzles: PuzzleSet) -> dict[str, Any]:
 
 
 def of_episodes(model: Reasoner, run: RunSettings, episodes: Episodes, puzzle: int) -> dict[str, Any]:
-    """A subject's fields of one puzzle, counted from 0, of each episode: as `of_puzzles`, and `memory`,
-    `places` and `episodes`."""
+    """Return a subject's fields for one puzzle, counted from 0, of each episode: as `of_puzzles`, and
+    `memory`, `places` and `episodes`."""
     how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
     moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
     moment = next(islice(moments, puzzle, None))

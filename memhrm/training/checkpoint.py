@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from memhrm.files import whole
 from memhrm.models.recursion import State
+from memhrm.settings import require
 from memhrm.training.carry import Carry
 from memhrm.training.ranks import Ranks, gathered
 from memhrm.training.step import Learner
@@ -144,6 +145,19 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def require_same_puzzles(content: Mapping[str, Any], digest: str, where: Path) -> None:
+    """Refuse to go on with other puzzles than those with which a run was begun.
+
+    digest: of the puzzles, `Dataset.digest`. where: the run's directory. A checkpoint of format 2 knows none.
+
+    Raises:
+        ValueError: they are others.
+    """
+    began = content.get("data", digest)
+    allowed = f"the puzzles with which the run in {where} was begun, {began[:12]}; or give another dir=..."
+    require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)", allowed)
+
+
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
     """Put weights into a model in place.
 
@@ -188,7 +202,8 @@ def _other(path: Path) -> str:
         name for name in ("best", "last") if name != path.stem and path.with_name(f"{name}.pt").exists()
     ]
     if others:
-        return f"the run also has checkpoints/{others[0]}.pt"
+        other = path.with_name(f"{others[0]}.pt")
+        return f"the run also has {other.name}: give checkpoint={others[0]}, or init={other} for a new run"
     return "the run has no other checkpoint; train again in another dir=..."
 
 

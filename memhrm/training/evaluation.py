@@ -16,7 +16,7 @@ from memhrm.data.sampler import evaluation_batches
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
-from memhrm.settings import MOST_STEPS, check_types, require, require_size
+from memhrm.settings import MOST_STEPS, advise, check_types, require, require_size
 from memhrm.training.halting import confident
 from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
 from memhrm.training.ranks import Ranks
@@ -49,6 +49,7 @@ class EvaluationSettings:
         check_types(self, "")
         require_size("halt_max_steps", self.steps, most=MOST_STEPS)
         require_size("batch_size", self.batch_size)
+        require(self.loss in CROSS_ENTROPY, "loss", self.loss, ", ".join(CROSS_ENTROPY))
         tau, sigma = self.threshold, self.noise
         require(tau is None or 0 < tau < 1, "threshold", tau, "null, or between 0 and 1")
         require_size("restarts", self.restarts)
@@ -57,6 +58,8 @@ class EvaluationSettings:
         require(sigma > 0 or self.restarts == 1, "noise", sigma, alike)
         require(self.select in RULES, "select", self.select, ", ".join(RULES))
         require(self.seed >= 0, "seed", self.seed, "0 or above")
+        only = self.restarts == 1 and self.select != "q"
+        advise(only, f"select={self.select} has no effect with restarts=1: there is one answer")
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ def split(run: RunSettings, dataset: Dataset) -> tuple[HeldOut, HeldOut]:
         return dataset.drawn(choosing, size, 0xE5), dataset.drawn(scored, count, 0xE5)
     validation, test = held_out.select(slice(count, None)), held_out.select(slice(0, count))
     if chooses(run, dataset):
-        images = np.isin(identities(test, dataset.task), identities(validation, dataset.task))
+        images = np.isin(dataset.test_identities[:count], dataset.test_identities[count:])
         test = test.select(~images) if images.any() else test
     return validation, test
 

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from memhrm.data import Dataset, Episodes, PuzzleSet
 from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
-from memhrm.settings import require
 from memhrm.training import checkpoint
 from memhrm.training.batches import Batches
 from memhrm.training.episodes import evaluate_on
@@ -82,10 +81,7 @@ def begin(
     if directory.last.exists():
         content = checkpoint.read(directory.last)
         check_same(config, content["config"], directory.last)
-        began = content.get("data", digest)
-        require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)",
-                f"the puzzles with which the run in {directory.path} was begun, {began[:12]}; give these, or "
-                "another dir=...")  # fmt: skip
+        checkpoint.require_same_puzzles(content, digest, directory.path)
         checkpoint.restore(learner, ranks, content, directory.last)
         used = UsedPuzzles.of_tensors(content["used"]) if "used" in content else own
         return Start(used, digest, content["best"], content["seconds"], content["pending"])

@@ -155,7 +155,7 @@ RULES = (
     Rule(("data.cache", "data.download", *(f"data.{name}" for name in BOUNDS)),
          lambda r: r.data.path is not None,
          "with data.path={data.path}: nothing is generated or downloaded", (None,)),
-    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0,
+    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
     Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings),

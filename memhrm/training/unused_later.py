@@ -55,7 +55,6 @@ def refuse_unused_evaluation(chosen: EvaluateSettings, run: RunSettings, given: 
         ("threshold", steps == 1, "with halt_max_steps=1"),
         ("data.test_length", alone, "with a run that has no episodes"),
         ("data.test_episodes", alone, "with a run that has no episodes"),
-        ("data.test_file", chosen.data.path is None and data.path is None, "without data.path"),
         ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),
     )
     for name, unused, beside in rules:

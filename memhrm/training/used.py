@@ -94,7 +94,7 @@ def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
     Raises:
         ValueError: no test puzzle is left.
     """
-    left = ~np.isin(identities(dataset.test, dataset.task), used)
+    left = ~np.isin(dataset.test_identities, used)
     count = int((~left).sum())
     if not count:
         return dataset, 0

@@ -73,7 +73,7 @@ def show(runs: list[Seen]) -> Section:
 
 
 def _factors(depth: int) -> list[int]:
-    """The multiples of the training depth that the table names."""
+    """Return the multiples of the training depth that the table shows."""
     return sorted({1, min(4, depth), depth})
 
 

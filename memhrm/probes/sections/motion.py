@@ -1,4 +1,4 @@
-"""How the state moves: residuals, trajectories, norms."""
+"""Dynamics of the state: residuals, trajectories, norms."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def _memories(run: Seen) -> list[str]:
 
 
 def _named(run: Seen, name: str) -> list[tuple[str, str]]:
-    """The tensors of a run that a chart shows, with their labels."""
+    """Return the tensors of a run that a chart shows, with their labels."""
     if name in LEVELS:
         return [(name, run.label)]
     found = _memories(run)

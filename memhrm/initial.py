@@ -11,7 +11,8 @@ from torch import Tensor
 
 from memhrm.interop import from_published
 from memhrm.models.reasoner import Reasoner
-from memhrm.pretrained import FORMAT, open_tensors, read_tensors, used_puzzles
+from memhrm.pretrained import FORMAT, used_puzzles
+from memhrm.tensors import open_tensors, read_tensors
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings
