@@ -84,6 +84,8 @@ class Solver:
         if steps is not None:
             number("steps", steps, 1, MOST_STEPS)
         inputs = self.task.grids("inputs", inputs)
+        allowed = "a list of pairs of tokens, question and answer"
+        require(isinstance(examples, list | tuple), "examples", examples, allowed)
         allowed = "none, as the training was not on episodes"
         require(not len(examples) or self.task.answers > 0, "examples", len(examples), allowed)
         if not len(inputs):

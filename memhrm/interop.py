@@ -44,6 +44,7 @@ def published_name(name: str) -> str:
     Raises:
         ValueError: the published models have no such tensor (a memory's, say).
     """
+    require(isinstance(name, str), "the name of a tensor", name, "a text")
     return _translate(name, [(ours, published) for ours, published in _RULES])
 
 
@@ -54,6 +55,7 @@ def our_name(name: str) -> str:
     Raises:
         ValueError: no published HRM or TRM has a tensor of this name.
     """
+    require(isinstance(name, str), "the name of a tensor", name, "a text")
     bare = re.sub(r"(^|(?<=\.))(_orig_mod|module)\.", "", name)
     return _translate(re.sub(r"^(model\.)?(inner\.)?", "", bare), [(b, a) for a, b in _RULES])
 

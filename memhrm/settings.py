@@ -7,6 +7,7 @@ import typing
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from numbers import Integral
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -121,7 +122,8 @@ def require(condition: bool, setting: str, given: Any, allowed: str) -> None:
 
 
 def require_size(setting: str, given: int, least: int = 1, most: int = MOST) -> None:
-    """Raise the usual ValueError unless a size or count is at least `least` and at most `most`."""
+    """Raise the usual ValueError unless a size or count is a whole number from `least` to `most`."""
+    require(isinstance(given, Integral) and not isinstance(given, bool), setting, given, "a whole number")
     allowed = f"{least} or above" if given < least else f"{least} to {most:,}"
     require(least <= given <= most, setting, given, allowed)
 

@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 
 import memhrm
 from bad import call, cases, make_runs, refused, refused_call
-from memhrm.data import Maze, Sudoku, read_puzzles, read_questions
-from memhrm.probes import open_subject
+from memhrm.data import Maze, Sudoku, read_puzzles
 from memhrm.training import checkpoint
 from memhrm.transplant import load as load_memory
 
@@ -96,7 +95,7 @@ SUDOKUS: dict[str, tuple[bytes | str, str]] = {
     "pointer.csv": ("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", "pointer.csv:1"),
     "lines.txt": (f"{QUESTION}\n{QUESTION},{SOLVED},3\n", ":2: 3 fields"),
     "prose.txt": ("solve this, please\n", "prose.txt:1"),
-    "puzzle.sdm": (f"1.....2..3.....4\n1..4\n", ":2: question has 4 characters"),
+    "puzzle.sdm": ("1.....2..3.....4\n1..4\n", ":2: question has 4 characters"),
     "grid.sdk": ("[Puzzle]\n1..4\n....\n21..\n", ":2: grid has 3 rows; sudoku4 has 4"),
     "ragged.sdk": ("[Puzzle]\n1..4\n.....\n21..\n....\n", ":3: row has 5 characters"),
     "state.sdk": ("#A author\n[State]\n1..4\n....\n21..\n....\n", "state.sdk"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from memhrm.config import user_path
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
-from memhrm.settings import build
+from memhrm.settings import build, require
 
 PACKAGE = (
     *("memhrm.memory.h_module.NoMemory", "memhrm.memory.bicross.BiCross"),
@@ -31,6 +31,7 @@ def parse(values: Mapping[str, Any]) -> MemorySettings:
         ValueError: there is no such class in this process, an unknown or missing key, or a value that is not
             allowed.
     """
+    require(isinstance(values, Mapping), "memory", values, "a group of settings")
     return build(_known(values.get("module")).Settings, values, "memory")
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from memhrm.data import Dataset, PuzzleSet, Task
 
-
 _DAMAGED = "damaged: its list of the puzzles that the run has used cannot be read"
 
 
