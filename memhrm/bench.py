@@ -53,7 +53,8 @@ def main() -> int:
     if args.target is not None:
         for name in ("vs", "repeat", "json"):
             refuse(getattr(args, name) is not None, f"--{name}", getattr(args, name), "with --target")
-        first, target = (_config(words, matched=True) for words in (args.settings, shlex.split(args.target)))
+        both = args.settings, _words("--target", args.target)
+        first, target = (_config(words, matched=True) for words in both)
         return _match(first, target, args.match or "parameters")
     refuse(args.match is not None, "--match", args.match, "without --target")
     repeat = 5 if args.repeat is None else args.repeat
@@ -63,7 +64,7 @@ def main() -> int:
         require_free("--json", Path(args.json), args.overwrite, "--overwrite")
     configs = {" ".join(args.settings) or "defaults": _config(args.settings)}
     if args.vs:
-        configs[f"with {args.vs}"] = _config([*args.settings, *shlex.split(args.vs)])
+        configs[f"with {args.vs}"] = _config([*args.settings, *_words("--vs", args.vs)])
     results = measure(configs, repeat)
     for result in results:
         print("\n".join(f"{name:<26}{value}" for name, value in result.rows()), end="\n\n")
@@ -80,16 +81,23 @@ def main() -> int:
     return 0
 
 
+def _words(option: str, text: str) -> list[str]:
+    """The settings in the text of an option."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{option} is {text!r}, in which a quote is not closed") from error
+
+
 def _config(words: Sequence[str], *, matched: bool = False) -> dict[str, Any]:
     """The configuration of a training command, whose given settings must count here."""
     from memhrm.config import compose, given
-    from memhrm.memory.choice import trust
+    from memhrm.memory.choice import trust_own
     from memhrm.training.resolve import resolved
     from memhrm.training.unused_later import refuse_unmeasured
 
     config = compose("train", words)
-    if config.get("memory"):
-        trust(config["memory"]["module"])
+    trust_own(config)
     refuse_unmeasured(config, given(words), matched=matched)
     return resolved(config, given(words))
 

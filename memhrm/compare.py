@@ -22,17 +22,19 @@ def main() -> int:
 
     from memhrm.files import require_free
     from memhrm.memory.usage import words
+    from memhrm.probe import labels
     from memhrm.training.record import RunDirectory
     from memhrm.training.report import SCORES, positions
 
     summaries = {}
-    for path in map(Path, args.runs):
+    paths = [Path(run).expanduser() for run in args.runs]
+    for label, path in zip(labels(paths), paths):
         directory = RunDirectory(path)
         directory.config()  # Raises if there is no run.
         summary = directory.summary()
         if summary is None:
             raise ValueError(f"{path} is not finished; run its training command again to resume it")
-        summaries[path.name] = summary
+        summaries[label] = summary
     if args.figure:
         require_free("--figure", Path(args.figure).expanduser(), args.overwrite, "--overwrite")
         require_alike(args.figure, summaries)

@@ -34,8 +34,9 @@ def _run(name: str, body: Body, typed: Sequence[str]) -> int:
     flags, others = sorted_out(typed)
     several = "-m" in flags or "--multirun" in flags
     words = quoted(others, sweep=several)
-    from memhrm.explain import check_files, check_names
+    from memhrm.explain import check_choices, check_files, check_names
 
+    check_choices(name, words, sweep=several)
     if not value_of(flags, "--config-name", "-cn", "--config-path", "-cp"):
         check_names(name, words)
     folder = value_of(flags, "--config-dir", "-cd")
@@ -44,14 +45,15 @@ def _run(name: str, body: Body, typed: Sequence[str]) -> int:
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them.
     import hydra
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
 
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
         from hydra.core.hydra_config import HydraConfig
 
-        job_words = list(HydraConfig.get().overrides.task)
+        overrides = HydraConfig.get().overrides.task
+        job_words = list(OmegaConf.to_container(overrides, resolve=False))  # Else ${...} is looked for there.
         own = [word for word in job_words if name_of(word) in swept(words)] or job_words
         where = f"in the job {' '.join(own)}: " if several else ""
         with _arguments(typed):  # A body may say how it was called.
@@ -137,9 +139,10 @@ def compose(name: str, overrides: Sequence[str], *, whole: bool = True) -> dict[
     """
     import hydra
 
-    from memhrm.explain import check_names
+    from memhrm.explain import check_choices, check_names
 
     words = quoted(overrides)
+    check_choices(name, words)
     check_names(name, words)
     with _explained(name, words), hydra.initialize_config_dir(version_base="1.3", config_dir=CONFIGS):
         config = hydra.compose(config_name=name, overrides=words)

@@ -8,7 +8,7 @@ from typing import Any
 from memhrm import manual
 from memhrm.console import one_line
 from memhrm.settings import unknown
-from memhrm.words import name_of, quote, several, split, unreadable
+from memhrm.words import name_of, quote, several, split, swept, unreadable
 
 
 def check_names(name: str, words: Sequence[str]) -> None:
@@ -28,8 +28,32 @@ def check_names(name: str, words: Sequence[str]) -> None:
             continue
         if key not in known and not any(setting.startswith(f"{key}.") for setting in known):
             raise ValueError(_nowhere(key, known))
+        if key not in known:
+            inside = ", ".join(setting for setting in known if setting.startswith(f"{key}."))
+            raise ValueError(f"{word}: {key} is a group of settings; allowed: {inside}")
         if word.startswith("~"):
             raise ValueError(f"{word} would take the setting away; give it a value, as {key}=...")
+
+
+def check_choices(name: str, words: Sequence[str], *, sweep: bool = False) -> None:
+    """Refuse overrides of a command with groups that Hydra would take and drop, or say little of.
+
+    sweep: whether commas separate the values of a sweep (-m).
+
+    Raises:
+        ValueError: a setting would be taken away, or a group is to be nothing, or several things at once.
+    """
+    there = manual.groups(name)
+    for word in words if there else ():
+        key, text = name_of(word), word.partition("=")[2]
+        if word.startswith("~"):
+            if key not in there:
+                raise ValueError(f"{word} would take the setting away; give it a value, as {key}=...")
+            continue
+        for part in split(text) if sweep else [text]:
+            if key in there and (part.strip("'\"") in ("", "null") or part[0] in "[{"):
+                allowed = ", ".join(manual.options(key))
+                raise ValueError(f"{key} is {part or 'empty'}; allowed: {allowed}")
 
 
 def _nowhere(key: str, known: Sequence[str]) -> str:
@@ -89,7 +113,8 @@ def explain(error: Any, name: str, words: Sequence[str], folder: str | None = No
 
     folder: the value of --config-dir.
     """
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, OverrideParseException):
         return unreadable(error.override)
@@ -100,10 +125,6 @@ def explain(error: Any, name: str, words: Sequence[str], folder: str | None = No
         return several(match[1])
     if match := re.match(r"Could not override '([^']+)'", text):
         return _unknown_key(match[1], name, words, folder)
-    if text.startswith("Config group override must be a string or a list"):
-        empty = [name_of(word) for word in words if word.partition("=")[2] == "null"]
-        group = next((group for group in empty if group in manual.groups(name)), "a group")
-        return f"{group} is null; allowed: {', '.join(manual.options(group))}"
     if match := _OPTION.search(text):
         return unknown(f"{match[1]}={match[2]}", match[2], match[3].split())
     if match := re.match(r"In '([^']+)': Could not (?:find|load) '([^']+)'", text):
@@ -112,7 +133,11 @@ def explain(error: Any, name: str, words: Sequence[str], folder: str | None = No
         return _unknown_key(match[1], name, words, folder)
     if "Could not find" in text and "override" in text:
         return f"{text}; see --help for the groups"
-    return text
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return text
+    # What Python raises of a range of a sweep says nothing of the word.
+    ranges = [word for word in words if swept([word])]
+    return f"{' '.join(ranges)}: {text}" if ranges else text
 
 
 def _unknown_key(key: str, name: str, words: Sequence[str], folder: str | None) -> str:

@@ -120,24 +120,35 @@ def require_new_folder(setting: str, path: Path, overwrite: bool) -> None:
     Raises:
         ValueError: it is taken, or no folder can be made there.
     """
+    require(path.is_dir() or not os.path.lexists(path), setting, str(path), "a folder, not a file")
     taken = path.is_dir() and any(inside.name != ".lock" for inside in path.iterdir())
     require(overwrite or not taken, setting, str(path), "a folder that is empty or new, or overwrite=true")
-    require_writable(setting, path / "file")
+    require_writable(setting, path)
 
 
 def require_writable(setting: str, path: Path) -> None:
-    """Refuse a path at which nothing can be written; makes nothing that stays.
+    """Refuse a file, or a folder, at which nothing can be written; makes nothing that stays.
 
     Raises:
         ValueError: no file can be made there.
     """
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    above = path if path.is_dir() else above
     try:
         with tempfile.TemporaryFile(dir=above):
             pass
     except OSError as error:
         reason = error.strerror or str(error)
         raise ValueError(f"{setting} is {str(path)!r}, where nothing can be written ({reason})") from error
+
+
+@contextmanager
+def said_of(path: Path) -> Iterator[None]:
+    """Have a ValueError about what is in a file begin with the file's name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 @contextmanager

@@ -8,14 +8,16 @@ import numpy as np
 import torch
 
 from memhrm import console
+from memhrm.data.checks import number
 from memhrm.data.config import parse
 from memhrm.data.episodes import pair
 from memhrm.data.puzzle import Task
+from memhrm.files import said_of
 from memhrm.memory.choice import parse as parse_memory
 from memhrm.models.reasoner import Guide, ModelSettings, Output, PuzzleShape, Reasoner
 from memhrm.models.recursion import State
 from memhrm.pretrained import FORMAT, from_run
-from memhrm.settings import build, require
+from memhrm.settings import MOST_STEPS, build, require
 from memhrm.tensors import read_tensors
 from memhrm.training.checkpoint import load_weights
 
@@ -46,7 +48,7 @@ class Solver:
         """
         try:
             self.model.to(torch.device(device))
-        except (RuntimeError, TypeError, AssertionError) as error:
+        except Exception as error:  # PyTorch raises many kinds.
             raise ValueError(
                 f"device is {device!r}, which is not to be had: {console.one_line(error)}"
             ) from error
@@ -79,8 +81,13 @@ class Solver:
 
         examples: pairs of tokens of a question and its answer, (t,) each.
         """
-        whole = steps is None or (isinstance(steps, int) and not isinstance(steps, bool) and steps >= 1)
-        require(whole, "steps", steps, "None, or a whole number, 1 or above")
+        if steps is not None:
+            number("steps", steps, 1, MOST_STEPS)
+        inputs = self.task.grids("inputs", inputs)
+        allowed = "a list of pairs of tokens, question and answer"
+        require(isinstance(examples, list | tuple), "examples", examples, allowed)
+        allowed = "none, as the training was not on episodes"
+        require(not len(examples) or self.task.answers > 0, "examples", len(examples), allowed)
         if not len(inputs):
             return Solved(np.zeros((0, self.task.seq_len), np.int32), np.zeros(0, np.float32))
         initial, steps = self.model.initial_state(len(inputs)), steps or self.halt_max_steps
@@ -145,7 +152,10 @@ def load(
         ValueError: there is no such file; it was not exported by memhrm, or is damaged; or its memory is a
             class that is not in this process.
     """
-    require(isinstance(path, str | Path), "path", path, "a file or a folder, as text or pathlib.Path")
+    named = isinstance(path, str | Path) and "\0" not in str(path)
+    require(named, "path", path, "a file or a folder, as text or pathlib.Path")
+    require(checkpoint in ("last", "best"), "checkpoint", checkpoint, "last, best")
+    require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
     path = Path(path).expanduser()
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
@@ -154,10 +164,13 @@ def load(
     missing = [name for name in ("model", "memory", "shape", "data", "halt_max_steps") if name not in about]
     if missing:
         raise ValueError(f"{path} is incomplete: its description has no {missing[0]!r}")
-    model = Reasoner(
-        build(ModelSettings, about["model"], "model"),
-        build(PuzzleShape, about["shape"], "shape"),
-        parse_memory(about["memory"]),
-    )
+    with said_of(path):
+        model = Reasoner(
+            build(ModelSettings, about["model"], "model"),
+            build(PuzzleShape, about["shape"], "shape"),
+            parse_memory(about["memory"]),
+        )
+        task = parse(about["data"]).task()
+        number("halt_max_steps", about["halt_max_steps"], 1)
     load_weights(model, tensors, path)
-    return Solver(model.eval(), parse(about["data"]).task(), about["halt_max_steps"])
+    return Solver(model.eval(), task, about["halt_max_steps"])

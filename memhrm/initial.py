@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memhrm import console
 from memhrm.interop import from_published
 from memhrm.models.reasoner import Reasoner
 from memhrm.pretrained import FORMAT, used_puzzles
@@ -76,8 +75,9 @@ def _weights(source: Path) -> tuple[Mapping[str, Tensor], np.ndarray]:
     wrong = next((name for name, tensor in published.items() if not torch.isfinite(tensor).all()), None)
     if wrong is not None:
         raise ValueError(f"init is {source}, whose {wrong} holds numbers that are not finite")
+    weights = from_published(published, f"init is {source}: ")
     print(f"note: which puzzles {source} has seen is not known; they are scored like others", file=sys.stderr)
-    return from_published(published), np.zeros(0, np.uint64)
+    return weights, np.zeros(0, np.uint64)
 
 
 def _torch_file(file: Path) -> Mapping[str, Any]:
@@ -86,7 +86,7 @@ def _torch_file(file: Path) -> Mapping[str, Any]:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged file can make its reader raise anything.
         raise ValueError(
-            f"init is {file}, which cannot be read as weights: {console.one_line(error)}"
+            f"init is {file}, which is damaged, or no file of tensors alone that torch.save wrote"
         ) from error
     if isinstance(found, dict) and "format" not in found:
         found = next(

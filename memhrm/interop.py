@@ -44,6 +44,7 @@ def published_name(name: str) -> str:
     Raises:
         ValueError: the published models have no such tensor (a memory's, say).
     """
+    require(isinstance(name, str), "the name of a tensor", name, "a text")
     return _translate(name, [(ours, published) for ours, published in _RULES])
 
 
@@ -54,6 +55,7 @@ def our_name(name: str) -> str:
     Raises:
         ValueError: no published HRM or TRM has a tensor of this name.
     """
+    require(isinstance(name, str), "the name of a tensor", name, "a text")
     bare = re.sub(r"(^|(?<=\.))(_orig_mod|module)\.", "", name)
     return _translate(re.sub(r"^(model\.)?(inner\.)?", "", bare), [(b, a) for a, b in _RULES])
 
@@ -77,17 +79,30 @@ def to_published(model: Reasoner) -> dict[str, Tensor]:
     return {published_name(name): tensor for name, tensor in model.state_dict().items()}
 
 
-def from_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_published(weights: Mapping[str, Tensor], where: str = "") -> dict[str, Tensor]:
     """Return published weights under our names.
 
+    where: words that a message begins with.
+
     Raises:
-        ValueError: a tensor has no counterpart here, or two have the same; the message names it.
+        ValueError: these are no tensors by name; one has no counterpart here, or two have the same; the
+            message names it.
     """
     translated: dict[str, Tensor] = {}
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"{where}weights is {type(weights).__name__}; allowed: tensors by name")
     for name, tensor in weights.items():
-        ours = our_name(name)
+        if not (isinstance(name, str) and isinstance(tensor, Tensor)):
+            raise ValueError(
+                f"{where}weights has {name!r}, a {type(tensor).__name__}; allowed: tensors by name"
+            )
+        try:
+            ours = our_name(name)
+        except ValueError as error:
+            raise ValueError(f"{where}{error}") from error
         if ours in translated:
-            raise ValueError(f"{name!r} is in the weights twice, under names that differ by their prefixes")
+            text = "is in the weights twice, under names that differ by their prefixes"
+            raise ValueError(f"{where}{name!r} {text}")
         translated[ours] = tensor
     return translated
 

@@ -4,7 +4,6 @@ Published: HRM, arXiv 2506.21734; TRM, arXiv 2510.04871.
 """
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,10 @@ class Record:
                 self.arrays = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             raise ValueError(f"{path}: there is no such file") from None
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-            raise ValueError(f"{path} is not a parity record (an .npz archive of arrays): {error}") from error
+        except Exception as error:  # A damaged file can make its reader raise anything.
+            raise ValueError(
+                f"{path} is not a parity record (an .npz archive of plain arrays), or it is damaged"
+            ) from error
         try:
             self.config: dict[str, Any] = dict(json.loads(bytes(self["config"])))
         except (TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memhrm.data.config import parse
+from memhrm.files import said_of
 from memhrm.models.reasoner import Reasoner, puzzle_shape
+from memhrm.settings import require
 from memhrm.tensors import write_tensors
 from memhrm.training.checkpoint import average_of, load_weights, read
 from memhrm.training.held_out import used_by
@@ -58,6 +60,7 @@ def checkpoint_of(path: Path, which: Literal["last", "best"] = "last") -> Path:
     Raises:
         ValueError: the directory holds no run.
     """
+    require(which in ("last", "best"), "checkpoint", which, "last, best")
     directory = RunDirectory(path)
     directory.config()  # Says so if this is no run.
     return directory.best if which == "best" else directory.last
@@ -65,14 +68,17 @@ def checkpoint_of(path: Path, which: Literal["last", "best"] = "last") -> Path:
 
 def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Restored:
     """Return the model of a checkpoint, on the CPU; as `from_run`."""
+    require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
     content = read(path)
-    run = settings(content["config"])
-    model = Reasoner(run.model, puzzle_shape(parse(run.data).task()), run.memory)
+    with said_of(path):
+        run = settings(content["config"])
+        model = Reasoner(run.model, puzzle_shape(parse(run.data).task()), run.memory)
+        used = used_puzzles(content)
     found = content["model"]
     if weights == "ema":
         found = average_of(content, model.state_dict())
     load_weights(model, found, path)
-    return Restored(model.eval(), run, content, used_puzzles(content))
+    return Restored(model.eval(), run, content, used)
 
 
 def used_puzzles(content: Mapping[str, Any]) -> UsedPuzzles:

@@ -7,12 +7,16 @@ import typing
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from numbers import Integral
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 MOST = 2**31 - 1
 """The largest size or count that a setting may be; what is larger overflows further on."""
+
+MOST_STEPS = 1_000_000
+"""The most supervision steps of a puzzle: what is noted of each of more fills any memory."""
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -78,6 +82,9 @@ def convert(value: Any, hint: Any, where: str) -> Any:
                 return convert(value, choice, where)
             except ValueError:
                 continue
+        kinds = [choice for choice in args if choice is not type(None)]
+        if len(kinds) == 1 and isinstance(value, list | tuple | Mapping):
+            convert(value, kinds[0], where)  # It may say which of the values inside is wrong.
         raise ValueError(_wrong(where, value, hint))
     if origin is typing.Literal:
         if value in args and type(value) in {type(choice) for choice in args}:
@@ -114,10 +121,16 @@ def require(condition: bool, setting: str, given: Any, allowed: str) -> None:
         raise ValueError(f"{setting} is {given!r}; allowed: {allowed}")
 
 
-def require_size(setting: str, given: int, least: int = 1) -> None:
-    """Raise the usual ValueError unless a size or count is at least `least` and at most `MOST`."""
-    allowed = f"{least} or above" if given < least else f"{least} to {MOST:,}"
-    require(least <= given <= MOST, setting, given, allowed)
+def require_size(setting: str, given: int, least: int = 1, most: int = MOST) -> None:
+    """Raise the usual ValueError unless a size or count is a whole number from `least` to `most`."""
+    require(isinstance(given, Integral) and not isinstance(given, bool), setting, given, "a whole number")
+    allowed = f"{least} or above" if given < least else f"{least} to {most:,}"
+    require(least <= given <= most, setting, given, allowed)
+
+
+def require_threads(given: int | None) -> None:
+    """Raise the usual ValueError unless so many CPU threads can be had; PyTorch dies of more."""
+    require(given is None or 1 <= given < 2**15, "threads", given, "null, or 1 or above, below 2**15")
 
 
 class SettingWarning(UserWarning):
@@ -150,7 +163,7 @@ def _words(hint: Any) -> str:
     if origin is typing.Literal:
         return ", ".join(map(str, args))
     if origin is tuple:
-        return "a list"
+        return "a list" if args[-1] is Ellipsis else f"a list of {len(args)}"
     return _WORDS.get(
         hint, "a group of settings" if is_dataclass(hint) else getattr(hint, "__name__", str(hint))
     )

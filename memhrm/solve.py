@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from memhrm import console
 from memhrm.config import command
+from memhrm.settings import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.files import require_free, write_text
     from memhrm.inference import load
     from memhrm.memory.choice import trust
-    from memhrm.settings import build, require
+    from memhrm.settings import build
     from memhrm.training.choice import SolveSettings
     from memhrm.training.ranks import choose_device
 
@@ -91,10 +93,20 @@ def summary(verdict: "Verdict", labels: "np.ndarray", answers: "np.ndarray") -> 
 
 
 def with_file(words: Sequence[str]) -> list[str]:
-    """Return the command line with its bare word, the file, made a setting."""
+    """Return the command line with its bare word, the file, made a setting.
+
+    Raises:
+        ValueError: there are several.
+    """
+    files = [word for word in words if word.startswith("file=") or not ("=" in word or word.startswith("-"))]
+    require(len(files) <= 1, "file", " and ".join(files), "one file at a time")
     return [word if "=" in word or word.startswith("-") else f"file={word}" for word in words]
 
 
-if __name__ == "__main__":
+def _called() -> NoReturn:
     sys.argv[1:] = with_file(sys.argv[1:])
     command("solve", main)
+
+
+if __name__ == "__main__":
+    console.run(_called)

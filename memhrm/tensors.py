@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from memhrm import console
-from memhrm.files import whole
+from memhrm.files import said_of, whole
+from memhrm.settings import require
 from memhrm.training.record import mapping
 from memhrm.training.used import UsedPuzzles
 
@@ -42,6 +43,9 @@ def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         ValueError: there is no such file, it is damaged, or it has numbers that are not finite.
     """
+    require(isinstance(path, Path), "path", path, "a pathlib.Path")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; allowed: a file of safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -74,7 +78,8 @@ def read_tensors(
         )
     try:
         about = mapping(path, json.loads(metadata.get("about", "")))
-        return tensors, about, UsedPuzzles.of_text(metadata.get("used", "{}"))
+        with said_of(path):
+            return tensors, about, UsedPuzzles.of_text(metadata.get("used", "{}"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its description is no JSON ({error})") from error
 

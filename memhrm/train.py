@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """One run: settings, parts, loop, result. Returns the exit code."""
+    from memhrm.files import require_writable
     from memhrm.initial import initial_weights
-    from memhrm.memory.choice import trust
+    from memhrm.memory.choice import trust_own
     from memhrm.training import checkpoint
     from memhrm.training import run as parts
     from memhrm.training.loop import Interrupted, begin, train
@@ -28,8 +29,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     from memhrm.training.report import finished, headline, table
     from memhrm.training.resolve import memory_line, resolved
 
-    if config.get("memory"):  # The user's own command names this class.
-        trust([config["memory"]["module"]])
+    trust_own(config)
     config = resolved(config, given)
     run = parts.settings(config)
     path = parts.directory(config)
@@ -47,6 +47,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
                     print(f"already finished; to train again, remove {path} or give another dir=...")
                     print(table(directory.summary() or {}, path))
                 return 0
+        require_writable("dir", path)
         if not me.first:  # The first generates a set that is not there yet, the others find it.
             me.wait()
         dataset = parts.make_dataset(run)

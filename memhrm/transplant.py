@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from memhrm.files import read_json, write_json
+from memhrm.files import read_json, require_writable, write_json
 from memhrm.memory.h_module import HModule
 from memhrm.pretrained import Restored
 from memhrm.settings import require
@@ -153,10 +153,12 @@ def check_free(out: Path, run: Path, overwrite: bool) -> None:
     """Refuse to write a run where something is that is not to be replaced.
 
     Raises:
-        ValueError: `out` is the run itself or above it, is taken, or is taken by something that is no run.
+        ValueError: `out` is the run itself or above it, is taken, or is taken by something that is no run; or
+            nothing can be written there.
     """
     above = run.resolve().is_relative_to(out.resolve())
     require(not above, "out", str(out), "a directory that is not that of the run, nor above it")
+    require_writable("out", out)
     if out.exists():
         require(overwrite, "out", str(out), "a directory that does not exist yet, or overwrite=true")
         replaceable = out.is_dir() and ((out / "config.yaml").exists() or not any(out.iterdir()))

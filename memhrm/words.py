@@ -83,7 +83,7 @@ def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
     sweep: whether commas separate the values of a sweep (-m).
 
     Raises:
-        ValueError: a word is not of the form setting=value, or a path is empty.
+        ValueError: a word is not of the form setting=value, sets nothing, or has an empty path.
     """
     result: list[str] = []
     runs: list[str] = []
@@ -92,6 +92,8 @@ def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
         if not _KEY.fullmatch(key) or not (equals or key.startswith("~")):
             raise ValueError(unreadable(word))
         name = key.lstrip("+")
+        if re.fullmatch(r"\{\s*\}", text):
+            raise ValueError(f"{name} is {{}}, which sets nothing; leave it out")
         if equals and name in PATHS:
             parts = split(text) if sweep else [text]
             text = ",".join(_path(part, name) for part in parts)

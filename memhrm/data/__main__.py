@@ -94,6 +94,8 @@ def _settings(name: str | None, overrides: list[str]) -> tuple[str | None, dict[
         named = read_yaml(NAMED / f"{name}.yaml")
     else:
         raise ValueError(unknown(f"NAME {name!r}", name, _names()))
+    if given.get("path") is not None and not named.get("download"):
+        named |= {"train_size": None, "test_size": None}  # Those of the generator say nothing of files.
     settings = {str(key): value for key, value in {**named, **given}.items()}
     out = settings.pop("out", None)
     return None if out is None else str(out), settings

@@ -80,7 +80,11 @@ def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) 
 def _generated(settings: Settings, generate: Callable[[Settings, Counting], Parts]) -> Parts:
     """Generate a set, and show how it gets on."""
 
+    shown = False
+
     def show(done: int, total: int, tries: int) -> None:
+        nonlocal shown
+        shown = True
         tried = f", {tries:,} tried" if tries else ""
         line = f"\rgenerating {settings.name}: {done:,} of {total:,}{tried}"
         print(line, end="", file=sys.stderr, flush=True)
@@ -88,7 +92,8 @@ def _generated(settings: Settings, generate: Callable[[Settings, Counting], Part
     try:
         return generate(settings, Counting(show))
     finally:
-        print(file=sys.stderr)
+        if shown:
+            print(file=sys.stderr)
 
 
 def _pack(puzzles: PuzzleSet, part: str) -> dict[str, np.ndarray]:

@@ -97,6 +97,9 @@ class SudokuSettings(Difficulty, Settings):
         fewest = FEWEST_CLUES[self.side]
         enough = self.max_clues is None or self.max_clues >= fewest
         require(enough, "data.max_clues", self.max_clues, f"numbers from {fewest}")
+        cells = self.side**2
+        some = self.min_clues is None or self.min_clues < cells
+        require(some, "data.min_clues", self.min_clues, f"numbers below {cells}, the cells there are")
 
     def task(self) -> Sudoku:
         return Sudoku(side=self.side)

@@ -202,7 +202,13 @@ class Task(ABC):
 
         Where the answers are relabelled by an episode's rule (`answers` above 0), the givens are kept if one
         relabelling explains them all.
+
+        Raises:
+            ValueError: they are no arrays of whole numbers of one shape.
         """
+        inputs, answers = self.grids("inputs", inputs), integers("answers", answers, 2)
+        if inputs.shape != answers.shape:
+            raise ValueError(f"answers have shape {answers.shape}; the inputs have {inputs.shape}")
         keeps = self.keeps_givens(inputs, answers)
         if self.answers:
             keeps = np.array([self._relabels(*row) for row in zip(inputs, answers)], bool)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memhrm.data.checks import MOST, PuzzleError
+from memhrm.data.checks import MOST, PuzzleError, shown
 from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
 from memhrm.data.puzzle_text import HEADER, Record, records
 from memhrm.files import whole
@@ -41,6 +41,11 @@ def read_questions(path: Path, task: Task) -> PuzzleSet:
 
 
 def _read(path: Path, task: Task, *, solve: bool) -> PuzzleSet:
+    if not isinstance(path, str | Path):  # A number is an open file, which would be closed.
+        raise ValueError(f"path is {shown(path)}; allowed: a file, as text or pathlib.Path")
+    if not isinstance(task, Task):
+        raise ValueError(f"task is {shown(task)}; allowed: a Task")
+    path = Path(path)
     inputs, labels, ratings, sources = [], [], [], []
     rows = records(path, task)
     while chunk := list(islice(rows, CHUNK)):
@@ -96,9 +101,9 @@ def _rating(path: Path, record: Record) -> int:
     if re.fullmatch(r"[+-]?[0-9]{1,19}", text) and abs(int(text)) <= MOST:
         return int(text)
     if text:
-        shown = text if len(text) <= 40 else f"{text[:37]}..."
+        short = text if len(text) <= 40 else f"{text[:37]}..."
         raise ValueError(
-            f"{path}:{record.line}: rating is {shown!r}; expected a whole number up to {MOST}, or nothing"
+            f"{path}:{record.line}: rating is {short!r}; expected a whole number up to {MOST}, or nothing"
         )
     return -1
 

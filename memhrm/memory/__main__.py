@@ -85,7 +85,7 @@ def import_(given: dict[str, Any]) -> None:
     for name in given:
         if name not in allowed:
             raise ValueError(unknown(name, name, allowed))
-    if "from" not in given:
+    if given.get("from") is None:
         raise ValueError("from is missing; give it as from=FILE")
     file = Path(str(given.pop("from")))
     chosen = build(MemoryImportSettings, given, "")

@@ -7,12 +7,12 @@ else finds the classes of this package and those that are in this process alread
 
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from memhrm.config import user_path
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
-from memhrm.settings import build
+from memhrm.settings import build, require
 
 PACKAGE = (
     *("memhrm.memory.h_module.NoMemory", "memhrm.memory.bicross.BiCross"),
@@ -31,6 +31,7 @@ def parse(values: Mapping[str, Any]) -> MemorySettings:
         ValueError: there is no such class in this process, an unknown or missing key, or a value that is not
             allowed.
     """
+    require(isinstance(values, Mapping), "memory", values, "a group of settings")
     return build(_known(values.get("module")).Settings, values, "memory")
 
 
@@ -39,28 +40,44 @@ def make(settings: MemorySettings, shape: HShape) -> HModule:
     return _known(settings.module)(settings, shape)
 
 
-def trust(names: str | Iterable[str] | None) -> None:
+def trust_own(config: Mapping[str, Any]) -> None:
+    """Import the class of a memory that the configuration of the user's own command names, if it has one.
+
+    Raises:
+        ValueError: as `trust`.
+    """
+    memory = config.get("memory")
+    if isinstance(memory, Mapping):
+        trust([memory.get("module")], "memory.module")
+
+
+def trust(names: Any, setting: str = "trust") -> None:
     """Import the modules of these classes, package.module.Class each; for names that the user has typed.
+
+    Args:
+        names: one of them, several, or None.
+        setting: where they were given, for the message.
 
     Raises:
         ValueError: a module cannot be imported, or has no such H-module.
     """
-    for name in [names] if isinstance(names, str) else names or ():
-        module, _ = _parts(name)
+    listed = isinstance(names, list | tuple)
+    for name in names if listed else [] if names is None else [names]:
+        module, _ = _parts(name, setting)
         try:
             with user_path():
                 importlib.import_module(module)
         except Exception as error:  # Whatever the user's own file raises.
             raise ValueError(
-                f"memory.module is {name!r}, which cannot be imported ({type(error).__name__}: {error}); "
+                f"{setting} is {name!r}, which cannot be imported ({type(error).__name__}: {error}); "
                 f"allowed: {_ALLOWED}"
             ) from error
-        _known(name)
+        _known(name, setting)
 
 
-def _known(path: Any) -> type[HModule]:
+def _known(path: Any, setting: str = "memory.module") -> type[HModule]:
     """The class of this name, which must be one of the package's or in this process already."""
-    module, name = _parts(path)
+    module, name = _parts(path, setting)
     if path in PACKAGE:
         importlib.import_module(module)
     elif module not in sys.modules:
@@ -70,12 +87,12 @@ def _known(path: Any) -> type[HModule]:
         )
     found = vars(sys.modules[module]).get(name)  # No getattr: a module may import on demand.
     if not (isinstance(found, type) and issubclass(found, HModule)):
-        raise ValueError(f"memory.module is {path!r}, and {name} is no HModule there; allowed: {_ALLOWED}")
+        raise ValueError(f"{setting} is {path!r}, and {name} is no HModule there; allowed: {_ALLOWED}")
     return found
 
 
-def _parts(path: Any) -> tuple[str, str]:
+def _parts(path: Any, setting: str) -> tuple[str, str]:
     module, _, name = str(path).rpartition(".")
     if not module or not all(part.isidentifier() for part in f"{module}.{name}".split(".")):
-        raise ValueError(f"memory.module is {path!r}; allowed: {_ALLOWED}")
+        raise ValueError(f"{setting} is {path!r}; allowed: {_ALLOWED}")
     return module, name

@@ -31,6 +31,15 @@ class PuzzleShape:
     num_puzzle_identifiers: int
     answers: int = 0
 
+    def __post_init__(self):
+        for name, least in (
+            ("vocab_size", 1),
+            ("num_tokens", 1),
+            ("num_puzzle_identifiers", 1),
+            ("answers", 0),
+        ):
+            require_size(name, getattr(self, name), least)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:

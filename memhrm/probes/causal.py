@@ -15,7 +15,7 @@ from memhrm.probes.cells import hits
 from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import UNMEASURED, Intervene, Rollout, rollout
 from memhrm.probes.subject import Subject
-from memhrm.settings import require
+from memhrm.settings import require, require_size
 
 
 class Disturbance(NamedTuple):
@@ -57,7 +57,7 @@ def effects(
     progress: as in `rollout`; the total is len(subject) * steps * count(subject).
     """
     steps = subject.halt_max_steps if steps is None else steps
-    require(steps >= 1, "steps", steps, "1 or above")
+    require_size("steps", steps)
     if not _remembers(subject):
         return []
     if baseline is None:

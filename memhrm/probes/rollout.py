@@ -15,7 +15,7 @@ from torch import Tensor
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
 from memhrm.probes.subject import Subject
-from memhrm.settings import require
+from memhrm.settings import require, require_size
 from memhrm.training.losses import grade
 from memhrm.training.restarts import disturbed, drawn
 from memhrm.training.supervision import in_precision
@@ -105,11 +105,12 @@ def rollout(
     Raises:
         ValueError: no step, no puzzle, an unknown name to keep, or cells preferred that there are not.
     """
+    require(isinstance(subject, Subject), "subject", subject, "what open_subject returns")
     n, model = len(subject), subject.model
-    require(steps >= 1, "steps", steps, "1 or above")
+    require_size("steps", steps)
     require(n >= 1, "puzzles", n, "1 or above")
-    require(batch_size >= 1, "batch_size", batch_size, "1 or above")
-    require(noise >= 0, "noise", noise, "0 or above")
+    require_size("batch_size", batch_size)
+    require(isinstance(noise, int | float) and noise >= 0, "noise", noise, "0 or above")
     _check_names(keep, subject.initial_state())
     prefer = _preferred(prefer, n, model)
     model.eval()
@@ -158,6 +159,7 @@ def _named(state: State) -> dict[str, Tensor]:
 
 def _check_names(keep: Collection[str], state: State) -> None:
     names = list(_named(state))
+    require(isinstance(keep, Collection), "keep", keep, "a list of names")
     for name in keep:
         require(name in names, "keep", name, ", ".join(names))
 
@@ -165,6 +167,7 @@ def _check_names(keep: Collection[str], state: State) -> None:
 def _preferred(prefer: Tensor | None, n: int, model: Reasoner) -> Tensor | None:
     if prefer is None:
         return None
+    require(isinstance(prefer, Tensor), "prefer", prefer, "a tensor")
     cells = model.H_module.cells
     fits = cells > 0 and tuple(prefer.shape) in ((cells,), (n, cells))
     allowed = f"({cells},) or ({n}, {cells})" if cells else "none, since the memory has no cells"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from memhrm.settings import require
+from memhrm.settings import require, require_size, require_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,9 @@ class ProbeSettings:
         require(len(set(runs)) == len(runs), "run", ", ".join(runs), "each run once")
         counts = "puzzles", "depth", "few_puzzles", "restarts", "causal_puzzles", "shuffles"
         for name in counts:
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or above")
+            require_size(name, getattr(self, name))
+        require(self.seed >= 0, "seed", self.seed, "0 or above")
+        require_threads(self.threads)
         least = self.noise > 0 or (self.noise == 0 and self.restarts == 1)
         require(least, "noise", self.noise, f"above 0, with restarts={self.restarts}")
 

@@ -20,7 +20,7 @@ from memhrm.memory.h_module import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.pretrained import from_run
-from memhrm.settings import require
+from memhrm.settings import require, require_size
 from memhrm.training.episodes import walk
 from memhrm.training.evaluation import EvaluationSettings
 from memhrm.training.held_out import scored
@@ -110,7 +110,10 @@ def open_subject(
     Raises:
         ValueError: there is no run or no whole checkpoint, another version wrote it, or no puzzle is left.
     """
-    require(puzzles >= 1, "puzzles", puzzles, "1 or above")
+    require_size("puzzles", puzzles)
+    require(isinstance(path, str | Path), "path", path, "a run directory, as text or pathlib.Path")
+    by_name = data is None or (isinstance(data, Mapping) and all(isinstance(name, str) for name in data))
+    require(by_name, "data", data, "settings of the data group, by name")
     path = Path(path)
     restored = from_run(path, checkpoint, weights)
     run = restored.run

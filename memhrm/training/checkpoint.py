@@ -171,6 +171,8 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: Path) 
         given, own = weights[name], wanted.get(name)
         if own is None:
             raise ValueError(f"{where} has weights {name}, which its settings do not ask for")
+        if not isinstance(given, Tensor):
+            raise ValueError(f"{where} is damaged: its weights {name} are no tensor")
         if given.shape != own.shape:
             raise ValueError(
                 f"{where} has weights {name} of shape {tuple(given.shape)}; its settings ask for "
@@ -181,7 +183,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: Path) 
 
 def average_of(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tensor]:
     """The averaged weights of a checkpoint's content, by the model's names, as far as they are there."""
-    average = {name.removeprefix("module."): value for name, value in content["average"].items()}
+    average = {str(name).removeprefix("module."): value for name, value in content["average"].items()}
     return {name: average[name] for name in names if name in average}
 
 

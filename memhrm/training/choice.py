@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memhrm.settings import require
+from memhrm.settings import MOST_STEPS, require, require_size, require_threads
 from memhrm.training.restarts import Select
 
 
@@ -74,10 +74,10 @@ class SolveSettings(Choice):
     progress: bool = True
 
     def __post_init__(self):
-        steps = self.halt_max_steps
-        require(steps is None or steps >= 1, "halt_max_steps", steps, "null, or 1 or above")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or above")
-        require(self.threads is None or self.threads >= 1, "threads", self.threads, "null, or 1 or above")
+        if self.halt_max_steps is not None:
+            require_size("halt_max_steps", self.halt_max_steps, most=MOST_STEPS)
+        require_size("batch_size", self.batch_size)
+        require_threads(self.threads)
 
 
 @dataclass(frozen=True, kw_only=True)

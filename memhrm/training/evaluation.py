@@ -16,7 +16,7 @@ from memhrm.data.sampler import evaluation_batches
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
-from memhrm.settings import advise, require
+from memhrm.settings import MOST_STEPS, advise, check_types, require, require_size
 from memhrm.training.halting import confident
 from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
 from memhrm.training.ranks import Ranks
@@ -46,12 +46,14 @@ class EvaluationSettings:
     seed: int = 0
 
     def __post_init__(self):
-        require(self.steps >= 1, "halt_max_steps", self.steps, "1 or above")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or above")
+        check_types(self, "")
+        require_size("halt_max_steps", self.steps, most=MOST_STEPS)
+        require_size("batch_size", self.batch_size)
+        require(self.loss in CROSS_ENTROPY, "loss", self.loss, ", ".join(CROSS_ENTROPY))
         tau, sigma = self.threshold, self.noise
         require(tau is None or 0 < tau < 1, "threshold", tau, "null, or between 0 and 1")
-        require(self.restarts >= 1, "restarts", self.restarts, "1 or above")
-        require(0 <= sigma < float("inf"), "noise", sigma, "a number, 0 or above")
+        require_size("restarts", self.restarts)
+        require(sigma >= 0, "noise", sigma, "0 or above")
         alike = f"above 0, with restarts={self.restarts}: without noise all restarts are the same"
         require(sigma > 0 or self.restarts == 1, "noise", sigma, alike)
         require(self.select in RULES, "select", self.select, ", ".join(RULES))

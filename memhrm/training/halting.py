@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from memhrm.models.reasoner import Output
-from memhrm.settings import check_types, require, require_size
+from memhrm.settings import MOST_STEPS, check_types, require, require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Halting:
 
     def __post_init__(self):
         check_types(self, "halting")
-        require_size("halting.halt_max_steps", self.halt_max_steps)
+        require_size("halting.halt_max_steps", self.halt_max_steps, most=MOST_STEPS)
         p, tau = self.halt_exploration_prob, self.threshold
         require(0 <= p <= 1, "halting.halt_exploration_prob", p, "0 to 1")
         require(0 < tau < 1, "halting.threshold", tau, "between 0 and 1")

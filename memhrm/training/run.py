@@ -19,7 +19,7 @@ from memhrm.memory.choice import parse as parse_memory
 from memhrm.memory.h_module import MemorySettings
 from memhrm.models.reasoner import NO_MEMORY, ModelSettings, Reasoner, puzzle_shape
 from memhrm.models.recursion import gradient_start
-from memhrm.settings import SettingWarning, advise, build, check_types, require, require_size
+from memhrm.settings import SettingWarning, advise, build, check_types, require, require_size, require_threads
 from memhrm.training.halting import Halting
 from memhrm.training.mirror import LoggerSettings
 from memhrm.training.optim import OptimSettings
@@ -81,8 +81,7 @@ class RunSettings:
         require(self.seed >= 0, "seed", self.seed, "0 or above")
         if self.validation_size is not None:
             require_size("validation_size", self.validation_size, 0)
-        require(self.threads is None or 1 <= self.threads < 2**15, "threads", self.threads,
-                "null, or 1 or above, below 2**15")  # fmt: skip
+        require_threads(self.threads)
         m = self.model
         alone = gradient_start(m.window(), m.H_cycles, 0)[0] == m.H_cycles - 1
         longer = "{cycles: 2} or memory.horizon=2 do" if m.H_cycles > 1 else "memory.horizon=2 does"
@@ -110,6 +109,7 @@ def settings(config: Mapping[str, Any]) -> RunSettings:
     k, memory = values.pop("k", None), values.get("memory")
     if memory is None:
         values.pop("memory", None)
+        require(k is None, "k", k, "null, or left out, without a memory")
     else:
         require(isinstance(memory, Mapping), "memory", memory, "a group of settings")
         require(k in (None, memory.get("k")), "k", k, f"memory.k, which is {memory.get('k')}; give k alone")

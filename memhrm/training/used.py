@@ -15,6 +15,8 @@ from torch import Tensor
 
 from memhrm.data import Dataset, PuzzleSet, Task
 
+_DAMAGED = "damaged: its list of the puzzles that the run has used cannot be read"
+
 
 def _none() -> np.ndarray:
     return np.zeros(0, np.uint64)
@@ -55,14 +57,28 @@ class UsedPuzzles:
 
     @classmethod
     def of_text(cls, text: str) -> "UsedPuzzles":
-        """Return what `text` gave."""
-        found = json.loads(text)
-        return cls(**{name: np.frombuffer(b64decode(value), np.uint64) for name, value in found.items()})
+        """Return what `text` gave.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            found = json.loads(text)
+            return cls(**{name: np.frombuffer(b64decode(value), np.uint64) for name, value in found.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(_DAMAGED) from error
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "UsedPuzzles":
-        """Return what `tensors` gave."""
-        return cls(**{name: tensors[name].numpy().view(np.uint64) for name in ("trained", "chosen")})
+        """Return what `tensors` gave.
+
+        Raises:
+            ValueError: they are something else.
+        """
+        try:
+            return cls(**{name: tensors[name].numpy().view(np.uint64) for name in ("trained", "chosen")})
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ValueError(_DAMAGED) from error
 
 
 def identities(puzzles: PuzzleSet, task: Task) -> np.ndarray:
