@@ -113,4 +113,4 @@ def test_the_figure_has_a_curve_of_each_run_and_the_best_possible(run, tmp_path,
     monkeypatch.setattr(sys, "argv", ["memhrm", str(run), str(again), f"--figure={out}"])
     assert console.code_of(compare.main) == 0
     drawn = out.read_text()
-    assert all(f">{label}<" in drawn for label in ("run", "again", "best with memory", "best without"))
+    assert all(f">{label}<" in drawn for label in ("run", "again", "best with memory", "best without memory"))
