@@ -11,7 +11,7 @@ from memhrm.data import Maze, Sudoku, read_puzzles, read_questions
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 
 SOLVED = "1234341221434321"
-QUESTION = "1..4....21......"
+QUESTION = "1234341221......"
 ROW = f"{QUESTION},{SOLVED}"
 
 FILES: dict[str, bytes | str] = {
@@ -31,8 +31,8 @@ FILES: dict[str, bytes | str] = {
     "blank-lines.txt": f"\n\n{QUESTION}\n\n",
     "comments.txt": f"# mine\n{QUESTION}  # the first\n",
     "puzzle.sdm": f"{QUESTION}\n",
-    "grid.sdk": "#A me\n[Puzzle]\n1..4\n....\n21..\n....\n",
-    "grid.ss": "1.|.4\n..|..\n-----\n21|..\n..|..\n",
+    "grid.sdk": "#A me\n[Puzzle]\n1234\n3412\n21..\n....\n",
+    "grid.ss": "12|34\n34|12\n-----\n21|..\n..|..\n",
     "a b=c#d'é,日本.csv": f"question\n{QUESTION}\n",
     "2024": f"{QUESTION}\n",
 }
@@ -50,7 +50,7 @@ def test_file_of_puzzles(name, tmp_path):
 
 
 def test_maze_that_begins_and_ends_with_spaces(tmp_path):
-    (tmp_path / "maze.csv").write_text("question,answer\n  S G    , oS G    \n".replace(" oS G", " oS G"))
+    (tmp_path / "maze.csv").write_text("question,answer\n  S G    , oS G    \n")
     assert len(read_puzzles(tmp_path / "maze.csv", Maze(side=3))) == 1
 
 
@@ -72,7 +72,6 @@ NAMES = [
     "日本🙂",
     "2024",
     "a,b",
-    "[a]",
     "{a}",
     "true",
     "x~y",
@@ -104,7 +103,7 @@ def test_any_name_of_a_run(name, place, tmp_path, monkeypatch, capsys):
 
 WORDS = {
     "job": ["dir=runs/${seed}-${model.name}"],
-    "quoted": ["'dir=a b'".strip("'")],
+    "quoted": ["dir='a b'"],
     "null": ["dir=null", "init=null"],
     "twice": ["seed=1", "seed=2"],
     "number": ["optim.lr=1", "optim.clip=1"],
