@@ -1,4 +1,4 @@
-"""Inputs that look odd and are right: nothing of them is refused, and every path is the text that was typed."""
+"""Inputs that look odd and are right: none is refused, and every path is the text that was typed."""
 
 from pathlib import Path
 

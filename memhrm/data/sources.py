@@ -119,8 +119,8 @@ def load(**values: Any) -> Dataset:
         train = read_puzzles(places[0], task)
         alone = not settings.holdout and not places[1].exists()
         require(not alone, "data.path", str(places[0].parent),
-                f"a folder with {places[1].name} too, since {places[0].name} alone has nothing to test on; or "
-                "give data.holdout=N to test on N of its puzzles")  # fmt: skip
+                f"a folder with {places[1].name} too, since {places[0].name} alone has nothing to test on; "
+                "or give data.holdout=N to test on N of its puzzles")  # fmt: skip
         test = train if settings.holdout else read_puzzles(places[1], task)
     else:
         train, test = cached(settings, generate)
