@@ -53,7 +53,8 @@ def _run(name: str, body: Body, typed: Sequence[str]) -> int:
         from hydra.core.hydra_config import HydraConfig
 
         overrides = HydraConfig.get().overrides.task
-        job_words = list(OmegaConf.to_container(overrides, resolve=False))  # Else ${...} is looked for there.
+        # Unresolved: ${...} in them refers to the job's settings, not to Hydra's.
+        job_words: list[str] = list(map(str, OmegaConf.to_container(overrides, resolve=False) or ()))
         own = [word for word in job_words if name_of(word) in swept(words)] or job_words
         where = f"in the job {' '.join(own)}: " if several else ""
         with _arguments(typed):  # A body may say how it was called.

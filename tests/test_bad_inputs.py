@@ -514,7 +514,7 @@ evaluate run=plain out=/proc/scores.json
 evaluate run=plain data.path=nowhere | nowhere/test.csv
 evaluate run=plain data.path=empty | empty/test.csv
 evaluate run=plain data.path=text.txt | text.txt
-evaluate run=plain data.test_file=none.csv | data.test_file
+evaluate run=plain data.test_file=none.csv | none.csv: no such file
 evaluate run=plain data.test_size=0
 evaluate run=plain data.test_size=-1
 evaluate run=plain data.test_size=99999999

@@ -33,7 +33,7 @@ def resolved(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SettingWarning)
         run = settings(values)
-    refuse_unused(run, values, given)
+        refuse_unused(run, values, given)
     if isinstance(data, dict) and data.get("path"):  # So that the run finds its files from any folder.
         data["path"] = str(Path(data["path"]).expanduser().resolve())
     values["model"]["gradient_window"] = run.model.gradient_window
