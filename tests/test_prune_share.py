@@ -604,7 +604,7 @@ def test_import_refuses(runs, tmp_path, capsys):
     refused(run, "has format 'memhrm 2'; allowed: 'memhrm memory 1'", source=tmp_path / "w")
     tensors = load_file(file)
     with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata()
+        metadata = {name: text for name, text in opened.metadata().items() if name != "checksum"}
     save_file({**tensors, "cells": tensors["cells"][:, :2].clone()}, tmp_path / "cut", metadata=metadata)
     refused(run, "allowed: tensors of shapes", source=tmp_path / "cut")
 
