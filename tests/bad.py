@@ -23,6 +23,10 @@ RECALL = (*PLAIN, "data=recall", "data.test_size=20", "data.lengths=[2]", "data.
           "data.test_episodes=4", "validation_size=0")  # fmt: skip
 
 
+SHARE = 4
+"""Of so many cases of a table of commands one is tried by default: each takes Hydra a fifth of a second."""
+
+
 class TooLong(BaseException):
     """A case takes longer than it may; no Exception, so that no command takes it for its own."""
 
@@ -31,17 +35,18 @@ def cases(table: str) -> list[Any]:
     """Return the cases of a table, as parameters of a test: the words of a command, and what it must say.
 
     A line is `words | part | part`. Without parts the message must have the name and the value of the last
-    word, which is of the form setting=value.
+    word, which is of the form setting=value. One case in SHARE is tried by default, all with --thorough.
     """
     made = []
-    for line in filter(None, map(str.strip, table.splitlines())):
+    for number, line in enumerate(filter(None, map(str.strip, table.splitlines()))):
         command, *parts = line.split(" | ")
         words = [word.encode().decode("unicode_escape") if "\\" in word else word
                  for word in shlex.split(command)]  # fmt: skip
         if not parts:
             name, _, value = words[-1].lstrip("+~").partition("=")
             parts = [name, value]
-        made.append(pytest.param(words, parts, id=command))
+        marks = () if number % SHARE == 0 else pytest.mark.thorough
+        made.append(pytest.param(words, parts, id=command, marks=marks))
     return made
 
 
