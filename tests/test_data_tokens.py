@@ -85,6 +85,7 @@ def test_row_keys_sort_as_rows_do():
     assert row_keys(rows).argsort(kind="stable").tolist() == order
 
 
+@pytest.mark.thorough
 def test_long_paths_are_measured():
     side = 260  # a corridor of 33,930 moves, more than int16 holds
     grid = np.full((side, side), 2)

@@ -300,6 +300,16 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+USUAL = ("everything", "muon", "q_learning", "multicell", "policy", "recall", "files", "held out")
+"""Contexts that are always walked through; the others are variations."""
+
+
+def parted(contexts: dict) -> list:
+    """Return the contexts as parameters, with the variations marked thorough."""
+    marks = {True: (), False: pytest.mark.thorough}
+    return [pytest.param(name, marks=marks[name in USUAL], id=name) for name in contexts]
+
+
 DATA = {
     "sudoku4": "data=sudoku4 data.train_size=20 data.test_size=6",
     "sudoku6": "data=sudoku6 data.train_size=5 data.test_size=3 data.min_clues=12",
@@ -335,7 +345,7 @@ MUTE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("context", DATA)
+@pytest.mark.parametrize("context", parted(DATA))
 def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch):
     """What is looked at is all that training takes: both sets, the batches, what is held out, the cache."""
     monkeypatch.chdir(tmp_path)
@@ -388,7 +398,7 @@ def described(value) -> object:
     return value
 
 
-@pytest.mark.parametrize("context", TRAINED)
+@pytest.mark.parametrize("context", parted(TRAINED))
 def test_a_setting_of_training_is_used_or_refused(context, tmp_path, monkeypatch):
     words, groups = TRAINED[context]
     config = compose("train", [*BASE.split(), *words.split()])

@@ -57,8 +57,13 @@ def test_experiments_share_the_runs_that_both_ask_for(tmp_path):
     assert len({run.folder(tmp_path) for run in merged}) == 2
 
 
+THOROUGH = pytest.mark.thorough
+
+
 @pytest.mark.filterwarnings("ignore::memhrm.settings.SettingWarning")
-@pytest.mark.parametrize("scale", ["smoke", "cpu", "gpu"])
+@pytest.mark.parametrize(
+    "scale", ["cpu", pytest.param("smoke", marks=THOROUGH), pytest.param("gpu", marks=THOROUGH)]
+)
 def test_every_setting_of_every_grid_is_known(scale):
     """Each variant on one task; what only tasks set, with the first variant."""
     seen: set[tuple[str, ...]] = set()

@@ -53,13 +53,20 @@ FAR = {  # As far as each gets where nothing is: most imports are done by then.
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+USUAL = ("train", "evaluate", "probe", "memory")
+"""The commands that are always tried; the others are variations."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in USUAL else pytest.mark.thorough) for name in COMMANDS]
+)
 def test_files_beside_the_user_are_not_imported(name, trap):
     done = run(trap, "-m", f"memhrm.{name}", *FAR.get(name, ["run=nowhere"]))
     assert "Traceback" not in done.stderr, done.stderr
     assert not (trap / "imported.txt").exists(), (trap / "imported.txt").read_text()
 
 
+@pytest.mark.thorough
 def test_whole_run_beside_traps(trap):
     done = run(trap, "-m", "memhrm", "train", *TINY, "dir=run", "steps=2")
     assert done.returncode == 0, done.stderr

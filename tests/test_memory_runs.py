@@ -102,7 +102,9 @@ def stepped(made: Subject, steps: int = 2) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Asked for by the tracer, of the memory's graph.
-@pytest.mark.parametrize("name", ["bicross", "policy", "horizon"])
+@pytest.mark.parametrize(
+    "name", ["policy", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon"))]
+)
 def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(name):
     torch._dynamo.reset()
     plain, compiled = subject(name), subject(name)

@@ -291,8 +291,8 @@ def test_one_restart_without_noise_is_plain_evaluation_to_the_last_bit():
     ("values", "message"),
     [
         ({"restarts": 0}, "restarts is 0; allowed: 1 or above"),
-        ({"noise": -0.1}, "noise is -0.1; allowed: a number, 0 or above"),
-        ({"noise": float("nan")}, "noise is nan; allowed: a number, 0 or above"),
+        ({"noise": -0.1}, "noise is -0.1; allowed: 0 or above"),
+        ({"noise": float("nan")}, "noise is nan; allowed: a finite number"),
         ({"restarts": 3}, "noise is 0.0; allowed: above 0, with restarts=3"),
         ({"select": "best"}, "select is 'best'; allowed: q, residual, majority, oracle"),
         ({"seed": -1}, "seed is -1; allowed: 0 or above"),
