@@ -23,7 +23,7 @@ RECALL = (*PLAIN, "data=recall", "data.test_size=20", "data.lengths=[2]", "data.
           "data.test_episodes=4", "validation_size=0")  # fmt: skip
 
 
-SHARE = 4
+SHARE = 9
 """Of so many cases of a table of commands one is tried by default: each takes Hydra a fifth of a second."""
 
 

@@ -14,6 +14,7 @@ from bad import call, cases, make_runs, refused, refused_call
 from memhrm.data import Maze, Sudoku, read_puzzles
 from memhrm.training import checkpoint
 from memhrm.transplant import load as load_memory
+from tiny import variations
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 
@@ -215,7 +216,7 @@ def copied(place, monkeypatch):
     shutil.rmtree("copy")
 
 
-@pytest.mark.parametrize("content", TEXTS)
+@pytest.mark.parametrize("content", variations(TEXTS, 3))
 @pytest.mark.parametrize("name", [name for name in READERS if name != "origin.json"])
 def test_text_file_of_a_run(name, content, copied, capsys):
     (copied / name).write_bytes(TEXTS[content])
@@ -259,7 +260,7 @@ CHECKPOINTS = {
 }
 
 
-@pytest.mark.parametrize("how", CHECKPOINTS)
+@pytest.mark.parametrize("how", variations(CHECKPOINTS, 2))
 def test_checkpoint(how, copied, capsys):
     path = copied / "checkpoints/last.pt"
     CHECKPOINTS[how](path, checkpoint.read(path))

@@ -401,6 +401,7 @@ def test_what_cannot_be_found_ends_soon(name: str, changes: dict[str, Any], mess
     assert time.process_time() - begin < 20  # about 3 seconds
 
 
+@pytest.mark.thorough
 def test_hard_bounds_that_can_be_met_are_not_refused():
     dataset = load(**config("sudoku9", max_clues=22, train_size=4, test_size=1))
     assert (dataset.train.inputs > 1).sum(axis=1).max() <= 22

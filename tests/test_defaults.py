@@ -16,7 +16,7 @@ from memhrm.training.record import RunDirectory
 from memhrm.training.resolve import memory_line, resolved
 from memhrm.training.run import RunSettings, check_same, digest, settings
 from test_configs import options
-from tiny import train
+from tiny import train, variations
 
 pytestmark = pytest.mark.filterwarnings("ignore::memhrm.settings.SettingWarning")
 
@@ -37,7 +37,7 @@ def run_of(*words: str) -> RunSettings:
     return settings(compose("train", list(words)))
 
 
-@pytest.mark.parametrize("model", options("model"))
+@pytest.mark.parametrize("model", variations(options("model"), 3))
 def test_the_gradient_window_is_what_it_was_before_null(model):
     """The values of the files that set it: the model's own without a memory, {cycles: 2} with one."""
     own = PUBLISHED.get(model, "last_cycle")
@@ -59,8 +59,14 @@ def test_an_experiment_has_its_published_window(name):
     assert run.model.gradient_window == PUBLISHED.get(name[:3], "last_cycle")
 
 
+EPISODIC = ("recall", "episodes")
+OTHERS = [name for name in options("experiment") if name not in EPISODIC]
+
+
 @pytest.mark.parametrize("memory", options("memory"))
-@pytest.mark.parametrize("name", options("experiment"))
+@pytest.mark.parametrize(
+    "name", [*EPISODIC, *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)]
+)
 def test_every_memory_fits_every_experiment(name, memory):
     """Composed, built, one optimiser step; the recipes smaller than they are."""
     small = (

@@ -300,7 +300,7 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-USUAL = ("everything", "muon", "q_learning", "multicell", "policy", "recall", "files", "held out")
+USUAL = ("everything", "multicell", "recall", "files")
 """Contexts that are always walked through; the others are variations."""
 
 

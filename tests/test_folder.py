@@ -53,7 +53,7 @@ FAR = {  # As far as each gets where nothing is: most imports are done by then.
 }
 
 
-USUAL = ("train", "evaluate", "probe", "memory")
+USUAL = ("evaluate",)
 """The commands that are always tried; the others are variations."""
 
 

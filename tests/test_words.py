@@ -12,7 +12,7 @@ from memhrm.data.__main__ import main as data_main
 from memhrm.memory.__main__ import main as memory_main
 from memhrm.words import quote, quoted, sorted_out, split, values
 from test_cli_errors import said
-from tiny import command_line
+from tiny import command_line, variations
 
 HOME = str(Path.home())
 
@@ -42,7 +42,7 @@ TYPED = {
 }
 
 
-@pytest.mark.parametrize("text", TYPED)
+@pytest.mark.parametrize("text", variations(TYPED, 3))
 @pytest.mark.parametrize("name", ["dir", "data.path", "data.cache"])
 def test_path_is_the_text_that_was_typed(text, name):
     config = compose("train", [f"{name}={text}"])

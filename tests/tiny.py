@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,14 @@ TINY = """
     halting.halt_max_steps=3 batch_size=8 steps=8 eval_every=4 optim.warmup=2 progress=false threads=1
 """.split()  # noqa: SIM905 (written as on a command line)
 """Overrides that make a run of a second; HRM wants `model.H_layers=1` too."""
+
+
+def variations(values: Iterable[Any], share: int) -> list[Any]:
+    """Return the values as parameters of a test; all but one in `share` are marked thorough."""
+    return [
+        pytest.param(value, marks=() if number % share == 0 else pytest.mark.thorough)
+        for number, value in enumerate(values)
+    ]
 
 
 def train(path: Path, *changes: str) -> int:
