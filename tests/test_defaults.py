@@ -60,13 +60,13 @@ def test_an_experiment_has_its_published_window(name):
 
 
 EPISODIC = ("recall", "episodes")
-OTHERS = [name for name in options("experiment") if name not in EPISODIC]
+RECIPES = [
+    pytest.param(name, marks=pytest.mark.thorough) for name in options("experiment") if name not in EPISODIC
+]
 
 
 @pytest.mark.parametrize("memory", options("memory"))
-@pytest.mark.parametrize(
-    "name", [*EPISODIC, *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)]
-)
+@pytest.mark.parametrize("name", [*EPISODIC, *RECIPES])
 def test_every_memory_fits_every_experiment(name, memory):
     """Composed, built, one optimiser step; the recipes smaller than they are."""
     small = (
