@@ -160,6 +160,9 @@ def load(
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
         return Solver(restored.model, parse(restored.run.data).task(), restored.run.halting.halt_max_steps)
+    allowed = "what is usual, since an exported file holds one set of weights"
+    require(checkpoint == "last", "checkpoint", checkpoint, allowed)
+    require(weights == "ema", "weights", weights, allowed)
     tensors, about, _ = read_tensors(path, FORMAT, "python -m memhrm.export")
     missing = [name for name in ("model", "memory", "shape", "data", "halt_max_steps") if name not in about]
     if missing:

@@ -38,6 +38,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.settings import build
     from memhrm.training.choice import SolveSettings
     from memhrm.training.ranks import choose_device
+    from memhrm.training.unused import refuse
 
     chosen = build(SolveSettings, config, "")
     if chosen.out is not None:
@@ -45,6 +46,9 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
     trust(chosen.trust)
+    if not Path(chosen.run).is_dir():
+        for name in sorted({"checkpoint", "weights"} & given):
+            refuse(True, name, getattr(chosen, name), "with an exported file")
     solver = load(chosen.run, chosen.checkpoint, chosen.weights).to(choose_device(chosen.device))
     task, examples = solver.task, []
     if chosen.examples is not None:
