@@ -46,7 +46,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     with ranks(chosen.device) as me:
         prepare_machine(run)
-        dataset = own_data(run, restored.content.get("data"))
+        dataset = own_data(run, restored.used, restored.content.get("data"))
         how = evaluation_settings(run, chosen.batch_size)
 
         def scores(model: Reasoner, puzzles) -> dict[str, Any]:

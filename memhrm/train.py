@@ -64,7 +64,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
                 about = (headline(run, dataset, model, learner.step, path), memory_line(run))
                 print("\n".join(filter(None, about)), flush=True)
             try:
-                summary = train(run, config, dataset, learner, directory, me, start, observer(run, dataset))
+                looks = observer(run, start.dataset)
+                summary = train(run, config, learner, directory, me, start, looks)
                 if me.first:
                     print(table(summary, path))  # First: what is computed is said, even on a full disk.
                     directory.summarise(summary)

@@ -75,7 +75,7 @@ def test_another_size_of_the_test_set_scores_no_trained_puzzle(runs, capsys):
     capsys.readouterr()
     found = score(run, "data.test_size=2200")
     assert found["left_out"] + found["puzzles"] == 2200 and found["puzzles"] <= 10
-    assert "2,190 of 2,200 test puzzles are left out" in capsys.readouterr().err
+    assert "left out 2,190 of 2,200 test puzzles" in capsys.readouterr().err
     trained, chosen = known(run)
     assert not np.isin(identities_of_scored(run, test_size=2200), np.union1d(trained, chosen)).any()
 
@@ -124,7 +124,7 @@ def test_test_rows_that_are_training_rows_are_left_out_of_training_too(rows, tmp
     write(tmp_path / "train.csv", rows[:30])
     write(tmp_path / "test.csv", [*images, *rows[30:]])
     run = tmp_path / "run"
-    with pytest.warns(SettingWarning, match="5 of 35 test puzzles are left out"):
+    with pytest.warns(SettingWarning, match="left out 5 of 35 test puzzles"):
         assert train(run, *SHORT, f"data.path={tmp_path}", *FILES) == 0
     assert json.loads((run / "summary.json").read_text())["puzzles"] == 26
     capsys.readouterr()
@@ -160,6 +160,7 @@ def test_none_left_is_said(rows, tmp_path, capsys):
     assert "none of the 10 test puzzles" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:left out:memhrm.settings.SettingWarning")
 def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
     """Through init from a run, a checkpoint and an exported file, and with a memory."""
     run = runs("+memory=bicross", "model.H_cycles=2", "data.train_size=100")
@@ -181,6 +182,22 @@ def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
     other = runs("+memory=bicross", "model.H_cycles=2", "data.train_size=100", "data.seed=7")
     memory.main(["import", f"from={tmp_path}/m.safetensors", f"run={other}", f"out={tmp_path}/out"])
     assert np.isin(np.union1d(trained, chosen), known(tmp_path / "out")[0]).all()
+
+
+def test_a_run_that_starts_from_weights_scores_nothing_that_they_have_seen(runs, tmp_path):
+    """The other run was trained on half of the puzzles, and so on half of those that are held out here."""
+    parent = runs("data.seed=3", "data.train_size=1000")
+    seen = np.union1d(*known(parent))
+    new = tmp_path / "new"
+    with pytest.warns(SettingWarning, match="left out .* of 20 test puzzles"):
+        assert train(new, *SHORT, f"init={parent}", "validation_size=1") == 0
+    restored = from_run(new)
+    assert np.isin(make_dataset(restored.run).test_identities, seen).any()
+    scored_there = json.loads((new / "summary.json").read_text())["puzzles"]
+    assert not np.isin(identities_of_scored(new), np.union1d(seen, known(new)[1])).any()
+    assert score(new)["puzzles"] == scored_there < 19
+    assert train(new, *SHORT, f"init={parent}", "validation_size=1", "steps=3") == 0
+    assert not np.isin(identities_of_scored(new), seen).any()
 
 
 def test_a_checkpoint_of_the_older_format_knows_by_its_data(runs, tmp_path):

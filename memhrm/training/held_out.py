@@ -98,16 +98,15 @@ def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mappi
     if not other:
         dataset = make_dataset(run)
         if digest in (None, dataset.digest()):
-            puzzles = split(run, dataset)[1]
-            return Scored(puzzles, dataset, 0, len(dataset.test))
+            clean, count = unused(dataset, used.trained)
+            return Scored(split(run, clean)[1], clean, count, len(dataset.test))
     dataset = _other(run.data, other)
-    total = len(dataset.test)
-    dataset, count = unused(dataset, used.all())
-    return Scored(dataset.held_out(), dataset, count, total)
+    clean, count = unused(dataset, used.all())
+    return Scored(clean.held_out(), clean, count, len(dataset.test))
 
 
-def own_data(run: RunSettings, digest: str | None) -> Dataset:
-    """Return the puzzles of a finished run.
+def own_data(run: RunSettings, used: UsedPuzzles, digest: str | None) -> Dataset:
+    """Return the puzzles of a finished run, without test puzzles that its weights were trained on.
 
     digest: of the data that the run was trained on; None if it is not known.
 
@@ -120,7 +119,7 @@ def own_data(run: RunSettings, digest: str | None) -> Dataset:
             f"data.path is {run.data.get('path')}, whose puzzles are not those that the run was trained on; "
             "put these back"
         )
-    return dataset
+    return unused(dataset, used.trained)[0]
 
 
 def _other(data: Mapping[str, Any], other: Mapping[str, Any]) -> Dataset:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from memhrm.data import Dataset, Episodes, PuzzleSet
 from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
+from memhrm.settings import advise
 from memhrm.training import checkpoint
 from memhrm.training.batches import Batches
 from memhrm.training.carry import Carry
@@ -27,7 +28,7 @@ from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings, check_same
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import in_precision
-from memhrm.training.used import UsedPuzzles
+from memhrm.training.used import UsedPuzzles, left_out, unused
 
 Observer = Callable[[Reasoner], Mapping[str, Any]]
 """Looks at a model during training and says what it sees, by name."""
@@ -50,11 +51,12 @@ class StoppedAtOnce(KeyboardInterrupt):
 class Start:
     """What a run goes on from, beside the learner's state.
 
-    best: score and step of the best checkpoint so far. seconds: spent so far. pending: what was noted since
-    the last line of the log. used: the puzzles that the run uses, or that its weights had seen before.
-    digest: of its data.
+    dataset: the run's puzzles, without test puzzles that its weights have seen before it began. used: the
+    puzzles that it uses, and those. digest: of its data. best: score and step of the best checkpoint so far.
+    seconds: spent so far. pending: what was noted since the last line of the log.
     """
 
+    dataset: Dataset
     used: UsedPuzzles
     digest: str
     best: dict[str, Any] = field(default_factory=dict)
@@ -78,21 +80,25 @@ def begin(
     Raises:
         ValueError: the checkpoint is damaged or another run's, or the puzzles are others than then.
     """
-    own, digest = used_by(run, dataset).with_trained(seen), dataset.digest()
+    digest = dataset.digest()
     if directory.last.exists():
         content = checkpoint.read(directory.last)
         check_same(config, content["config"], directory.last)
         checkpoint.require_same_puzzles(content, digest, directory.path)
         checkpoint.restore(learner, ranks, content, directory.last)
-        used = UsedPuzzles.of_tensors(content["used"]) if "used" in content else own
-        return Start(used, digest, content["best"], content["seconds"], content["pending"])
-    return Start(own, digest)
+        progress = {name: content[name] for name in ("best", "seconds", "pending")}
+        if "used" in content:
+            used = UsedPuzzles.of_tensors(content["used"])
+            return Start(unused(dataset, used.trained)[0], used, digest, **progress)
+        return Start(dataset, used_by(run, dataset), digest, **progress)
+    clean, count = unused(dataset, seen)
+    advise(count > 0, left_out(count, len(dataset.test)))
+    return Start(clean, used_by(run, clean).with_trained(seen), digest)
 
 
 def train(
     run: RunSettings,
     config: dict[str, Any],
-    dataset: Dataset,
     learner: Learner,
     directory: RunDirectory,
     ranks: Ranks,
@@ -101,9 +107,8 @@ def train(
 ) -> dict[str, Any]:
     """Train from where the directory's last checkpoint stands to the end, then evaluate.
 
-    observe: is shown the averaged model every `probe_every` steps; what it says is logged as probe/...
-
-    start: the state to go on from, as `begin` gives it.
+    start: the state to go on from, as `begin` gives it. observe: is shown the averaged model every
+        `probe_every` steps; what it says is logged as probe/...
 
     Returns the summary: the scores on the test puzzles, steps, parameters and seconds.
 
@@ -112,7 +117,7 @@ def train(
         StoppedAtOnce: SIGINT came a second time; the message says what is saved.
         Diverged: the loss or the weights are not finite; the last good checkpoint is kept.
     """
-    started, best, seconds = time.monotonic(), start.best, start.seconds
+    dataset, best, seconds, started = start.dataset, start.best, start.seconds, time.monotonic()
     if ranks.first:
         directory.rewind(learner.step)
 

@@ -108,6 +108,6 @@ def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
 def left_out(count: int, total: int) -> str:
     """Say that test puzzles are not scored."""
     return (
-        f"{count:,} of {total:,} test puzzles are left out: the run was trained on them, or chose its best "
-        "checkpoint by them (up to symmetry)"
+        f"left out {count:,} of {total:,} test puzzles: the weights were trained on them, or they chose the "
+        "best checkpoint (up to symmetry)"
     )
