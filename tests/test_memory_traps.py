@@ -64,6 +64,22 @@ def trained(subject: Subject) -> dict[str, bool]:
     return {name.removeprefix("H_module."): bool(g.count_nonzero()) for name, g in inside.items()}
 
 
+def untrained(*overrides: str, model: str = "trm") -> tuple[set[str], set[str]]:
+    """The parameters that one training step gives no gradient, whatever the seed; and all parameters.
+
+    The write learns from the rows that read a cell again: with few rows a seed may have none.
+    """
+    still, every = set(), set()
+    for seed in range(4):
+        found = gradients(subject_of(*overrides, f"seed={seed}", model=model))
+        every = set(found)
+        none = {name for name, g in found.items() if not g.count_nonzero()}
+        still = none if seed == 0 else still & none
+        if not still:
+            break
+    return still, every
+
+
 def module_of(values: dict, seed: int = 0, attention=attend.sdpa, width: int = 8, length: int = 6) -> HModule:
     """An H-module by itself."""
     torch.manual_seed(seed)
@@ -120,9 +136,8 @@ def test_trap_1_the_defaults_train_every_parameter(memory, model):
         with pytest.raises(ValueError, match=r"model\.mixer is 'mlp'; allowed: attention"):
             subject_of(f"+memory={memory}", model=model)
         return
-    # The write learns from the rows that read a cell again; with other seeds and few rows there may be none.
-    found = gradients(subject_of(f"+memory={memory}", "seed=0", model=model))
-    assert [name for name, g in found.items() if not g.count_nonzero()] == []
+    still, found = untrained(f"+memory={memory}", model=model)
+    assert still == set()
     has_weights = any(name.startswith("H_module.") for name in found)
     assert has_weights == (memory in ("bicross", "multicell", "aggregate"))
 
@@ -139,7 +154,8 @@ VARIANTS = [
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_trap_1_so_do_the_other_forms(variant):
-    assert all(trained(subject_of(*variant.split())).values())
+    still, _ = untrained(*variant.split())
+    assert {name for name in still if name.startswith("H_module.")} == set()
 
 
 @pytest.mark.parametrize("model", MODELS)

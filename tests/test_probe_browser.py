@@ -70,7 +70,8 @@ def wrapper(tmp_path_factory):
         "shuffles=5",
         "threads=1",
     )
-    main(compose("probe", [runs, *small, "progress=false", f"out={folder}"]))
+    main(compose("probe", [runs, *small, "progress=false", f"out={folder / 'report'}"]))
+    folder = folder / "report"
     report = (folder / "report.html").read_text(encoding="utf-8")
     (folder / "looked.html").write_text(report.replace("</body>", LOOK), encoding="utf-8")
     frames = "".join(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -37,6 +38,9 @@ FREE = (
 )
 """Settings, or groups of them, that may differ when a run is resumed: they change no number but by rounding,
 say where the data lie, which are known by their content, or are read at the start only."""
+
+OLD = re.compile(r"[01]\.|2\.(\d|1[01])\.")
+"""Versions of PyTorch with which the compiled step has other gradients than the plain one (seen with 2.11)."""
 
 USUAL_VALIDATION = 100
 """Held-out puzzles that choose the best checkpoint, unless told; at most half of them."""
