@@ -112,6 +112,12 @@ def test_cuda_is_named_where_there_is_none(override, parts, tmp_path, capsys):
     assert all(part in message for part in parts), message
 
 
+def test_compiling_is_refused_where_its_gradients_are_wrong(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.11.0")
+    assert train(tmp_path / "run", "compile=true") == 2
+    assert said(capsys).startswith("compile is True; allowed: false with PyTorch 2.11.0")
+
+
 def test_refused_start_leaves_the_directory_free(tmp_path, capsys):
     """The corrected command may use the same directory."""
     assert train(tmp_path / "run", "validation_size=20") == 2

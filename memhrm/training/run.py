@@ -40,7 +40,7 @@ FREE = (
 say where the data lie, which are known by their content, or are read at the start only."""
 
 OLD = re.compile(r"[01]\.|2\.(\d|1[01])\.")
-"""Versions of PyTorch with which the compiled step has other gradients than the plain one (seen with 2.11)."""
+"""Versions of PyTorch whose compiled step has other gradients than the plain one (seen with 2.11)."""
 
 USUAL_VALIDATION = 100
 """Held-out puzzles that choose the best checkpoint, unless told; at most half of them."""
@@ -86,6 +86,9 @@ class RunSettings:
         if self.validation_size is not None:
             require_size("validation_size", self.validation_size, 0)
         require_threads(self.threads)
+        old = self.compile and OLD.match(torch.__version__)
+        allowed = f"false with PyTorch {torch.__version__}, whose compiled step has wrong gradients; or 2.12"
+        require(not old, "compile", True, allowed)
         m = self.model
         alone = gradient_start(m.window(), m.H_cycles, 0)[0] == m.H_cycles - 1
         longer = "{cycles: 2} or memory.horizon=2 do" if m.H_cycles > 1 else "memory.horizon=2 does"
