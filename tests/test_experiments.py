@@ -130,7 +130,7 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     )
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=THOROUGH)])
 def test_a_grid_that_is_interrupted_stops_its_runs_and_goes_on(how, tmp_path):
     run = run_of("long", "steps=100000", "eval_every=0", "checkpoint_every=100000")
     code = (

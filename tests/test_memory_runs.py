@@ -73,6 +73,7 @@ def two(tmp_path_factory):
     return folder, on_two_ranks(folder, jobs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MEMORIES)
 def test_two_processes_have_the_numbers_of_one(name, whole, two):
     folder, said = two
