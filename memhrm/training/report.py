@@ -28,7 +28,8 @@ SCORES = [
 def headline(run: RunSettings, dataset: Dataset, model: Reasoner, step: int, path: Path) -> str:
     """Say in one line what is about to be trained, on what, for how long and where."""
     memory = "" if run.memory.name == "none" else f" with memory={run.memory.name}"
-    begun = f"steps {step + 1:,} to {run.steps:,}" if step else f"{run.steps:,} steps"
+    plural = "" if run.steps == 1 else "s"
+    begun = f"steps {step + 1:,} to {run.steps:,}" if step else f"{run.steps:,} step{plural}"
     return (
         f"training {run.model.name}{memory}, {count_parameters(model):,} parameters, on "
         f"{len(dataset.train):,} puzzles of {dataset.name}: {begun}, batch {run.batch_size}, in {path}"
