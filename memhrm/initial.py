@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,17 +15,18 @@ from memhrm.tensors import open_tensors, read_tensors
 from memhrm.training import checkpoint
 from memhrm.training.record import RunDirectory
 from memhrm.training.run import RunSettings
+from memhrm.training.used import UsedPuzzles
 
 
-def initial_weights(model: Reasoner, run: RunSettings, directory: RunDirectory) -> np.ndarray:
+def initial_weights(model: Reasoner, run: RunSettings, directory: RunDirectory) -> UsedPuzzles:
     """Put the weights of `run.init`, if a new run names one, into its model; return as `start_from`."""
     if run.init is None or directory.last.exists():
-        return np.zeros(0, np.uint64)
+        return UsedPuzzles()
     return start_from(model, Path(run.init))
 
 
-def start_from(model: Reasoner, source: Path) -> np.ndarray:
-    """Put weights into a model in place; return the identities of the puzzles that they have seen, (n,).
+def start_from(model: Reasoner, source: Path) -> UsedPuzzles:
+    """Put weights into a model in place; return the puzzles that their run has used, as far as is known.
 
     source: a run directory (its last checkpoint, averaged weights), a checkpoint, an exported file, or a file
         of published weights (.safetensors, or what torch.save wrote of a state dict). The H-module's weights
@@ -54,8 +54,8 @@ def start_from(model: Reasoner, source: Path) -> np.ndarray:
     return seen
 
 
-def _weights(source: Path) -> tuple[Mapping[str, Tensor], np.ndarray]:
-    """The weights at `source` by our names, and the identities of the puzzles that they have seen."""
+def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
+    """The weights at `source` by our names, and the puzzles that their run has used."""
     file = source / "checkpoints" / "last.pt" if source.is_dir() else source
     if not file.exists():
         raise ValueError(
@@ -65,19 +65,19 @@ def _weights(source: Path) -> tuple[Mapping[str, Tensor], np.ndarray]:
         published, metadata = open_tensors(file)
         if metadata.get("format") == FORMAT:
             weights, _, used = read_tensors(file, FORMAT, "python -m memhrm.export")
-            return weights, used.all()
+            return weights, used
     else:
         found = _torch_file(file)
         if "format" in found:
             content = checkpoint.read(file)
-            return checkpoint.average_of(content, content["model"]), used_puzzles(content).all()
+            return checkpoint.average_of(content, content["model"]), used_puzzles(content)
         published = found
     wrong = next((name for name, tensor in published.items() if not torch.isfinite(tensor).all()), None)
     if wrong is not None:
         raise ValueError(f"init is {source}, whose {wrong} holds numbers that are not finite")
     weights = from_published(published, f"init is {source}: ")
     print(f"note: which puzzles {source} has seen is not known; they are scored like others", file=sys.stderr)
-    return weights, np.zeros(0, np.uint64)
+    return weights, UsedPuzzles()
 
 
 def _torch_file(file: Path) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         small = pruned(restored, names, kept, every)
 
         # Which cells to keep is a choice: it is made on the puzzles for choosing, if the run has any.
-        validation, test = split(run, dataset)
+        validation, test = split(run, dataset, restored.used.chosen)
         kind, held_out = ("validation", validation) if len(validation) else ("test", test)
         before, after = scores(restored.model, held_out), scores(small.model, held_out)
         if me.first:

@@ -110,7 +110,7 @@ def put(file: MemoryFile, restored: Restored, at: Sequence[int] | None) -> list[
     found = {name: tuple(tensor.shape) for name, tensor in file.tensors.items()}
     require(found == expected, "from", str(file.path), f"tensors of shapes {expected}, not {found}")
     content = restored.content
-    content["used"] = restored.used.with_trained(file.used.all()).tensors()
+    content["used"] = restored.used.with_seen(file.used).tensors()
     for name, tensor in file.tensors.items():
         for part, key in _places(name):
             new = content[part][key].clone()

@@ -9,16 +9,18 @@ from memhrm.data import Dataset, Episodes, PuzzleSet, load_test
 from memhrm.data import load as load_data
 from memhrm.settings import require
 from memhrm.training.run import RunSettings, make_dataset, usual_validation
-from memhrm.training.used import UsedPuzzles, identities, unused
+from memhrm.training.used import NONE_LEFT, UsedPuzzles, identities, unused
 
 HeldOut = PuzzleSet | Episodes
 
 
-def split(run: RunSettings, dataset: Dataset) -> tuple[HeldOut, HeldOut]:
+def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) -> tuple[HeldOut, HeldOut]:
     """Return the puzzles, or episodes, that choose the best checkpoint, and others for the result.
 
     No puzzle that chooses is scored, nor a symmetry image of one; the two sets of episodes are then made of
     different puzzles.
+
+    chosen: identities of puzzles that have chosen already, (n,) uint64; they are not scored either.
 
     Raises:
         ValueError: validation would leave nothing to test on.
@@ -26,16 +28,28 @@ def split(run: RunSettings, dataset: Dataset) -> tuple[HeldOut, HeldOut]:
     held_out = dataset.held_out()
     size = validation_size(run, len(held_out))
     count = len(held_out) - size
+    barred = np.zeros(0, np.uint64) if chosen is None else chosen
     if isinstance(held_out, Episodes):
-        if not chooses(run, dataset):
+        if not chooses(run, dataset) and not len(barred):
             return held_out.select(slice(count, None)), held_out.select(slice(0, count))
-        choosing, scored = _pools(dataset, size / len(held_out))
+        choosing = scored = dataset.test
+        if chooses(run, dataset):
+            choosing, scored = _pools(dataset, size / len(held_out))
+        scored = _without(scored, identities(scored, dataset.task), barred, dataset)
         return dataset.drawn(choosing, size, 0xE5), dataset.drawn(scored, count, 0xE5)
     validation, test = held_out.select(slice(count, None)), held_out.select(slice(0, count))
+    known = dataset.test_identities
     if chooses(run, dataset):
-        images = np.isin(dataset.test_identities[:count], dataset.test_identities[count:])
-        test = test.select(~images) if images.any() else test
-    return validation, test
+        barred = np.union1d(barred, known[count:])
+    return validation, _without(test, known[:count], barred, dataset)
+
+
+def _without(puzzles: PuzzleSet, known: np.ndarray, barred: np.ndarray, dataset: Dataset) -> PuzzleSet:
+    """The puzzles, whose identities are known, but for those whose identities are barred."""
+    left = ~np.isin(known, barred)
+    if not left.any():
+        raise ValueError(NONE_LEFT.format(len(left), dataset.name))
+    return puzzles if left.all() else puzzles.select(left)
 
 
 def validation_size(run: RunSettings, held_out: int) -> int:
@@ -99,7 +113,7 @@ def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mappi
         dataset = make_dataset(run)
         if digest in (None, dataset.digest()):
             clean, count = unused(dataset, used.trained)
-            return Scored(split(run, clean)[1], clean, count, len(dataset.test))
+            return Scored(split(run, clean, used.chosen)[1], clean, count, len(dataset.test))
     dataset = _other(run.data, other)
     clean, count = unused(dataset, used.all())
     return Scored(clean.held_out(), clean, count, len(dataset.test))

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -71,11 +70,11 @@ def begin(
     learner: Learner,
     directory: RunDirectory,
     ranks: Ranks,
-    seen: np.ndarray,
+    seen: UsedPuzzles,
 ) -> Start:
     """Bring a learner to where the directory's last checkpoint stands, if there is one.
 
-    seen: identities of the puzzles that its weights have seen before the run began, (n,) uint64.
+    seen: the puzzles that its weights had used before the run began.
 
     Raises:
         ValueError: the checkpoint is damaged or another run's, or the puzzles are others than then.
@@ -91,9 +90,9 @@ def begin(
             used = UsedPuzzles.of_tensors(content["used"])
             return Start(unused(dataset, used.trained)[0], used, digest, **progress)
         return Start(dataset, used_by(run, dataset), digest, **progress)
-    clean, count = unused(dataset, seen)
+    clean, count = unused(dataset, seen.trained)
     advise(count > 0, left_out(count, len(dataset.test)))
-    return Start(clean, used_by(run, clean).with_trained(seen), digest)
+    return Start(clean, used_by(run, clean).with_seen(seen), digest)
 
 
 def train(
@@ -121,7 +120,7 @@ def train(
     if ranks.first:
         directory.rewind(learner.step)
 
-    validation, test = split(run, dataset)
+    validation, test = split(run, dataset, start.used.chosen)
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
     log = IntervalLog(run, ranks, directory, start.pending, batches.span)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))

@@ -18,6 +18,13 @@ from memhrm.data import Dataset, PuzzleSet, Task
 _DAMAGED = "damaged: its list of the puzzles that the run has used cannot be read"
 
 
+NONE_LEFT = (
+    "none of the {:,} test puzzles of {} can be scored: the run was trained on them, or chose its best "
+    "checkpoint by them (up to symmetry); give others, as data.path=DIR"
+)
+"""The message where no test puzzle is left: how many there were, and of which data set."""
+
+
 def _none() -> np.ndarray:
     return np.zeros(0, np.uint64)
 
@@ -27,7 +34,7 @@ class UsedPuzzles:
     """Identities of the puzzles that a run has used, (n,) uint64 each, sorted, each once.
 
     trained: the weights, or those that the run began from, were trained on them. chosen: they chose the best
-    checkpoint.
+    checkpoint, here or there; they may choose again.
     """
 
     trained: np.ndarray = field(default_factory=_none)
@@ -40,6 +47,10 @@ class UsedPuzzles:
     def with_chosen(self, identities: np.ndarray) -> "UsedPuzzles":
         """Return these, with more that chose the best checkpoint."""
         return replace(self, chosen=np.union1d(self.chosen, identities))
+
+    def with_seen(self, other: "UsedPuzzles") -> "UsedPuzzles":
+        """Return these and those of another run, whose weights or memory go on here."""
+        return self.with_trained(other.trained).with_chosen(other.chosen)
 
     def all(self) -> np.ndarray:
         """The identities of all of them, (n,)."""
@@ -98,10 +109,7 @@ def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
     if not count:
         return dataset, 0
     if not left.any():
-        raise ValueError(
-            f"none of the {len(left):,} test puzzles of {dataset.name} can be scored: the run was trained on "
-            "them, or chose its best checkpoint by them (up to symmetry); give others, as data.path=DIR"
-        )
+        raise ValueError(NONE_LEFT.format(len(left), dataset.name))
     return replace(dataset, test=dataset.test.select(left)), count
 
 
