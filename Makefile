@@ -27,7 +27,7 @@ demo: $(STAMP)
 	@echo "  $(PY) -m memhrm train +memory=multicell k=2 seed=1     # memory cells on Sudoku"
 	@echo "  $(PY) -m memhrm train --help                           # models, memories, data and every setting"
 
-# About five minutes on two free cores, and two for the set-up.
+# Three to four minutes on two free cores, and two for the set-up.
 test: $(STAMP)
 	$(PY) -m pytest -n 2
 
