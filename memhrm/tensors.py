@@ -52,7 +52,7 @@ def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except Exception as error:  # A damaged file can make its reader raise anything.
         raise ValueError(f"{path} cannot be opened as safetensors: {console.one_line(error)}") from error
-    if metadata.get("checksum", _checksum(tensors, metadata)) != _checksum(tensors, metadata):
+    if "checksum" in metadata and metadata["checksum"] != _checksum(tensors, metadata):
         raise ValueError(f"{path} is damaged: its checksum is wrong; make it again")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():

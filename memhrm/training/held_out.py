@@ -83,10 +83,13 @@ def used_by(run: RunSettings, dataset: Dataset) -> UsedPuzzles:
     used = UsedPuzzles().with_trained(identities(dataset.train, dataset.task))
     if not chooses(run, dataset):
         return used
-    validation, _ = split(run, dataset)
-    if isinstance(validation, Episodes):
-        validation, _ = _pools(dataset, len(validation) / dataset.held_out_count())
-    return used.with_chosen(identities(validation, dataset.task))
+    total = dataset.held_out_count()
+    size = validation_size(run, total)
+    if dataset.episodes is None:
+        choosing = dataset.test.select(slice(total - size, None))
+    else:
+        choosing, _ = _pools(dataset, size / total)
+    return used.with_chosen(identities(choosing, dataset.task))
 
 
 class Scored(NamedTuple):
