@@ -78,6 +78,6 @@ def render(rows: list[Row]) -> Page:
 EXPERIMENT = Experiment("ablations", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

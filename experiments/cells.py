@@ -18,7 +18,7 @@ from experiments.runs import Run, grid
 from experiments.scores import BySeed, by_variant, curves, has, mean_of, over_seeds, signed, tasks
 from experiments.tasks import EPISODES, FEWER, LOOKED_AT
 from experiments.variants import CONTROLS, MEMORIES, sized
-from memhrm.probes.figures import LIGHT
+from memhrm.report.figures import LIGHT
 
 ON_PUZZLES = {
     name: (MEMORIES | CONTROLS)[name]
@@ -135,6 +135,6 @@ def numbers(rows: list[Row]) -> dict[str, str]:
 EXPERIMENT = Experiment("cells", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

@@ -17,11 +17,11 @@ from experiments.results import Row, rests_on
 from experiments.scores import by_variant
 from experiments.tasks import COSTS, REPEAT
 from experiments.variants import TWO
-from memhrm.config import compose
-from memhrm.measure import measure
-from memhrm.probes.figures import LIGHT
-from memhrm.training.record import environment
-from memhrm.training.run import digest
+from memhrm.config.command import compose
+from memhrm.cost.benchmark import measure
+from memhrm.report.figures import LIGHT
+from memhrm.runs.directory import environment
+from memhrm.runs.settings import digest
 
 CELLS = f"+memory=multicell memory.placement=augment {TWO}"
 BASE = "no memory"
@@ -150,6 +150,6 @@ def _value(name: str, letter: str) -> int:
 EXPERIMENT = Experiment("cost", __doc__, lambda scale: [], render, measured)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

@@ -18,9 +18,9 @@ from experiments.runs import Run, grid
 from experiments.scores import by_variant, curves, has, tasks
 from experiments.tasks import EPISODES, FEWER, VARIANTS
 from experiments.variants import ONE
-from memhrm.data.episodes import milestones
-from memhrm.probes.figures import LIGHT, MARKERS
+from memhrm.data.episodes.episodes import milestones
 from memhrm.probes.positions import KEPT
+from memhrm.report.figures import LIGHT, MARKERS
 
 FORMULA = f"memory.state_norm=none memory.placement=augment {ONE}"  # The state's norm as in the formula.
 CELLS = f"+memory=multicell {FORMULA} memory.shared_cell=true"
@@ -124,6 +124,6 @@ def positions(figure: Any, rows: list[Row], names: list[str]) -> None:
 EXPERIMENT = Experiment("episodes", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

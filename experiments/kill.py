@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from memhrm.training import checkpoint
-from memhrm.training.record import RunDirectory
+from memhrm.runs import checkpoint
+from memhrm.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parents[1]
 TIMING = {"seconds", "train/examples_per_second"}
@@ -173,6 +173,6 @@ def _compare(a: Any, b: Any, where: str) -> Iterator[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    from memhrm.console import run
+    from memhrm.config.console import run
 
     run(main)

@@ -16,9 +16,9 @@ from statistics import fmean
 from typing import Any
 
 from experiments.runs import ROOT, Run, complete, fault, measured
-from memhrm.config import compose
-from memhrm.training.record import RunDirectory
-from memhrm.training.run import check_same
+from memhrm.config.command import compose
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.settings import check_same
 
 EVERY = 2.0  # Seconds between looks at the files.
 

@@ -21,7 +21,7 @@ from experiments.runs import Run, grid
 from experiments.scores import against, by_variant, curves, over_seeds, signed, tasks, told
 from experiments.tasks import PUZZLES, SEEDS
 from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
-from memhrm.probes.figures import LIGHT
+from memhrm.report.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
@@ -99,6 +99,6 @@ def numbers(rows: list[Row], task: str, score: str) -> dict[str, str]:
 EXPERIMENT = Experiment("main_table", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

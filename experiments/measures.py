@@ -113,6 +113,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from memhrm.console import run
+    from memhrm.config.console import run
 
     run(main)

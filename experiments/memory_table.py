@@ -126,6 +126,6 @@ def on_episodes(rows: list[Row], task: str) -> tuple[Table, dict[str, str]]:
 EXPERIMENT = Experiment("memory_table", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

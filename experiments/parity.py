@@ -10,8 +10,8 @@ from experiments.render import Page, Table, scientific
 from experiments.results import Row, rests_on
 from experiments.runs import ROOT
 from experiments.scores import by_variant
-from memhrm.replay import SINGLE, SIX, Deviation, replay
-from memhrm.training.record import environment
+from memhrm.published.replay import SINGLE, SIX, Deviation, replay
+from memhrm.runs.directory import environment
 
 NAMES = {"hrm": "HRM", "trm_attention": "TRM, attention", "trm_mlp": "TRM-MLP"}
 
@@ -68,6 +68,6 @@ def render(rows: list[Row]) -> Page:
 EXPERIMENT = Experiment("parity", __doc__, lambda scale: [], render, measured)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

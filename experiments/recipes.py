@@ -69,6 +69,6 @@ def render(rows: list[Row]) -> Page:
 EXPERIMENT = Experiment("recipes", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.runs import slug
-from memhrm.probes import figures
+from memhrm.report import figures
 
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 HEAD = "% Made by python -m experiments.{name} from experiments/results; do not edit.\n"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs import ROOT, Run, complete, measured
-from memhrm.matching import cost
-from memhrm.training.record import RunDirectory
-from memhrm.training.run import digest
+from memhrm.cost.matching import cost
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.settings import digest
 
 FOLDER = ROOT / "experiments" / "results"
 EARLIER = {"cells.information": "cells.usage_information"}
@@ -64,7 +64,7 @@ def row(run: Run, path: Path) -> Row:
 
 
 def rests_on(around: Mapping[str, Any]) -> dict[str, str]:
-    """The cells of a row that say where it was computed, from `memhrm.training.record.environment`."""
+    """The cells of a row that say where it was computed, from `memhrm.runs.directory.environment`."""
     return {
         "commit": (around["git"] or {}).get("commit", "")[:12],
         "device": around["device"],

@@ -19,7 +19,7 @@ from experiments.runs import Run, grid
 from experiments.scores import BySeed, by_variant, curves, tasks
 from experiments.tasks import FEWER, LOOKED_AT
 from experiments.variants import MEMORIES, MODELS, sized
-from memhrm.probes.figures import LIGHT, MARKERS
+from memhrm.report.figures import LIGHT, MARKERS
 
 SHOWN = {
     name: (MODELS | MEMORIES)[name]
@@ -105,6 +105,6 @@ def numbers(rows: list[Row], task: str) -> dict[str, str]:
 EXPERIMENT = Experiment("scaling", __doc__, runs, render)
 
 if __name__ == "__main__":
-    from memhrm import console
+    from memhrm.config import console
 
     console.run(lambda: main(EXPERIMENT))

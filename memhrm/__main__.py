@@ -4,8 +4,8 @@ import runpy
 import sys
 from typing import NoReturn
 
-from memhrm import console
-from memhrm.settings import unknown
+from memhrm.config import console
+from memhrm.config.settings import unknown
 
 COMMANDS = {
     "train": "train a model on puzzles; the same command again goes on where it stopped",
@@ -15,7 +15,7 @@ COMMANDS = {
     "compare": "show finished runs side by side",
     "export": "write a run's weights as safetensors, for memhrm.load",
     "prune": "drop the memory cells that are used least, and see the cost",
-    "memory": "take a memory out of a run, or put one into a copy of a run",
+    "transfer": "take a memory out of a run, or put one into a copy of a run",
     "data": "build, inspect, convert and download data sets",
     "bench": "measure what a configuration costs; find the width at which two cost the same",
     "parity": "check that this package computes what the published HRM and TRM compute",

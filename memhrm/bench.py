@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from memhrm.console import Parser
+from memhrm.config.console import Parser
 
 EXAMPLES = """\
 examples:
@@ -45,10 +45,10 @@ def main() -> int:
     )
     args = parser.parse_intermixed_args()
 
-    from memhrm.files import require_free, write_json
-    from memhrm.measure import measure
-    from memhrm.settings import require
-    from memhrm.training.unused import refuse
+    from memhrm.config.settings import require
+    from memhrm.cost.benchmark import measure
+    from memhrm.runs.unused import refuse
+    from memhrm.system.files import require_free, write_json
 
     if args.target is not None:
         for name in ("vs", "repeat", "json"):
@@ -91,10 +91,10 @@ def _words(option: str, text: str) -> list[str]:
 
 def _config(words: Sequence[str], *, matched: bool = False) -> dict[str, Any]:
     """The configuration of a training command, whose given settings must count here."""
-    from memhrm.config import compose, given
+    from memhrm.config.command import compose, given
     from memhrm.memory.choice import trust_own
-    from memhrm.training.resolve import resolved
-    from memhrm.training.unused_later import refuse_unmeasured
+    from memhrm.runs.resolve import resolved
+    from memhrm.runs.unused_commands import refuse_unmeasured
 
     config = compose("train", words)
     trust_own(config)
@@ -103,7 +103,7 @@ def _config(words: Sequence[str], *, matched: bool = False) -> dict[str, Any]:
 
 
 def _match(config: dict[str, Any], target: dict[str, Any], what: Literal["parameters", "flops"]) -> int:
-    from memhrm.matching import cost, match
+    from memhrm.cost.matching import cost, match
 
     width, found = match(config, target, what)
     wanted = cost(target)
@@ -115,6 +115,6 @@ def _match(config: dict[str, Any], target: dict[str, Any], what: Literal["parame
 
 
 if __name__ == "__main__":
-    from memhrm.console import run
+    from memhrm.config.console import run
 
     run(main)

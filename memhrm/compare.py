@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from memhrm.console import Parser
+from memhrm.config.console import Parser
 
 EXAMPLES = """\
 examples:
@@ -20,11 +20,11 @@ def main() -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the figure that is there")
     args = parser.parse_args()
 
-    from memhrm.files import require_free
     from memhrm.memory.usage import words
     from memhrm.probe import labels
-    from memhrm.training.record import RunDirectory
-    from memhrm.training.report import SCORES, positions
+    from memhrm.runs.directory import RunDirectory
+    from memhrm.runs.summary import SCORES, positions
+    from memhrm.system.files import require_free
 
     summaries = {}
     paths = [Path(run).expanduser() for run in args.runs]
@@ -59,7 +59,7 @@ def require_alike(file: str, summaries: dict[str, Any]) -> None:
     Raises:
         ValueError: matplotlib is not installed, or the runs are not all on episodes of one kind.
     """
-    from memhrm.probes import figures
+    from memhrm.report import figures
 
     figures.ready()
     best = [summary.get("optimum_by_position") for summary in summaries.values()]
@@ -69,13 +69,13 @@ def require_alike(file: str, summaries: dict[str, Any]) -> None:
 
 def draw(out: Path, summaries: dict[str, Any]) -> None:
     """Write the figure of runs on episodes."""
-    from memhrm.files import write_text
-    from memhrm.probes.sections.episodes import of_summaries
+    from memhrm.report.sections.episodes import of_summaries
+    from memhrm.system.files import write_text
 
     write_text(out, of_summaries("episodes", summaries).file())
 
 
 if __name__ == "__main__":
-    from memhrm.console import run
+    from memhrm.config.console import run
 
     run(main)

@@ -5,25 +5,25 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from memhrm.config import command
+from memhrm.config.command import command
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, score it, say the scores, write them."""
-    from memhrm.files import require_writable, write_json
+    from memhrm.config.settings import build
+    from memhrm.evaluation.episodes import evaluate_on
+    from memhrm.evaluation.evaluate import EvaluationSettings
     from memhrm.memory.choice import trust
     from memhrm.models.reasoner import count_parameters
-    from memhrm.pretrained import from_run
-    from memhrm.settings import build
-    from memhrm.training.choice import EvaluateSettings
-    from memhrm.training.episodes import evaluate_on
-    from memhrm.training.evaluation import EvaluationSettings
-    from memhrm.training.held_out import scored
-    from memhrm.training.ranks import ranks
-    from memhrm.training.report import table
-    from memhrm.training.run import DTYPES, prepare_machine
-    from memhrm.training.unused_later import refuse_unused_evaluation
-    from memhrm.training.used import left_out
+    from memhrm.runs.choice import EvaluateSettings
+    from memhrm.runs.held_out import scored
+    from memhrm.runs.settings import DTYPES, prepare_machine
+    from memhrm.runs.summary import table
+    from memhrm.runs.unused_commands import refuse_unused_evaluation
+    from memhrm.runs.used import left_out
+    from memhrm.system.files import require_writable, write_json
+    from memhrm.system.ranks import ranks
+    from memhrm.weights.restore import from_run
 
     chosen = build(EvaluateSettings, config, "")
     trust(chosen.trust)
@@ -76,7 +76,7 @@ def require_mine(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
     Raises:
         ValueError: something else is there.
     """
-    from memhrm.files import read_json, require_free
+    from memhrm.system.files import read_json, require_free
 
     ways = ("out", "overwrite", "progress", "threads", "device", "batch_size", "trust")
     if out.is_file() and not overwrite:

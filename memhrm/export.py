@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from memhrm.config import command
+from memhrm.config.command import command
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, write its weights."""
-    from memhrm.files import require_free
+    from memhrm.config.settings import build
     from memhrm.memory.choice import trust
-    from memhrm.pretrained import from_run, save
-    from memhrm.settings import build
-    from memhrm.training.choice import ExportSettings
+    from memhrm.runs.choice import ExportSettings
+    from memhrm.system.files import require_free
+    from memhrm.weights.restore import from_run, save
 
     chosen = build(ExportSettings, config, "")
     trust(chosen.trust)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from memhrm.console import Parser
+from memhrm.config.console import Parser
 
 EXAMPLES = """\
 example, in a checkout:
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="print every quantity, not the worst of each kind")
     args = parser.parse_args()
 
-    from memhrm.replay import replay
+    from memhrm.published.replay import replay
 
     exceeded = 0
     for path in args.files:
@@ -43,6 +43,6 @@ def _worst(deviations: list) -> list:
 
 
 if __name__ == "__main__":
-    from memhrm.console import run
+    from memhrm.config.console import run
 
     run(main)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memhrm.config import command
+from memhrm.config.command import command
 
 if TYPE_CHECKING:
-    from memhrm.probes.page import Section, Table
-    from memhrm.probes.sections import Looking, Seen
+    from memhrm.report.page import Section, Table
+    from memhrm.report.sections import Looking, Seen
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
@@ -18,16 +18,16 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     import torch
     from tqdm import tqdm
 
-    from memhrm.files import require_new_folder, write_text
+    from memhrm.config.settings import build
     from memhrm.memory.choice import trust
-    from memhrm.probes import figures
-    from memhrm.probes.page import page
-    from memhrm.probes.sections import TOPICS, Looking, Seen
     from memhrm.probes.settings import ProbeSettings
     from memhrm.probes.subject import open_subject
-    from memhrm.settings import build
-    from memhrm.training.record import RunDirectory, locked
-    from memhrm.training.unused_later import refuse_unused_probe
+    from memhrm.report import figures
+    from memhrm.report.page import page
+    from memhrm.report.sections import TOPICS, Looking, Seen
+    from memhrm.runs.directory import RunDirectory, locked
+    from memhrm.runs.unused_commands import refuse_unused_probe
+    from memhrm.system.files import require_new_folder, write_text
 
     how = build(ProbeSettings, config, "")
     trust(how.trust)
@@ -104,8 +104,8 @@ def about(looking: "Looking") -> dict[str, Any]:
 
 
 def overview(runs: Sequence["Seen"]) -> "Table":
-    from memhrm.probes.page import Table
-    from memhrm.probes.sections.base import percent
+    from memhrm.report.page import Table
+    from memhrm.report.sections.base import percent
 
     rows = []
     for run in runs:
@@ -142,7 +142,7 @@ def overview(runs: Sequence["Seen"]) -> "Table":
 
 def summary(runs: Sequence["Seen"]) -> list[tuple[str, list[str]]]:
     """Return the sentences of all sections, by the name of the run."""
-    from memhrm.probes.sections import TOPICS
+    from memhrm.report.sections import TOPICS
 
     return [
         (run.label, [s for topic in TOPICS if topic.name in run.numbers for s in topic.say(run)])
@@ -154,8 +154,8 @@ def write_numbers(out: Path, runs: Sequence["Seen"], how: dict[str, Any]) -> Non
     """Write numbers.npz, with every array as RUN/SECTION/NAME, and numbers.json, with the small ones."""
     import numpy as np
 
-    from memhrm.files import write_text
-    from memhrm.probes.sections import flat, small
+    from memhrm.report.sections import flat, small
+    from memhrm.system.files import write_text
 
     found = {run.label: run.numbers for run in runs}
     np.savez_compressed(out / "numbers.npz", **flat(found))  # pyright: ignore[reportArgumentType]

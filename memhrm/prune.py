@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memhrm.config import command
-from memhrm.settings import SettingWarning, require
+from memhrm.config.command import command
+from memhrm.config.settings import SettingWarning, require
 
 if TYPE_CHECKING:
-    from memhrm.pretrained import Restored
+    from memhrm.weights.restore import Restored
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from dataclasses import replace
 
+    from memhrm.config.settings import build
+    from memhrm.evaluation.episodes import evaluate_on
     from memhrm.memory.choice import trust
     from memhrm.models.reasoner import Reasoner
-    from memhrm.pretrained import from_run
-    from memhrm.settings import build
-    from memhrm.training.choice import PruneSettings
-    from memhrm.training.episodes import evaluate_on
-    from memhrm.training.held_out import own_data, split
-    from memhrm.training.loop import evaluation_settings
-    from memhrm.training.ranks import ranks
-    from memhrm.training.record import RunDirectory
-    from memhrm.training.run import prepare_machine
-    from memhrm.transplant import check_free, restrict, starts_of, write_run
+    from memhrm.runs.choice import PruneSettings
+    from memhrm.runs.directory import RunDirectory
+    from memhrm.runs.held_out import own_data, split
+    from memhrm.runs.loop import evaluation_settings
+    from memhrm.runs.settings import prepare_machine
+    from memhrm.system.ranks import ranks
+    from memhrm.weights.restore import from_run
+    from memhrm.weights.transfer import check_free, restrict, starts_of, write_run
 
     chosen = build(PruneSettings, config, "")
     trust(chosen.trust)
@@ -82,7 +82,7 @@ def check_keep(keep: int | float | tuple[int, ...], cells: int, least: int, alwa
 
     least: cells that must stay, k. always_active: cells, the first ones, that stay in any case.
     """
-    from memhrm.transplant import check_cells
+    from memhrm.weights.transfer import check_cells
 
     other = "a share above 0 and up to 1.0, or a list of cells"
     if isinstance(keep, tuple):
@@ -129,8 +129,8 @@ def pruned(restored: "Restored", names: Sequence[str], kept: Sequence[int], ever
     import torch
 
     from memhrm.models.reasoner import Reasoner
-    from memhrm.pretrained import Restored
-    from memhrm.training.run import settings
+    from memhrm.runs.settings import settings
+    from memhrm.weights.restore import Restored
 
     config = copy.deepcopy(restored.config)
     memory = config["memory"]

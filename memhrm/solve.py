@@ -12,15 +12,14 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from memhrm import console
-from memhrm.config import command
-from memhrm.settings import require
+from memhrm.config.command import command, console
+from memhrm.config.settings import require
 
 if TYPE_CHECKING:
     import numpy as np
 
     from memhrm.data import Task
-    from memhrm.data.puzzle import Verdict
+    from memhrm.data.task import Verdict
 
 HEADER = ["question", "answer", "keeps_givens", "keeps_rules", "q"]
 
@@ -31,14 +30,14 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     import torch
     from tqdm import tqdm
 
+    from memhrm.config.settings import build
     from memhrm.data import read_puzzles, read_questions
-    from memhrm.files import require_free, write_text
-    from memhrm.inference import load
     from memhrm.memory.choice import trust
-    from memhrm.settings import build
-    from memhrm.training.choice import SolveSettings
-    from memhrm.training.ranks import choose_device
-    from memhrm.training.unused import refuse
+    from memhrm.runs.choice import SolveSettings
+    from memhrm.runs.unused import refuse
+    from memhrm.system.files import require_free, write_text
+    from memhrm.system.ranks import choose_device
+    from memhrm.weights.solver import load
 
     chosen = build(SolveSettings, config, "")
     if chosen.out is not None:

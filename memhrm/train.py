@@ -7,27 +7,27 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memhrm.config import command
+from memhrm.config.command import command
 
 if TYPE_CHECKING:
     from memhrm.data import Dataset
-    from memhrm.training.loop import Observer
-    from memhrm.training.run import RunSettings
+    from memhrm.runs.loop import Observer
+    from memhrm.runs.settings import RunSettings
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """One run: settings, parts, loop, result. Returns the exit code."""
-    from memhrm.files import require_writable
-    from memhrm.initial import initial_weights
     from memhrm.memory.choice import trust_own
-    from memhrm.training import checkpoint
-    from memhrm.training import run as parts
-    from memhrm.training.loop import Interrupted, begin, train
-    from memhrm.training.mirror import open_mirror
-    from memhrm.training.ranks import ranks
-    from memhrm.training.record import RunDirectory, environment
-    from memhrm.training.report import finished, headline, table
-    from memhrm.training.resolve import memory_line, resolved
+    from memhrm.runs import checkpoint
+    from memhrm.runs import settings as parts
+    from memhrm.runs.directory import RunDirectory, environment
+    from memhrm.runs.loop import Interrupted, begin, train
+    from memhrm.runs.resolve import memory_line, resolved
+    from memhrm.runs.summary import finished, headline, table
+    from memhrm.runs.wandb import open_mirror
+    from memhrm.system.files import require_writable
+    from memhrm.system.ranks import ranks
+    from memhrm.weights.initial import initial_weights
 
     trust_own(config)
     config = resolved(config, given)
@@ -85,8 +85,8 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     """Write the accuracy-by-position figure of an episodic run; do nothing if matplotlib is not installed."""
     if "exact_accuracy_by_position" not in summary or find_spec("matplotlib") is None:
         return
-    from memhrm.files import write_text
-    from memhrm.probes.sections.episodes import of_summaries
+    from memhrm.report.sections.episodes import of_summaries
+    from memhrm.system.files import write_text
 
     write_text(path / "episodes.svg", of_summaries("episodes", {path.resolve().name: summary}).file())
 
@@ -97,7 +97,7 @@ def observer(run: "RunSettings", dataset: "Dataset") -> "Observer | None":
         return None
     from memhrm.probes.light import light
     from memhrm.probes.subject import subject_of
-    from memhrm.training.held_out import split
+    from memhrm.runs.held_out import split
 
     validation, test = split(run, dataset)
     puzzles = validation if len(validation) else test

@@ -1,16 +1,21 @@
 """Memories with a hand-made selection or rule, of which all that the probes measure is known on paper."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from memhrm.data.sudoku import Sudoku
+from memhrm.config.command import compose
+from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.sudoku.task import Sudoku
+from memhrm.data.task import puzzle_set
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
 from memhrm.memory.selector import choose
 from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
-from memhrm.probes.subject import Subject
+from memhrm.probes.subject import Subject, subject_of
+from memhrm.runs import settings as parts
 
 FIRST = 2
 """The token that asks for cell 0; the next one asks for cell 1, and so on."""
@@ -212,3 +217,23 @@ def small(memory: MemorySettings | None, n: int = 6, H_cycles: int = 1, **model:
         halt_max_steps=2,
         write=True,
     )
+
+
+EPISODES, LENGTH = 40, 5
+RECALL = f"""
+    data=recall data.alphabet=3 data.length=4 data.train_size=1 data.test_size=80 data.lengths=[2,3]
+    data.test_length={LENGTH} data.test_episodes={EPISODES} model=trm model.hidden_size=16 model.num_heads=1
+    halting.halt_max_steps=1 +memory=bicross
+""".split()
+
+
+def recall(*changes: str, whole: bool = True) -> Subject:
+    """The planted rulebook and strings of three digits, with `whole` such as have every digit."""
+    run = parts.settings(compose("train", [*RECALL, *changes]))
+    dataset = parts.make_dataset(run)
+    tokens = np.array([s for s in product((1, 2, 3), repeat=4) if len(set(s)) == 3 or not whole])
+    strings = puzzle_set(tokens, tokens, np.zeros(len(tokens)), ["x"] * len(tokens))
+    dataset = replace(dataset, test=strings)
+    episodes = dataset.held_out()
+    assert isinstance(episodes, Episodes)
+    return subject_of(rulebook(dataset.task), run, dataset, episodes, name="planted")

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from memhrm import console
-from memhrm.config import command, compose, given
+from memhrm.config.command import command, compose, console, given
+from memhrm.runs import loop
 from memhrm.train import main
-from memhrm.training import loop
 
 TINY = """
     data=sudoku4 data.test_size=20 validation_size=10 model=trm model.hidden_size=16 model.num_heads=2
@@ -68,3 +67,23 @@ def poison(learner) -> None:
     """An action after which the model computes NaN."""
     with torch.no_grad():
         next(learner.model.parameters()).fill_(torch.nan)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr, without its mark, apart from progress of the generator."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if "generating" not in line and line]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def write_set(folder: Path, data) -> None:
+    folder.mkdir()
+    for part in ("train", "test"):
+        puzzles = getattr(data, part)
+        rows = [
+            f"x,{data.task.decode(question)},{data.task.decode(answer)},{rating}"
+            for question, answer, rating in zip(puzzles.inputs, puzzles.labels, puzzles.ratings)
+        ]
+        text = "source,question,answer,rating\n" + "".join(f"{row}\n" for row in rows)
+        (folder / f"{part}.csv").write_text(text)

@@ -1,12 +1,12 @@
 """Puzzles: tasks, sources, symmetries and batches."""
 
-from memhrm.data.episodes import Episodes
-from memhrm.data.maze import Maze
-from memhrm.data.puzzle import PuzzleSet, Task
-from memhrm.data.puzzle_files import read_puzzles, read_questions
+from memhrm.data.dataset import Dataset, load, load_test
+from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.files import read_puzzles, read_questions
+from memhrm.data.maze.task import Maze
 from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
-from memhrm.data.sources import Dataset, load, load_test
-from memhrm.data.sudoku import Sudoku
+from memhrm.data.sudoku.task import Sudoku
+from memhrm.data.task import PuzzleSet, Task
 
 __all__ = [
     "IGNORE",

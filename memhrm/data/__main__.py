@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from memhrm import manual
-from memhrm.config import CONFIGS
-from memhrm.console import Parser, one_line, run
+from memhrm.config.command import CONFIGS, manual
+from memhrm.config.console import Parser, one_line, run
+from memhrm.config.settings import require, unknown
+from memhrm.config.words import values as values_of
 from memhrm.data.cache import expand, is_file
-from memhrm.data.config import EpisodeSettings, parse
-from memhrm.data.episodes import milestones
-from memhrm.data.puzzle import PuzzleSet, Task
-from memhrm.data.puzzle_files import write_csv
-from memhrm.data.puzzle_text import first_question
-from memhrm.data.recall import Recall
-from memhrm.data.sources import Dataset, load, load_test
-from memhrm.data.sudoku import BLANK, Sudoku
-from memhrm.files import require_free
-from memhrm.settings import require, unknown
-from memhrm.words import values as values_of
+from memhrm.data.dataset import Dataset, load, load_test
+from memhrm.data.episodes.episodes import milestones
+from memhrm.data.episodes.recall import Recall
+from memhrm.data.files import write_csv
+from memhrm.data.formats import first_question
+from memhrm.data.settings import EpisodeSettings, parse
+from memhrm.data.sudoku.task import BLANK, Sudoku
+from memhrm.data.task import PuzzleSet, Task
+from memhrm.system.files import require_free
 
 NAMED = Path(CONFIGS) / "data"
 USAGE = """\
@@ -81,7 +80,7 @@ def _usage(words: list[str]) -> str:
 
 def _settings(name: str | None, overrides: list[str]) -> tuple[str | None, dict[str, Any]]:
     """The folder given as out=, and the settings of a named set with key=value over them."""
-    from memhrm.files import read_yaml  # the help text should not wait for it
+    from memhrm.system.files import read_yaml  # the help text should not wait for it
 
     if name is not None and "=" in name:
         name, overrides = None, [name, *overrides]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from memhrm.data.config import EpisodeSettings, Settings
-from memhrm.data.puzzle import PuzzleSet, Task, puzzle_set
+from memhrm.config.settings import SettingWarning
+from memhrm.data.settings import EpisodeSettings, Settings
+from memhrm.data.task import PuzzleSet, Task, puzzle_set
 from memhrm.data.trials import Counting
-from memhrm.files import whole
-from memhrm.settings import SettingWarning
+from memhrm.system.files import whole
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
 NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "hints", "cache"}

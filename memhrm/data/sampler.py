@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from memhrm.data.checks import number, shown
-from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.task import PuzzleSet, Task
 
 IGNORE = -100  # the label of positions that carry no loss
 MOST_SEED = (1 << 64) - 1  # half of the key of the generator

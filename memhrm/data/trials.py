@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from memhrm.data.puzzle import PuzzleSet
+from memhrm.data.task import PuzzleSet
 
 ENOUGH = 300  # trials after which a chance is estimated
 HOPELESS = 1e-5  # chance of one trial, below which the search is given up: a find in hours

@@ -9,10 +9,10 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import MOST, require, require_size
 from memhrm.memory.exchange import Read, Residual, Write, layer_norm
 from memhrm.memory.h_module import Context, HModule, HShape, Memory, MemorySettings, Trace
-from memhrm.models.layers import truncated_normal_
-from memhrm.settings import MOST, require, require_size
+from memhrm.nn.layers import truncated_normal_
 
 
 @dataclass(frozen=True, kw_only=True)

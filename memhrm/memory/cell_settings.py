@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
+from memhrm.config.settings import advise, require, require_size
 from memhrm.memory.bicross import ExchangeSettings
 from memhrm.memory.selector import SelectorName
-from memhrm.settings import advise, require, require_size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import layer_norm
 from memhrm.memory.h_module import Context, HShape, Memory, Trace
 from memhrm.memory.selector import Scorer, choose, entropy, plackett_luce
-from memhrm.models.attend import SelfAttention
-from memhrm.models.fused import add_rms
-from memhrm.models.layers import truncated_normal_
+from memhrm.nn.attention import SelfAttention
+from memhrm.nn.fused import add_rms
+from memhrm.nn.layers import truncated_normal_
 
 
 class Selection(NamedTuple):

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from memhrm.config import user_path
+from memhrm.config.command import user_path
+from memhrm.config.settings import build, require
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
-from memhrm.settings import build, require
 
 PACKAGE = (
     *("memhrm.memory.h_module.NoMemory", "memhrm.memory.bicross.BiCross"),

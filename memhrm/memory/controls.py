@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import require
 from memhrm.memory.bicross import norms
 from memhrm.memory.h_module import Context, HModule, HShape, Memory, MemorySettings, Trace
-from memhrm.models.layers import truncated_normal_
-from memhrm.settings import require
+from memhrm.nn.layers import truncated_normal_
 
 
 class CarryAdd(HModule):

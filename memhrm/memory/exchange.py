@@ -10,8 +10,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from memhrm.memory.h_module import HShape
-from memhrm.models.fused import add_rms
-from memhrm.models.layers import Linear, SwiGLU, truncated_normal_
+from memhrm.nn.fused import add_rms
+from memhrm.nn.layers import Linear, SwiGLU, truncated_normal_
 
 
 def layer_norm(x: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
-from memhrm.models.attend import Attend
-from memhrm.settings import check_types, require
+from memhrm.config.settings import check_types, require
+from memhrm.nn.attention import Attend
 
 Memory = dict[str, Tensor]
 """What an H-module carries from one H-step to the next; every tensor starts with the batch axis."""

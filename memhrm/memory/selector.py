@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from memhrm.models.layers import truncated_normal_
+from memhrm.nn.layers import truncated_normal_
 
 SelectorName = Literal["topk", "policy", "random", "all", "lowest_loss"]
 

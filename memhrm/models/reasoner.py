@@ -10,14 +10,14 @@ from typing import Any, Literal, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from memhrm.config.settings import MOST, check_types, require, require_size
 from memhrm.memory import choice
 from memhrm.memory.h_module import Context, HModule, HShape, Judge, Memory, MemorySettings, Trace
-from memhrm.models import attend
-from memhrm.models.blocks import AttentionMixer, Block, Level, MLPMixer
-from memhrm.models.embed import InputEmbedding, PuzzleTable
-from memhrm.models.layers import Linear, rotary_table, truncated_normal_
 from memhrm.models.recursion import Recursion, State, gradient_start
-from memhrm.settings import MOST, check_types, require, require_size
+from memhrm.nn import attention as attend
+from memhrm.nn.blocks import AttentionMixer, Block, Level, MLPMixer
+from memhrm.nn.embedding import InputEmbedding, PuzzleTable
+from memhrm.nn.layers import Linear, rotary_table, truncated_normal_
 
 NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.h_module.NoMemory")
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from memhrm.data.puzzle import Task
+from memhrm.config.settings import require
+from memhrm.data.task import Task
 from memhrm.memory.aggregate import Aggregate
 from memhrm.memory.bicross import BiCross
 from memhrm.memory.exchange import CrossAttention, layer_norm
@@ -23,7 +24,6 @@ from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject
-from memhrm.settings import require
 
 READABLE = (BiCross, MultiCell, Aggregate)
 """The H-modules whose attention can be recomputed."""

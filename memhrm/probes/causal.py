@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import require, require_size
 from memhrm.models.recursion import State
 from memhrm.probes.cells import hits
 from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import UNMEASURED, Intervene, Rollout, rollout
 from memhrm.probes.subject import Subject
-from memhrm.settings import require, require_size
 
 
 class Disturbance(NamedTuple):

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from memhrm.config.settings import require
 from memhrm.models.recursion import State
 from memhrm.probes.intervals import NORMAL
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
-from memhrm.settings import require
 
 Summary = dict[str, np.ndarray]
 """mean, and low, median and high, the quartiles, over the puzzles at each step, (S,); nan without any."""

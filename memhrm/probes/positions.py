@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from memhrm.data.episodes import Episodes
+from memhrm.data.episodes.episodes import Episodes
+from memhrm.evaluation.episodes import Kept, walk
+from memhrm.evaluation.evaluate import EvaluationSettings
 from memhrm.probes.intervals import wilson
 from memhrm.probes.subject import Subject
-from memhrm.training.episodes import Kept, walk
-from memhrm.training.evaluation import EvaluationSettings
 
 KEPT: tuple[Kept, ...] = get_args(Kept)
 

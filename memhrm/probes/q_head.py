@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from memhrm.config.settings import require
+from memhrm.evaluation.restarts import RULES, Attempts
 from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
-from memhrm.settings import require
-from memhrm.training.restarts import RULES, Attempts
 
 
 def calibration(q_halt: np.ndarray, exact: np.ndarray, bins: int = 10) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def restarts(
     are as many as restarts.
 
     Returns restarts, the K (C,); single, the accuracy of each restart by itself (restarts,); and by each rule
-    of `memhrm.training.restarts` (q, residual, majority, oracle) the accuracy (C,). The oracle sees the
+    of `memhrm.evaluation.restarts` (q, residual, majority, oracle) the accuracy (C,). The oracle sees the
     labels. gain: by how much the highest Q of all restarts is right more often than the first restart, with
     its 95 % interval over the puzzles (`memhrm.probes.intervals.paired`), (change, low, high).
     """

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import require, require_size
+from memhrm.evaluation.restarts import disturbed, drawn
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
 from memhrm.probes.subject import Subject
-from memhrm.settings import require, require_size
 from memhrm.training.losses import grade
-from memhrm.training.restarts import disturbed, drawn
 from memhrm.training.supervision import in_precision
 
 Intervene = Callable[[int, State], State]

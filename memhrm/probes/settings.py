@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from memhrm.settings import require, require_size, require_threads
+from memhrm.config.settings import require, require_size, require_threads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import require
 from memhrm.data.sampler import IGNORE
-from memhrm.data.sudoku import BLANK, Sudoku
+from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
-from memhrm.settings import require
 
 
 def one_blank(

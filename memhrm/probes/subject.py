@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import require, require_size
 from memhrm.data import Dataset, evaluation_batches
-from memhrm.data.episodes import Episodes
-from memhrm.data.puzzle import PuzzleSet, Task
+from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.task import PuzzleSet, Task
+from memhrm.evaluation.episodes import walk
+from memhrm.evaluation.evaluate import EvaluationSettings
 from memhrm.memory.h_module import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
-from memhrm.pretrained import from_run
-from memhrm.settings import require, require_size
-from memhrm.training.episodes import walk
-from memhrm.training.evaluation import EvaluationSettings
-from memhrm.training.held_out import scored
-from memhrm.training.run import RunSettings
+from memhrm.runs.held_out import scored
+from memhrm.runs.settings import RunSettings
+from memhrm.weights.restore import from_run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import MOST_STEPS, check_types, require, require_size
 from memhrm.models.reasoner import Output
-from memhrm.settings import MOST_STEPS, check_types, require, require_size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def grade(logits: Tensor, labels: Tensor) -> Graded:
     """Compare the most likely tokens with the labels.
 
     An answer is exact if it has at least one label and every labelled token is right: the definition of
-    `memhrm.data.puzzle.Task.grade`, for tensors.
+    `memhrm.data.task.Task.grade`, for tensors.
     """
     labelled = labels != IGNORE
     right = labelled & (logits.argmax(dim=-1) == labels)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memhrm.memory.h_module import Trace
 from memhrm.memory.usage import hits
-from memhrm.training.ranks import summed
+from memhrm.system.ranks import summed
 
 
 @dataclass(frozen=True)

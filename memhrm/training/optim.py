@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from memhrm.config.settings import check_types, require, require_size
 from memhrm.models.reasoner import Reasoner
-from memhrm.settings import check_types, require, require_size
-from memhrm.training.ranks import gathered
+from memhrm.system.ranks import gathered
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,12 @@ from memhrm.memory.lifetime import absorb
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
+from memhrm.system.ranks import sum_gradients, summed
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
 from memhrm.training.memory_losses import LOSSES, Situation, memory_losses
 from memhrm.training.optim import Optimisers, OptimSettings, moving_average
-from memhrm.training.ranks import sum_gradients, summed
 from memhrm.training.supervision import LossSettings, Supervised, SupervisionStep
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from memhrm.config.settings import check_types, require
 from memhrm.data.sampler import IGNORE
 from memhrm.memory.h_module import HModule
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
-from memhrm.settings import check_types, require
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting, q_target
 from memhrm.training.losses import (

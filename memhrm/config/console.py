@@ -1,0 +1,115 @@
+"""How commands end: a fault of the user's input is one line on stderr and exit code 2."""
+
+import argparse
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from memhrm.config.settings import SettingWarning, unknown
+
+_PLAIN = warnings.formatwarning
+
+
+def run(command: Callable[[], int | None]) -> NoReturn:
+    """Run a command and exit with its code."""
+    sys.exit(code_of(command))
+
+
+def code_of(command: Callable[[], int | None], where: str = "") -> int:
+    """Run a command: 0 when done, its own code, or 2 after a one-line message.
+
+    ValueError and OSError are the user's to mend, and so are a machine with too little memory and one without
+    a compiler; anything else is ours and shows its traceback.
+
+    where: words that the message begins with.
+    """
+    warnings.formatwarning = _formatted
+    try:
+        return command() or 0
+    except BrokenPipeError:  # The reader of our output (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Else the interpreter tries to flush once more.
+        return 141  # As the shell says of a process that SIGPIPE ended.
+    except (ValueError, OSError) as error:
+        print(f"error: {where}{one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        message = _machine(error)
+        if message is None:
+            raise
+        print(f"error: {where}{message}", file=sys.stderr)
+        return 2
+
+
+_MEMORY = re.compile(
+    r"(?i)(can't|cannot) allocate memory|not enough memory|out of memory|_ALLOC_FAILED"
+    r"|Storage size calculation overflowed|Overflow when unpacking long"  # More than any machine has.
+)
+_COMPILER = re.compile(r"(?i)No working C\+\+ compiler|Failed to find C compiler|C\+\+ compile error")
+
+
+def _machine(error: BaseException) -> str | None:
+    """Return the message on what the machine lacks, if that is what the error says; without PyTorch."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for one in chain:
+        kind, text = type(one).__name__, str(one)
+        # A look at the text alone would take any exception that quotes such a message for one.
+        memory = isinstance(one, RuntimeError | TypeError) and _MEMORY.search(text)
+        if memory or isinstance(one, MemoryError) or kind == "OutOfMemoryError":
+            tried = re.search(r"(?:[Tt]ried|Unable) to allocate (?:([\d.]+ [KMGT]i?B)|(\d+) bytes)", text)
+            asked = f" (for {tried[1] or _size(int(tried[2]))})" if tried else ""
+            return (
+                f"out of memory{asked}; use a smaller batch_size or model.hidden_size, or "
+                "model.checkpoint_activations=true in training"
+            )
+        if kind in ("InvalidCxxCompiler", "CppCompileError") or _COMPILER.search(text):
+            return (
+                "compile=true needs a working C++ compiler, and none was found; install one, such as g++, "
+                "name it in the environment variable CXX, or leave compile=true out"
+            )
+    return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of command lines whose errors are ValueErrors, to be said in one line."""
+
+    def __init__(self, **settings: Any):
+        form = argparse.RawDescriptionHelpFormatter
+        super().__init__(formatter_class=form, allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):  # Whatever else is wrong.
+            self.print_help()
+            self.exit()
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        if match := re.match(r"argument (.+): invalid choice: '(.*)' \(choose from (.*)\)", message):
+            allowed = [choice.strip("'") for choice in match[3].split(", ")]
+            raise ValueError(unknown(f"the {match[1]} {match[2]!r}", match[2], allowed))
+        raise ValueError(f"{message}; {self.prog} --help says what can be given")
+
+
+def _formatted(message: Warning | str, category: type[Warning], *where: object) -> str:
+    """A warning about settings is one line for the user; others say where in the code they arise."""
+    if issubclass(category, SettingWarning):
+        return f"warning: {message}\n"
+    return _PLAIN(message, category, *where)  # pyright: ignore[reportArgumentType]
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,213 @@
+"""How fast a configuration runs, how much memory it takes, how near it comes to what the machine can do."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from memhrm.data.settings import parse
+from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
+from memhrm.runs.batches import span
+from memhrm.runs.settings import RunSettings, make_learner, prepare_machine, settings
+from memhrm.system.ranks import Ranks, choose_device
+from memhrm.training.step import Learner, train_step
+from memhrm.training.supervision import in_precision
+
+_UNKNOWN_TO_THE_COUNTER = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)  # Of shapes.
+    )
+}
+
+
+class Subject:
+    """One configuration under measurement, on random puzzles of the right shape."""
+
+    def __init__(self, config: dict[str, Any]):
+        self.run: RunSettings = settings(config)
+        self.device = choose_device(self.run.device)
+        prepare_machine(self.run)
+        data = parse(self.run.data)
+        task, episodes = data.task(), data.episodes()
+        self.horizon = span(self.run, max(episodes.lengths) if episodes is not None else 1)
+        self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)
+        self.learner: Learner = make_learner(self.run, self.model, Ranks(0, 1, self.device))
+        size = (self.run.batch_size, task.seq_len)
+        generator = torch.Generator().manual_seed(0)
+        tokens = torch.randint(1, task.vocab_size, size, generator=generator, dtype=torch.int32)
+        self.batch = {
+            "inputs": tokens.to(self.device),
+            "labels": tokens.flip(1).contiguous().to(self.device),
+            "puzzle_identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
+        }
+        wanted = (size[0], self.run.model.H_cycles, self.model.H_module.noise_size)
+        self.noise = torch.rand(wanted, generator=generator).to(self.device) if wanted[-1] else None
+        self.least = torch.zeros(size[0], dtype=torch.int32, device=self.device)
+
+    def train_step(self) -> None:
+        """One optimiser step, with all the supervision steps it spans."""
+        horizon = self.horizon
+        train_step(self.learner, [self.batch] * horizon, [self.least] * horizon, [self.noise] * horizon)
+
+    @torch.no_grad()
+    def evaluation_step(self) -> None:
+        """One supervision step without gradient."""
+        rows = self.model.puzzle_rows(self.batch["puzzle_identifiers"])
+        guide = Guide(self.noise if self.model.H_module.noise_in_evaluation else None)
+        in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows, guide)
+
+    def flops(self, step: Callable[[], None]) -> float:
+        """Floating-point operations per example of a step, by PyTorch's counter (matrix products)."""
+        with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_THE_COUNTER) as counter:
+            step()
+        return counter.get_total_flops() / self.run.batch_size
+
+    def seconds(self, step: Callable[[], None], repeat: int = 1) -> float:
+        """Wall-clock seconds of a step, the mean of `repeat`."""
+        self._wait()
+        begun = time.perf_counter()
+        for _ in range(repeat):
+            step()
+        self._wait()
+        return (time.perf_counter() - begun) / repeat
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 2048, repeat: int = 5) -> float:
+    """The machine's measured rate of square matrix products, in FLOP/s."""
+    a: Tensor = torch.randn(size, size, device=device).to(dtype)
+
+    def seconds() -> float:
+        begun = time.perf_counter()
+        torch.mm(a, a)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - begun
+
+    seconds()
+    return 2 * size**3 / median(seconds() for _ in range(repeat))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one configuration costs. Rates are medians over the repetitions."""
+
+    name: str
+    parameters: int
+    train_flops: float  # per example and optimiser step
+    evaluation_flops: float  # per example and supervision step
+    train_seconds: list[float]  # per optimiser step
+    evaluation_seconds: list[float]  # per supervision step
+    matmul_rates: list[float]  # FLOP/s, measured beside each training step
+    peak_bytes: int
+    batch_size: int
+    horizon: int
+    halt_max_steps: int
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The figures in words."""
+        train, evaluation = median(self.train_seconds), median(self.evaluation_seconds)
+        shares = [
+            self.train_flops * self.batch_size / s / r for s, r in zip(self.train_seconds, self.matmul_rates)
+        ]
+        return [
+            ("configuration", self.name),
+            ("parameters", f"{self.parameters:,}"),
+            ("training", f"{self.batch_size * self.horizon / train:,.1f} examples/s"),
+            ("  per supervision step", f"{1000 * train / self.horizon:,.1f} ms"),
+            ("  per example", f"{self.train_flops / 1e9:,.3f} GFLOP"),
+            (
+                "  share of matmul rate",
+                f"{median(shares):.0%} of {median(self.matmul_rates) / 1e9:,.0f} GFLOP/s",
+            ),
+            ("evaluation", f"{self.batch_size / evaluation / self.halt_max_steps:,.1f} examples/s"),
+            ("  per supervision step", f"{1000 * evaluation:,.1f} ms"),
+            ("  per example, whole", f"{self.evaluation_flops * self.halt_max_steps / 1e9:,.3f} GFLOP"),
+            ("peak memory", f"{self.peak_bytes / 2**20:,.0f} MiB"),
+        ]
+
+
+def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
+    """Measure configurations in alternation, so that the machine's moods fall on all of them alike."""
+    subjects = {name: Subject(config) for name, config in configs.items()}
+    flops, times = {}, {name: ([], [], []) for name in subjects}
+    for name, subject in subjects.items():
+        # The counter sees operations, which a compiled step hides.
+        eager = Subject({**configs[name], "compile": False}) if subject.run.compile else subject
+        flops[name] = (eager.flops(eager.train_step), eager.flops(eager.evaluation_step))
+        for _ in range(2):
+            subject.train_step()
+        subject.evaluation_step()
+    inner = {name: max(1, round(0.2 / s.seconds(s.train_step))) for name, s in subjects.items()}
+    for _ in range(repeat):
+        for name, subject in subjects.items():
+            train, evaluation, rates = times[name]
+            rates.append(matmul_rate(subject.device, subject.run.dtype))
+            train.append(subject.seconds(subject.train_step, inner[name]))
+            evaluation.append(subject.seconds(subject.evaluation_step, inner[name]))
+    return [
+        Measured(
+            name=name,
+            parameters=count_parameters(subject.model),
+            train_flops=flops[name][0],
+            evaluation_flops=flops[name][1],
+            train_seconds=times[name][0],
+            evaluation_seconds=times[name][1],
+            matmul_rates=times[name][2],
+            peak_bytes=peak_memory(configs[name]),
+            batch_size=subject.run.batch_size,
+            horizon=subject.horizon,
+            halt_max_steps=subject.run.halting.halt_max_steps,
+        )
+        for name, subject in subjects.items()
+    ]
+
+
+def peak_memory(config: dict[str, Any]) -> int:
+    """Bytes that model, optimiser and training steps take at most, in a process of their own."""
+    command = [sys.executable, "-m", "memhrm.cost.benchmark"]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(command, input=json.dumps(config), capture_output=True, text=True, cwd=root)
+    if done.returncode:
+        raise ValueError(f"the process that measures memory failed: {done.stderr.strip()[-500:]}")
+    return int(done.stdout)
+
+
+def _peak_of_this_process(config: dict[str, Any]) -> int:
+    """On CUDA the allocator's peak; on the CPU the growth of the resident set above the bare libraries."""
+    torch.mm(torch.ones(8, 8), torch.ones(8, 8))  # Draws in the libraries.
+    before = _resident("VmRSS")
+    subject = Subject(config)
+    for _ in range(3):
+        subject.train_step()
+    if subject.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(subject.device)
+    return _resident("VmHWM") - before
+
+
+def _resident(field: str) -> int:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+    except OSError:  # Not Linux.
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    raise AssertionError(field)
+
+
+if __name__ == "__main__":
+    print(_peak_of_this_process(json.load(sys.stdin)))

@@ -1,0 +1,66 @@
+"""Controls of equal size: what a configuration costs, counted without running it, and the width that matches.
+
+b batch, s token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from memhrm.config.settings import require
+from memhrm.data.settings import parse
+from memhrm.models.reasoner import Reasoner, count_parameters, puzzle_shape
+from memhrm.runs.settings import settings
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Trained numbers, and floating-point operations of the matrix products of one supervision step, forward,
+    per example of the run's batch."""
+
+    parameters: int
+    flops: int
+
+
+def cost(config: Mapping[str, Any]) -> Cost:
+    """The cost of a run's configuration. No number is computed: the tensors have shapes only."""
+    run = settings(config)
+    with torch.device("meta"), torch.no_grad():
+        shape = puzzle_shape(parse(run.data).task())
+        model = Reasoner(run.model, shape, run.memory).eval()
+        rows = run.batch_size
+        inputs, identifiers = torch.zeros(rows, shape.num_tokens, dtype=torch.int32), torch.zeros(rows).int()
+        with FlopCounterMode(display=False) as counter:
+            model(model.initial_state(rows), inputs, model.puzzle_rows(identifiers))
+    return Cost(count_parameters(model), round(counter.get_total_flops() / rows))
+
+
+def match(
+    config: Mapping[str, Any], target: Mapping[str, Any], what: Literal["parameters", "flops"]
+) -> tuple[int, Cost]:
+    """The `model.hidden_size` at which `config` comes nearest to what `target` costs, and its cost there.
+
+    Widths are multiples of twice the heads, so that rotary positions fit.
+
+    Raises:
+        ValueError: even 64 times the target's width costs less than the target.
+    """
+    wanted = getattr(cost(target), what)
+    unit = 2 * int(config["model"]["num_heads"])
+
+    def at(units: int) -> Cost:
+        return cost({**config, "model": {**config["model"], "hidden_size": units * unit}})
+
+    low, high = 1, 2
+    limit = 64 * int(target["model"]["hidden_size"]) // unit
+    while getattr(at(high), what) < wanted:  # Cost grows with width: double, then halve the interval.
+        low, high = high, 2 * high
+        require(high <= limit, "target", wanted, f"{what} that a width up to {limit * unit} reaches")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if getattr(at(middle), what) < wanted else (low, middle)
+    nearest = min((low, high), key=lambda units: abs(getattr(at(units), what) - wanted))
+    return nearest * unit, at(nearest)

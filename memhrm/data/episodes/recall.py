@@ -1,0 +1,72 @@
+"""Recall: strings of digits that are their own answers, for episodes that relabel them."""
+
+import numpy as np
+
+from memhrm.data.checks import PuzzleError, number
+from memhrm.data.sudoku.symmetry import row_keys
+from memhrm.data.task import PuzzleSet, Task, puzzle_set
+
+DIGITS = "123456"
+MOST_LISTED = 1 << 20  # strings, up to which all are put in order to draw some of them
+MOST_SHUFFLED = 1 << 27  # strings, up to which memory holds an order of all; above, few of them are drawn
+
+
+class Recall(Task):
+    """Say the digits. With an episode's secret relabelling, what is to be said has to be remembered."""
+
+    def __init__(self, *, digits: int, length: int) -> None:
+        digits, length = number("digits", digits, 1, len(DIGITS)), number("length", length, 1, 1 << 16)
+        super().__init__(name=f"recall{digits}x{length}", side=length, rows=1, alphabet=DIGITS[:digits])
+        self.digits = digits
+
+    def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        inputs, labels = self.pair_of_grids(inputs, labels)
+        wrong = inputs != labels
+        if wrong.any():
+            row, cell = np.argwhere(wrong)[0].tolist()
+            given, found = self.decode(inputs[row, cell]), self.decode(labels[row, cell])
+            raise PuzzleError(
+                row,
+                f"answer has {found!r} at {self.place(cell)}, where the question has {given!r}; "
+                "the relabelling comes with the episode",
+            )
+
+    def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        return np.all(inputs == answers, axis=1)
+
+    def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        return np.all(answers >= 1, axis=1)
+
+    def solve(self, inputs: np.ndarray) -> np.ndarray:
+        return self.grids("inputs", inputs).copy()
+
+    def augment(
+        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return inputs, labels  # Relabelling is the one symmetry, and the episode does it.
+
+    def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        if (self.digits + 1) ** self.seq_len >= 1 << 63:  # beyond int64
+            return row_keys(inputs)
+        return (inputs.astype(np.int64) * (self.digits + 1) ** np.arange(inputs.shape[1])).sum(axis=1)
+
+
+def strings(task: Recall, count: int | None, rng: np.random.Generator) -> PuzzleSet:
+    """Return `count` different strings in random order, or all there are.
+
+    Raises:
+        ValueError: there are not so many; or too many for all.
+    """
+    every = task.digits**task.seq_len
+    if count is not None and count > every:
+        raise ValueError(f"data.train_size, test_size and holdout ask for {count} strings; there are {every}")
+    if count is None and every > MOST_LISTED:
+        raise ValueError(f"data.train_size is null; allowed: a number, since there are {every:,} strings")
+    if count is not None and every > MOST_SHUFFLED and count > every // 50:
+        raise ValueError(
+            f"data.train_size, test_size and holdout ask for {count} strings; allowed: up to {every // 50}"
+        )
+    listed = every <= MOST_LISTED
+    numbers = rng.permutation(every)[:count] if listed else rng.choice(every, count, replace=False)
+    tokens = numbers[:, None] // task.digits ** np.arange(task.seq_len) % task.digits + 1
+    return puzzle_set(tokens, tokens, np.zeros(len(tokens), np.int32), ["generated"] * len(tokens))

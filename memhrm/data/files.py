@@ -1,0 +1,124 @@
+"""Files of puzzles, in our own schema ``source,question,answer,rating`` or in one of the public formats."""
+
+import csv
+import re
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from memhrm.data.checks import MOST, PuzzleError, shown
+from memhrm.data.formats import HEADER, Record, records
+from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.system.files import whole
+
+CHUNK = 65536  # rows encoded at once
+
+
+def read_puzzles(path: Path, task: Task) -> PuzzleSet:
+    """Read all puzzles of a file, in its order; answers that it lacks are found by search.
+
+    `memhrm.data.formats.records` says which formats there are. An empty or absent rating is read as -1.
+    Fields are taken as they are: those of a maze may begin and end with spaces.
+
+    Raises:
+        ValueError: the file cannot be read or has no puzzles, or a row is no puzzle of ``task`` with an
+            answer (for sudokus, one only); the message names the file and the first such line.
+    """
+    return _read(path, task, solve=True)
+
+
+def read_questions(path: Path, task: Task) -> PuzzleSet:
+    """Read all questions of a file, in its order, whether or not they can be solved.
+
+    Answers are read where the file has them, and must be right; other labels are 0.
+
+    Raises:
+        ValueError: as `read_puzzles`, but for questions without an answer.
+    """
+    return _read(path, task, solve=False)
+
+
+def _read(path: Path, task: Task, *, solve: bool) -> PuzzleSet:
+    if not isinstance(path, str | Path):  # A number is an open file, which would be closed.
+        raise ValueError(f"path is {shown(path)}; allowed: a file, as text or pathlib.Path")
+    if not isinstance(task, Task):
+        raise ValueError(f"task is {shown(task)}; allowed: a Task")
+    path = Path(path)
+    inputs, labels, ratings, sources = [], [], [], []
+    rows = records(path, task)
+    while chunk := list(islice(rows, CHUNK)):
+        tokens = _checked(path, chunk, task, solve)
+        inputs.append(tokens[0])
+        labels.append(tokens[1])
+        ratings.append(np.array([_rating(path, record) for record in chunk], np.int32))
+        sources.extend(sys.intern(record.source) for record in chunk)
+    if not inputs:
+        raise ValueError(f"{path}: no puzzles after the header")
+    return puzzle_set(np.concatenate(inputs), np.concatenate(labels), np.concatenate(ratings), sources)
+
+
+def _checked(path: Path, chunk: list[Record], task: Task, solve: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return questions and answers as tokens; of several faults the first in the file is named."""
+    fault: PuzzleError | None = None
+    part = chunk
+    while part:
+        try:
+            found = _tokens(part, task, solve)
+        except PuzzleError as error:  # what comes first of its kind: look for others before it
+            fault, part = error, part[: error.row]
+            continue
+        if fault is None:
+            return found
+        break
+    assert fault is not None
+    raise ValueError(f"{path}:{chunk[fault.row].line}: {fault}")
+
+
+def _tokens(chunk: list[Record], task: Task, solve: bool) -> tuple[np.ndarray, np.ndarray]:
+    inputs = task.tokens("question", [record.question for record in chunk])
+    labels = np.zeros_like(inputs)
+    known = np.array([record.answer != "" for record in chunk])
+    for rows, answered in ((np.flatnonzero(known), True), (np.flatnonzero(~known), False)):
+        if not rows.size:
+            continue
+        try:
+            if answered:
+                labels[rows] = task.tokens("answer", [chunk[row].answer for row in rows])
+                task.check(inputs[rows], labels[rows])
+            elif solve:
+                labels[rows] = task.solve(inputs[rows])
+            else:
+                task.check_questions(inputs[rows])
+        except PuzzleError as error:
+            raise PuzzleError(int(rows[error.row]), str(error)) from None
+    return inputs, labels
+
+
+def _rating(path: Path, record: Record) -> int:
+    text = record.rating.strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,19}", text) and abs(int(text)) <= MOST:
+        return int(text)
+    if text:
+        short = text if len(text) <= 40 else f"{text[:37]}..."
+        raise ValueError(
+            f"{path}:{record.line}: rating is {short!r}; expected a whole number up to {MOST}, or nothing"
+        )
+    return -1
+
+
+def write_csv(path: Path, task: Task, puzzles: PuzzleSet) -> None:
+    """Write a file that `read_puzzles` reads back as the same set; it appears complete or not at all.
+
+    Raises:
+        OSError: the place cannot be written, or the disk is full; the error names it.
+    """
+    with whole(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for source, question, answer, rating in zip(
+            puzzles.sources, puzzles.inputs, puzzles.labels, puzzles.ratings.tolist(), strict=True
+        ):
+            rating = "" if rating < 0 else rating
+            writer.writerow([source, task.decode(question), task.decode(answer), rating])

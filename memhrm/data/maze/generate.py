@@ -1,0 +1,73 @@
+"""Random mazes: walls thrown at random, start and goal far apart, one shortest path marked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memhrm.data.maze.task import FREE, GOAL, START, WALL, Maze, mark_shortest_path, random_cell
+from memhrm.data.task import PuzzleSet, puzzle_set
+from memhrm.data.trials import Reach, Trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Bounds on generated mazes, inclusive: the share of walls, and the moves from start to goal.
+
+    unique: only mazes with a single shortest path, so that no right answer differs from the label.
+    """
+
+    min_walls: float = 0.28
+    max_walls: float = 0.45
+    min_length: int = 1
+    unique: bool = False
+
+
+class _Mazes(Trials):
+    """Mazes of random walls."""
+
+    def __init__(self, task: Maze, layout: Layout) -> None:
+        self.task, self.layout = task, layout
+        self.lengths, self.single = Reach(), 0
+
+    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+        task, layout = self.task, self.layout
+        mazes = np.arange(count)
+        cells = task.seq_len
+        walls = np.rint(rng.uniform(layout.min_walls, layout.max_walls, count) * cells)
+        questions = np.where(_ranks(rng, count, cells) < walls[:, None], WALL, FREE).astype(np.uint8)
+        start = random_cell(questions == FREE, rng)
+        questions[mazes, start] = START
+        distances = task.distances(questions == START, questions != WALL)
+        self.lengths.add(distances.max(axis=1))
+        far = distances >= layout.min_length
+        goal = random_cell(far, rng)
+        length = distances[mazes, goal]
+        questions[mazes, goal] = GOAL
+        possible = far.any(axis=1)
+        if layout.unique:
+            back = task.distances(questions == GOAL, questions != WALL)
+            possible &= (distances + back == length[:, None]).sum(axis=1) == length + 1
+            self.single += int(possible.sum())
+        answers = mark_shortest_path(questions[possible], distances[possible], rng)
+        return puzzle_set(questions[possible], answers, length[possible], ["generated"] * len(answers))
+
+    def chance(self) -> float:
+        return self.lengths.chance_above(self.layout.min_length, 1.5)
+
+    def found(self) -> str:
+        reached = f", where data.min_length is {self.layout.min_length} and the longest way was "
+        reached += f"{self.lengths.most:.0f} moves"
+        return reached + (f", and {self.single} had a single shortest path" if self.layout.unique else "")
+
+
+def random_mazes(task: Maze, layout: Layout) -> Trials:
+    """Return a source of mazes whose goal is ``min_length`` moves or more from a random start, their rating.
+
+    The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
+    from the start are left out, and with ``unique`` those with several shortest paths.
+    """
+    return _Mazes(task, layout)
+
+
+def _ranks(rng: np.random.Generator, count: int, cells: int) -> np.ndarray:
+    return rng.permuted(np.tile(np.arange(cells), (count, 1)), axis=1)

@@ -1,0 +1,189 @@
+"""Random sudoku puzzles with one solution each, no two of a set symmetric to each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from memhrm.data.sudoku.solver import candidates_of, random_grids, search, solve
+from memhrm.data.sudoku.symmetry import Shape, canonical
+from memhrm.data.sudoku.task import BLANK, Sudoku
+from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.data.trials import ENOUGH, HOPELESS, Counting, Draw, Reach, Trials
+
+Progress = Callable[[int, int], None]  # called with the number of puzzles done and wanted
+ROUND = 1024  # puzzles tried at once
+PATIENCE = 20  # rounds without a new puzzle before giving up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difficulty:
+    """Bounds on generated sudokus, all inclusive; None means no bound."""
+
+    min_clues: int | None = None
+    max_clues: int | None = None
+    min_guesses: int | None = None
+    max_guesses: int | None = None
+
+    def allows_clues(self, clues: np.ndarray) -> np.ndarray:
+        return _within(clues, self.min_clues, self.max_clues)
+
+    def allows_guesses(self, guesses: np.ndarray) -> np.ndarray:
+        return _within(guesses, self.min_guesses, self.max_guesses)
+
+
+def _within(values: np.ndarray, low: int | None, high: int | None) -> np.ndarray:
+    return (values >= (0 if low is None else low)) & (values <= (np.inf if high is None else high))
+
+
+def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+    """Draw puzzles until ``count`` are found whose class keys all differ.
+
+    However such a set is split, no puzzle of one part is a symmetry image of one of another part.
+
+    Raises:
+        ValueError: many rounds in a row brought nothing new; or none has been found yet, and what was found
+            instead leaves next to no chance.
+    """
+    progress(0, count)
+    seen: set = set()
+    kept: list[PuzzleSet] = []
+    tried, idle = 0, 0
+    while len(seen) < count:
+        rate = max(len(seen), 1) / tried if tried else 1.0
+        size = min(ROUND, int(1.1 * (count - len(seen)) / rate) + 16)
+        puzzles = draw(size, rng)
+        tried += size
+        new = []
+        for row, key in enumerate(task.class_keys(puzzles.inputs, puzzles.labels).tolist()):
+            if key not in seen and len(seen) < count:
+                seen.add(key)
+                new.append(row)
+        kept.append(puzzles.select(np.array(new, np.intp)))
+        idle = 0 if new else idle + 1
+        hopeless = isinstance(draw, Trials) and not seen and tried >= ENOUGH and draw.chance() < HOPELESS
+        if idle == PATIENCE or hopeless:
+            reached = draw.found() if isinstance(draw, Trials) else ""
+            raise ValueError(
+                f"only {len(seen)} of {count} {task.name} puzzles found in {tried} tries{reached}; "
+                "allow more by data.min_* and data.max_*, or ask for fewer"
+            )
+        if isinstance(progress, Counting):
+            progress.tries = tried
+        progress(len(seen), count)
+    return concatenate(kept)
+
+
+def concatenate(sets: list[PuzzleSet]) -> PuzzleSet:
+    """The puzzles of all sets in order."""
+    return puzzle_set(
+        np.concatenate([s.inputs for s in sets]),
+        np.concatenate([s.labels for s in sets]),
+        np.concatenate([s.ratings for s in sets]),
+        [source for s in sets for source in s.sources],
+    )
+
+
+class _Sudokus(Trials):
+    """Puzzles dug out of random grids."""
+
+    def __init__(self, task: Sudoku, difficulty: Difficulty) -> None:
+        self.task, self.bounds = task, difficulty
+        self.clues, self.guesses = Reach(), Reach()
+
+    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+        task = self.task
+        grids = random_grids(count, task.shape, rng)
+        puzzles = dig(grids, task.shape, rng, min_clues=self.bounds.min_clues or 0)
+        clues = (puzzles > BLANK).sum(axis=1)
+        kept = self.bounds.allows_clues(clues)
+        rated = _rated(task, puzzles[kept], grids[kept], Difficulty())
+        self.clues.add(clues)
+        self.guesses.add(rated.ratings)
+        return rated.select(self.bounds.allows_guesses(rated.ratings))
+
+    def chance(self) -> float:
+        clues, guesses = self.bounds.max_clues, self.bounds.min_guesses
+        chance = 1.0 if clues is None else self.clues.chance_below(clues)
+        if guesses and self.guesses.most < guesses:
+            # Few puzzles need many guesses, but more than a normal tail has: fewer by the square at most.
+            chance *= 1 / max(guesses, 1) ** 2
+        return chance
+
+    def found(self) -> str:
+        reached = ""
+        if self.bounds.max_clues is not None:
+            reached += f", where data.max_clues is {self.bounds.max_clues} and the fewest clues were "
+            reached += f"{self.clues.least:.0f}"
+        if self.guesses.count and self.bounds.min_guesses:
+            reached += f", where data.min_guesses is {self.bounds.min_guesses} and the most guesses were "
+            reached += f"{self.guesses.most:.0f}"
+        return reached
+
+
+def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Trials:
+    """Return a source of puzzles dug out of random grids, rated by guesses (`solver.search`)."""
+    return _Sudokus(task, difficulty)
+
+
+def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Difficulty) -> PuzzleSet:
+    guesses = solve(puzzles, task.shape, limit=1).guesses
+    kept = difficulty.allows_guesses(guesses)
+    return puzzle_set(puzzles[kept], grids[kept], guesses[kept], ["generated"] * int(kept.sum()))
+
+
+def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues: int) -> np.ndarray:
+    """Empty cells of full grids ``(n, t)`` in random order while the solution stays the only one.
+
+    Unless ``min_clues`` stops it first, the puzzle is minimal: no further clue can go.
+    A clue can go if the puzzle has no solution with another digit in its cell.
+    """
+    n, cells = grids.shape
+    puzzles, clues = grids.copy(), np.full(n, cells)
+    order = rng.permuted(np.tile(np.arange(cells), (n, 1)), axis=1)
+    for k in range(cells):
+        rows = np.flatnonzero(clues > min_clues)
+        cell = order[rows, k]
+        others = candidates_of(puzzles[rows], shape.side)
+        others[cell, np.arange(rows.size)] ^= np.uint16((1 << shape.side) - 1)
+        free = search(others, shape, limit=1).solutions == 0
+        puzzles[rows[free], cell[free]] = BLANK
+        clues[rows[free]] -= 1
+    return puzzles
+
+
+def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator) -> PuzzleSet:
+    """One random image of every class of 4x4 puzzles within the bounds, in random order.
+
+    There are 288 grids in two classes. Every set of clues of one grid of each class is tried: it leaves one
+    solution if no other grid agrees with it in all its cells.
+    """
+    assert task.side == 4
+    found = all_grids4(task)
+    _, representatives = np.unique(canonical(found, task.shape), axis=0, return_index=True)
+    bit = 1 << np.arange(16)
+    sets = np.arange(1 << 16)  # of clues, a bit for each cell
+    sets = sets[difficulty.allows_clues(np.bitwise_count(sets))]
+    puzzles, grids = [], []
+    for grid in found[representatives]:
+        unique = np.ones(len(sets), bool)
+        for other in found:
+            if (differs := int(((grid != other) * bit).sum())) > 0:
+                unique &= (sets & differs) > 0
+        masks = (sets[unique, None] & bit) > 0
+        forms = canonical(np.where(masks, grid, BLANK), task.shape)
+        _, first = np.unique(forms, axis=0, return_index=True)
+        puzzles.append(np.where(masks[first], grid, BLANK))
+        grids.append(np.tile(grid, (len(first), 1)))
+    order = rng.permutation(sum(map(len, puzzles)))
+    images = task.augment(np.concatenate(puzzles)[order], np.concatenate(grids)[order], rng)
+    return _rated(task, *images, difficulty)
+
+
+def all_grids4(task: Sudoku) -> np.ndarray:
+    """All 288 full 4x4 grids as tokens ``(288, 16)`` uint8, by testing all stacks of four rows."""
+    orders = np.array(list(permutations(range(BLANK + 1, BLANK + 5))), np.uint8)
+    stacks = np.indices((len(orders),) * 4).reshape(4, -1).T
+    grids = orders[stacks].reshape(-1, 16)
+    return grids[task.complete_units(grids).all(axis=1)]

@@ -1,0 +1,161 @@
+"""A sudoku solver for many puzzles at once: depth-first search in lockstep, vectorised over the puzzles.
+
+Each cell holds its candidates as bits, bit ``d - 1`` for digit ``d``. Arrays keep cells first and puzzles
+last, so that every operation runs along contiguous memory.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memhrm.data.checks import in_range, integers
+from memhrm.data.sudoku.symmetry import Shape
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search found for each of ``n`` puzzles."""
+
+    solutions: np.ndarray  # (n,) number found, at most the limit
+    guesses: np.ndarray  # (n,) branchings made until the search stopped
+    grids: np.ndarray  # (n, side^2) uint8 tokens of the first solution; 0 where there is none
+
+
+def candidates_of(puzzles: np.ndarray, side: int) -> np.ndarray:
+    """Candidates ``(side^2, n)`` uint16 of puzzles ``(n, side^2)`` as tokens: all digits in empty cells."""
+    bits = np.concatenate([[0, (1 << side) - 1], 1 << np.arange(side)]).astype(np.uint16)
+    return np.ascontiguousarray(bits[puzzles].T)
+
+
+def tokens_of(candidates: np.ndarray) -> np.ndarray:
+    """Tokens ``(n, side^2)`` uint8 of candidates ``(side^2, n)`` with one bit each."""
+    return np.bitwise_count(candidates - 1).T.astype(np.uint8) + 2
+
+
+def propagate(candidates: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Apply naked and hidden singles until nothing changes.
+
+    A naked single is a cell with one candidate, which its units then lose; a hidden single is a digit with
+    one place left in a unit. The result does not depend on the order in which they are applied.
+
+    Args:
+        candidates: ``(side^2, n)`` uint16, not changed.
+
+    Returns:
+        The reduced candidates, and ``(n,)`` bool that is False where a contradiction appeared; such puzzles
+        are left unfinished.
+    """
+    side, n = shape.side, candidates.shape[1]
+    full = np.uint16((1 << side) - 1)
+    candidates = candidates.copy()
+    consistent = np.ones(n, bool)
+    active = np.arange(n)
+    while active.size:
+        before = candidates[:, active]
+        cells = before[shape.units]  # (units, side, active)
+        single = np.where(cells & (cells - 1), 0, cells)
+        once, twice, fixed, clash = np.zeros((4, len(cells), active.size), np.uint16)
+        for k in range(side):
+            twice |= once & cells[:, k]
+            once |= cells[:, k]
+            clash |= fixed & single[:, k]
+            fixed |= single[:, k]
+        good = ~((once != full) | (clash != 0)).any(axis=0)
+
+        taken = np.bitwise_or.reduce(fixed[shape.cell_units], axis=1)
+        after = np.where(before & (before - 1), before & ~taken, before)
+        hidden = np.bitwise_or.reduce((once & ~twice)[shape.cell_units], axis=1) & after
+        after = np.where(hidden, hidden, after)
+        # A cell that is the only place of two digits keeps both bits, and fails when one of them is fixed.
+        good &= after.all(axis=0)
+
+        candidates[:, active] = after
+        consistent[active] = good
+        active = active[good & (after != before).any(axis=0)]
+    return candidates, consistent
+
+
+def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
+    """Search every puzzle depth first for up to ``limit`` solutions.
+
+    Between propagations the search guesses: in the first of the cells with fewest candidates it takes the
+    smallest digit, and on failure removes that digit and propagates again. Each digit so taken is a guess.
+
+    Args:
+        candidates: ``(side^2, n)`` uint16.
+    """
+    cells, n = candidates.shape
+    solutions, guesses, depth = np.zeros((3, n), np.int32)
+    grids = np.zeros((n, cells), np.uint8)
+    stack = np.zeros((n, 4, cells), np.uint16)  # what is left to try of each guess
+    rows, state = np.arange(n), candidates
+    while rows.size:
+        state, consistent = propagate(state, shape)
+        sizes = np.bitwise_count(state)
+        solved = consistent & (sizes == 1).all(axis=0)
+        new = solved & (solutions[rows] == 0)
+        grids[rows[new]] = tokens_of(state[:, new])
+        solutions[rows[solved]] += 1
+
+        guess = np.flatnonzero(consistent & ~solved)
+        here = rows[guess]
+        cell = np.where(sizes[:, guess] > 1, sizes[:, guess], 99).argmin(axis=0)
+        options = state[cell, guess]
+        digit = options & -options
+        if (depth[here] == stack.shape[1]).any():
+            stack = np.concatenate([stack, np.zeros_like(stack)], axis=1)
+        state[cell, guess] = options ^ digit
+        stack[here, depth[here]] = state[:, guess].T
+        state[cell, guess] = digit
+        depth[here] += 1
+        guesses[here] += 1
+
+        closed = ~consistent | solved
+        back = np.flatnonzero(closed & (depth[rows] > 0) & (solutions[rows] < limit))
+        depth[rows[back]] -= 1
+        state[:, back] = stack[rows[back], depth[rows[back]]].T
+        closed[back] = False
+        rows, state = rows[~closed], state[:, ~closed]
+    return Search(solutions, guesses, grids)
+
+
+def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
+    """Search puzzles for up to ``limit`` solutions; with 1, ``guesses`` is their difficulty.
+
+    Args:
+        puzzles: tokens ``(n, side^2)``, 1 for an empty cell and ``d + 1`` for digit ``d``.
+
+    Raises:
+        ValueError: another shape, or a token that is none.
+    """
+    puzzles = integers("puzzles", puzzles, 2)
+    if puzzles.shape[1] != shape.side**2:
+        raise ValueError(f"puzzles have shape {puzzles.shape}; allowed: {shape.side**2} cells a row")
+    in_range("puzzles", puzzles, 1, shape.side + 1)
+    return search(candidates_of(puzzles, shape.side), shape, limit=limit)
+
+
+def random_grids(count: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+    """Random full grids as tokens ``(count, side^2)`` uint8.
+
+    Each grid is filled from empty: a random digit in a random one of the cells with fewest candidates, then
+    propagation, again from empty after a contradiction. Every grid can come up, though not equally often.
+    """
+    cells = shape.side**2
+    empty = candidates_of(np.ones((1, cells), np.uint8), shape.side)
+    state = np.tile(empty, count)
+    grids = np.zeros((count, cells), np.uint8)
+    rows = np.arange(count)
+    while rows.size:
+        sizes = np.bitwise_count(state)
+        column = np.arange(rows.size)
+        cell = np.where(sizes > 1, sizes + rng.random(state.shape), 99).argmin(axis=0)
+        options = state[cell, column][:, None] >> np.arange(shape.side) & 1
+        digit = (options * rng.random(options.shape)).argmax(axis=1)
+        state[cell, column] = (1 << digit).astype(np.uint16)
+        state, consistent = propagate(state, shape)
+        state[:, ~consistent] = empty
+        solved = (np.bitwise_count(state) == 1).all(axis=0)
+        grids[rows[solved]] = tokens_of(state[:, solved])
+        rows, state = rows[~solved], state[:, ~solved]
+    return grids

@@ -1,0 +1,80 @@
+"""From a puzzle to vectors: tokens, the puzzle's own prefix, positions.
+
+b batch, s token, p prefix, t = p + s, d width, e puzzle_emb_ndim.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memhrm.nn.layers import truncated_normal_
+
+
+class PuzzleTable(nn.Module):
+    """One row of `width` numbers per puzzle identifier, zero at the start.
+
+    It is a buffer, since no ordinary optimiser may touch it: only the rows of the batch learn, by sign-SGD
+    on the gradient of the looked-up rows (HRM, arXiv 2506.21734).
+    """
+
+    weight: Tensor
+
+    def __init__(self, num_puzzle_identifiers: int, width: int):
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(num_puzzle_identifiers, width))
+
+    def forward(self, puzzle_identifiers: Tensor) -> Tensor:
+        """The rows of the identifiers: (b,) to (b, e)."""
+        return self.weight[puzzle_identifiers.long()]
+
+
+class InputEmbedding(nn.Module):
+    """Tokens (b, s) and puzzle rows (b, e) to x (b, t, d), scaled by sqrt(d).
+
+    The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix. A token
+    behind the vocabulary is a pair of one of its tokens and one of `answers` answers
+    (`memhrm.data.episodes.episodes.pair`): the
+    token's embedding and one of the pair. (Were it the sum of the token's
+    and the answer's, the mean over a feedback in which all digits are equally frequent would not tell which
+    became which.)
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_tokens: int,
+        prefix_length: int,
+        width: int,
+        learned_positions: bool,
+        answers: int = 0,
+    ):
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.prefix_length = prefix_length
+        self.width = width
+        self.num_answers, self.pairs = answers, None
+        if answers:
+            pairs = torch.empty(vocab_size * answers, width)
+            self.pairs = nn.Parameter(truncated_normal_(pairs, std=width**-0.5))
+        self.tokens = nn.Parameter(truncated_normal_(torch.empty(vocab_size, width), std=width**-0.5))
+        self.positions = None
+        if learned_positions:
+            table = torch.empty(prefix_length + num_tokens, width)
+            self.positions = nn.Parameter(truncated_normal_(table, std=width**-0.5))
+
+    def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
+        if self.pairs is None:
+            x = F.embedding(inputs, self.tokens)
+        else:
+            code = inputs - self.vocab_size
+            shown = code >= 0
+            x = F.embedding(torch.where(shown, code // self.num_answers, inputs), self.tokens)
+            pairs = F.embedding(torch.where(shown, code, 0), self.pairs)
+            x = x + torch.where(shown.unsqueeze(-1), pairs, 0)
+        if puzzle_rows is not None:
+            padding = self.prefix_length * self.width - puzzle_rows.shape[-1]
+            prefix = F.pad(puzzle_rows.to(x.dtype), (0, padding))
+            x = torch.cat((prefix.unflatten(-1, (self.prefix_length, self.width)), x), dim=1)
+        if self.positions is not None:
+            x = 0.5**0.5 * (x + self.positions)  # The sum of two keeps the variance of one.
+        return self.width**0.5 * x

@@ -1,0 +1,228 @@
+"""Checkpoints: the whole state of a run in one file, written so that a crash never leaves a broken one."""
+
+import errno
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from memhrm.config.settings import require
+from memhrm.models.recursion import State
+from memhrm.system.files import whole
+from memhrm.system.ranks import Ranks, gathered
+from memhrm.training.carry import Carry
+from memhrm.training.step import Learner
+
+FORMAT = 3
+"""Raised when the content changes so that older versions cannot read it."""
+
+READABLE = (2, 3)
+"""Formats that can be read. Those of format 2 do not say which puzzles the run has used (`used.py`)."""
+
+PARTS: dict[str, type | tuple[type, ...]] = {
+    "config": dict,
+    "step": int,
+    "best": dict,
+    "seconds": (int, float),
+    "pending": (Tensor, NoneType),
+    "model": dict,
+    "average": dict,
+    "optimisers": list,
+    "carry": dict,
+    "random": dict,
+}
+"""What every checkpoint has."""
+
+
+def snapshot(
+    learner: Learner, ranks: Ranks, config: dict[str, Any], progress: dict[str, Any]
+) -> dict[str, Any]:
+    """All that the next step depends on; every rank must call this, the carry is gathered.
+
+    The position in the data is the step: batches are a function of seed and index (`memhrm.data.Sampler`).
+    config: the run's resolved configuration. progress: what else the loop wants back (plain data).
+    """
+    assert learner.carry is not None
+    random = {"cpu": torch.get_rng_state()}
+    if ranks.device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state()
+    return {
+        "format": FORMAT,
+        "config": config,
+        "step": learner.step,
+        **progress,
+        "model": learner.model.state_dict(),
+        "average": learner.average.state_dict(),
+        "optimisers": learner.optimisers.state_dict(),
+        "carry": {name: gathered(tensor) for name, tensor in _flat(learner.carry).items()},
+        "random": random,
+    }
+
+
+def restore(learner: Learner, ranks: Ranks, content: dict[str, Any], where: Path) -> None:
+    """Put a learner into the state of a snapshot; the number of ranks may be another one.
+
+    Raises:
+        ValueError: the checkpoint, which is at `where`, is of another model, or incomplete.
+    """
+    learner.step = content["step"]
+    load_weights(learner.model, content["model"], where)
+    load_weights(learner.average, content["average"], where)
+    try:
+        learner.optimisers.load_state_dict(content["optimisers"])
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{where} has no state for these optimisers ({error})") from error
+    # In another precision than that of the weights the initial state is a copy of them.
+    learner.initial = learner.model.initial_state(len(learner.initial.z_H), learner.initial.z_H.dtype)
+    rows = ranks.rows(learner.global_batch_size)
+    learner.carry = _carry({name: tensor[rows].to(ranks.device) for name, tensor in content["carry"].items()})
+    torch.set_rng_state(content["random"]["cpu"])
+    if ranks.device.type == "cuda" and "cuda" in content["random"]:
+        torch.cuda.set_rng_state(content["random"]["cuda"])
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint beside its place, then move it there: the old one stays until the new is whole.
+
+    Raises:
+        OSError: the disk is full or not writable; what was there before is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left_by_a_crash in path.parent.glob(f".{path.name}.*"):
+        left_by_a_crash.unlink(missing_ok=True)
+    try:
+        with whole(path) as unfinished, open(unfinished, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError.
+        kept = f"; the previous {path.name} is kept" if path.exists() else ""
+        number = getattr(error, "errno", None) or errno.EIO
+        raise OSError(
+            number, f"cannot write the checkpoint ({error}){kept}; free some space", str(path)
+        ) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU, and check it; plain data only, nothing is executed.
+
+    Raises:
+        ValueError: there is none; it is damaged (each part has a checksum), incomplete or of another version;
+            or it holds numbers that are not finite. The message says what else the run has.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken is not None:
+            raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such checkpoint") from None
+    except Exception as error:  # A damaged file can make its readers raise anything.
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ValueError(f"{path} is damaged or no checkpoint ({reason}); {_other(path)}") from error
+    found = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if found not in READABLE:
+        known = ", ".join(map(str, READABLE))
+        raise ValueError(
+            f"{path} has checkpoint format {found}; this version of memhrm reads formats {known}"
+        )
+    for name, kind in PARTS.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"{path} is incomplete: it has no {name!r}; {_other(path)}")
+    for name in ("model", "average", "carry", "optimisers"):
+        wrong = _not_finite(content[name], name)
+        if wrong is not None:
+            raise ValueError(
+                f"{path} is of no use: {wrong} holds numbers that are not finite (the training diverged); "
+                f"{_other(path)}"
+            )
+    return content
+
+
+def require_same_puzzles(content: Mapping[str, Any], digest: str, where: Path) -> None:
+    """Refuse to go on with other puzzles than those with which a run was begun.
+
+    digest: of the puzzles, `Dataset.digest`. where: the run's directory. A checkpoint of format 2 knows none.
+
+    Raises:
+        ValueError: they are others.
+    """
+    began = content.get("data", digest)
+    allowed = f"the puzzles with which the run in {where} was begun, {began[:12]}; or give another dir=..."
+    require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)", allowed)
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
+    """Put weights into a model in place.
+
+    Raises:
+        ValueError: a tensor is missing, superfluous or of another shape; the message names it and `where`.
+    """
+    wanted = module.state_dict()
+    for name in [*wanted, *weights]:
+        if name not in weights:
+            raise ValueError(f"{where} is incomplete: it has no weights {name}")
+        given, own = weights[name], wanted.get(name)
+        if own is None:
+            raise ValueError(f"{where} has weights {name}, which its settings do not ask for")
+        if not isinstance(given, Tensor):
+            raise ValueError(f"{where} is damaged: its weights {name} are no tensor")
+        if given.shape != own.shape:
+            raise ValueError(
+                f"{where} has weights {name} of shape {tuple(given.shape)}; its settings ask for "
+                f"{tuple(own.shape)}"
+            )
+    module.load_state_dict(weights)
+
+
+def average_of(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint's content, by the model's names, as far as they are there."""
+    average = {str(name).removeprefix("module."): value for name, value in content["average"].items()}
+    return {name: average[name] for name in names if name in average}
+
+
+def _not_finite(value: Any, name: str) -> str | None:
+    """The name of the first tensor inside `value` that has a number which is not finite, if one has."""
+    if isinstance(value, Tensor):
+        return name if value.is_floating_point() and not torch.isfinite(value).all() else None
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_not_finite(item, f"{name}.{key}") for key, item in items)
+    return next((wrong for wrong in found if wrong is not None), None)
+
+
+def _other(path: Path) -> str:
+    """What else there is to use in place of a checkpoint that is of no use."""
+    others = [
+        name for name in ("best", "last") if name != path.stem and path.with_name(f"{name}.pt").exists()
+    ]
+    if others:
+        other = path.with_name(f"{others[0]}.pt")
+        return f"the run also has {other.name}: give checkpoint={others[0]}, or init={other} for a new run"
+    return "the run has no other checkpoint; train again in another dir=..."
+
+
+def _flat(carry: Carry) -> dict[str, Tensor]:
+    state = carry.state
+    return {
+        "z_H": state.z_H,
+        "z_L": state.z_L,
+        "steps": carry.steps,
+        "halted": carry.halted,
+        **{f"memory/{name}": tensor for name, tensor in state.memory.items()},
+        **{f"data/{name}": tensor for name, tensor in carry.data.items()},
+    }
+
+
+def _carry(flat: dict[str, Tensor]) -> Carry:
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): tensor for name, tensor in flat.items() if name.startswith(prefix)}
+
+    return Carry(
+        State(flat["z_H"], flat["z_L"], under("memory/")), flat["steps"], flat["halted"], under("data/")
+    )

@@ -1,0 +1,224 @@
+"""The run directory: what a run leaves on disk. Local files are the truth; a logger only mirrors them.
+
+config.yaml        the resolved configuration        environment.json   versions, device, commit
+metrics.jsonl      one JSON object a line            checkpoints/       last.pt, best.pt
+summary.json       the final result                   origin.json        of a run made from another: how
+.lock              held while a process writes here
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from memhrm.system.files import named, read_json, read_yaml, to_json, write_json, write_text
+
+PACKAGES = ("memhrm", "torch", "numpy", "einops", "hydra-core", "safetensors", "xformers", "wandb")
+
+
+class Mirror(Protocol):
+    """Somewhere else that wants to see the metrics too."""
+
+    def log(self, metrics: Mapping[str, Any], step: int) -> None: ...
+    def summarise(self, summary: Mapping[str, Any]) -> None: ...
+    def close(self) -> None: ...
+
+
+class RunDirectory:
+    """The files of one run. Only the first rank opens one."""
+
+    def __init__(self, path: Path, mirror: Mirror | None = None):
+        self.path = path
+        self.mirror = mirror
+        self.last = path / "checkpoints" / "last.pt"
+        self.best = path / "checkpoints" / "best.pt"
+        self._metrics = path / "metrics.jsonl"
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the directory for this process alone; the system lets it go when the process ends, however.
+
+        Raises:
+            ValueError: another process writes there, or something else than a run is there.
+        """
+        self.require_own()
+        with locked(self.path):
+            yield
+
+    def require_own(self) -> None:
+        """Refuse a directory with files of the names that a run writes, but not of a run.
+
+        Raises:
+            ValueError: there are such files; the message names one.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise ValueError(f"dir is {str(self.path)!r}, which is a file; allowed: a folder, or a new name")
+        there = [name for name in FILES if (self.path / name).exists()]
+        if there and not self._is_run():
+            raise ValueError(
+                f"dir is {str(self.path)!r}, whose {there[0]} was not written by memhrm and is kept; "
+                "allowed: a new folder, or that of a run"
+            )
+
+    def _is_run(self) -> bool:
+        made = [self.path / name for name in ("environment.json", "origin.json")]
+        found = [mapping(path, read_json(path)) for path in made if path.exists()]
+        ours = any("packages" in one or "command" in one for one in found)
+        return ours and (self.path / "config.yaml").exists()
+
+    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Create the directory and write what is known before the first step."""
+        write_json(self.path / "environment.json", environment)
+        write_text(
+            self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        )
+
+    def rewind(self, step: int) -> None:
+        """Drop what a resumed run writes again: the metrics after a step, and the final scores.
+
+        A line that a crash cut short is dropped with them.
+        """
+        if self._metrics.exists():
+            lines = self._lines()
+            kept = [line for line in lines if 0 <= _step_of(line) <= step and '"test/' not in line]
+            write_text(self._metrics, "".join(line + "\n" for line in kept))
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append a line of metrics; names say their kind, as train/lm_loss."""
+        with named(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
+            file.write(to_json({"step": step, **metrics}) + "\n")
+        if self.mirror is not None:
+            self.mirror.log(metrics, step)
+
+    def summarise(self, summary: Mapping[str, Any]) -> None:
+        """Write the final result; its presence says that the run is finished."""
+        if self.mirror is not None:
+            self.mirror.summarise(summary)
+        write_json(self.path / "summary.json", summary)
+
+    def summary(self) -> dict[str, Any] | None:
+        """The final result, if the run is finished.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = self.path / "summary.json"
+        return mapping(path, read_json(path)) if path.exists() else None
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration the run was begun with.
+
+        Raises:
+            ValueError: the directory holds no run, or the file is damaged.
+        """
+        path = self.path / "config.yaml"
+        if not path.exists():
+            raise ValueError(f"{self.path} holds no run (no config.yaml in it)")
+        return mapping(path, read_yaml(path))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics so far, oldest first."""
+        if not self._metrics.exists():
+            return []
+        return [json.loads(line) for line in self._lines() if _step_of(line) >= 0]
+
+    def _lines(self) -> list[str]:
+        return [line for line in self._metrics.read_text("utf-8", "replace").split("\n") if line]
+
+
+FILES = ("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "checkpoints")
+"""What a run writes into its directory."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made if need be, for this process alone.
+
+    The lock is the system's, on the file `.lock`: it ends with the process, even when that is killed.
+
+    Raises:
+        ValueError: another process holds it.
+        OSError: nothing can be written there.
+    """
+    made = not folder.exists()
+    with named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"{folder} is in use: another process writes there; wait for its end, or give another folder"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if made and [path.name for path in folder.iterdir()] in ([], [".lock"]):  # Nothing came of it.
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def mapping(path: Path, content: Any) -> dict[str, Any]:
+    """The content of a file that must be a mapping.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, no mapping")
+    return content
+
+
+def _step_of(line: str) -> int:
+    """The step of a line of metrics; -1 for one that a crash cut short."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return -1
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a result depends on beside its configuration."""
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": f"{device.type} {name}".strip(),
+        "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "git": _git(),
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the checkout that this package runs from, if it does; whether it has changes."""
+    root = Path(__file__).parent
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        ask("ls-files", "--error-unmatch", __file__)  # An installed copy may lie inside another repository.
+        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,136 @@
+"""What the log says of an interval of steps, and whether training is still sane."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memhrm.data.sampler import IGNORE
+from memhrm.memory.usage import describe, own_entropy, selected
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.settings import RunSettings
+from memhrm.system.ranks import Ranks
+from memhrm.training.carry import Carry
+from memhrm.training.losses import widened
+from memhrm.training.step import Stepped
+from memhrm.training.supervision import Supervised
+
+MEMORY = ("z_H_norm", "memory_norm", "self_sup", "entropy", "reward")
+"""What is logged of a memory, mean over examples, beside the figures of `usage.describe`: root mean squares
+of z_H and of what was written, and the values of losses whether they have a weight or not."""
+
+
+class Diverged(ValueError):
+    """The loss, or what the weights compute, is no longer a finite number."""
+
+
+class IntervalLog:
+    """Sums of what the steps report; they stay on the device until the interval ends."""
+
+    SCORES = ("count", "accuracy", "exact_accuracy", "q_halt_accuracy", "supervision_steps")
+
+    def __init__(
+        self,
+        run: RunSettings,
+        ranks: Ranks,
+        directory: RunDirectory,
+        pending: Tensor | None,
+        span: Callable[[int], int],
+    ):
+        """span: the supervision steps of the optimiser step after so many finished ones."""
+        self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
+        self.rows = [] if pending is None else list(pending.to(ranks.device))
+        self.lr = 0.0
+        self.since = time.monotonic()
+
+    def add(self, stepped: Stepped) -> None:
+        """Note one optimiser step; scores count the rows that halted, as published."""
+        columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
+        for seen in stepped.observed:
+            sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
+            for name, value in (sums | self._scores(*seen) | _memory(seen.supervised)).items():
+                columns[name] = columns[name] + widened(value) if name in columns else widened(value)
+        self.layout = {name: value.numel() for name, value in columns.items()}
+        self.rows.append(torch.cat([value.flatten() for value in columns.values()]))
+        self.lr = stepped.lr
+
+    @classmethod
+    def _scores(cls, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
+        graded = done.graded
+        q_right = (done.out.q_halt > 0) == graded.exact
+        halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback asks nothing.
+        columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
+        return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
+
+    def pending(self) -> Tensor:
+        """What was noted since the last line; a checkpoint keeps it, so that a resumed line is whole."""
+        return self.ranks.total(torch.stack(self.rows)) / self.ranks.size if self.rows else torch.zeros(0)
+
+    def flush(self, step: int, *, write: bool) -> dict[str, str]:
+        """Check the losses so far, write a line if asked, and return what the progress bar shows.
+
+        step: the step noted last.
+
+        Raises:
+            Diverged: a loss is not finite; the message says at which step.
+        """
+        table = self.ranks.total(torch.stack(self.rows))
+        self._check(table, first=step - len(self.rows) + 1)
+        parts = table.mean(dim=0).split(list(self.layout.values()))
+        cells = dict(zip(self.layout, (part.tolist() for part in parts)))
+        mean = {name: values[0] for name, values in cells.items() if len(values) == 1}
+        count = max(mean.pop("count"), 1e-9)
+        spans = [self.span(done) for done in range(step - len(self.rows), step)]
+        examples = (
+            self.run.batch_size * sum(spans) / len(spans)
+        )  # In an optimiser step, once per supervision.
+        metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
+        metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
+        metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
+        metrics |= {name: mean[name] / examples for name in MEMORY if name in mean}
+        if "own_entropy" in mean:
+            usage = [value / examples for value in cells["usage"]]
+            metrics |= describe(usage, mean["own_entropy"] / examples)
+        if write:
+            now = time.monotonic()
+            metrics["examples_per_second"] = len(self.rows) * examples / max(now - self.since, 1e-9)
+            if self.ranks.first:
+                self.directory.log(step, {f"train/{name}": value for name, value in metrics.items()})
+            self.rows, self.since = [], now
+        return {"loss": f"{metrics['loss']:.4f}", "exact": f"{metrics['exact_accuracy']:.3f}"}
+
+    def _check(self, table: Tensor, first: int) -> None:
+        bad = ~torch.isfinite(table[:, :2]).all(dim=1)
+        if bad.any():
+            step = first + int(bad.nonzero()[0])
+            raise Diverged(f"the loss is not a finite number at step {step}; {rescue(self.directory)}")
+
+
+def rescue(directory: RunDirectory) -> str:
+    """Say what to do when the training of a run has diverged."""
+    calmer = "a lower optim.lr, optim.clip=1.0 or precision=float32"
+    if not directory.last.exists():
+        return f"no checkpoint was written yet; give {calmer}"
+    return (
+        f"the last good checkpoint is {directory.last}; to go on from its weights in a new run, give "
+        f"init={directory.path}, another dir=..., and {calmer}"
+    )
+
+
+def _memory(done: Supervised) -> dict[str, Tensor]:
+    """Sums over the examples, mean over the H-steps, of what the memory traced."""
+    traces = done.out.traces
+    sums = {
+        name: torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()
+        for name in MEMORY
+        if name in traces[0]
+    }
+    if done.reward is not None:
+        sums["reward"] = done.reward.sum()
+    if "indices" in traces[0]:
+        counts = selected(traces)
+        sums["own_entropy"] = own_entropy(counts).sum()
+        sums["usage"] = counts.sum(dim=0) / len(traces)
+    return sums

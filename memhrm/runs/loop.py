@@ -1,0 +1,281 @@
+"""The life of a run: resume, step, log, evaluate, save, stop; when each happens, not how."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from memhrm.config.settings import advise
+from memhrm.data import Dataset, Episodes, PuzzleSet
+from memhrm.evaluation.episodes import evaluate_on
+from memhrm.evaluation.evaluate import EvaluationSettings
+from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
+from memhrm.runs import checkpoint
+from memhrm.runs.batches import Batches
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.held_out import split, used_by
+from memhrm.runs.log import Diverged, IntervalLog, rescue
+from memhrm.runs.settings import RunSettings, check_same
+from memhrm.runs.used import UsedPuzzles, left_out, unused
+from memhrm.system.ranks import Ranks
+from memhrm.training.carry import Carry
+from memhrm.training.step import Learner, train_step
+from memhrm.training.supervision import in_precision
+
+Observer = Callable[[Reasoner], Mapping[str, Any]]
+"""Looks at a model during training and says what it sees, by name."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has saved its state."""
+
+    def __init__(self, step: int, signal_number: int):
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+        self.signal_number = signal_number
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """A second Ctrl-C came before the run had saved its state."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run goes on from, beside the learner's state.
+
+    dataset: the run's puzzles, without test puzzles that its weights have seen before it began. used: the
+    puzzles that it uses, and those. digest: of its data. best: score and step of the best checkpoint so far.
+    seconds: spent so far. pending: what was noted since the last line of the log.
+    """
+
+    dataset: Dataset
+    used: UsedPuzzles
+    digest: str
+    best: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    pending: Tensor | None = None
+
+
+def begin(
+    run: RunSettings,
+    config: dict[str, Any],
+    dataset: Dataset,
+    learner: Learner,
+    directory: RunDirectory,
+    ranks: Ranks,
+    seen: UsedPuzzles,
+) -> Start:
+    """Bring a learner to where the directory's last checkpoint stands, if there is one.
+
+    seen: the puzzles that its weights had used before the run began.
+
+    Raises:
+        ValueError: the checkpoint is damaged or another run's, or the puzzles are others than then.
+    """
+    digest = dataset.digest()
+    if directory.last.exists():
+        content = checkpoint.read(directory.last)
+        check_same(config, content["config"], directory.last)
+        checkpoint.require_same_puzzles(content, digest, directory.path)
+        checkpoint.restore(learner, ranks, content, directory.last)
+        progress = {name: content[name] for name in ("best", "seconds", "pending")}
+        if "used" in content:
+            used = UsedPuzzles.of_tensors(content["used"])
+            return Start(unused(dataset, used.trained)[0], used, digest, **progress)
+        return Start(dataset, used_by(run, dataset), digest, **progress)
+    clean, count = unused(dataset, seen.trained)
+    advise(count > 0, left_out(count, len(dataset.test)))
+    return Start(clean, used_by(run, clean).with_seen(seen), digest)
+
+
+def train(
+    run: RunSettings,
+    config: dict[str, Any],
+    learner: Learner,
+    directory: RunDirectory,
+    ranks: Ranks,
+    start: Start,
+    observe: Observer | None = None,
+) -> dict[str, Any]:
+    """Train from where the directory's last checkpoint stands to the end, then evaluate.
+
+    start: the state to go on from, as `begin` gives it. observe: is shown the averaged model every
+        `probe_every` steps; what it says is logged as probe/...
+
+    Returns the summary: the scores on the test puzzles, steps, parameters and seconds.
+
+    Raises:
+        Interrupted: one of STOP_SIGNALS came; the state is saved.
+        StoppedAtOnce: SIGINT came a second time; the message says what is saved.
+        Diverged: the loss or the weights are not finite; the last good checkpoint is kept.
+    """
+    dataset, best, seconds, started = start.dataset, start.best, start.seconds, time.monotonic()
+    if ranks.first:
+        directory.rewind(learner.step)
+
+    validation, test = split(run, dataset, start.used.chosen)
+    batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
+    log = IntervalLog(run, ranks, directory, start.pending, batches.span)
+    bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
+    saved = learner.step  # By the last checkpoint; 0 without one.
+
+    def save(*, is_best: bool = False) -> None:
+        nonlocal saved
+        require_sane(learner, run.dtype, directory, ranks)
+        progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
+        progress |= {"used": start.used.tensors(), "data": start.digest}
+        content = checkpoint.snapshot(learner, ranks, config, progress)
+        if ranks.first:
+            checkpoint.write(directory.last, content)
+        saved = learner.step
+        if ranks.first and is_best:
+            checkpoint.write(directory.best, content)
+
+    learner.model.train()
+    with stop_signals(lambda: saved) as asked, bar:
+        while learner.step < run.steps:
+            stepped = train_step(learner, *batches.take(learner.step))
+            log.add(stepped)
+            step, end = learner.step, learner.step == run.steps
+            stop = ranks.any(bool(asked))
+            look = len(validation) > 0 and run.eval_every > 0 and (step % run.eval_every == 0 or end)
+
+            if step % run.log_every == 0 or end or stop or look or step % run.checkpoint_every == 0:
+                shown = log.flush(step, write=step % run.log_every == 0 or end)
+                bar.update(step - bar.n)
+                bar.set_postfix(shown)
+            is_best = False
+            if look:
+                scores = evaluate_average(run, learner, dataset, validation, ranks)
+                is_best = scores["exact_accuracy"] >= best.get("exact_accuracy", -1.0)
+                if is_best:
+                    best = {"exact_accuracy": scores["exact_accuracy"], "step": step}
+                if ranks.first:
+                    directory.log(step, {f"validation/{name}": value for name, value in scores.items()})
+            if observe is not None and ranks.first and (step % run.probe_every == 0 or end):
+                seen = observe(averaged(learner))
+                directory.log(step, {f"probe/{name}": value for name, value in seen.items()})
+            if is_best or end or stop or step % run.checkpoint_every == 0:
+                save(is_best=is_best)
+            if stop and not end:
+                raise Interrupted(step, asked[0] if asked else signal.SIGTERM)
+
+    scores = evaluate_average(run, learner, dataset, test, ranks, progress=run.progress and ranks.first)
+    summary = {
+        **scores,
+        "step": learner.step,
+        "parameters": count_parameters(learner.model),
+        "seconds": round(seconds + time.monotonic() - started, 1),
+        "best": best,
+    }
+    if ranks.first:
+        directory.log(learner.step, {f"test/{name}": value for name, value in scores.items()})
+    return summary
+
+
+def evaluation_settings(run: RunSettings, batch_size: int) -> EvaluationSettings:
+    """How a run evaluates: as it trains, every row to the last step."""
+    return EvaluationSettings(
+        steps=run.halting.halt_max_steps,
+        batch_size=batch_size,
+        loss=run.loss.kind,
+        write=run.memory.write_in_evaluation,
+    )
+
+
+@torch.no_grad()
+def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory, ranks: Ranks) -> None:
+    """Refuse to save weights with which nothing can be computed, so that the last checkpoint is good.
+
+    The loss that a step reports is of the weights before the step; those after it are tried here, on the
+    examples that the learner holds. Nothing of the learner changes.
+
+    Raises:
+        Diverged: a weight, or what the model computes with them, is not finite.
+    """
+    assert learner.carry is not None
+    carry, weights = learner.carry, [*learner.model.parameters(), *learner.average.parameters()]
+    sane = all(bool(torch.isfinite(weight).all()) for weight in weights)
+    if sane:
+        devices = [ranks.device] if ranks.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):  # A memory may draw; training must not notice.
+            sane = all(bool(torch.isfinite(values).all()) for values in _tried(learner, carry, dtype))
+    if ranks.any(not sane):
+        raise Diverged(f"the weights are of no use any more after step {learner.step}; {rescue(directory)}")
+
+
+def _tried(learner: Learner, carry: Carry, dtype: torch.dtype) -> list[Tensor]:
+    """All that the model computes for the examples of the carry, from the initial state."""
+    rows = learner.model.puzzle_rows(carry.data["puzzle_identifiers"])
+    state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
+    return [state.z_H, out.logits, out.q_halt, *state.memory.values()]
+
+
+def averaged(learner: Learner) -> Reasoner:
+    """The model with the moving average of the weights."""
+    average = learner.average.module
+    assert isinstance(average, Reasoner)
+    return average
+
+
+def evaluate_average(
+    run: RunSettings,
+    learner: Learner,
+    dataset: Dataset,
+    puzzles: PuzzleSet | Episodes,
+    ranks: Ranks,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Scores of the averaged weights, every row to the last step, as published."""
+    settings = evaluation_settings(run, run.eval_batch_size)
+    return evaluate_on(averaged(learner), dataset, puzzles, settings, ranks, run.dtype, progress)
+
+
+STOP_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
+]
+"""Ctrl-C; the end of a job; a terminal that is closed; the warning that Slurm gives before a job's end."""
+
+
+@contextmanager
+def stop_signals(saved: Callable[[], int] = lambda: 0) -> Iterator[list[int]]:
+    """Catch STOP_SIGNALS; the list holds those that came. A second one of the same kind acts at once.
+
+    SIGHUP stays ignored where it is ignored (nohup).
+
+    saved: the step of the last checkpoint, 0 without one; for the message of a second Ctrl-C.
+
+    Raises:
+        StoppedAtOnce: SIGINT came a second time.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # Only that one can be told.
+        yield asked
+        return
+    before: dict[int, Any] = {int(number): signal.getsignal(number) for number in STOP_SIGNALS}
+    ignored = [number for number in before if number != signal.SIGINT and before[number] == signal.SIG_IGN]
+    for number in [*ignored, *(number for number in before if before[number] is None)]:
+        before.pop(number, None)  # None: set by code that is not Python, which cannot be put back.
+
+    def ask(number: int, _frame: Any) -> None:
+        signal.signal(number, before[number])
+        asked.append(number)
+
+    try:
+        for number in before:
+            signal.signal(number, ask)
+        yield asked
+    except KeyboardInterrupt as error:
+        step = saved()
+        kept = f"nothing after step {step} was saved" if step else "nothing was saved"
+        raise StoppedAtOnce(f"stopped at once; {kept}") from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,211 @@
+"""Refuse settings that were given and change nothing: what is given is used, or an error says why it is not.
+
+What the files in configs/ set never complains: a default that another setting puts out of use is no mistake.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from memhrm.data.settings import EpisodeSettings, RecallSettings
+from memhrm.data.settings import parse as parse_data
+from memhrm.memory.bicross import ExchangeSettings
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.models.reasoner import NO_MEMORY
+from memhrm.runs.settings import RunSettings
+
+BOUNDS = (
+    *("min_clues", "max_clues", "min_guesses", "max_guesses"),
+    *("min_walls", "max_walls", "min_length", "unique"),
+)
+"""Settings of a data group that bound what is generated."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Settings that are not used where a condition holds.
+
+    names: dotted; a run need not have them. holds: the condition. beside: what puts them out of use, for the
+    message; a template, filled in from `Run`. harmless: values that say what is so anyway, as 0 for a loss.
+    """
+
+    names: tuple[str, ...]
+    holds: Callable[["Run"], bool]
+    beside: str
+    harmless: tuple[Any, ...] = ()
+
+
+class Run:
+    """What the rules ask of the settings of a run."""
+
+    def __init__(self, run: RunSettings):
+        self.run, self.model = run, run.model
+        self.halting, self.optim, self.loss = run.halting, run.optim, run.loss
+        self.memory: Any = run.memory
+        self.data: Any = parse_data(run.data)
+        self.episodes = isinstance(self.data, EpisodeSettings)
+        self.remembers = run.memory.module != NO_MEMORY.module
+        self.foreign = not run.memory.module.startswith("memhrm.")  # Of what it reads nothing is known.
+        self.exchange = isinstance(run.memory, ExchangeSettings) and not self.foreign
+        self.cells = isinstance(run.memory, CellSettings) and not self.foreign
+        self.replaces = self.exchange and self.memory.placement == "replace"
+        self.blocks = self.model.L_layers > 0 or not self.replaces
+        self.every_cell = self.cells and self.memory.active == self.memory.cells
+
+    @cached_property
+    def one_weight(self) -> bool:
+        """Whether the active cells weigh the same whatever their scores are."""
+        rivals = self.memory.active - (bool(self.memory.shared_cell) and self.memory.selector != "all")
+        return self.memory.gate == "none" or (self.memory.gate == "selected" and rivals == 1)
+
+    @cached_property
+    def scored(self) -> bool:
+        """Whether anything depends on the scores of the cells."""
+        chosen = {"policy": True, "lowest_loss": True, "topk": not self.every_cell}
+        losses = self.loss.diverse, self.loss.balance, self.loss.information, self.loss.self_sup
+        return chosen.get(self.memory.selector, False) or not self.one_weight or any(losses)
+
+    def selects_by(self, selector: str) -> bool:
+        """Whether cells are selected like this, as far as is known."""
+        return self.cells and self.memory.selector == selector
+
+    @property
+    def mixes(self) -> bool:
+        """Whether tokens are mixed by attention."""
+        return self.model.mixer == "attention"
+
+    @property
+    def attends(self) -> bool:
+        return (self.mixes and self.blocks) or self.exchange or self.foreign
+
+    @property
+    def uses_heads(self) -> bool:
+        own = self.exchange and self.memory.num_heads is None
+        return (self.mixes and self.blocks) or own or self.foreign
+
+    @property
+    def takes_whole_files(self) -> bool:
+        sizes = self.data.train_size, self.data.test_size
+        return not (self.data.path is None or self.episodes or self.data.holdout) and sizes == (None, None)
+
+
+RULES = (
+    # Losses.
+    Rule(("loss.label_smoothing",), lambda r: r.loss.kind != "softmax", "with loss.kind={loss.kind}", (0,)),
+    Rule(("loss.q_continue", "halting.q_target"), lambda r: r.halting.rule != "q_learning",
+         "with halting.rule={halting.rule}", (0,)),
+    Rule(("loss.policy", "loss.entropy", "loss.reward", "loss.baseline"),
+         lambda r: not r.selects_by("policy"), "without memory.selector=policy", (0,)),
+    Rule(("loss.imitation",), lambda r: not r.selects_by("lowest_loss"),
+         "without memory.selector=lowest_loss", (0,)),
+    Rule(("loss.baseline",), lambda r: r.loss.policy == 0, "with loss.policy=0"),
+    Rule(("loss.diverse", "loss.balance"), lambda r: r.every_cell,
+         "with every cell active: their shares are equal", (0,)),
+    Rule(("loss.self_sup",), lambda r: r.cells and r.memory.active == 1 and r.memory.gate != "all",
+         "with k=1: the best cell is all that is read", (0,)),
+    # Halting.
+    Rule(("halting.rule", "halting.q_target", "halting.halt_exploration_prob", "halting.threshold",
+          "loss.q_continue"), lambda r: r.halting.halt_max_steps == 1,
+         "with halting.halt_max_steps=1", (0,)),
+    Rule(("halting.threshold",), lambda r: r.halting.rule != "sigmoid", "with halting.rule={halting.rule}"),
+    Rule(("halting.threshold", "halting.halt_exploration_prob"), lambda r: r.episodes,
+         "with episodes: every puzzle takes halting.halt_max_steps", (0,)),
+    # Optimisers.
+    Rule(("optim.eps",), lambda r: r.optim.name == "adam_atan2", "with optim={optim.name}"),
+    Rule(("optim.muon_lr", "optim.muon_weight_decay"), lambda r: r.optim.name != "muon",
+         "with optim={optim.name}"),
+    Rule(("optim.puzzle_lr", "optim.puzzle_weight_decay"), lambda r: r.model.puzzle_width() == 0,
+         "with model.puzzle_emb_ndim=0"),
+    Rule(("optim.puzzle_weight_decay",), lambda r: r.optim.puzzle_lr == 0, "with optim.puzzle_lr=0", (0,)),
+    Rule(("optim.lr_min_ratio",), lambda r: r.optim.schedule == "constant", "with optim.schedule=constant"),
+    Rule(("optim.schedule", "optim.lr_min_ratio"), lambda r: r.optim.warmup >= r.run.steps,
+         "with optim.warmup={optim.warmup} and steps={run.steps}: the warm-up does not end", ("constant",)),
+    # The model.
+    Rule(("model.num_heads",), lambda r: not r.uses_heads,
+         "with model.mixer={model.mixer}: nothing has heads"),
+    Rule(("model.attention",), lambda r: not r.attends, "with model.mixer={model.mixer}: nothing attends"),
+    Rule(("model.positions",), lambda r: r.model.positions == "rope" and not (r.mixes and r.blocks),
+         "without attention between tokens (allowed: learned, none)"),
+    Rule(("model.puzzle_emb_len",), lambda r: r.model.puzzle_width() == 0, "with model.puzzle_emb_ndim=0"),
+    Rule(("model.H_net", "model.H_layers"), lambda r: r.replaces,
+         "with memory.placement=replace: the memory stands in the H-net's place", (0,)),
+    Rule(("model.mixer", "model.unit"), lambda r: not r.blocks,
+         "with memory.placement=replace and no L-net: there are no blocks"),
+    Rule(("model.expansion",), lambda r: not r.blocks and r.memory.expansion is not None,
+         "with memory.expansion={memory.expansion} and no blocks"),
+    # The memory.
+    Rule(("memory.lifetime", "memory.write_in_evaluation", "memory.rate"), lambda r: not r.remembers,
+         "with memory=none", (None,)),
+    Rule(("memory.lifetime",), lambda r: r.memory.lifetime == "episode" and not r.episodes,
+         "with data={data.name}, which has no episodes", (None,)),
+    Rule(("memory.rate",), lambda r: r.memory.lifetime != "global", "with memory.lifetime={memory.lifetime}"),
+    Rule(("memory.shared_cell", "memory.decay"), lambda r: r.selects_by("all"),
+         "with memory.selector=all, which uses every cell at every H-step", (0, False, None)),
+    Rule(("memory.decay", "memory.usage_average"), lambda r: r.every_cell,
+         "with every cell active at every H-step", (0,)),
+    Rule(("memory.usage_average",), lambda r: r.cells and r.memory.decay == 0, "with memory.decay=0"),
+    Rule(("memory.combine",), lambda r: r.cells and r.memory.projections == 1,
+         "with memory.projections=1", ("mean",)),
+    Rule(("memory.combine", "memory.score_scale", "memory.pooling"),
+         lambda r: r.cells and not r.scored,
+         "with memory.selector={memory.selector} and memory.gate={memory.gate}: no score is used"),
+    # The puzzles.
+    Rule(("data.train_file", "data.test_file"), lambda r: r.data.path is None, "with data.path=null"),
+    Rule(("data.cache", "data.download", *(f"data.{name}" for name in BOUNDS)),
+         lambda r: r.data.path is not None,
+         "with data.path={data.path}: nothing is generated or downloaded", (None,)),
+    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
+         "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
+    Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
+    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings),
+         "with data={data.name}: relabelling is the symmetry of recall", (False,)),
+    Rule(("data.reveal",), lambda r: r.episodes and r.data.shows != "part", "with data.shows={data.shows}"),
+    # The course of the run.
+    Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),
+    Rule(("probe_every",), lambda r: r.run.probe == "none", "with probe=none"),
+)  # fmt: skip
+"""In the order in which they are tried."""
+
+
+def refuse_unused(run: RunSettings, config: Mapping[str, Any], given: Iterable[str]) -> None:
+    """Refuse settings of a training command that were given and are not used beside the others.
+
+    Args:
+        run: what `config` comes to.
+        config: the configuration, for the values.
+        given: the dotted names of the settings that were given.
+
+    Raises:
+        ValueError: one of them changes nothing; the message names it, its value and what it stands beside.
+    """
+    asked = set(given)
+    if not asked:
+        return
+    situation = Run(run)
+    if asked & {"k", "memory.k"} and situation.selects_by("all"):
+        k, cells = situation.memory.k, situation.memory.cells
+        refuse(k < cells, "k", k, f"with memory.selector=all, which uses all {cells} cells")
+    for rule in RULES:
+        for name in asked.intersection(rule.names):
+            value = value_of(config, name)
+            if value not in rule.harmless and rule.holds(situation):
+                refuse(True, name, value, rule.beside.format_map(vars(situation)))
+
+
+def refuse(unused: bool, name: str, value: Any, beside: str) -> None:
+    """Raise the ValueError of a setting that was given and is not used, if it is not.
+
+    beside: what it changes nothing with, or without.
+    """
+    if unused:
+        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+        raise ValueError(f"{name} is {text}, which changes nothing {beside}; leave it out")
+
+
+def value_of(config: Mapping[str, Any], name: str) -> Any:
+    """The value of a dotted name; None where there is none."""
+    node: Any = config
+    for part in name.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node

@@ -1,0 +1,105 @@
+"""Refuse settings that were given and change nothing, for the commands beside training."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from memhrm.data.settings import EpisodeSettings
+from memhrm.data.settings import parse as parse_data
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.h_module import MemorySettings
+from memhrm.models.reasoner import NO_MEMORY
+from memhrm.runs.choice import EvaluateSettings
+from memhrm.runs.settings import RunSettings
+from memhrm.runs.unused import refuse, value_of
+
+NOT_MEASURED = (
+    *("steps", "eval_every", "eval_batch_size", "validation_size", "log_every", "checkpoint_every", "probe"),
+    *(
+        "probe_every",
+        "dir",
+        "init",
+        "progress",
+        "data.path",
+        "data.train_file",
+        "data.test_file",
+        "data.cache",
+    ),
+    *("data.train_size", "data.test_size", "data.holdout", "data.seed", "data.augment", "data.test_length"),
+    *("data.test_episodes",),
+)
+"""Settings of a training command that no measurement of `memhrm.bench` depends on, beside the logger's."""
+
+MATCHED = ("model", "memory", "data", "k", "batch_size")
+"""Settings and groups that a count of parameters or FLOPs depends on."""
+
+
+def refuse_unused_evaluation(chosen: EvaluateSettings, run: RunSettings, given: Collection[str]) -> None:
+    """Refuse settings of `memhrm.evaluate` that were given and are not used beside the others.
+
+    Args:
+        chosen: what the command comes to.
+        run: the settings of the evaluated run.
+        given: the dotted names of the settings that were given.
+
+    Raises:
+        ValueError: one of them changes nothing; the message names it, its value and what it stands beside.
+    """
+    data = parse_data(run.data)
+    steps = run.halting.halt_max_steps if chosen.halt_max_steps is None else chosen.halt_max_steps
+    alone = not isinstance(data, EpisodeSettings)
+    own = chosen.data.path is None and chosen.data.test_file is None
+    rules = (
+        ("select", chosen.restarts == 1, "with restarts=1: there is one answer"),
+        ("seed", chosen.noise == 0, "with noise=0"),
+        ("write", run.memory.module == NO_MEMORY.module, "with a run without memory"),
+        ("threshold", steps == 1, "with halt_max_steps=1"),
+        ("data.test_length", alone, "with a run that has no episodes"),
+        ("data.test_episodes", alone, "with a run that has no episodes"),
+        ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),
+    )
+    for name, unused, beside in rules:
+        value = getattr(chosen.data, name.removeprefix("data.")) if "." in name else getattr(chosen, name)
+        refuse(unused and name in given and value is not None, name, value, beside)
+
+
+def refuse_unused_probe(how: Any, memories: Sequence[MemorySettings], given: Collection[str]) -> None:
+    """Refuse settings of `memhrm.probe` that were given and are not used beside the others.
+
+    Args:
+        how: the settings of the command, `memhrm.probes.settings.ProbeSettings`.
+        memories: those of the runs that are looked at.
+        given: the dotted names of the settings that were given.
+
+    Raises:
+        ValueError: as `refuse_unused_evaluation`.
+    """
+    remember = any(memory.module != NO_MEMORY.module for memory in memories)
+    cells = any(isinstance(memory, CellSettings) for memory in memories)
+    foreign = any(not memory.module.startswith("memhrm.") for memory in memories)
+    rules = (
+        ("noise", how.restarts == 1 and how.noise > 0, "with restarts=1: the first runs without"),
+        ("causal_puzzles", not remember, "with runs without memory"),
+        ("shuffles", not (cells or foreign), "with runs without memory cells"),
+    )
+    for name, unused, beside in rules:
+        refuse(unused and name in given, name, getattr(how, name), beside)
+
+
+def refuse_unmeasured(config: dict[str, Any], given: Iterable[str], *, matched: bool = False) -> None:
+    """Refuse settings of `memhrm.bench` that change nothing of what it measures, or matches.
+
+    Args:
+        config: the configuration, for the values.
+        given: the dotted names of the settings that were given.
+        matched: whether the command looks for a width, which depends on sizes alone.
+
+    Raises:
+        ValueError: as `refuse_unused_evaluation`.
+    """
+    for name in sorted(given):
+        group = name.partition(".")[0]
+        unused = name in NOT_MEASURED or group == "logger" or (matched and group not in MATCHED)
+        what = "with --target: parameters and FLOPs do not depend on it" if matched else (
+            "of what is measured: steps on random puzzles of the right shape"
+        )  # fmt: skip
+        refuse(unused, name, value_of(config, name), what)

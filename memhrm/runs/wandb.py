@@ -1,0 +1,80 @@
+"""Weights & Biases as a mirror of the run directory, imported only when chosen (logger=wandb)."""
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from memhrm.runs.directory import Mirror
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggerSettings:
+    """name: none, or wandb. mode: online, offline or disabled, as wandb has it; None: as the environment's
+    WANDB_MODE says, else online."""
+
+    name: Literal["none", "wandb"] = "none"
+    project: str = "memhrm"
+    entity: str | None = None
+    mode: Literal["online", "offline", "disabled"] | None = None
+
+
+def open_mirror(settings: LoggerSettings, run_directory: Path, config: Mapping[str, Any]) -> Mirror | None:
+    """The mirror of a run, or None for logger=none and where wandb cannot start."""
+    if settings.name == "none":
+        return None
+    try:
+        return WandbMirror(settings, run_directory, config)
+    except Exception as error:  # No account, no network, no package: training goes on.
+        _warn("cannot start", error)
+        return None
+
+
+class WandbMirror:
+    """Sends metrics to wandb and gives up, with one line, at the first failure. The files stay whole."""
+
+    def __init__(self, settings: LoggerSettings, run_directory: Path, config: Mapping[str, Any]):
+        import wandb
+
+        run_directory.mkdir(parents=True, exist_ok=True)
+        identifier = run_directory / "wandb_id"
+        if not identifier.exists():
+            identifier.write_text(secrets.token_hex(4))
+        self._run: Any = wandb.init(
+            project=settings.project,
+            entity=settings.entity,
+            mode=settings.mode,
+            dir=run_directory,
+            name=run_directory.name,
+            id=identifier.read_text().strip(),
+            resume="allow",
+            config=yaml.safe_load(yaml.safe_dump(dict(config))),
+            settings=wandb.Settings(silent=True, console="off", init_timeout=30, login_timeout=10),
+        )
+
+    def log(self, metrics: Mapping[str, Any], step: int) -> None:
+        self._try(lambda: self._run.log(dict(metrics), step=step))
+
+    def summarise(self, summary: Mapping[str, Any]) -> None:
+        self._try(lambda: self._run.summary.update(dict(summary)))
+
+    def close(self) -> None:
+        self._try(lambda: self._run.finish())
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        if self._run is None:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._run = None
+            _warn("stopped", error)
+
+
+def _warn(what: str, error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    print(f"wandb {what} ({reason}); training goes on, the run directory holds everything", file=sys.stderr)

@@ -1,0 +1,99 @@
+"""Start a run from weights: those of another run, exported ones, or published ones."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memhrm.models.reasoner import Reasoner
+from memhrm.published.weights import from_published
+from memhrm.runs import checkpoint
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.settings import RunSettings
+from memhrm.runs.used import UsedPuzzles
+from memhrm.weights.restore import FORMAT, used_puzzles
+from memhrm.weights.tensors import open_tensors, read_tensors
+
+
+def initial_weights(model: Reasoner, run: RunSettings, directory: RunDirectory) -> UsedPuzzles:
+    """Put the weights of `run.init`, if a new run names one, into its model; return as `start_from`."""
+    if run.init is None or directory.last.exists():
+        return UsedPuzzles()
+    return start_from(model, Path(run.init))
+
+
+def start_from(model: Reasoner, source: Path) -> UsedPuzzles:
+    """Put weights into a model in place; return the puzzles that their run has used, as far as is known.
+
+    source: a run directory (its last checkpoint, averaged weights), a checkpoint, an exported file, or a file
+        of published weights (.safetensors, or what torch.save wrote of a state dict). The H-module's weights
+        may be missing there: a memory then starts anew. All other weights must be there and fit.
+
+    Raises:
+        ValueError: there is nothing of the kind, or it does not fit; the message names the tensor.
+    """
+    source = source.expanduser()
+    weights, seen = _weights(source)
+    wanted = model.state_dict()
+    for name, tensor in weights.items():
+        if name not in wanted:
+            raise ValueError(f"init is {source}, which has weights {name} that this model does not have")
+        if tensor.shape != wanted[name].shape:
+            given, own = tuple(tensor.shape), tuple(wanted[name].shape)
+            raise ValueError(f"init is {source}, whose {name} has shape {given}; this model's has {own}")
+    missing = [name for name in wanted if name not in weights]
+    lacking = next((name for name in missing if not name.startswith("H_module.")), None)
+    if lacking is not None:
+        raise ValueError(f"init is {source}, which has no weights {lacking}, but this model does")
+    model.load_state_dict({**wanted, **weights})
+    anew = f"; {len(missing)} of the H-module start anew" if missing else ""
+    print(f"started from {len(weights)} tensors of {source}{anew}", file=sys.stderr)
+    return seen
+
+
+def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
+    """The weights at `source` by our names, and the puzzles that their run has used."""
+    file = source / "checkpoints" / "last.pt" if source.is_dir() else source
+    if not file.exists():
+        raise ValueError(
+            f"init is {source}; allowed: a run directory with a checkpoint, or a file of weights"
+        )
+    if file.suffix == ".safetensors":
+        published, metadata = open_tensors(file)
+        if metadata.get("format") == FORMAT:
+            weights, _, used = read_tensors(file, FORMAT, "python -m memhrm.export")
+            return weights, used
+    else:
+        found = _torch_file(file)
+        if "format" in found:
+            content = checkpoint.read(file)
+            return checkpoint.average_of(content, content["model"]), used_puzzles(content)
+        published = found
+    wrong = next((name for name, tensor in published.items() if not torch.isfinite(tensor).all()), None)
+    if wrong is not None:
+        raise ValueError(f"init is {source}, whose {wrong} holds numbers that are not finite")
+    weights = from_published(published, f"init is {source}: ")
+    print(f"note: which puzzles {source} has seen is not known; they are scored like others", file=sys.stderr)
+    return weights, UsedPuzzles()
+
+
+def _torch_file(file: Path) -> Mapping[str, Any]:
+    """What torch.save wrote: a state dict, by itself or under `model` or `state_dict`; or our checkpoint."""
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # A damaged file can make its reader raise anything.
+        raise ValueError(
+            f"init is {file}, which is damaged, or no file of tensors alone that torch.save wrote"
+        ) from error
+    if isinstance(found, dict) and "format" not in found:
+        found = next(
+            (found[name] for name in ("model", "state_dict") if isinstance(found.get(name), dict)), found
+        )
+        if found and all(isinstance(value, Tensor) for value in found.values()):
+            return found
+    elif isinstance(found, dict):
+        return found
+    raise ValueError(f"init is {file}, which holds no weights; allowed: a state dict of tensors by name")

@@ -1,0 +1,95 @@
+"""Files of tensors that say what they are: safetensors with a description and a checksum as metadata."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from memhrm.config import console
+from memhrm.config.settings import require
+from memhrm.runs.directory import mapping
+from memhrm.runs.used import UsedPuzzles
+from memhrm.system.files import said_of, whole
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], form: str, about: dict[str, Any], used: UsedPuzzles
+) -> None:
+    """Write safetensors with metadata: the name of their format, a description, the puzzles that their run
+    has used, and a checksum.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": form, "about": json.dumps(about), "used": used.text()}
+    metadata["checksum"] = _checksum(plain, metadata)
+    try:
+        with whole(path) as unfinished:
+            save_file(plain, unfinished, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+
+
+def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file and its metadata, checked.
+
+    Raises:
+        ValueError: there is no such file, it is damaged, or it has numbers that are not finite.
+    """
+    require(isinstance(path, Path), "path", path, "a pathlib.Path")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; allowed: a file of safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except Exception as error:  # A damaged file can make its reader raise anything.
+        raise ValueError(f"{path} cannot be opened as safetensors: {console.one_line(error)}") from error
+    if "checksum" in metadata and metadata["checksum"] != _checksum(tensors, metadata):
+        raise ValueError(f"{path} is damaged: its checksum is wrong; make it again")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{path} is of no use: {name} holds numbers that are not finite")
+    return tensors, metadata
+
+
+def read_tensors(
+    path: Path, form: str, made_by: str
+) -> tuple[dict[str, Tensor], dict[str, Any], UsedPuzzles]:
+    """Return the tensors of a file that `write_tensors` wrote, checked, its description, and the puzzles that
+    its run has used, as far as it says so.
+
+    made_by: the command that writes such files, for the message.
+
+    Raises:
+        ValueError: there is no such file; it is of another kind, damaged, or has numbers that are not finite.
+    """
+    tensors, metadata = open_tensors(path)
+    if metadata.get("format") != form:
+        raise ValueError(
+            f"{path} has format {metadata.get('format')!r}; allowed: {form!r}, as written by `{made_by}`"
+        )
+    try:
+        about = mapping(path, json.loads(metadata.get("about", "")))
+        with said_of(path):
+            return tensors, about, UsedPuzzles.of_text(metadata.get("used", "{}"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: its description is no JSON ({error})") from error
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of the tensors, with their names and shapes, and of the metadata beside it."""
+    others = {name: text for name, text in metadata.items() if name != "checksum"}
+    digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

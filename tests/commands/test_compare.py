@@ -1,0 +1,95 @@
+"""Runs side by side, usage in words, and controls of equal size."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from memhrm import bench, compare
+from memhrm.config.command import compose, console
+from memhrm.cost.benchmark import Subject
+from memhrm.cost.matching import cost, match
+from memhrm.memory.usage import describe, words
+from memhrm.models.reasoner import count_parameters
+from tiny import TINY, train
+
+
+def said_by(main, monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["memhrm", *arguments])
+    code = console.code_of(main)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_runs_stand_side_by_side_with_their_usage(tmp_path, monkeypatch, capsys):
+    one, two = tmp_path / "plain", tmp_path / "cells"
+    assert train(one, "steps=2") == 0
+    assert train(two, "+memory=multicell", "model.H_cycles=2", "steps=2") == 0
+    capsys.readouterr()
+    code, out, _ = said_by(compare.main, monkeypatch, capsys, str(one), str(two))
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split() == ["plain", "cells"]
+    assert any(line.startswith("token accuracy") for line in lines)
+    assert not any("cell accuracy" in line for line in lines)
+    parameters = next(line for line in lines if line.startswith("parameters")).split()
+    assert int(parameters[1].replace(",", "")) < int(parameters[2].replace(",", ""))
+    assert any("2 of 8 cells are active at each H-step" in line for line in lines)
+    (two / "summary.json").unlink()
+    code, _, err = said_by(compare.main, monkeypatch, capsys, str(one), str(two))
+    assert code == 2 and f"{two} is not finished" in err
+    code, _, err = said_by(compare.main, monkeypatch, capsys, str(tmp_path))
+    assert code == 2 and "holds no run" in err
+
+
+def test_usage_of_planted_selections():
+    """Of 4 cells, half of the examples always select 0 and 1, the others always 0 and 2."""
+    found = describe([1.0, 0.5, 0.5, 0.0], mean_own_entropy=np.log(2))
+    assert found["usage_entropy"] == pytest.approx(1.5 * np.log(2))  # 1/2, 1/4, 1/4
+    assert found["usage_information"] == pytest.approx(0.5 * np.log(2))
+    assert found["dead_cells"] == 1
+    assert found["diverse"] == pytest.approx(-np.var([1, 0.5, 0.5, 0]))
+    assert found["balance"] == pytest.approx(np.var([1, 0.5, 0.5, 0]) / 0.25)
+    first, spread, told = words(found)
+    most = "most used: cell 0 (100%), cell 1 (50%), cell 2 (50%)"
+    assert first == f"2 of 4 cells are active at each H-step; {most}; 1 of 4 cells is never selected"
+    assert spread == "usage is uneven: its entropy is 75% of the maximum"
+    assert told.startswith("usage information is 0.35 of at most 1.04 nats: ")
+    assert words(describe([1.0, 1.0], 0.0)) == ["all 2 cells are active at every H-step"]
+    older = {"information" if name == "usage_information" else name: x for name, x in found.items()}
+    assert words(older) == words(found)
+    one, *_, nothing = words(describe([0.25] * 4, np.log(4) + 1e-9))
+    assert one.startswith("1 of 4 cells is active") and one.endswith("no cell is dead")
+    assert nothing.startswith("usage information is 0.00 of")  # Not -0.00.
+
+
+SMALL = [*TINY, "model.H_cycles=2", "model.expansion=4.0"]
+
+
+def test_the_cost_counted_is_that_of_the_real_model():
+    config = compose("train", ["+memory=multicell", *SMALL])
+    subject = Subject(config)
+    subject.model.eval()
+    assert cost(config).parameters == count_parameters(subject.model)
+    assert cost(config).flops == subject.flops(subject.evaluation_step)
+
+
+@pytest.mark.parametrize("what", ["parameters", "flops"])
+def test_the_width_that_matches_is_the_nearest_of_all(what):
+    target = compose("train", ["+memory=multicell", *SMALL, "model.hidden_size=32"])
+    control = compose("train", ["+memory=carry_add", *SMALL])
+    wanted = getattr(cost(target), what)
+    width, found = match(control, target, what)
+
+    def distance(candidate: int) -> int:
+        config = {**control, "model": {**control["model"], "hidden_size": candidate}}
+        return abs(getattr(cost(config), what) - wanted)
+
+    assert abs(getattr(found, what) - wanted) == distance(width)
+    assert distance(width) == min(distance(candidate) for candidate in range(4, 100, 4))
+
+
+def test_the_command_that_matches(monkeypatch, capsys):
+    arguments = ["+memory=carry_add", "--target", "+memory=multicell", "--match", "flops"]
+    code, out, _ = said_by(bench.main, monkeypatch, capsys, *arguments)
+    assert code == 0 and "matches the target's flops" in out

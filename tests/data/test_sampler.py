@@ -1,0 +1,104 @@
+"""Batches: what the stream holds, and that a batch depends on the seed and its index alone."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
+from memhrm.data.sudoku.generate import Difficulty, all_sudokus4
+from memhrm.data.sudoku.task import Sudoku
+from memhrm.data.task import PuzzleSet, puzzle_set
+
+TASK = Sudoku(side=4)
+
+
+@cache
+def puzzles(count: int = 50) -> PuzzleSet:
+    return all_sudokus4(TASK, Difficulty(max_clues=6), np.random.default_rng(0)).select(slice(count))
+
+
+def sampler(count: int = 50, *, batch_size: int = 8, seed: int = 3, augment: bool = True) -> Sampler:
+    return Sampler(puzzles(count), TASK, batch_size=batch_size, seed=seed, augment=augment)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 130])
+def test_every_epoch_is_a_permutation(batch_size: int):
+    drawn = sampler(batch_size=batch_size)
+    stream = np.concatenate([drawn.rows(index) for index in range(-(-200 // batch_size))])[:200]
+    epochs = stream.reshape(4, 50)
+    assert (np.sort(epochs, axis=1) == np.arange(50)).all()
+    assert len({epoch.tobytes() for epoch in epochs}) == 4
+
+
+def test_stream_does_not_depend_on_the_batch_size():
+    small = sampler(batch_size=6)
+    rows = np.concatenate([small.rows(index) for index in range(20)])
+    assert (rows == sampler(batch_size=120).rows(0)).all()
+
+
+def test_batch_is_a_function_of_seed_and_index():
+    once = sampler()
+    forward = [once.batch(index) for index in range(30)]
+    for index in (29, 3, 17):
+        for name, array in sampler().batch(index).items():
+            assert (array == forward[index][name]).all()
+    assert (sampler(seed=4).batch(0)["inputs"] != forward[0]["inputs"]).any()
+
+
+def test_batch_holds_the_rows_as_int32_with_unlabelled_positions_ignored():
+    base = puzzles()
+    labels = base.labels.copy()
+    labels[:, 0] = 0
+    partial = puzzle_set(base.inputs, labels, base.ratings, base.sources)
+    drawn = Sampler(partial, TASK, batch_size=8, seed=0, augment=False)
+    batch, rows = drawn.batch(2), drawn.rows(2)
+    assert {array.dtype for array in batch.values()} == {np.dtype(np.int32)}
+    assert (batch["inputs"] == base.inputs[rows]).all()
+    assert (batch["labels"][:, 1:] == base.labels[rows, 1:]).all()
+    assert (batch["labels"][:, 0] == IGNORE).all()
+    assert batch["puzzle_identifiers"].tolist() == [0] * 8
+
+
+def test_augmented_batch_holds_images_of_the_rows():
+    drawn = sampler(batch_size=32)
+    batch = drawn.batch(1)
+    original = puzzles().select(drawn.rows(1))
+    TASK.check(batch["inputs"], batch["labels"])
+    assert (batch["inputs"] != original.inputs).any(axis=1).sum() > 25
+    keys = TASK.class_keys(batch["inputs"], batch["labels"])
+    assert (keys == TASK.class_keys(original.inputs, original.labels)).all()
+
+
+def test_augmentation_differs_between_epochs():
+    drawn = sampler(1, batch_size=1)
+    assert len({drawn.batch(index)["inputs"].tobytes() for index in range(20)}) > 15
+
+
+@pytest.mark.parametrize(
+    ("count", "reals"), [(50, [16, 16, 16, 2]), (48, [16, 16, 16]), (49, [16, 16, 16, 1]), (3, [3])]
+)
+def test_evaluation_covers_all_puzzles_once_and_pads_the_last_batch(count: int, reals: list[int]):
+    some = puzzles(count)
+    batches = list(evaluation_batches(some, 16))
+    assert [real for _, real in batches] == reals
+    assert all(batch["inputs"].shape == (16, 16) for batch, _ in batches)
+    assert (np.concatenate([batch["inputs"][:real] for batch, real in batches]) == some.inputs).all()
+    assert (np.concatenate([batch["labels"][:real] for batch, real in batches]) == some.labels).all()
+    last, real = batches[-1]
+    assert (last["inputs"][real:] == 0).all()
+    assert (last["labels"][real:] == IGNORE).all()
+    assert (last["puzzle_identifiers"][real:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "settings", "message"),
+    [
+        (0, {}, "empty set of puzzles"),
+        (5, {"batch_size": 0}, "batch_size is 0"),
+        (5, {"seed": -1}, "seed is -1"),
+    ],
+)
+def test_bad_arguments_are_refused(count: int, settings: dict[str, int], message: str):
+    with pytest.raises(ValueError, match=message):
+        Sampler(puzzles(count), TASK, **{"batch_size": 4, "seed": 0, "augment": False, **settings})

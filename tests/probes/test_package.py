@@ -1,0 +1,101 @@
+"""From Python: `memhrm.probes` has the functions by name, which return plain numbers and arrays."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import memhrm.probes as probes
+from memhrm.memory.cell_settings import CellSettings
+from planted import recall, small
+
+MULTICELL = CellSettings(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
+PLAIN = int, float, bool, str, np.ndarray, np.generic, type(None)
+
+
+def strange(value: Any) -> list[type]:
+    """The types in a value that are not plain."""
+    if isinstance(value, dict):
+        return [kind for name, one in value.items() for kind in strange(name) + strange(one)]
+    if isinstance(value, list | tuple):
+        return [kind for one in value for kind in strange(one)]
+    return [] if isinstance(value, PLAIN) else [type(value)]
+
+
+def test_every_function_returns_plain_values():
+    subject = small(MULTICELL, H_cycles=2)
+    seen = probes.roll_out(subject, 2, keep=("cells", "z_H"))
+    traces, cells = seen.traces, seen.states["cells"]
+    selected, labels = probes.counts(traces), np.arange(6) % 2
+    met = probes.exchanged(subject, 1)
+    maps = probes.read_map(met)
+    episode = recall()
+    found = {
+        "over_steps": probes.over_steps(seen),
+        "by_position": probes.by_position(episode),
+        "best": probes.best(episode),
+        "residuals": probes.residuals(seen),
+        "residual_auroc": probes.residual_auroc(seen),
+        "norms": probes.norms(seen),
+        "auroc": probes.auroc(seen.q_halt[-1], labels),
+        "chance": probes.chance(labels > 0),
+        "pca": probes.pca(seen.states["z_H"]),
+        "trajectories": probes.trajectories(subject, 2, starts=2),
+        "calibration": probes.calibration(seen.q_halt, seen.exact),
+        "restarts": probes.restarts(subject, 2, 0.5),
+        "one_blank": probes.one_blank(subject),
+        "from_solution": probes.from_solution(subject),
+        "relabelled": probes.relabelled(subject, tries=2),
+        "hits": probes.hits(traces),
+        "counts": selected,
+        "usage": probes.usage(traces),
+        "weights": probes.weights(traces),
+        "entropy": probes.entropy(probes.usage(traces)),
+        "switching": probes.switching(traces),
+        "dead": probes.dead(traces),
+        "co_selection": probes.co_selection(traces),
+        "cosine": probes.cosine(cells[..., 0, :]),
+        "cosines": probes.cosines(cells),
+        "alike": probes.alike(np.eye(3)),
+        "cls_trajectories": probes.cls_trajectories(cells),
+        "mutual_information": probes.mutual_information(selected, labels),
+        "with_null": probes.with_null(selected, labels, shuffles=3),
+        "puzzle_information": probes.puzzle_information(traces["indices"], 4, shuffles=3),
+        "cell_information": probes.cell_information(traces, {"rule": labels}, shuffles=3),
+        "quartiles": probes.quartiles(np.arange(20)),
+        "readable": probes.readable(subject.model.H_module),
+        "read_map": maps,
+        "write_map": probes.write_map(met),
+        "read_token_map": probes.read_token_map(met),
+        "write_token_map": probes.write_token_map(met),
+        "on_grid": probes.on_grid(subject.task, maps),
+        "effects": probes.effects(subject),
+        "paired": probes.paired(np.ones(3), np.zeros(3)),
+        "light_numbers": probes.light_numbers(subject),
+    }
+    assert {name: strange(value) for name, value in found.items() if strange(value)} == {}
+    fields = "tokens", "exact", "accuracy", "q_halt", "q_continue", "residual", "norm", "traces", "states"
+    assert [strange(getattr(seen, name)) for name in fields] == [[]] * len(fields)
+    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured", "exchanged"}
+    assert set(found) | rest == set(probes.__all__)  # Whatever is offered is looked at here.
+
+
+def test_names_are_those_of_the_modules_and_no_others():
+    from memhrm.probes import information, light, rollout
+
+    assert probes.roll_out is rollout.rollout
+    assert probes.cell_information is information.information
+    assert probes.light_numbers is light.light
+    assert set(probes.__all__) < set(dir(probes))
+    with pytest.raises(AttributeError, match=r"module 'memhrm\.probes' has no attribute 'nothing'"):
+        probes.nothing  # noqa: B018
+
+
+def test_no_matplotlib_is_needed():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; import memhrm.probes as p;"
+        "[getattr(p, name) for name in p.__all__]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

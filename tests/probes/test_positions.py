@@ -1,0 +1,137 @@
+"""Episodes: accuracy against position, and a subject with the memory that its episode has made."""
+
+import numpy as np
+import pytest
+import torch
+
+from memhrm.data import Dataset
+from memhrm.probes.causal import effects
+from memhrm.probes.intervals import wilson
+from memhrm.probes.positions import KEPT, best, by_position
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import Subject
+from planted import EPISODES, LENGTH, planted, recall
+
+
+def rules(subject: Subject) -> np.ndarray:
+    """The rule in force, (n, p)."""
+    assert subject.episodes is not None
+    return subject.episodes.rules
+
+
+def identity(subject: Subject) -> int:
+    """The number of the rule that changes nothing."""
+    assert isinstance(subject.dataset, Dataset) and subject.dataset.episodes is not None
+    permutations = subject.dataset.episodes.plan().rules().permutations
+    (number,) = np.flatnonzero((permutations == np.arange(3)).all(axis=1))
+    return int(number)
+
+
+def test_a_planted_rule_is_kept_forgotten_and_taken_from_the_neighbour():
+    subject = recall()
+    of = rules(subject)
+    without = (of == identity(subject)).mean(axis=0)  # Who knows nothing repeats the question.
+    assert 0 < without[0] < 0.5
+    neighbour = (of == np.roll(of, 1, axis=0)).mean(axis=0)
+    assert 0 < neighbour[1] < 0.5
+    expected = {
+        "kept": [without[0], 1, 1, 1, 1],
+        "reset": without,
+        "frozen": without,
+        "shuffled": [without[0], *neighbour[1:]],
+    }
+    for kept in KEPT:
+        found = by_position(subject, kept)
+        np.testing.assert_allclose(found["exact"], expected[kept], err_msg=kept)
+        assert (found["low"] <= found["exact"]).all() and (found["exact"] <= found["high"]).all()
+        assert (found["low"] < found["high"]).all()
+
+
+def test_cells_right_by_counting():
+    """Without memory a cell is right where the rule leaves its digit alone."""
+    subject = recall()
+    assert subject.episodes is not None
+    same = subject.episodes.inputs == subject.episodes.labels
+    found = by_position(subject, "reset")
+    np.testing.assert_allclose(found["accuracy"], same.mean(axis=(0, 2)), rtol=1e-6)
+
+
+def test_a_change_of_the_rule_costs_one_puzzle():
+    subject = recall("data.revises=true")
+    of = rules(subject)
+    unchanged = (of[:, 2] == of[:, 1]).mean()  # Of five puzzles the third has another rule.
+    assert unchanged < 0.5
+    found = by_position(subject)["exact"]
+    np.testing.assert_allclose(found, [found[0], 1, unchanged, 1, 1])
+
+
+def test_the_best_possible_by_hand():
+    """Every string has all three digits. One feedback shows the whole rule. Where it shows one digit, drawn
+    at random, the others are a coin's toss until two different ones are known."""
+    found = best(recall())
+    np.testing.assert_allclose(found["with_memory"], [1 / 6, 1, 1, 1, 1])
+    assert found["without_memory"] == pytest.approx(1 / 6)
+
+    part = best(recall("data.shows=part", "data.reveal=1"))["with_memory"]
+    one_digit = np.array([1, 1 / 3, 1 / 9, 1 / 27])  # That all feedbacks so far showed the same.
+    np.testing.assert_allclose(part, [1 / 6, *(1 - one_digit / 2)])
+    assert best(recall("data.shows=first"))["with_memory"][-1] == pytest.approx(1)
+
+
+def test_the_subject_begins_with_what_its_episode_has_made():
+    subject = recall()
+    position = 2  # The longest training episodes have three puzzles.
+    assert subject.numbered().tolist() == [LENGTH * e + position for e in range(EPISODES)]
+    assert subject.dataset is not None and subject.dataset.episodes is not None
+    permutations = torch.from_numpy(subject.dataset.episodes.plan().rules().permutations.astype(int))
+    rule = torch.from_numpy(rules(subject)[:, position])
+    books = torch.nn.functional.one_hot(permutations[rule.long()], 3).float()
+    assert subject.memory is not None
+    assert torch.equal(subject.memory["rule"], books)
+    assert torch.equal(subject.initial_state().memory["rule"], books)
+    assert subject.groups["rule"].tolist() == rule.tolist()
+    assert np.array_equal(subject.inputs, subject.episodes.inputs[:, position])  # pyright: ignore
+    assert rollout(subject, 1).exact.all()
+
+    few = subject.select([7, 3])
+    assert few.episodes is not None and few.memory is not None
+    assert torch.equal(few.memory["rule"], books[[7, 3]])
+    assert few.numbered().tolist() == [LENGTH * 7 + position, LENGTH * 3 + position]
+    assert np.array_equal(few.episodes.rules, rules(subject)[[7, 3]])
+    assert rollout(few, 1).exact.all()
+
+
+def test_a_short_test_episode_ends_at_its_last_puzzle():
+    assert recall("data.test_length=2").numbered()[:3].tolist() == [1, 3, 5]
+
+
+def test_disturbing_what_the_episode_has_made():
+    """Put back it repeats the question; of another episode it is right where that has the same rule; and one
+    that is not written in this puzzle has been before."""
+    subject = recall()
+    rule = rules(subject)[:, 2]
+    found = {effect["test"]: effect["exact"] for effect in effects(subject)}
+    assert found["reset"] == pytest.approx((rule == identity(subject)).mean())
+    assert found["freeze"] == 1
+    assert found["zero"] == 0
+    rng = np.random.default_rng(0)
+    for test in ("shuffle", "swap"):
+        circle = rng.permutation(EPISODES)
+        owner = np.empty_like(circle)
+        owner[circle] = np.roll(circle, 1)
+        assert found[test] == pytest.approx((rule == rule[owner]).mean()), test
+
+
+def test_intervals_of_shares():
+    """Solutions of |p - share| = z sqrt(p (1 - p) / n), found by search."""
+    shares, n = np.array([0.0, 0.1, 0.5, 1.0]), 20
+    grid = np.linspace(0, 1, 200001)
+    low, high = wilson(shares, n)
+    for share, a, b in zip(shares, low, high):
+        inside = grid[np.abs(grid - share) <= 1.959964 * np.sqrt(grid * (1 - grid) / n) + 1e-12]
+        assert (a, b) == pytest.approx((inside.min(), inside.max()), abs=1e-4)
+
+
+def test_puzzles_without_episodes_have_no_positions():
+    with pytest.raises(ValueError, match="planted was not trained on episodes"):
+        by_position(planted([0], [2]))

@@ -1,0 +1,401 @@
+"""The report of `python -m memhrm.probe`: its numbers are the functions', its page needs nothing else."""
+
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memhrm.config.command import compose
+from memhrm.data.maze.task import Maze
+from memhrm.data.sudoku.task import Sudoku
+from memhrm.probe import labels, main
+from memhrm.probes.accuracy import over_steps
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import open_subject
+from memhrm.report import curves, figures, maps
+from memhrm.report.curves import Line
+from memhrm.report.film import Shot, film, given
+from memhrm.report.sections.base import flat, small
+from tiny import command_line, train
+
+pytest.importorskip("matplotlib")
+
+SMALL = """
+    puzzles=6 few_puzzles=4 causal_puzzles=4 depth=2 restarts=2 shuffles=5
+    progress=false threads=1
+""".split()  # noqa: SIM905 (written as on a command line)
+MEMORY_SECTIONS = {"cells", "attention", "causal"}
+CELLS = "+memory=multicell", "memory.cells=3", "k=1", "memory.tokens=2", "memory.gate=all", "model.H_cycles=2"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Path]:
+    """A run without memory and one with cells."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert train(folder / "plain") == 0
+    looked = "probe=light", "probe_every=2"
+    assert train(folder / "cells", *CELLS, *looked, "model.gradient_window={cycles:2}") == 0
+    return {name: folder / name for name in ("plain", "cells")}
+
+
+def probe(runs: list[Path], *words: str) -> Path:
+    """Run the command's body; returns the folder that it wrote."""
+    main(compose("probe", [f"run=[{','.join(map(str, runs))}]", *SMALL, *words]))
+    return runs[0] / "probe"
+
+
+@pytest.fixture(scope="module")
+def both(runs) -> Path:
+    return probe([runs["plain"], runs["cells"]])
+
+
+@pytest.fixture(scope="module")
+def alone(runs, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("alone")
+    probe([runs["plain"]], f"out={out}")
+    return out
+
+
+def sections(page: str) -> set[str]:
+    return set(re.findall(r'<section id="([^"]+)"', page))
+
+
+def test_without_memory_there_is_no_memory_section(alone, both):
+    plain, compared = ((folder / "report.html").read_text() for folder in (alone, both))
+    assert not sections(plain) & MEMORY_SECTIONS
+    assert sections(compared) == sections(plain) | MEMORY_SECTIONS
+    assert "memory" not in re.sub(r"<th[^>]*>memory</th>", "", plain[plain.index("<main>") :])
+    assert 'class="cells"' not in plain
+    assert 'class="cells"' in compared
+    assert "Similarity over training: cells" in compared and "Cells never selected, over training" in compared
+
+
+@pytest.fixture(scope="module")
+def episodic(tmp_path_factory) -> Path:
+    """The report of a run on episodes with cells and of one without memory, trained at depth 1."""
+    folder = tmp_path_factory.mktemp("episodic")
+    recall = (
+        "data=recall", "data.test_size=20", "data.lengths=[2,3]", "data.test_length=4",
+        "data.test_episodes=20", "halting.halt_max_steps=1",
+    )  # fmt: skip
+    assert train(folder / "plain", *recall) == 0
+    assert train(folder / "cells", *recall, *CELLS[:-1], "model.gradient_window=last_cycle") == 0
+    return probe([folder / "plain", folder / "cells"])
+
+
+def test_a_run_on_episodes_is_looked_at_with_the_memory_of_its_episodes(episodic):
+    page = (episodic / "report.html").read_text()
+    assert {"episodes", "cells", "attention", "causal", "film"} <= sections(page)
+    assert "stability" not in sections(page)  # No answer follows from its question alone.
+    assert "are for puzzle 3 of each episode" in page and "solved (puzzle 3 of episode" in page
+    for pointless in ("<h3>Switching<", "<h3>Usage entropy<", ">not written<", "once<"):
+        assert pointless not in page  # With one H-step.
+    cells = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
+    assert set(cells["cells"]["information"]) == {"rule"}
+    assert set(cells["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
+
+
+def films(page: str) -> list[dict]:
+    return [
+        json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', page)
+    ]
+
+
+def test_a_film_of_an_episode_has_the_right_answer_and_the_feedback_shown_before(episodic):
+    """Whatever the film says follows the secret rule of its episode, which the feedback gives away."""
+    page = (episodic / "report.html").read_text()
+    assert page.count('class="before" tabindex="0"') == len(films(page)) == 2
+    for one in films(page):
+        for shot in one["shots"]:
+            assert len(shot["question"]) == 6 and len(shot["shown"]) == 2  # Puzzles 1 and 2, before puzzle 3.
+            rule = {}
+            for question, answer in [*shot["shown"], (shot["question"], shot["answer"])]:
+                assert len(question) == len(answer) == 6 and set(answer) <= set("1234")
+                for x, y in zip(question, answer):
+                    assert rule.setdefault(x, y) == y
+
+
+def test_a_film_marks_what_a_feedback_does_not_show():
+    from memhrm.data.episodes.episodes import pair
+    from memhrm.data.episodes.recall import Recall
+    from memhrm.report.film import shown_answers
+
+    task = Recall(digits=4, length=6)
+    task.answers = 4
+    question, answer = np.array([1, 2, 3, 4, 1, 2]), np.array([2, 3, 4, 1, 2, 3])
+    feedback = np.where(np.arange(6) < 4, pair(task, question, answer), question)
+    assert shown_answers(task, feedback).tolist() == [2, 3, 4, 1, 0, 0]
+    shot = Shot("one", question, answer, answer[None], np.array([0.5]),
+                shown=(question[None], shown_answers(task, feedback)[None]))  # fmt: skip
+    (drawn,) = films(film("f", "f", task, [shot]).html)[0]["shots"]
+    assert drawn["shown"] == [["123412", "2341??"]] and drawn["answer"] == "234123"
+
+
+def test_the_cell_that_the_report_calls_most_used_is_the_one_that_prune_keeps(runs, both, tmp_path):
+    """Given the usage that the report is about: prune measures its own, on training puzzles."""
+    from memhrm.prune import kept_cells
+    from memhrm.weights.transfer import check_cells
+
+    page = (both / "report.html").read_text()
+    usage = np.load(both / "numbers.npz")["cells/cells/usage"].mean(axis=(0, 1))
+    (said,) = re.findall(r"Cell (\d+) is used most, in ([\d.]+) % of the H-steps", page)
+    (row,) = re.findall(r"<td>cell (\d+), ([\d.]+) %</td><td>cell \d+, [\d.]+ %</td>", page)
+    kept = kept_cells(usage.tolist(), 1)
+    assert kept == [int(said[0])] == [int(row[0])]
+    assert said[1] == row[1] == f"{100 * usage.max():.1f}"
+    check_cells("keep", tuple(range(len(usage))), len(usage))  # The command counts from 0 too.
+    svg = next((both / "figures").glob("causal-knock_out.svg")).read_text()
+    assert [f">cell {i}<" in svg for i in range(4)] == [True] * 3 + [False]
+
+
+def test_cells_count_from_0_in_every_name(monkeypatch):
+    """A memory that only ever uses cells 0 and 2 of 3: all sentences and tables name these."""
+    from memhrm.report.sections import causal_tests, exchange, selection
+    from memhrm.report.sections.base import Seen
+
+    usage = np.zeros((2, 1, 3))
+    usage[..., 0], usage[..., 2] = 0.25, 0.75
+    found = {
+        "usage": usage, "entropy_all": {"nats": 0.56, "share": 0.51}, "dead": np.array([1]), "active": 1,
+        "weights": np.array([0.9, 0.0, 0.1]), "information": {},
+    }  # fmt: skip
+    out = [
+        {"test": "knock_out", "cell": cell, "change": change, "low": change - 0.02, "high": change + 0.02}
+        for cell, change in enumerate((-0.5, 0.0, -0.125))
+    ]
+    looking = type("Looking", (), {"trained": 2, "subject": None})
+    numbers = {"cells": found, "causal": {"effects": out}}
+    seen = Seen(0, "a", looking, numbers)  # pyright: ignore[reportArgumentType]
+    assert selection.say(seen) == [
+        "It uses 2 of 3 cells (usage entropy 51 % of the maximum). Cell 2 is used most, in 75.0 % of the "
+        "H-steps; the most weight goes to cell 0, 90.0 %."
+    ]
+    assert selection._table([seen]).rows[0][4:] == ["cell 1", "cell 2, 75.0 %", "cell 0, 90.0 %"]
+    assert causal_tests._cells(seen) == [
+        "Knocking out a single cell lowers accuracy for cell 0 (-50.0 points), cell 2 (-12.5 points); the "
+        "other 1 cell has no measurable effect."
+    ]
+    assert exchange._name(0) == "cell 0"
+    axes = maps.matrix("m", "m", np.ones((3, 3)), "cell", "cell").svg
+    assert re.findall(r">(\d)<", axes)[:6] == ["0", "1", "2"] * 2
+    script = (Path(maps.__file__).parent / "film.js").read_text()
+    assert "cell + 1" not in script
+
+
+def test_learning_curves_leave_gaps_where_the_log_has_them(both):
+    from memhrm.report.sections.learning import logged
+
+    lines = [{"step": step, "train/lm_loss": 1.0 / step} for step in (10, 20, 30, 40, 100, 110)]
+    lines[1:1] = [{"step": 15, "validation/lm_loss": 2.0}, {"step": 16, "train/lm_loss": float("nan")}]
+    lines.append({"step": 120, "train/lm_loss": None})
+    found = logged(lines, "train/lm_loss")
+    assert found is not None
+    np.testing.assert_array_equal(found["step"], [10, 20, 30, 40, np.nan, 100, 110])
+    np.testing.assert_array_equal(np.isnan(found["value"]), np.isnan(found["step"]))
+    one = logged(lines, "validation/lm_loss")
+    assert one is not None and one["step"].tolist() == [15] and logged(lines, "test/lm_loss") is None
+
+    page = (both / "report.html").read_text()
+    assert re.findall(r'<section id="([^"]+)"', page)[1] == "learning"  # After the summary.
+    svg = (both / "figures" / "learning-exact_accuracy.svg").read_text()
+    for run in ("plain", "cells"):  # Several runs in one figure.
+        assert f">{run}, train<" in svg and f">{run}, validation<" in svg
+    numbers = np.load(both / "numbers.npz")
+    assert numbers["plain/learning/validation/exact_accuracy/step"].tolist() == [4, 8]
+
+
+def test_no_figure_of_an_earlier_report_stays(runs, tmp_path):
+    folder = tmp_path / "figures"
+    probe([runs["plain"]], f"out={tmp_path}")
+    drawn = {path.name for path in folder.iterdir()}
+    for name in ("cells-usage-3.svg", "mine.png"):
+        (folder / name).write_text("earlier")
+    probe([runs["plain"]], f"out={tmp_path}", "overwrite=true")
+    assert {path.name for path in folder.iterdir()} == drawn | {"mine.png"}
+
+
+def test_sentences_claim_nothing_within_an_interval():
+    from memhrm.report.sections.causal_tests import effect
+    from memhrm.report.sections.telling import tells
+
+    measured = "has no measurable effect (-3.0 points, 95 % interval -7.5 to +1.5)"
+    assert effect((-3.0, -7.5, 1.5)) == measured
+    points = "3.0 points of exact accuracy (95 % interval"
+    assert effect((-3.0, -5.0, -1.0)) == f"costs {points} -5.0 to -1.0)"
+    assert effect((3.0, 1.0, 5.0)) == f"gains {points} +1.0 to +5.0)"
+
+    def said(value: float) -> str:
+        found = {"value": value, "null_low": 0.1, "null_high": 0.2}
+        return tells("rule", found | {"low": value - 0.2, "high": value - 0.1})
+
+    numbers = "nats of mutual information; 0.100 to 0.200 by chance"
+    assert said(0.25) == f"The active cells depend on the rule (0.250 {numbers})."
+    assert said(0.15).startswith("There is no evidence that the active cells depend on the rule (0.150 nats")
+    assert said(0.05).startswith("Each rule uses the cells more evenly than by chance (0.050 nats")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [(1, 3, "no evidence"), (1, 19, "It needs its memory"), (19, 1, "no evidence")],
+)
+def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
+    from memhrm.probes.intervals import wilson
+    from memhrm.report.sections import episodes
+    from memhrm.report.sections.base import Seen
+
+    def at(shares) -> dict:
+        low, high = wilson(np.array(shares), 20)
+        return {"exact": np.array(shares), "low": low, "high": high}
+
+    without = dict.fromkeys(("reset", "frozen", "shuffled"), at([first / 20, 0.05]))
+    best = {"with_memory": np.array([0.1, 1.0]), "without_memory": 0.1}
+    found = {"episodes": 20, "optimum": best, "kept": at([first / 20, last / 20]), **without}
+    seen = Seen(0, "a", None, {"episodes": found})  # pyright: ignore[reportArgumentType]
+    assert says in " ".join(episodes.say(seen))
+
+
+def test_contents_name_every_section(both):
+    page = (both / "report.html").read_text()
+    assert set(re.findall(r'<li><a href="#([^"]+)"', page)) == sections(page) - {"summary"}
+
+
+def test_numbers_are_those_of_the_functions(runs, both):
+    numbers = np.load(both / "numbers.npz")
+    for name, path in runs.items():
+        subject = open_subject(path, puzzles=6)
+        near = over_steps(rollout(subject, 3))
+        far = over_steps(rollout(subject.select(slice(4)), 6))
+        for kind, found in (("near", near), ("far", far)):
+            for key in ("exact", "token_accuracy", "first_solved", "histogram"):
+                np.testing.assert_array_equal(numbers[f"{name}/accuracy/{kind}/{key}"], found[key])
+        plain = json.loads((both / "numbers.json").read_text())["runs"][name]
+        assert plain["about"]["exact_accuracy"] == near["exact"][-1]
+        assert plain["about"]["puzzles"] == 6
+    assert "plain/cells/usage" not in numbers
+    np.testing.assert_allclose(numbers["cells/cells/usage"].sum(axis=-1), 1)  # k = 1.
+
+
+def test_page_needs_nothing_else(both):
+    page = (both / "report.html").read_text()
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*""", page) == []
+    assert not re.search(r"@import|url\((?!#)", page)
+    ids = Counter(re.findall(r'\bid="([^"]+)"', page))
+    assert [name for name, count in ids.items() if count > 1] == []
+    wanted = set(re.findall(r'(?:xlink:href|href)="#([^"]+)"|url\(#([^)]+)\)', page))
+    assert {a or b for a, b in wanted} <= set(ids)
+
+
+def test_every_figure_says_what_it_shows(both):
+    page = (both / "report.html").read_text()
+    figure = r"<figure><h3>(.*?)</h3>.*?<title[^>]*>(.*?)</title>.*?<figcaption>(.*?)</figcaption>"
+    found = re.findall(figure, page,
+                       flags=re.DOTALL)  # fmt: skip
+    assert len(found) == page.count("<figure>") == len(list((both / "figures").glob("*.svg"))) > 20
+    assert all(heading and title and len(says) > 30 for heading, title, says in found)
+
+
+def test_same_again(runs, alone, tmp_path):
+    probe([runs["plain"]], f"out={tmp_path}")
+    assert (tmp_path / "report.html").read_bytes() == (alone / "report.html").read_bytes()
+
+
+def test_colours_follow_the_page():
+    svg = curves.lines("a", "b", [Line("one", [1, 2]), Line("two", [2, 1], run=1)], "x", "y").svg
+    assert svg.startswith("<svg") and svg.endswith("</svg>")
+    assert figures.INK not in svg and "currentColor" in svg
+    assert "var(--run-0, " in svg and "var(--run-1, " in svg
+    assert "<style" not in svg and "<metadata" not in svg and 'width="360' not in svg
+    assert re.findall(r'\bid="(?!a-)', svg) == []
+    file = figures.Drawing("a", svg).file()
+    assert "prefers-color-scheme:dark" in file and "http" not in file.replace("http://www.w3.org", "")
+
+
+def test_shade_is_opacity():
+    colours = maps.shade(np.array([0.0, 0.5, -1.0, np.nan, 9.0]), 1.0)
+    np.testing.assert_allclose(colours[:, 3], [0, 0.5, 1, 0, 1])
+    assert tuple(colours[1, :3]) == figures.POSITIVE and tuple(colours[2, :3]) == figures.NEGATIVE
+
+
+def test_film_holds_what_was_answered():
+    task = Sudoku(side=4)
+    answer = "1234341221434321"
+    inputs, labels = task.encode("1..4" + "." * 12, answer)
+    tokens = np.stack([inputs, labels])
+    fragment = film("f", "<name>", task, [Shot("one", inputs, labels, tokens, np.array([0.25, 0.5]))])
+    assert "&lt;name&gt;" in fragment.html
+    found = re.search(r'<script type="application/json">(.*?)</script>', fragment.html)
+    assert found is not None
+    data = json.loads(found[1])
+    (shot,) = data["shots"]
+    assert (data["rows"], data["columns"], data["boxes"]) == (4, 4, [2, 2])
+    assert shot["frames"] == ["1  4" + " " * 12, answer] and shot["answer"] == answer
+    assert shot["given"] == [1, 0, 0, 1] + [0] * 12
+    assert shot["question"] == "" and shot["q"] == [0.25, 0.5]
+
+
+def test_what_is_given():
+    sudoku, maze = Sudoku(side=4), Maze(side=2)
+    inputs, labels = sudoku.encode("1..4" + "." * 12, "1234341221434321")
+    assert given(sudoku, inputs, labels).tolist() == [True, False, False, True] + [False] * 12
+    assert not given(sudoku, inputs, np.where(labels == 2, 3, labels - 1)).any()  # Relabelled.
+    walls = np.array([1, 2, 3, 4])
+    assert given(maze, walls, np.array([1, 5, 3, 4])).tolist() == [True, False, True, True]
+
+
+def test_first_solved_histogram():
+    from memhrm.report.sections.answers import histogram
+    from memhrm.report.sections.base import Seen
+
+    class Looked:  # As much of a run as the histogram reads.
+        trained = 2
+        far = type("Far", (), {"exact": np.zeros((9, 6), bool)})
+
+    numbers = {"accuracy": {"far": {"first_solved": np.array([1, 1, 2, 5, 9, 0])}}}
+    names, (line,) = histogram([Seen(0, "a", Looked(), numbers)])  # pyright: ignore[reportArgumentType]
+    assert names == ["1", "2", "3-4", "5-8", "9", "never"]
+    np.testing.assert_allclose(line.y, np.array([2, 1, 0, 1, 1, 1]) / 6)
+
+
+def test_plain_data():
+    numbers = {"a": {"b": np.arange(3), "c": np.zeros(300)}, "d": float("nan"), "e": [{"f": np.float32(1)}]}
+    assert small(numbers) == {"a": {"b": [0, 1, 2]}, "d": None, "e": [{"f": 1.0}]}
+    assert set(flat(numbers)) == {"a/b", "a/c", "d"}
+
+
+def test_runs_of_the_command_line():
+    assert labels([Path("x/a"), Path("x/b")]) == ["a", "b"]
+    assert labels([Path("x/a"), Path("y/a")]) == ["x/a", "y/a"]
+
+
+def error(capsys, *words: str) -> str:
+    """What the command says when it fails, which is one line."""
+    assert command_line("probe", main, *words) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("error: ")
+    return said
+
+
+def test_errors(runs, tmp_path, capsys):
+    run = f"run={runs['plain']}"
+    assert "no run" in error(capsys, f"run={tmp_path}")
+    half = tmp_path / "half"
+    half.mkdir()
+    shutil.copy(runs["plain"] / "config.yaml", half)
+    assert "checkpoint" in error(capsys, f"run={half}")
+    assert "puzzles is 0" in error(capsys, run, "puzzles=0")
+    assert "depth is 0" in error(capsys, run, "depth=0")
+    assert "noise is 0" in error(capsys, run, "noise=0")
+    assert "each run once" in error(capsys, f"run=[{runs['plain']},{runs['plain']}]")
+    assert "few_puzzles" in error(capsys, run, "few_puzzle=3")
+    assert not (half / "probe").exists()
+
+
+def test_without_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    said = error(capsys, f"run={tmp_path / 'nowhere'}")  # Before the run is looked for.
+    assert "pip install 'memhrm[probe]'" in said

@@ -1,0 +1,399 @@
+"""Every setting that is given is used or refused: another value changes what can be seen, or it raises.
+
+A setting that is refused is also let through, to see that it would have changed nothing.
+"""
+
+import contextlib
+import copy
+import hashlib
+import io
+import itertools
+import json
+import re
+import shutil
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from memhrm.config.command import compose
+from memhrm.data import load as load_data
+from memhrm.models import recursion
+from memhrm.runs import checkpoint, loop
+from memhrm.runs import directory as record
+from memhrm.runs import settings as run
+from memhrm.runs.batches import Batches
+from memhrm.runs.resolve import resolved
+from memhrm.system import ranks
+from memhrm.train import main
+from memhrm.training import supervision
+from tiny import write_set
+
+pytestmark = pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
+
+BASE = (
+    "data=sudoku4 data.train_size=20 data.test_size=4 validation_size=1 eval_every=9 log_every=1 steps=2 "
+    "batch_size=2 model.hidden_size=8 model.num_heads=2 model.expansion=0.5 model.H_cycles=2 "
+    "model.L_cycles=1 threads=1 halting.halt_max_steps=2 halting.threshold=0.001 checkpoint_every=9 "
+    "eval_batch_size=1 progress=false "
+    "optim.warmup=1 optim.puzzle_lr=0.1 model.puzzle_emb_len=1"
+)
+MODELS = {
+    "trm": "model=trm model.L_layers=1",
+    "two L-steps": "model=trm model.L_layers=1 model.L_cycles=2",
+    "trm_mlp": "model=trm_mlp model.L_layers=1",
+    "hrm": "model=hrm model.L_layers=1 model.H_layers=1",
+    "transformer": "model=transformer model.H_layers=1 model.L_cycles=0",
+    "feedforward": "model=feedforward model.H_layers=1 model.L_cycles=0 halting.halt_max_steps=1",
+}
+CELLS = f"{MODELS['trm']} +memory=multicell memory.cells=3 memory.tokens=2"
+TRAINED = {  # The words of a context, and the groups of settings that are walked in it; "": the top level.
+    **{name: (words, ("model", "halting")) for name, words in MODELS.items()},
+    "everything": (f"{MODELS['trm']} eval_every=2 checkpoint_every=1 steps=3", ("", "loss", "optim")),
+    "no table": (f"{MODELS['trm']} model.puzzle_emb_ndim=0", ("optim.puzzle_lr", "model.puzzle_emb_len")),
+    "no validation": (f"{MODELS['trm']} validation_size=0", ("eval_every",)),
+    "q_learning": (MODELS["hrm"], ("loss.q_continue",)),
+    "softmax": (
+        f"{MODELS['trm']} loss.kind=softmax loss.label_smoothing=0.1",
+        ("loss.kind", "loss.label_smoothing"),
+    ),
+    "adamw": (f"{MODELS['trm']} optim=adamw optim.schedule=cosine optim.lr_min_ratio=0.5", ("optim",)),
+    "muon": (f"{MODELS['trm']} optim=muon", ("optim",)),
+    "long warm-up": (f"{MODELS['trm']} optim=muon optim.warmup=9", ("optim.schedule",)),
+    "wandb": (f"{MODELS['trm']} logger=wandb", ("logger",)),
+    "probe": (f"{MODELS['trm']} probe=light probe_every=1", ("probe", "probe_every")),
+    "none": (f"{MODELS['trm']} +memory=none", ("memory",)),
+    "carry_add": (f"{MODELS['trm']} +memory=carry_add", ("memory",)),
+    "tokens": (f"{MODELS['trm']} +memory=tokens", ("memory",)),
+    "bicross": (f"{MODELS['trm_mlp']} +memory=bicross", ("memory", "model.num_heads", "model.attention")),
+    "multicell": (CELLS, ("memory", "k", "loss")),
+    "replace": (
+        f"{MODELS['transformer']} +memory=multicell memory.cells=3 memory.tokens=2 memory.expansion=0.5",
+        ("model",),
+    ),
+    "aggregate": (
+        CELLS.replace("multicell", "aggregate"),
+        ("memory.name", "memory.module", "memory.placement", "memory.aggregation"),
+    ),
+    "all": (
+        f"{CELLS} memory.selector=all k=3",
+        (
+            "memory.k",
+            "k",
+            "memory.shared_cell",
+            "memory.decay",
+            "memory.usage_average",
+            "memory.gate",
+            "memory.selector",
+            "loss.diverse",
+            "loss.balance",
+            "loss.information",
+        ),
+    ),
+    "random": (
+        f"{CELLS} memory.selector=random memory.gate=none memory.projections=2",
+        ("memory.projections", "memory.combine", "memory.score_scale", "memory.pooling", "memory.gate"),
+    ),
+    "one": (f"{CELLS} k=1", ("loss.self_sup", "memory.gate")),
+    "decay": (f"{CELLS} memory.decay=0.5", ("memory.usage_average",)),
+    "global": (f"{CELLS} memory.lifetime=global", ("memory.rate",)),
+    "policy": (
+        f"{CELLS} memory.selector=policy",
+        ("loss.policy", "loss.entropy", "loss.reward", "loss.baseline"),
+    ),
+    "no policy": (f"{CELLS} memory.selector=policy loss.policy=0", ("loss.baseline",)),
+    "lowest_loss": (f"{CELLS} memory.selector=lowest_loss", ("loss.imitation",)),
+    "episodes": (
+        f"{MODELS['trm']} data=recall data.lengths=[2] data.test_length=2 data.test_episodes=2 "
+        "data.test_size=99 data.train_size=20 +memory=bicross",
+        ("halting.threshold", "halting.halt_exploration_prob", "memory.lifetime", "memory.horizon"),
+    ),
+}
+SILENT = {
+    "init": "the weights come from another run; tests of its own",
+    "data": "walked below",
+    ("hrm", "halting.halt_exploration_prob"): "a Q-head that has learned nothing never stops early",
+    ("transformer", "halting.halt_exploration_prob"): "the same",
+}
+OTHER = {
+    "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
+    "device": "cpu", "threads": 2, "batch_size": 4,
+    "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact", "loss.baseline": "none",
+    "halting.rule": ("sigmoid", "q_learning"), "halting.q_target": "reuse", "halting.threshold": 0.5,
+    "halting.halt_exploration_prob": 1.0, "halting.halt_max_steps": 3,
+    "optim.name": ("adamw", "adam_atan2"), "optim.betas": [0.5, 0.7],
+    "optim.schedule": ("cosine", "constant"),
+    "optim.clip": 0.01, "optim.eps": 0.1,
+    "logger.name": "none", "logger.project": "mine", "logger.entity": "we", "logger.mode": "offline",
+    "model.name": "mine", "model.mixer": ("mlp", "attention"), "model.hidden_size": 16, "model.num_heads": 1,
+    "model.expansion": 100.0, "model.H_net": ("own", "shared"),
+    "model.gradient_window": ({"cycles": 2}, {"cycles": 1}),
+    "model.positions": ("learned", "rope"), "model.puzzle_emb_ndim": 3, "model.attention": "xformers",
+    "model.unit": "normed", "model.puzzle_emb_len": 2,
+    "memory.name": "mine", "memory.module": "no.Such", "memory.lifetime": ("global", "episode"),
+    "memory.horizon": 2, "memory.rate": 0.5, "memory.placement": ("augment", "replace"),
+    "memory.state_norm": ("none", "rms"), "memory.positions": "both", "memory.num_heads": 1,
+    "memory.expansion": 100.0, "memory.selector": ("random", "topk"), "memory.combine": "max",
+    "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
+    "memory.shared_cell": True, "memory.usage_average": 0.3, "memory.aggregation": "concat", "k": (2, 1),
+    "memory.k": (2, 1),
+}  # fmt: skip
+"""The values that settings are given; of several the first that is another."""
+BESIDE = {
+    ("model.H_net", "own"): {"model.H_layers": 1},
+    ("model.H_net", "shared"): {"model.H_layers": 0},
+}
+"""What must be set with a value, since they are valid together only."""
+
+
+def walked(config: dict, groups: tuple[str, ...]) -> list[str]:
+    """The dotted names of the settings of some groups, or of single ones."""
+    names = []
+    for group in groups:
+        if group in ("", *config) and isinstance(config.get(group, config), dict):
+            inner = config if group == "" else config[group]
+            names += [f"{group}.{name}".lstrip(".") for name, value in inner.items()
+                      if group or not isinstance(value, dict)]  # fmt: skip
+        else:
+            names.append(group)
+    return names
+
+
+def changed(config: dict, name: str) -> dict:
+    """The configuration with another value of a setting."""
+    made = copy.deepcopy(config)
+    *parents, last = name.split(".")
+    node = made
+    for part in parents:
+        node = node[part]
+    old = node[last]
+    choices = OTHER.get(name)
+    if choices is None:
+        choices = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else old / 3 + 0.01
+    choices = choices if isinstance(choices, tuple) else (choices,)
+    node[last] = next(value for value in choices if value != old)
+    if name in ("k", "memory.k"):
+        made["k"] = made["memory"]["k"] = node[last]
+    for beside, value in BESIDE.get((name, str(node[last])), {}).items():
+        group, key = beside.split(".")
+        made[group][key] = value
+    return made
+
+
+class Watch:
+    """What a training command does, as far as it can be seen from outside."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path):
+        self.patch, self.folder, self.numbers = patch, folder, itertools.count()
+        self.seen: dict = {}
+        patch.setattr(record, "environment", lambda device: {})  # It asks git, which takes time.
+        patch.setattr(checkpoint.os, "fsync", lambda file: None)
+        for owner, name in ((checkpoint, "write"), (recursion, "checkpoint"), (ranks, "choose_device"),
+                            (loop, "evaluate_on"), (supervision.SupervisionStep, "compile")):  # fmt: skip
+            self.count(owner, name)
+        wandb = types.SimpleNamespace(
+            init=lambda **words: self.note("wandb", [words[name] for name in ("project", "entity", "mode")]),
+            Settings=lambda **words: None,
+        )
+        patch.setitem(sys.modules, "wandb", wandb)
+
+    def count(self, owner, name: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(*args, **words):
+            plain = [a for a in args if isinstance(a, str)] + [
+                a.batch_size for a in args if hasattr(a, "restarts")
+            ]
+            self.note(name, plain)
+            return None if name == "compile" else original(*args, **words)
+
+        self.patch.setattr(owner, name, noted)
+
+    def note(self, name: str, what) -> types.SimpleNamespace:
+        self.seen.setdefault(name, []).append(what)
+        return types.SimpleNamespace(log=lambda *a, **w: None, finish=lambda: None, summary={})
+
+    def train(self, config: dict) -> dict:
+        """What is seen of one run; nothing of its configuration, nothing of time."""
+        self.seen = {}
+        place = self.folder / str(next(self.numbers))
+        place.mkdir()
+        self.patch.chdir(place)
+        torch.use_deterministic_algorithms(False)
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+                assert main(copy.deepcopy(config), frozenset()) == 0
+            self.seen["threads"] = torch.get_num_threads()
+            self.seen["deterministic"] = torch.are_deterministic_algorithms_enabled()
+        finally:
+            torch.set_num_threads(1)
+            torch.use_deterministic_algorithms(False)
+        self.seen["bar"] = "step" in said.getvalue()
+        last = next(place.rglob("last.pt"))
+        where = last.parent.parent
+        self.seen["where"] = re.sub(r"-seed\d+-\w+$", "", str(where.relative_to(place)))
+        lines = [json.loads(line) for line in (where / "metrics.jsonl").read_text().splitlines()]
+        self.seen["metrics"] = [{k: v for k, v in line.items() if "second" not in k} for line in lines]
+        content = torch.load(last, weights_only=True)
+        self.seen["weights"] = [
+            (part, name, tensor.shape, digest(tensor.float().numpy()))
+            for part in ("model", "average") for name, tensor in content[part].items()
+        ]  # fmt: skip
+        return self.seen
+
+
+def digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def told(config: dict, name: str) -> tuple[dict, str | None]:
+    """What a configuration with a given setting comes to, or why it is refused, which must name it."""
+    try:
+        return resolved(config, frozenset([name])), None
+    except ValueError as error:
+        assert named(error, config, name), (name, str(error))
+        return config, str(error)
+
+
+def named(error: ValueError, config: dict, name: str) -> bool:
+    """Whether a message names a setting, or the file that it gives."""
+    files = ("data.path", "data.train_file", "data.test_file")
+    value = config["data"][name.removeprefix("data.")] if name in files else name.split(".")[-1]
+    return str(value) in str(error) or re.search(rf"\b{name.split('.')[-1]}\b", str(error)) is not None
+
+
+def drop_own_loss(seen: dict, name: str) -> None:
+    """Drop the log's column of a loss that is on: its being logged changes nothing."""
+    if name.startswith("loss.") and "metrics" in seen:
+        column = f"train/{name.removeprefix('loss.')}_loss"
+        seen["metrics"] = [{k: v for k, v in line.items() if k != column} for line in seen["metrics"]]
+
+
+USED: set[str] = set()
+"""The settings that were seen to change something in some context."""
+
+
+def walk(config: dict, names: list[str], look, context: str) -> None:
+    """Give each setting another value, which must change something, or be refused and change nothing."""
+    config = resolved(config)
+    before = look(config)
+    wrong = []
+    for name in names:
+        if name in SILENT or (context, name) in SILENT:
+            continue
+        other, why = told(changed(config, name), name)
+        if why is not None and "changes nothing" not in why:
+            continue  # A value that is not allowed beside the others.
+        try:
+            after = look(other)
+        except ValueError as error:  # Only where the parts of the run are made.
+            assert named(error, other, name), (name, str(error))
+            continue
+        if why is not None:
+            drop_own_loss(after, name)
+        if (after == before) != (why is not None):
+            where = [key for key in after if after[key] != before.get(key)]
+            wrong.append(
+                f"{context}: {name} {'is refused but changes ' + str(where) if why else 'is silent'}"
+            )
+        elif why is None:
+            USED.add(name)
+    assert not wrong, "\n".join(wrong)
+
+
+USUAL = ("everything", "multicell", "recall", "files")
+"""Contexts that are always walked through; the others are variations."""
+
+
+def parted(contexts: dict) -> list:
+    """Return the contexts as parameters, with the variations marked thorough."""
+    marks = {True: (), False: pytest.mark.thorough}
+    return [pytest.param(name, marks=marks[name in USUAL], id=name) for name in contexts]
+
+
+DATA = {
+    "sudoku4": "data=sudoku4 data.train_size=20 data.test_size=6",
+    "sudoku6": "data=sudoku6 data.train_size=5 data.test_size=3 data.min_clues=12",
+    "maze": "data=maze data.side=5 data.min_length=4 data.train_size=8 data.test_size=3",
+    "recall": "data=recall data.train_size=30 data.test_size=9 data.lengths=[2] data.test_length=2 "
+    "data.test_episodes=4 data.favour=0.5",
+    "part": "data=recall data.train_size=30 data.test_size=9 data.shows=part "
+    "data.lengths=[2,2] data.test_length=2",
+    "episodes": "data=episodes data.train_size=20 data.test_size=9 data.lengths=[3] data.test_length=3 "
+    "data.test_episodes=4",
+    "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
+    "files": "data=sudoku4 data.path=a data.train_size=null data.test_size=null",
+    "files, drawn": "data=sudoku4 data.path=a data.test_size=3 data.train_size=4",
+    "files, held out": "data=sudoku4 data.path=a data.holdout=3 data.train_size=null data.test_size=null",
+    "downloaded": "data=sudoku_extreme data.side=4 data.path=a data.train_size=4 data.test_size=null",
+}
+OTHER |= {
+    "data.kind": "none", "data.side": (5, 6), "data.path": ("b", "a"), "data.train_file": "more.csv",
+    "data.test_file": "more.csv", "data.train_size": (5, 6), "data.test_size": 2, "data.holdout": 2,
+    "data.cache": "elsewhere", "data.min_clues": 8, "data.max_clues": 9, "data.min_guesses": 1,
+    "data.max_guesses": 0, "data.min_walls": 0.4, "data.max_walls": 0.35, "data.min_length": 6,
+    "data.alphabet": 3, "data.length": 5, "data.lengths": [4], "data.rules": ["shift"], "data.shows": "first",
+    "data.favour": 1.0, "data.hints": 0.0, "data.name": "mine", "data.download": "other",
+    "data.test_length": 5,
+}  # fmt: skip
+MUTE = {
+    # Settings in contexts in which no cheap value changes anything.
+    ("sudoku4", "data.max_guesses"): "4x4 sudokus with so few clues need no guess",
+    ("sudoku4", "data.min_guesses"): "the same",
+    ("sudoku6", "data.max_guesses"): "the first puzzles that are generated need none",
+    **{(context, f"data.{bound}"): "as sudoku4" for context in ("held out", "episodes")
+       for bound in ("min_clues", "max_clues", "min_guesses", "max_guesses")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("context", parted(DATA))
+def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch):
+    """What is looked at is all that training takes: both sets, the batches, what is held out, the cache."""
+    monkeypatch.chdir(tmp_path)
+    for folder, seed in (("a", 1), ("b", 2)):
+        puzzles = load_data(
+            name="s", kind="sudoku", side=4, max_clues=8, train_size=9, test_size=7, seed=seed
+        )
+        write_set(tmp_path / folder, puzzles)
+    for folder, other in (("a", "b"), ("b", "a")):
+        shutil.copy(f"{other}/train.csv", f"{folder}/more.csv")
+    config = compose(
+        "train", [*BASE.split(), *MODELS["trm"].split(), "+memory=bicross", *DATA[context].split()]
+    )
+    names = [name for name in walked(config, ("data",)) if (context, name) not in MUTE]
+
+    def look(config: dict) -> dict:
+        made = run.settings(config)
+        data = run.make_dataset(made)
+        batches = Batches(made, data, ranks.Ranks(0, 1, torch.device("cpu")), 0)
+        held_out, part = data.held_out(), {name: vars(getattr(data, name)) for name in ("train", "test")}
+        drawn = [batches.take(step)[0] for step in range(made.steps)]
+        seen = {**part, "held out": vars(held_out), "drawn": drawn, "name": data.name,
+                "cache": sorted(map(str, tmp_path.glob("elsewhere*")))}  # fmt: skip
+        return {name: described(value) for name, value in seen.items()}
+
+    walk(config, names, look, context)
+
+
+def described(value) -> object:
+    """Arrays as hashes, whatever they are in."""
+    if isinstance(value, np.ndarray | torch.Tensor):
+        array = np.asarray(value)
+        return array.shape, digest(array) if array.dtype != object else array.tolist()
+    if isinstance(value, dict):
+        return {name: described(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(one) for one in value]
+    return value
+
+
+@pytest.mark.parametrize("context", parted(TRAINED))
+def test_a_setting_of_training_is_used_or_refused(context, tmp_path, monkeypatch):
+    words, groups = TRAINED[context]
+    config = compose("train", [*BASE.split(), *words.split()])
+    watch = Watch(monkeypatch, tmp_path)
+    walk(config, walked(config, groups), watch.train, context)

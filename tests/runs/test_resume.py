@@ -1,0 +1,218 @@
+"""A run that is stopped and goes on is the run that was never stopped, bit for bit."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from experiments.kill import compare, differences
+from memhrm.config.command import compose
+from memhrm.runs import checkpoint
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.settings import check_same
+from memhrm.train import main
+from tiny import TINY, at_step, command_line, send, train
+
+FREQUENT = ("log_every=4", "checkpoint_every=2", "eval_every=3")
+KINDS = {
+    "trm": (*FREQUENT, "halting.halt_exploration_prob=0.5"),
+    "hrm": (*FREQUENT, "model=hrm", "model.H_layers=1"),
+    "hrm_reuse": (
+        *FREQUENT,
+        "model=hrm",
+        "model.H_layers=1",
+        "halting.q_target=reuse",
+        "+memory=none",
+        "memory.horizon=2",
+    ),
+    "muon": (*FREQUENT, "optim=muon", "optim.schedule=cosine", "optim.clip=0.5"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Makes the undisturbed run of a kind, once."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    def make(kind: str) -> Path:
+        if not (folder / kind).exists():
+            assert train(folder / kind, *KINDS[kind]) == 0
+        return folder / kind
+
+    return make
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_run_resumes_bit_for_bit(kind, number, whole, tmp_path, monkeypatch, capsys):
+    """Stopped at step 5, which is no step for a log line, a checkpoint or an evaluation."""
+    at_step(monkeypatch, 5, send(number))
+    path = tmp_path / "run"
+    assert train(path, *KINDS[kind]) == 128 + number
+    assert f"stopped at step 5, saved in {path}; to go on: python -m memhrm.train" in capsys.readouterr().err
+    assert checkpoint.read(path / "checkpoints/last.pt")["step"] == 5
+    assert not (path / "summary.json").exists()
+
+    assert train(path, *KINDS[kind]) == 0
+    assert differences(whole(kind), path) == []
+
+
+def test_crash_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
+    """Nothing is saved at the crash at step 6: the run goes on from step 4 and says the rest again."""
+
+    def crash(_learner):
+        raise OSError("power cut")
+
+    at_step(monkeypatch, 6, crash)
+    path = tmp_path / "run"
+    assert train(path, *KINDS["trm"]) == 2
+    assert checkpoint.read(path / "checkpoints/last.pt")["step"] == 4
+    assert train(path, *KINDS["trm"]) == 0
+    assert differences(whole("trm"), path) == []
+
+
+@pytest.mark.parametrize("cut", [1, 20, -2])
+def test_crash_while_writing_metrics(cut, whole, tmp_path, monkeypatch):
+    """The half line is gone in the end, and every line is whole JSON."""
+    at_step(monkeypatch, 6, send(signal.SIGTERM))
+    path = tmp_path / "run"
+    assert train(path, *KINDS["trm"]) == 128 + signal.SIGTERM
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 7, "train/loss": 1.5}\n'[:cut])
+    assert train(path, *KINDS["trm"]) == 0
+    assert differences(whole("trm"), path) == []
+    assert all(json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines())
+
+
+def test_crash_after_the_final_scores(whole, tmp_path):
+    """The checkpoint is whole and the scores are logged, but the summary was not written."""
+    path = Path(shutil.copytree(whole("trm"), tmp_path / "run"))
+    (path / "summary.json").unlink()
+    assert train(path, *KINDS["trm"]) == 0
+    assert differences(whole("trm"), path) == []
+
+
+def test_what_a_crash_left_of_a_checkpoint_is_ignored_and_removed(whole, tmp_path, monkeypatch):
+    at_step(monkeypatch, 5, send(signal.SIGTERM))
+    path = tmp_path / "run"
+    assert train(path, *KINDS["trm"]) == 128 + signal.SIGTERM
+    (path / "checkpoints/.last.pt.12345").write_bytes(b"half a checkpoint")
+    assert train(path, *KINDS["trm"]) == 0
+    assert differences(whole("trm"), path) == []
+    assert sorted(os.listdir(path / "checkpoints")) == ["best.pt", "last.pt"]
+
+
+def test_checkpoint_is_replaced_in_one_move(whole, tmp_path, monkeypatch):
+    """Until the new checkpoint is whole and on disk, the old one stands."""
+    path, content = tmp_path / "last.pt", checkpoint.read(whole("trm") / "checkpoints/last.pt")
+    checkpoint.write(path, {**content, "step": 1})
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(checkpoint.read(path)["step"]))
+    checkpoint.write(path, {**content, "step": 2})
+    assert seen == [1]
+    assert checkpoint.read(path)["step"] == 2
+
+
+def test_second_signal_acts_at_once(tmp_path, monkeypatch, capsys):
+    def twice(_learner):
+        signal.raise_signal(signal.SIGINT)  # Of two that os.kill sends at once, the second may be lost.
+        signal.raise_signal(signal.SIGINT)
+
+    assert train(tmp_path / "before", "steps=1", "eval_every=0") == 0  # Generating the puzzles is said, too.
+    capsys.readouterr()
+    at_step(monkeypatch, 3, twice)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
+    try:
+        assert train(tmp_path / "run") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "stopped at once; nothing was saved\n"
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_signal_handlers_are_put_back(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert train(tmp_path / "run", "steps=1", "eval_every=0") == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_finished_run_says_so_and_does_nothing(whole, capsys):
+    path = whole("trm")
+
+    def files():
+        return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+    before = files()
+    capsys.readouterr()
+    assert train(path, *KINDS["trm"]) == 0
+    assert capsys.readouterr().out.startswith("already finished; to train again, remove")
+    assert files() == before
+
+
+def test_same_command_same_numbers(whole, tmp_path):
+    """The command line finds its own directory, the same each time, and gives what the other entry gave."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert command_line("train", main, *TINY, *KINDS["trm"]) == 0
+        assert command_line("train", main, *TINY, *KINDS["trm"]) == 0
+    (path,) = (tmp_path / "runs").iterdir()
+    assert differences(whole("trm"), path) == []
+
+
+def test_another_seed_gives_other_numbers(whole, tmp_path):
+    assert train(tmp_path / "run", *KINDS["trm"], "seed=1") == 0
+    assert len(differences(whole("trm"), tmp_path / "run")) > 10
+
+
+def test_more_steps_continue_a_constant_schedule(whole, tmp_path):
+    path, long = Path(shutil.copytree(whole("trm"), tmp_path / "run")), tmp_path / "long"
+    assert train(path, *KINDS["trm"], "steps=12") == 0
+    assert train(long, *KINDS["trm"], "steps=12") == 0
+    ends = [checkpoint.read(run / "checkpoints/last.pt") for run in (path, long)]
+    for part in ("model", "average", "optimisers", "carry"):
+        assert compare(ends[0][part], ends[1][part], part) == []
+    summary = RunDirectory(path).summary()
+    assert summary is not None and summary["step"] == 12
+
+
+def test_more_steps_are_refused_where_the_schedule_depends_on_them(whole, tmp_path, capsys):
+    path = Path(shutil.copytree(whole("muon"), tmp_path / "run"))
+    assert train(path, *KINDS["muon"], "steps=12") == 2
+    assert "steps is 12, but the run in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes", [("log_every=1",), ("checkpoint_every=100",), ("progress=true",)])
+def test_free_settings_may_change_on_the_way(changes, tmp_path, monkeypatch, whole, capsys):
+    at_step(monkeypatch, 5, send(signal.SIGTERM))
+    path = tmp_path / "run"
+    assert train(path, *KINDS["trm"]) == 128 + signal.SIGTERM
+    assert train(path, *KINDS["trm"], *changes) == 0
+    found = [
+        line for line in differences(whole("trm"), path) if "/config/" not in line and "metrics" not in line
+    ]
+    assert found == []
+
+
+def test_a_run_of_an_older_version_goes_on(tmp_path):
+    """A setting that it did not know counts as its default."""
+    given = compose("train", [*TINY, "+memory=multicell", "model.H_cycles=2"])
+    saved = copy.deepcopy(given)
+    del (
+        saved["model"]["unit"],
+        saved["memory"]["decay"],
+        saved["loss"]["entropy"],
+        saved["data"]["holdout"],
+    )
+    check_same(given, saved, tmp_path)
+    for changed, words in (("model", "model.unit is 'normed'"), ("memory", "memory.decay is 0.5")):
+        other = copy.deepcopy(given)
+        other[changed] |= {"unit": "normed"} if changed == "model" else {"decay": 0.5}
+        with pytest.raises(ValueError, match=words):
+            check_same(other, saved, tmp_path)
+    saved["model"]["forgotten"] = 1
+    with pytest.raises(ValueError, match=r"another version of memhrm began the run in .*model\.forgotten"):
+        check_same(given, saved, tmp_path)

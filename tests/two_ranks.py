@@ -1,0 +1,60 @@
+"""Jobs in two processes that share a batch."""
+
+import multiprocessing
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from memhrm.runs.directory import RunDirectory
+
+Job = tuple[Callable[..., int], tuple]
+
+
+def _rank(rank: int, ports: list[int], folder: Path, jobs: dict[str, Job]) -> None:
+    torch.set_num_threads(1)
+    for port, (name, (body, args)) in zip(ports, jobs.items()):
+        os.environ |= {
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "localhost",
+            "MASTER_PORT": str(port),
+        }
+        with open(folder / f"{name}{rank}", "w") as file, redirect_stderr(file):
+            try:
+                print(body(*args), file=sys.stderr)
+            except BaseException:
+                traceback.print_exc()
+
+
+def on_two_ranks(folder: Path, jobs: dict[str, Job]) -> dict[str, list[str]]:
+    """Run functions, one after another, in two processes that find each other.
+
+    Returns for each job what both said on stderr, with the returned code as the last line.
+    """
+    context = multiprocessing.get_context("spawn")
+    sockets = [socket.create_server(("localhost", 0)) for _ in jobs]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    processes = [context.Process(target=_rank, args=(rank, ports, folder, jobs)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+        process.kill()
+        process.join()
+    return {name: [(folder / f"{name}{rank}").read_text() for rank in range(2)] for name in jobs}
+
+
+def losses(path: Path) -> torch.Tensor:
+    """All metrics of training but the time, (steps, metrics)."""
+    lines = [line for line in RunDirectory(path).metrics() if "train/loss" in line]
+    names = sorted(name for name in lines[0] if name.startswith("train/") and "per_second" not in name)
+    return torch.tensor(np.array([np.hstack([line[name] for name in names]) for line in lines]))
