@@ -47,7 +47,7 @@ def model_settings(**changes) -> ModelSettings:
     return ModelSettings(**{**values, **changes})
 
 
-SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_puzzle_identifiers=3)
+SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def batch():
         return {
             "inputs": draw(SHAPE.vocab_size, rows, SHAPE.num_tokens),
             "labels": draw(SHAPE.vocab_size, rows, SHAPE.num_tokens),
-            "puzzle_identifiers": draw(SHAPE.num_puzzle_identifiers, rows),
+            "identifiers": draw(SHAPE.num_identifiers, rows),
         }
 
     return make

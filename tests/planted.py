@@ -9,8 +9,8 @@ import torch
 
 from memhrm.config.command import compose
 from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import puzzle_set
 from memhrm.memory.h_module import HModule, HShape, MemorySettings
 from memhrm.memory.selector import choose
 from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
@@ -119,7 +119,7 @@ def planted(
         task=task,
         inputs=inputs.int(),
         labels=labels.int(),
-        puzzle_identifiers=torch.zeros(n, dtype=torch.int32),
+        identifiers=torch.zeros(n, dtype=torch.int32),
         groups=groups or {},
         halt_max_steps=steps,
         write=True,
@@ -212,7 +212,7 @@ def small(memory: MemorySettings | None, n: int = 6, H_cycles: int = 1, **model:
         task=task,
         inputs=inputs,
         labels=labels,
-        puzzle_identifiers=numbers,
+        identifiers=numbers,
         groups={},
         halt_max_steps=2,
         write=True,
@@ -232,7 +232,7 @@ def recall(*changes: str, whole: bool = True) -> Subject:
     run = parts.settings(compose("train", [*RECALL, *changes]))
     dataset = parts.make_dataset(run)
     tokens = np.array([s for s in product((1, 2, 3), repeat=4) if len(set(s)) == 3 or not whole])
-    strings = puzzle_set(tokens, tokens, np.zeros(len(tokens)), ["x"] * len(tokens))
+    strings = examples_of(tokens, tokens, np.zeros(len(tokens)), ["x"] * len(tokens))
     dataset = replace(dataset, test=strings)
     episodes = dataset.held_out()
     assert isinstance(episodes, Episodes)

@@ -47,7 +47,7 @@ class Subject:
         self.batch = {
             "inputs": tokens.to(self.device),
             "labels": tokens.flip(1).contiguous().to(self.device),
-            "puzzle_identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
+            "identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
         }
         wanted = (size[0], self.run.model.H_cycles, self.model.H_module.noise_size)
         self.noise = torch.rand(wanted, generator=generator).to(self.device) if wanted[-1] else None
@@ -61,7 +61,7 @@ class Subject:
     @torch.no_grad()
     def evaluation_step(self) -> None:
         """One supervision step without gradient."""
-        rows = self.model.puzzle_rows(self.batch["puzzle_identifiers"])
+        rows = self.model.puzzle_rows(self.batch["identifiers"])
         guide = Guide(self.noise if self.model.H_module.noise_in_evaluation else None)
         in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows, guide)
 

@@ -2,18 +2,19 @@
 
 from memhrm.data.dataset import Dataset, load, load_test
 from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.examples import Examples
 from memhrm.data.files import read_puzzles, read_questions
 from memhrm.data.maze.task import Maze
 from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.task import Task
 
 __all__ = [
     "IGNORE",
     "Dataset",
     "Episodes",
+    "Examples",
     "Maze",
-    "PuzzleSet",
     "Sampler",
     "Sudoku",
     "Task",

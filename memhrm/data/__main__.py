@@ -16,11 +16,12 @@ from memhrm.data.cache import expand, is_file
 from memhrm.data.dataset import Dataset, load, load_test
 from memhrm.data.episodes.episodes import milestones
 from memhrm.data.episodes.recall import Recall
+from memhrm.data.examples import Examples
 from memhrm.data.files import write_csv
 from memhrm.data.formats import first_question
 from memhrm.data.settings import EpisodeSettings, parse
 from memhrm.data.sudoku.task import BLANK, Sudoku
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.task import Task
 from memhrm.system.files import require_free
 
 NAMED = Path(CONFIGS) / "data"
@@ -191,7 +192,7 @@ def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
     )
 
 
-def _describe(task: Task, puzzles: PuzzleSet) -> str:
+def _describe(task: Task, puzzles: Examples) -> str:
     if isinstance(task, Recall):
         return _quantiles("different digits", np.array([len(np.unique(row)) for row in puzzles.inputs]))
     if isinstance(task, Sudoku):

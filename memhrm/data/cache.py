@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from memhrm.config.settings import SettingWarning
+from memhrm.data.examples import Examples, examples_of
 from memhrm.data.settings import EpisodeSettings, Settings
-from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.data.task import Task
 from memhrm.data.trials import Counting
 from memhrm.system.files import whole
 
@@ -25,7 +26,7 @@ EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {
     field.name for field in fields(Settings)
 }
 
-Parts = tuple[PuzzleSet, PuzzleSet]  # training and test puzzles
+Parts = tuple[Examples, Examples]  # training and test puzzles
 
 
 def expand(setting: str, path: str) -> Path:
@@ -96,7 +97,7 @@ def _generated(settings: Settings, generate: Callable[[Settings, Counting], Part
             print(file=sys.stderr)
 
 
-def _pack(puzzles: PuzzleSet, part: str) -> dict[str, np.ndarray]:
+def _pack(puzzles: Examples, part: str) -> dict[str, np.ndarray]:
     return {
         f"{part}_inputs": puzzles.inputs,
         f"{part}_labels": puzzles.labels,
@@ -104,7 +105,7 @@ def _pack(puzzles: PuzzleSet, part: str) -> dict[str, np.ndarray]:
     }
 
 
-def _unpack(file: Mapping[str, np.ndarray], part: str, task: Task) -> PuzzleSet:
+def _unpack(file: Mapping[str, np.ndarray], part: str, task: Task) -> Examples:
     inputs, labels, ratings = (file[f"{part}_{name}"] for name in ("inputs", "labels", "ratings"))
     task.pair_of_grids(inputs, labels)
-    return puzzle_set(inputs, labels, ratings, ["generated"] * len(inputs))
+    return examples_of(inputs, labels, ratings, ["generated"] * len(inputs))

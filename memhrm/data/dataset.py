@@ -12,13 +12,13 @@ from memhrm.config.settings import require
 from memhrm.data.cache import cached, expand, is_file
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import Episodes, Relabelled
+from memhrm.data.examples import Examples, examples_of, no_examples
 from memhrm.data.files import read_puzzles
-from memhrm.data.puzzles import empty_set
 from memhrm.data.settings import EpisodeSettings, Settings, parse
 from memhrm.data.sudoku.generate import Progress
-from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.data.task import Task
 
-__all__ = ["Dataset", "generate", "load", "load_test", "puzzle_set"]
+__all__ = ["Dataset", "examples_of", "generate", "load", "load_test"]
 
 USUAL = {"train_file": "train.csv", "test_file": "test.csv"}
 
@@ -29,13 +29,13 @@ class Dataset:
 
     name: str
     task: Task
-    train: PuzzleSet
-    test: PuzzleSet
+    train: Examples
+    test: Examples
     augment: bool  # whether training batches hold random symmetry images
     episodes: EpisodeSettings | None = None
     seed: int = 0
 
-    def held_out(self) -> PuzzleSet | Episodes:
+    def held_out(self) -> Examples | Episodes:
         """Return what a result stands on: the test puzzles, or the test episodes made of them."""
         if self.episodes is None:
             return self.test
@@ -45,7 +45,7 @@ class Dataset:
         """How many puzzles, or episodes, `held_out` has."""
         return len(self.test) if self.episodes is None else self.episodes.test_episodes
 
-    def seen(self, count: int) -> PuzzleSet | Episodes:
+    def seen(self, count: int) -> Examples | Episodes:
         """Return up to `count` training puzzles, evenly spaced because files may be sorted by difficulty.
 
         With episodes, return enough episodes of test length to contain `count` puzzles, rounded up.
@@ -90,7 +90,7 @@ class Dataset:
                     digest.update(tokens[start : start + 65536].astype("<i4").tobytes())
         return digest.hexdigest()
 
-    def drawn(self, puzzles: PuzzleSet, count: int, key: int) -> Episodes:
+    def drawn(self, puzzles: Examples, count: int, key: int) -> Episodes:
         """Return random test episodes of these puzzles, and the best that can be done in them.
 
         key: of the stream of random numbers, beside the set's seed.
@@ -152,11 +152,11 @@ def load_test(**values: Any) -> Dataset:
     task = settings.task()
     place = _test_place(settings)
     if place is None:
-        return replace(load(**values), train=empty_set(task.seq_len))
+        return replace(load(**values), train=no_examples(task.seq_len))
     require(settings.holdout == 0, "data.holdout", settings.holdout, "0 where only test puzzles are loaded")
     *_, test_rng = np.random.default_rng(settings.seed).spawn(3)
     test = _draw(read_puzzles(place, task), settings.test_size, "data.test_size", test_rng)
-    nothing = empty_set(task.seq_len)
+    nothing = no_examples(task.seq_len)
     return Dataset(settings.name, task, nothing, test, settings.augment, settings.episodes(), settings.seed)
 
 
@@ -208,7 +208,7 @@ def _require_generator(settings: Settings) -> None:
         )
 
 
-def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Generator) -> PuzzleSet:
+def _draw(puzzles: Examples, size: int | None, setting: str, rng: np.random.Generator) -> Examples:
     """Return a random part of the puzzles, in their order."""
     if size is None or size == len(puzzles):
         return puzzles
@@ -218,7 +218,7 @@ def _draw(puzzles: PuzzleSet, size: int | None, setting: str, rng: np.random.Gen
     return puzzles.select(np.sort(rng.permutation(len(puzzles))[:size]))
 
 
-def generate(settings: Settings, progress: Progress) -> tuple[PuzzleSet, PuzzleSet]:
+def generate(settings: Settings, progress: Progress) -> tuple[Examples, Examples]:
     """Return training and test puzzles, none a symmetry image of another.
 
     Puzzles to hold out come on top of ``train_size``. For 4x4 sudokus a ``train_size`` of null takes all

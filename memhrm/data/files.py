@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from memhrm.data.checks import MOST, PuzzleError, shown
+from memhrm.data.examples import Examples, examples_of
 from memhrm.data.formats import HEADER, Record, records
-from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.data.task import Task
 from memhrm.system.files import whole
 
 CHUNK = 65536  # rows encoded at once
 
 
-def read_puzzles(path: Path, task: Task) -> PuzzleSet:
+def read_puzzles(path: Path, task: Task) -> Examples:
     """Read all puzzles of a file, in its order; answers that it lacks are found by search.
 
     `memhrm.data.formats.records` says which formats there are. An empty or absent rating is read as -1.
@@ -29,7 +30,7 @@ def read_puzzles(path: Path, task: Task) -> PuzzleSet:
     return _read(path, task, solve=True)
 
 
-def read_questions(path: Path, task: Task) -> PuzzleSet:
+def read_questions(path: Path, task: Task) -> Examples:
     """Read all questions of a file, in its order, whether or not they can be solved.
 
     Answers are read where the file has them, and must be right; other labels are 0.
@@ -40,7 +41,7 @@ def read_questions(path: Path, task: Task) -> PuzzleSet:
     return _read(path, task, solve=False)
 
 
-def _read(path: Path, task: Task, *, solve: bool) -> PuzzleSet:
+def _read(path: Path, task: Task, *, solve: bool) -> Examples:
     if not isinstance(path, str | Path):  # A number is an open file, which would be closed.
         raise ValueError(f"path is {shown(path)}; allowed: a file, as text or pathlib.Path")
     if not isinstance(task, Task):
@@ -56,7 +57,7 @@ def _read(path: Path, task: Task, *, solve: bool) -> PuzzleSet:
         sources.extend(sys.intern(record.source) for record in chunk)
     if not inputs:
         raise ValueError(f"{path}: no puzzles after the header")
-    return puzzle_set(np.concatenate(inputs), np.concatenate(labels), np.concatenate(ratings), sources)
+    return examples_of(np.concatenate(inputs), np.concatenate(labels), np.concatenate(ratings), sources)
 
 
 def _checked(path: Path, chunk: list[Record], task: Task, solve: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +109,7 @@ def _rating(path: Path, record: Record) -> int:
     return -1
 
 
-def write_csv(path: Path, task: Task, puzzles: PuzzleSet) -> None:
+def write_csv(path: Path, task: Task, puzzles: Examples) -> None:
     """Write a file that `read_puzzles` reads back as the same set; it appears complete or not at all.
 
     Raises:

@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from memhrm.data.checks import number, shown
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.examples import Examples
+from memhrm.data.task import Task
 
 IGNORE = -100  # the label of positions that carry no loss
 MOST_SEED = (1 << 64) - 1  # half of the key of the generator
@@ -29,7 +30,7 @@ def arrays(
     return {
         "inputs": inputs.astype(np.int32),
         "labels": np.where(labels > 0, labels.astype(np.int32), np.int32(IGNORE)),
-        "puzzle_identifiers": identifiers.astype(np.int32),
+        "identifiers": identifiers.astype(np.int32),
     }
 
 
@@ -42,7 +43,7 @@ class Sampler:
     All ranks of a distributed run compute the same global batch and slice it.
     """
 
-    def __init__(self, puzzles: PuzzleSet, task: Task, *, batch_size: int, seed: int, augment: bool) -> None:
+    def __init__(self, puzzles: Examples, task: Task, *, batch_size: int, seed: int, augment: bool) -> None:
         _require_puzzles(puzzles)
         if not isinstance(task, Task):
             raise ValueError(f"task is {shown(task)}; allowed: a Task")
@@ -72,40 +73,40 @@ class Sampler:
 
         Returns:
             int32 ``inputs`` ``(b, t)``, ``labels`` ``(b, t)``, -100 where there is none, and
-            ``puzzle_identifiers`` ``(b,)``.
+            ``identifiers`` ``(b,)``.
         """
         rows = self.rows(index)
         inputs, labels = self.puzzles.inputs[rows], self.puzzles.labels[rows]
         if self.augment:
             inputs, labels = self.task.augment(inputs, labels, _generator(self.seed, index, _AUGMENT))
-        return arrays(inputs, labels, self.puzzles.puzzle_identifiers[rows])
+        return arrays(inputs, labels, self.puzzles.identifiers[rows])
 
 
-def evaluation_batches(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+def evaluation_batches(puzzles: Examples, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
     """Return all puzzles once, in order, as pairs of a batch and its number of real rows.
 
     Batches are as in `Sampler.batch`. The last one is filled up to ``batch_size`` with rows of padding (input
     0, label -100, identifier 0), which come after the real rows.
 
     Raises:
-        ValueError: ``puzzles`` is no `PuzzleSet`, or the batch size is no number from 1.
+        ValueError: ``puzzles`` is no `Examples`, or the batch size is no number from 1.
     """
     _require_puzzles(puzzles)
     return _parts(puzzles, number("batch_size", batch_size, 1))
 
 
-def _require_puzzles(puzzles: PuzzleSet) -> None:
-    if not isinstance(puzzles, PuzzleSet):
-        raise ValueError(f"puzzles is {shown(puzzles)}; allowed: a PuzzleSet")
+def _require_puzzles(puzzles: Examples) -> None:
+    if not isinstance(puzzles, Examples):
+        raise ValueError(f"puzzles is {shown(puzzles)}; allowed: Examples")
 
 
-def _parts(puzzles: PuzzleSet, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+def _parts(puzzles: Examples, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
     for start in range(0, len(puzzles), batch_size):
         part = puzzles.select(slice(start, start + batch_size))
         missing = batch_size - len(part)
         batch = arrays(
             np.pad(part.inputs, ((0, missing), (0, 0))),
             np.pad(part.labels, ((0, missing), (0, 0))),
-            np.pad(part.puzzle_identifiers, (0, missing)),
+            np.pad(part.identifiers, (0, missing)),
         )
         yield batch, len(part)

@@ -12,11 +12,12 @@ from memhrm.data.checks import shown
 from memhrm.data.episodes.episodes import Plan
 from memhrm.data.episodes.recall import DIGITS, Recall, strings
 from memhrm.data.episodes.rules import FAMILIES, MOST_DIGITS
+from memhrm.data.examples import Examples
 from memhrm.data.maze.generate import Layout, random_mazes
 from memhrm.data.maze.task import MOST_SIDE, Maze
 from memhrm.data.sudoku.generate import Difficulty, Progress, all_sudokus4, collect, random_sudokus
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.task import Task
 
 MOST_PUZZLES = 10**8  # of a set; more do not fit a memory
 # A sudoku with fewer clues has several solutions (side 9: McGuire, Tugemann and Civario, 2014).
@@ -75,7 +76,7 @@ class Settings(ABC):
         """The task of every puzzle of the set."""
 
     @abstractmethod
-    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         """``count`` puzzles in random order, no two symmetric; None for all, where they can be listed."""
 
 
@@ -104,7 +105,7 @@ class SudokuSettings(Difficulty, Settings):
     def task(self) -> Sudoku:
         return Sudoku(side=self.side)
 
-    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         if self.side != 4:
             return collect(self.task(), _known(count), random_sudokus(self.task(), self), rng, progress)
         puzzles = all_sudokus4(self.task(), self, rng)
@@ -143,7 +144,7 @@ class MazeSettings(Layout, Settings):
     def task(self) -> Maze:
         return Maze(side=self.side)
 
-    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         return collect(self.task(), _known(count), random_mazes(self.task(), self), rng, progress)
 
 
@@ -222,7 +223,7 @@ class RecallSettings(EpisodeSettings):
         task.answers = self.digits
         return task
 
-    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         return strings(Recall(digits=self.alphabet, length=self.length), count, rng)
 
 

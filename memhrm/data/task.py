@@ -13,9 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, in_range, integers, narrow, shown
-from memhrm.data.puzzles import PuzzleSet, puzzle_set
-
-__all__ = ["PuzzleSet", "Task", "puzzle_set"]
 
 
 class Verdict(NamedTuple):
@@ -32,12 +29,12 @@ class Task(ABC):
         name: name for people, such as ``sudoku9``.
         side, rows: cells of a row, and rows of the grid; ``seq_len`` is their product.
         alphabet: the characters of tokens 1, 2, ...; ``vocab_size`` counts the padding token too.
-        num_puzzle_identifiers: number of different puzzle identifiers; 1, since all rows share 0.
+        num_identifiers: number of different puzzle identifiers; 1, since all rows share 0.
         answers: the last characters of the alphabet, which feedback may show as the answer of a cell
             (`memhrm.data.episodes.episodes`); 0 where there is no feedback.
     """
 
-    num_puzzle_identifiers = 1
+    num_identifiers = 1
     answers = 0
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from memhrm.data.task import PuzzleSet
+from memhrm.data.examples import Examples
 
 ENOUGH = 300  # trials after which a chance is estimated
 HOPELESS = 1e-5  # chance of one trial, below which the search is given up: a find in hours
@@ -16,14 +16,14 @@ HOPELESS = 1e-5  # chance of one trial, below which the search is given up: a fi
 class Draw(Protocol):
     """Up to ``count`` random puzzles, those of so many trials that are within the bounds."""
 
-    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet: ...
+    def __call__(self, count: int, rng: np.random.Generator, /) -> Examples: ...
 
 
 class Trials(ABC):
     """A `Draw` that keeps count of what its trials were like, within the bounds or not."""
 
     @abstractmethod
-    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+    def __call__(self, count: int, rng: np.random.Generator, /) -> Examples:
         """Return the puzzles of ``count`` trials that are within the bounds."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from memhrm.data import Dataset, Episodes, PuzzleSet
+from memhrm.data import Dataset, Episodes, Examples
 from memhrm.data.sampler import arrays
 from memhrm.evaluation.evaluate import (
     Answers,
@@ -73,7 +73,7 @@ def walk(
         answers = answer(model, run, data, settings, start, places)
         yield Moment(puzzle, data, start, answers)
         shown = torch.from_numpy(episodes.feedback[:, puzzle].astype(np.int32)).to(device)
-        rows = model.puzzle_rows(data["puzzle_identifiers"])
+        rows = model.puzzle_rows(data["identifiers"])
         state, _ = run(
             initial._replace(memory=answers.state.memory), shown, rows, Guide(write=settings.write)
         )
@@ -121,7 +121,7 @@ def evaluate_episodes(
 def evaluate_on(
     model: Reasoner,
     dataset: Dataset,
-    puzzles: PuzzleSet | Episodes,
+    puzzles: Examples | Episodes,
     settings: EvaluationSettings,
     ranks: Ranks,
     dtype: torch.dtype = torch.float32,

@@ -12,8 +12,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memhrm.config.settings import MOST_STEPS, advise, check_types, require, require_size
+from memhrm.data.examples import Examples
 from memhrm.data.sampler import evaluation_batches
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.task import Task
 from memhrm.evaluation.metrics import Tally
 from memhrm.evaluation.restarts import RULES, Answers, chosen, disturbed, drawn, each_tensor, relative_change
 from memhrm.memory.usage import selected
@@ -66,7 +67,7 @@ class EvaluationSettings:
 def evaluate(
     model: Reasoner,
     task: Task,
-    puzzles: PuzzleSet,
+    puzzles: Examples,
     settings: EvaluationSettings,
     ranks: Ranks,
     dtype: torch.dtype = torch.float32,
@@ -126,7 +127,7 @@ def answer(
 ) -> Answers:
     """Answer b puzzles from the state `start`: the best restart of each, by the rule of the settings.
 
-    run: the model in its precision. data: inputs and labels (b, s), puzzle_identifiers (b,). places: each
+    run: the model in its precision. data: inputs and labels (b, s), identifiers (b,). places: each
     row's place among the puzzles, (b,), of which all that is drawn is a function.
     """
     attempts = [attempt(model, run, data, settings, start, places, r) for r in range(settings.restarts)]
@@ -154,7 +155,7 @@ def attempt(
     state, ended, stopped = start, [], []
     for step in range(1, settings.steps + 1):
         inputs, labels = data["inputs"][rows], data["labels"][rows]
-        puzzle_rows = model.puzzle_rows(data["puzzle_identifiers"][rows])
+        puzzle_rows = model.puzzle_rows(data["identifiers"][rows])
         guide = Guide(None if draws is None else draws[step - 1, rows], write=settings.write)
         before = state.z_H
         if not quiet:

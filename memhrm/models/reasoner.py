@@ -28,14 +28,14 @@ class PuzzleShape:
 
     vocab_size: int
     num_tokens: int
-    num_puzzle_identifiers: int
+    num_identifiers: int
     answers: int = 0
 
     def __post_init__(self):
         for name, least in (
             ("vocab_size", 1),
             ("num_tokens", 1),
-            ("num_puzzle_identifiers", 1),
+            ("num_identifiers", 1),
             ("answers", 0),
         ):
             require_size(name, getattr(self, name), least)
@@ -186,7 +186,7 @@ class Reasoner(nn.Module):
         )
         self.puzzles = None
         if settings.puzzle_width():
-            self.puzzles = PuzzleTable(shape.num_puzzle_identifiers, settings.puzzle_width())
+            self.puzzles = PuzzleTable(shape.num_identifiers, settings.puzzle_width())
 
         self.H_module = _h_module(settings, memory, length)
         self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
@@ -216,9 +216,9 @@ class Reasoner(nn.Module):
         z_H, z_L = self.H_init.to(dtype).expand(size), self.L_init.to(dtype).expand(size)
         return State(z_H, z_L, self.H_module.initial_memory(batch_size))
 
-    def puzzle_rows(self, puzzle_identifiers: Tensor) -> Tensor | None:
+    def puzzle_rows(self, identifiers: Tensor) -> Tensor | None:
         """The puzzle table's rows of the identifiers, (b,) to (b, e); None for a model without a table."""
-        return None if self.puzzles is None else self.puzzles(puzzle_identifiers)
+        return None if self.puzzles is None else self.puzzles(identifiers)
 
     def forward(
         self, state: State, inputs: Tensor, puzzle_rows: Tensor | None, guide: Guide = NO_GUIDE
@@ -307,6 +307,6 @@ def puzzle_shape(task: Any) -> PuzzleShape:
     return PuzzleShape(
         vocab_size=task.vocab_size,
         num_tokens=task.seq_len,
-        num_puzzle_identifiers=task.num_puzzle_identifiers,
+        num_identifiers=task.num_identifiers,
         answers=task.answers,
     )

@@ -19,13 +19,13 @@ class PuzzleTable(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, num_puzzle_identifiers: int, width: int):
+    def __init__(self, num_identifiers: int, width: int):
         super().__init__()
-        self.register_buffer("weight", torch.zeros(num_puzzle_identifiers, width))
+        self.register_buffer("weight", torch.zeros(num_identifiers, width))
 
-    def forward(self, puzzle_identifiers: Tensor) -> Tensor:
+    def forward(self, identifiers: Tensor) -> Tensor:
         """The rows of the identifiers: (b,) to (b, e)."""
-        return self.weight[puzzle_identifiers.long()]
+        return self.weight[identifiers.long()]
 
 
 class InputEmbedding(nn.Module):

@@ -101,7 +101,7 @@ def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | N
         seen.append(_met(module, h, layer_norm(after + z_L), memory, trace))
         return after, written, trace
 
-    rows = model.puzzle_rows(subject.puzzle_identifiers.to(device))
+    rows = model.puzzle_rows(subject.identifiers.to(device))
     start = State(state.z_H.float(), state.z_L.float(), {name: m.float() for name, m in state.memory.items()})
     x = model.embed(subject.inputs.to(device), rows)
     model.recursion(start, x, model.L_level, H_step, write=subject.write)

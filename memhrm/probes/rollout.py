@@ -123,7 +123,7 @@ def rollout(
         state = part.initial_state() if start is None else _rows(start, rows)
         device = state.z_H.device
         inputs, labels = part.inputs.to(device), part.labels.to(device)
-        puzzle_rows = model.puzzle_rows(part.puzzle_identifiers.to(device))
+        puzzle_rows = model.puzzle_rows(part.identifiers.to(device))
         draws = drawn(model, steps, part.numbered())
         seen: dict[str, Any] = defaultdict(list)
         seen["states"].append(_kept(state, keep))

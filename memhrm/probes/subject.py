@@ -16,7 +16,8 @@ from torch import Tensor
 from memhrm.config.settings import require, require_size
 from memhrm.data import Dataset, evaluation_batches
 from memhrm.data.episodes.episodes import Episodes
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.examples import Examples
+from memhrm.data.task import Task
 from memhrm.evaluation.episodes import walk
 from memhrm.evaluation.evaluate import EvaluationSettings
 from memhrm.memory.h_module import Memory
@@ -46,7 +47,7 @@ class Subject:
     task: Task
     inputs: Tensor
     labels: Tensor
-    puzzle_identifiers: Tensor
+    identifiers: Tensor
     groups: dict[str, np.ndarray]
     memory: Memory | None = None
     halt_max_steps: int
@@ -74,7 +75,7 @@ class Subject:
             self,
             inputs=taken(self.inputs),
             labels=taken(self.labels),
-            puzzle_identifiers=taken(self.puzzle_identifiers),
+            identifiers=taken(self.identifiers),
             groups={name: values[chosen] for name, values in self.groups.items()},
             memory=None if self.memory is None else {name: taken(m) for name, m in self.memory.items()},
             places=self.numbered()[chosen],
@@ -126,7 +127,7 @@ def subject_of(
     model: Reasoner,
     run: RunSettings,
     dataset: Dataset,
-    puzzles: PuzzleSet | Episodes,
+    puzzles: Examples | Episodes,
     *,
     name: str,
     path: Path | None = None,
@@ -156,8 +157,8 @@ def subject_of(
     )
 
 
-def of_puzzles(puzzles: PuzzleSet) -> dict[str, Any]:
-    """Return a subject's fields for its puzzles: `inputs`, `labels`, `puzzle_identifiers` and `groups`."""
+def of_puzzles(puzzles: Examples) -> dict[str, Any]:
+    """Return a subject's fields for its puzzles: `inputs`, `labels`, `identifiers` and `groups`."""
     batch, _ = next(evaluation_batches(puzzles, len(puzzles)))
     known = {"rating": puzzles.ratings, "source": puzzles.sources.astype(str)}
     return {

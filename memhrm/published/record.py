@@ -66,8 +66,11 @@ class Record:
         return sorted(int(number) for number in numbers)
 
     def batch(self, prefix: str) -> dict[str, Tensor]:
-        names = ("inputs", "labels", "puzzle_identifiers")
-        return {name: torch.from_numpy(self[f"{prefix}/{name}"].astype(np.int32)) for name in names}
+        names = {"inputs": "inputs", "labels": "labels", "identifiers": "puzzle_identifiers"}  # Ours: theirs.
+        return {
+            ours: torch.from_numpy(self[f"{prefix}/{theirs}"].astype(np.int32))
+            for ours, theirs in names.items()
+        }
 
     def model(self) -> Reasoner:
         """The recorded architecture with the recorded weights."""
@@ -99,7 +102,7 @@ class Record:
         shape = PuzzleShape(
             vocab_size=self.setting("vocab_size"),
             num_tokens=self.setting("seq_len"),
-            num_puzzle_identifiers=self.setting("num_puzzle_identifiers"),
+            num_identifiers=self.setting("num_puzzle_identifiers"),
         )
         model = Reasoner(settings, shape)
         try:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memhrm.config.settings import require
-from memhrm.data import Dataset, Episodes, PuzzleSet, load_test
+from memhrm.data import Dataset, Episodes, Examples, load_test
 from memhrm.data import load as load_data
 from memhrm.runs.settings import RunSettings, make_dataset, usual_validation
 from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused
 
-HeldOut = PuzzleSet | Episodes
+HeldOut = Examples | Episodes
 
 
 def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) -> tuple[HeldOut, HeldOut]:
@@ -44,7 +44,7 @@ def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) 
     return validation, _without(test, known[:count], barred, dataset)
 
 
-def _without(puzzles: PuzzleSet, known: np.ndarray, barred: np.ndarray, dataset: Dataset) -> PuzzleSet:
+def _without(puzzles: Examples, known: np.ndarray, barred: np.ndarray, dataset: Dataset) -> Examples:
     """The puzzles, whose identities are known, but for those whose identities are barred."""
     left = ~np.isin(known, barred)
     if not left.any():
@@ -69,7 +69,7 @@ def chooses(run: RunSettings, dataset: Dataset) -> bool:
     return run.eval_every > 0 and validation_size(run, dataset.held_out_count()) > 0
 
 
-def _pools(dataset: Dataset, share: float) -> tuple[PuzzleSet, PuzzleSet]:
+def _pools(dataset: Dataset, share: float) -> tuple[Examples, Examples]:
     """The test puzzles of a set with episodes in two parts: this share of them, and the rest."""
     total = len(dataset.test)
     require(total > 1, "validation_size", share, "0, since there is one test puzzle only")

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memhrm.config.settings import advise
-from memhrm.data import Dataset, Episodes, PuzzleSet
+from memhrm.data import Dataset, Episodes, Examples
 from memhrm.evaluation.episodes import evaluate_on
 from memhrm.evaluation.evaluate import EvaluationSettings
 from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
@@ -213,7 +213,7 @@ def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory, 
 
 def _tried(learner: Learner, carry: Carry, dtype: torch.dtype) -> list[Tensor]:
     """All that the model computes for the examples of the carry, from the initial state."""
-    rows = learner.model.puzzle_rows(carry.data["puzzle_identifiers"])
+    rows = learner.model.puzzle_rows(carry.data["identifiers"])
     state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
     return [state.z_H, out.logits, out.q_halt, *state.memory.values()]
 
@@ -229,7 +229,7 @@ def evaluate_average(
     run: RunSettings,
     learner: Learner,
     dataset: Dataset,
-    puzzles: PuzzleSet | Episodes,
+    puzzles: Examples | Episodes,
     ranks: Ranks,
     progress: bool = False,
 ) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memhrm.data import Dataset, PuzzleSet, Task
+from memhrm.data import Dataset, Examples, Task
 
 _DAMAGED = "damaged: its list of the puzzles that the run has used cannot be read"
 
@@ -92,7 +92,7 @@ class UsedPuzzles:
             raise ValueError(_DAMAGED) from error
 
 
-def identities(puzzles: PuzzleSet, task: Task) -> np.ndarray:
+def identities(puzzles: Examples, task: Task) -> np.ndarray:
     """The identity of each puzzle of a set, (n,) uint64."""
     return task.identities(puzzles.inputs, puzzles.labels)
 

@@ -15,7 +15,7 @@ from memhrm.models.recursion import State
 class Carry(NamedTuple):
     """state: z_H, z_L and memory. steps: supervision steps spent on the example, (b,). halted: whether the
     row takes a new example next, (b,). data: the example itself, `inputs` and `labels` (b, s),
-    `puzzle_identifiers` (b,)."""
+    `identifiers` (b,)."""
 
     state: State
     steps: Tensor
@@ -27,7 +27,7 @@ class Carry(NamedTuple):
         """A carry whose rows have all halted, so that the first refill fills every one."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
-        data = {name: batch[name] for name in ("inputs", "labels", "puzzle_identifiers")}
+        data = {name: batch[name] for name in ("inputs", "labels", "identifiers")}
         return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), data)
 
     def refill(

@@ -106,10 +106,10 @@ class SignSGD:
         self.weight_decay = weight_decay
 
     @torch.no_grad()
-    def step(self, puzzle_identifiers: Tensor, gradients: Tensor, lr: float) -> None:
-        """puzzle_identifiers (b,) and the gradients (b, e) of their rows, on this rank."""
-        puzzle_identifiers, gradients = gathered(puzzle_identifiers), gathered(gradients)
-        rows, slot = puzzle_identifiers.unique(return_inverse=True)
+    def step(self, identifiers: Tensor, gradients: Tensor, lr: float) -> None:
+        """identifiers (b,) and the gradients (b, e) of their rows, on this rank."""
+        identifiers, gradients = gathered(identifiers), gathered(gradients)
+        rows, slot = identifiers.unique(return_inverse=True)
         total = gradients.new_zeros(len(rows), gradients.shape[1]).index_add_(0, slot, gradients)
         rows = rows.long()
         self.table[rows] = self.table[rows] * (1 - lr * self.weight_decay) - lr * total.sign()

@@ -120,7 +120,7 @@ def train_step(
         supervised: Supervised = learner.supervise(carry, rows, noise)
         supervised = supervised._replace(losses=supervised.losses | _memory_losses(learner, supervised))
         if rows is not None:
-            puzzle_rows.append((carry.data["puzzle_identifiers"], rows))
+            puzzle_rows.append((carry.data["identifiers"], rows))
         with torch.no_grad():
             halted = learner.halting(supervised.out, carry.steps, least)
         observed.append(Observed(supervised, carry, halted))
@@ -161,5 +161,5 @@ def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:
 
 def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:
     """The puzzle table's rows of the carry's examples, as a leaf whose gradient SignSGD reads."""
-    rows = model.puzzle_rows(carry.data["puzzle_identifiers"])
+    rows = model.puzzle_rows(carry.data["identifiers"])
     return None if rows is None else rows.detach().requires_grad_()

@@ -14,8 +14,8 @@ from bad import make_runs, refused_call
 from memhrm.config.command import compose
 from memhrm.config.settings import build
 from memhrm.data import (
+    Examples,
     Maze,
-    PuzzleSet,
     Sampler,
     Sudoku,
     evaluation_batches,
@@ -25,7 +25,7 @@ from memhrm.data import (
     read_questions,
 )
 from memhrm.data.checks import shown
-from memhrm.data.task import puzzle_set
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings
 from memhrm.memory.choice import parse, trust
 from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
@@ -60,8 +60,8 @@ def subject(place):
     return open_subject(place / "cells", puzzles=2)
 
 
-def puzzles() -> PuzzleSet:
-    return puzzle_set(ROWS, ROWS, [1], ["x"])
+def puzzles() -> Examples:
+    return examples_of(ROWS, ROWS, [1], ["x"])
 
 
 def each(name: str, act: Callable[[Any, Any], Any], *bads: Any) -> dict[str, Callable[[Any], Any]]:
@@ -369,8 +369,8 @@ CALLS = {
     ),
     **each("evaluation", lambda s, bad: evaluation_batches(puzzles(), bad), None, 0, -1, 1.5, "8", True),
     **each(
-        "puzzle_set",
-        lambda s, bad: puzzle_set(bad, bad, [1], ["x"]),
+        "examples_of",
+        lambda s, bad: examples_of(bad, bad, [1], ["x"]),
         None,
         3,
         "x",
@@ -385,7 +385,7 @@ CALLS = {
     ),
     **each(
         "ratings",
-        lambda s, bad: puzzle_set(ROWS, ROWS, bad, ["x"]),
+        lambda s, bad: examples_of(ROWS, ROWS, bad, ["x"]),
         None,
         3,
         [],
@@ -396,7 +396,7 @@ CALLS = {
         [2**40],
         [None],
     ),
-    **each("sources", lambda s, bad: puzzle_set(ROWS, ROWS, [1], bad), None, 3, "x", [], ["a", "b"]),
+    **each("sources", lambda s, bad: examples_of(ROWS, ROWS, [1], bad), None, 3, "x", [], ["a", "b"]),
     # Settings.
     **each(
         "model",
@@ -529,13 +529,13 @@ CALLS = {
         "shape",
         lambda s, bad: Reasoner(
             ModelSettings(**SMALL),
-            PuzzleShape(**{"vocab_size": 6, "num_tokens": 16, "num_puzzle_identifiers": 1, **bad}),
+            PuzzleShape(**{"vocab_size": 6, "num_tokens": 16, "num_identifiers": 1, **bad}),
         ),
         {"vocab_size": 0},
         {"vocab_size": None},
         {"num_tokens": -1},
         {"num_tokens": "x"},
-        {"num_puzzle_identifiers": 1.5},
+        {"num_identifiers": 1.5},
         {"answers": -1},
     ),
     # Published weights.

@@ -40,7 +40,7 @@ def same(a: Dataset, b: Dataset) -> bool:
     return all(
         np.array_equal(getattr(getattr(a, part), name), getattr(getattr(b, part), name))
         for part in ("train", "test")
-        for name in ("inputs", "labels", "puzzle_identifiers", "ratings", "sources")
+        for name in ("inputs", "labels", "identifiers", "ratings", "sources")
     )
 
 
@@ -207,7 +207,7 @@ def test_inspect_finds_symmetric_puzzles(folder: Path, capsys: pytest.CaptureFix
     dataset = load(**SMALL)
     turned = dataset.train.select(slice(0, 7))
     inputs, labels = dataset.task.augment(turned.inputs, turned.labels, np.random.default_rng(0))
-    parts = sources.puzzle_set(inputs, labels, turned.ratings, turned.sources)
+    parts = sources.examples_of(inputs, labels, turned.ratings, turned.sources)
     write_csv(folder / "test.csv", dataset.task, parts)
     main(["inspect", f"path={folder}"])
     text = capsys.readouterr().out

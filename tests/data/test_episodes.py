@@ -12,8 +12,8 @@ from memhrm.config.settings import SettingWarning
 from memhrm.data import load
 from memhrm.data.episodes.episodes import Episodes, Relabelled, moments
 from memhrm.data.episodes.rules import Rules
+from memhrm.data.examples import examples_of
 from memhrm.data.sampler import IGNORE
-from memhrm.data.task import puzzle_set
 from memhrm.evaluation.episodes import evaluate_episodes, walk
 from memhrm.evaluation.evaluate import EvaluationSettings
 from memhrm.models.reasoner import Guide
@@ -106,7 +106,7 @@ def test_the_first_puzzle_without_knowledge_by_hand():
     )
     assert data.episodes is not None
     tokens = np.array([[i, j] for i in range(1, 5) for j in range(1, 5)], np.uint8)
-    every = puzzle_set(tokens, tokens, np.zeros(16, int), [""] * 16)
+    every = examples_of(tokens, tokens, np.zeros(16, int), [""] * 16)
     _, without = Relabelled(data.task, data.episodes.plan()).optimum(every, 1)
     assert without == pytest.approx((4 / 4 + 12 / 12) / 16)
 
@@ -304,7 +304,7 @@ def test_what_was_written_at_a_feedback_learns_from_the_next_answers():
             carry = carry or Carry.empty(model.initial_state(4), batch)
             carry = carry.refill(batch, model.initial_state(4), run.memory.lifetime)
             state, out = model(
-                carry.state, carry.data["inputs"], model.puzzle_rows(carry.data["puzzle_identifiers"])
+                carry.state, carry.data["inputs"], model.puzzle_rows(carry.data["identifiers"])
             )
             loss = out.logits.float().square().sum()
             carry = carry.advance(state, torch.ones(4, dtype=torch.bool), keep_memory_graph=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memhrm.data.examples import examples_of
 from memhrm.data.files import read_puzzles, read_questions, write_csv
 from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import puzzle_set
 
 HEADER = "source,question,answer,rating"
 SOLVED = "1234341221434321"
@@ -41,7 +41,7 @@ def test_written_file_reads_back_the_same(tmp_path: Path):
     # The fields of the first maze begin and end with spaces.
     rows = [task.encode("  S G    ", " oS G    "), task.encode("S  # # G ", "So #o# G ")]
     inputs, labels = (np.stack(parts) for parts in zip(*rows, strict=True))
-    puzzles = puzzle_set(inputs, labels, np.array([-1, 3]), ["a, b", 'say "so"'])
+    puzzles = examples_of(inputs, labels, np.array([-1, 3]), ["a, b", 'say "so"'])
     write_csv(tmp_path / "new" / "maze.csv", task, puzzles)
     back = read_puzzles(tmp_path / "new" / "maze.csv", task)
     assert (back.inputs == inputs).all() and (back.labels == labels).all()

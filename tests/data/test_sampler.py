@@ -5,16 +5,16 @@ from functools import cache
 import numpy as np
 import pytest
 
+from memhrm.data.examples import Examples, examples_of
 from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
 from memhrm.data.sudoku.generate import Difficulty, all_sudokus4
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import PuzzleSet, puzzle_set
 
 TASK = Sudoku(side=4)
 
 
 @cache
-def puzzles(count: int = 50) -> PuzzleSet:
+def puzzles(count: int = 50) -> Examples:
     return all_sudokus4(TASK, Difficulty(max_clues=6), np.random.default_rng(0)).select(slice(count))
 
 
@@ -50,14 +50,14 @@ def test_batch_holds_the_rows_as_int32_with_unlabelled_positions_ignored():
     base = puzzles()
     labels = base.labels.copy()
     labels[:, 0] = 0
-    partial = puzzle_set(base.inputs, labels, base.ratings, base.sources)
+    partial = examples_of(base.inputs, labels, base.ratings, base.sources)
     drawn = Sampler(partial, TASK, batch_size=8, seed=0, augment=False)
     batch, rows = drawn.batch(2), drawn.rows(2)
     assert {array.dtype for array in batch.values()} == {np.dtype(np.int32)}
     assert (batch["inputs"] == base.inputs[rows]).all()
     assert (batch["labels"][:, 1:] == base.labels[rows, 1:]).all()
     assert (batch["labels"][:, 0] == IGNORE).all()
-    assert batch["puzzle_identifiers"].tolist() == [0] * 8
+    assert batch["identifiers"].tolist() == [0] * 8
 
 
 def test_augmented_batch_holds_images_of_the_rows():
@@ -88,7 +88,7 @@ def test_evaluation_covers_all_puzzles_once_and_pads_the_last_batch(count: int, 
     last, real = batches[-1]
     assert (last["inputs"][real:] == 0).all()
     assert (last["labels"][real:] == IGNORE).all()
-    assert (last["puzzle_identifiers"][real:] == 0).all()
+    assert (last["identifiers"][real:] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memhrm.data import Maze, PuzzleSet, Sampler, Sudoku, Task, evaluation_batches
+from memhrm.data import Examples, Maze, Sampler, Sudoku, Task, evaluation_batches
 from memhrm.data.episodes.episodes import pair
 from memhrm.data.episodes.recall import Recall
+from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.solver import random_grids, solve
 from memhrm.data.sudoku.symmetry import row_keys
-from memhrm.data.task import puzzle_set
 
 SOLVED = "1234341221434321"
 SUDOKU = Sudoku(side=4)
@@ -29,8 +29,8 @@ def tokens(*rows: list[int]) -> np.ndarray:
     return np.array(rows)
 
 
-def small_set(inputs: np.ndarray, labels: np.ndarray | None = None) -> PuzzleSet:
-    return puzzle_set(
+def small_set(inputs: np.ndarray, labels: np.ndarray | None = None) -> Examples:
+    return examples_of(
         inputs, inputs if labels is None else labels, np.zeros(len(inputs)), ["x"] * len(inputs)
     )
 
@@ -55,7 +55,7 @@ def test_tokens_beyond_int32_are_refused(token: int):
 
 def test_ratings_beyond_int32_are_refused():
     with pytest.raises(ValueError, match="ratings has 4294967296"):
-        puzzle_set(tokens([1]), tokens([1]), np.array([1 << 32]), ["x"])
+        examples_of(tokens([1]), tokens([1]), np.array([1 << 32]), ["x"])
 
 
 def test_alphabets_of_any_size_and_script():
@@ -175,16 +175,16 @@ def test_bad_arguments_of_a_task(task: Task, bad: Any):
 def test_bad_sets(bad: Any):
     good = np.ones((1, 4), int)
     for call in (
-        lambda: puzzle_set(bad, good, np.zeros(1), ["x"]),
-        lambda: puzzle_set(good, bad, np.zeros(1), ["x"]),
-        lambda: puzzle_set(good, good, bad, ["x"]),
-        lambda: puzzle_set(good, good, np.zeros(1), bad),
-        lambda: puzzle_set(good, np.ones((1, 5), int), np.zeros(1), ["x"]),
-        lambda: puzzle_set(good, good, np.zeros(2), ["x"]),
-        lambda: puzzle_set(good, good, np.array([np.nan]), ["x"]),
-        lambda: puzzle_set(good, good, np.array([0.5]), ["x"]),
-        lambda: PuzzleSet(bad, bad, bad, bad, bad),
-        lambda: PuzzleSet(good, good, np.zeros(1, int), np.zeros(1, int), bad),
+        lambda: examples_of(bad, good, np.zeros(1), ["x"]),
+        lambda: examples_of(good, bad, np.zeros(1), ["x"]),
+        lambda: examples_of(good, good, bad, ["x"]),
+        lambda: examples_of(good, good, np.zeros(1), bad),
+        lambda: examples_of(good, np.ones((1, 5), int), np.zeros(1), ["x"]),
+        lambda: examples_of(good, good, np.zeros(2), ["x"]),
+        lambda: examples_of(good, good, np.array([np.nan]), ["x"]),
+        lambda: examples_of(good, good, np.array([0.5]), ["x"]),
+        lambda: Examples(bad, bad, bad, bad, bad),
+        lambda: Examples(good, good, np.zeros(1, int), np.zeros(1, int), bad),
     ):
         with pytest.raises(ValueError) as caught:
             call()

@@ -12,7 +12,7 @@ import torch
 from conftest import SHAPE, model_settings
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
-from memhrm.data import PuzzleSet, Sudoku, evaluation_batches
+from memhrm.data import Examples, Sudoku, evaluation_batches
 from memhrm.evaluate import main
 from memhrm.evaluation.evaluate import EvaluationSettings, answer, evaluate
 from memhrm.evaluation.restarts import RULES, Attempts, disturbed
@@ -114,19 +114,19 @@ def test_noise_is_a_function_of_seed_restart_step_and_place():
 # Evaluation.
 
 
-def puzzles_of(labels: np.ndarray | None = None) -> PuzzleSet:
+def puzzles_of(labels: np.ndarray | None = None) -> Examples:
     inputs = np.random.default_rng(0).integers(1, SHAPE.vocab_size, (PUZZLES, 16)).astype(np.uint8)
     none = np.zeros(PUZZLES, np.int32)
-    return PuzzleSet(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * PUZZLES))
+    return Examples(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * PUZZLES))
 
 
-def tensors(puzzles: PuzzleSet) -> dict[str, torch.Tensor]:
+def tensors(puzzles: Examples) -> dict[str, torch.Tensor]:
     batch, _ = next(evaluation_batches(puzzles, len(puzzles)))
     return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
 @torch.no_grad()
-def alone(model, puzzles: PuzzleSet, place: int, settings: EvaluationSettings, restart: int, start=None):
+def alone(model, puzzles: Examples, place: int, settings: EvaluationSettings, restart: int, start=None):
     """One puzzle in one restart, step by step: what its last step gives, and the answer after each step."""
     inputs = torch.from_numpy(puzzles.inputs[place : place + 1].astype(np.int32))
     puzzle_rows = model.puzzles(torch.zeros(1, dtype=torch.int32))
@@ -144,7 +144,7 @@ def alone(model, puzzles: PuzzleSet, place: int, settings: EvaluationSettings, r
     return answers, float(out.q_halt), residual, state
 
 
-def everything(model, puzzles: PuzzleSet, settings: EvaluationSettings) -> list[list]:
+def everything(model, puzzles: Examples, settings: EvaluationSettings) -> list[list]:
     return [
         [alone(model, puzzles, place, settings, restart) for place in range(PUZZLES)]
         for restart in range(settings.restarts)
@@ -152,7 +152,7 @@ def everything(model, puzzles: PuzzleSet, settings: EvaluationSettings) -> list[
 
 
 @lru_cache
-def planted(threshold: float | None = None) -> tuple[Reasoner, PuzzleSet, list[list]]:
+def planted(threshold: float | None = None) -> tuple[Reasoner, Examples, list[list]]:
     """A model that is sometimes sure, puzzles whose labels are what one of the restarts answers, and all that
     the restarts give."""
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from conftest import SHAPE, model_settings
-from memhrm.data import PuzzleSet, Sudoku
+from memhrm.data import Examples, Sudoku
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.memory import choice
 from memhrm.memory.h_module import Context, HShape
@@ -75,7 +75,7 @@ def fresh(model: Reasoner, data: dict[str, Tensor]) -> Carry:
 
 def supervise(learner: Learner, carry: Carry, noise: Tensor | None = None):
     with torch.no_grad():
-        return learner.supervise(carry, learner.model.puzzle_rows(carry.data["puzzle_identifiers"]), noise)
+        return learner.supervise(carry, learner.model.puzzle_rows(carry.data["identifiers"]), noise)
 
 
 def everything(done) -> dict[str, Tensor]:
@@ -95,7 +95,7 @@ def test_nothing_leaks_from_row_to_row(name, batch):
     noise, other = noise_of(learner.model), copy.deepcopy(data)
     other["inputs"][2] = (other["inputs"][2] + 1) % SHAPE.vocab_size
     other["labels"][2] = other["labels"][2].flip(0)
-    other["puzzle_identifiers"][2] = (other["puzzle_identifiers"][2] + 1) % 3
+    other["identifiers"][2] = (other["identifiers"][2] + 1) % 3
     results = []
     for given in (data, other):
         carry = fresh(learner.model, given)
@@ -302,14 +302,14 @@ def test_other_lifetimes_leave_the_starts_alone(lifetime, batch):
 # Evaluation.
 
 
-def puzzles(count: int) -> PuzzleSet:
+def puzzles(count: int) -> Examples:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
     identifiers = rng.integers(0, 3, count).astype(np.int32)
-    return PuzzleSet(inputs, labels, identifiers, np.zeros(count, np.int32), np.array(["x"] * count))
+    return Examples(inputs, labels, identifiers, np.zeros(count, np.int32), np.array(["x"] * count))
 
 
-def scores_of(model: Reasoner, chosen: PuzzleSet, **changes) -> dict:
+def scores_of(model: Reasoner, chosen: Examples, **changes) -> dict:
     return evaluate(model, Sudoku(side=4), chosen, EvaluationSettings(steps=3, **changes), CPU)
 
 
@@ -386,7 +386,7 @@ def test_usage_is_a_running_average_and_decay_shrinks_what_is_not_used():
 
 def test_a_cell_that_is_not_selected_stays_to_the_last_bit_without_decay(batch):
     model, data = reasoner_of(CELLS), batch()
-    rows = model.puzzle_rows(data["puzzle_identifiers"])
+    rows = model.puzzle_rows(data["identifiers"])
     state, out = model(model.initial_state(4), data["inputs"], rows, Guide())
     hit = torch.zeros(4, 4, dtype=torch.bool)
     for trace in out.traces:

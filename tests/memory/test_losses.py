@@ -287,7 +287,7 @@ def test_selections_of_cycles_without_gradient_are_credited(values, batch):
         batch(),
     )
     noise = torch.rand(4, 3, 4, generator=torch.Generator().manual_seed(0))
-    rows = model.puzzle_rows(data["puzzle_identifiers"])
+    rows = model.puzzle_rows(data["identifiers"])
     _, out = model(model.initial_state(4), data["inputs"], rows, Guide(noise))
     reward, weight = torch.tensor([1.0, -0.5, 0.25, 2.0]), model.H_module.scorer.weight
 
@@ -315,7 +315,7 @@ def supervised(batch, reward: str, answer: Tensor | None = None):
         data["labels"][0] = answer
     carry = Carry.empty(learner.initial, data).refill(data, learner.initial)
     with torch.no_grad():
-        return model, data, learner.supervise(carry, model.puzzle_rows(data["puzzle_identifiers"]))
+        return model, data, learner.supervise(carry, model.puzzle_rows(data["identifiers"]))
 
 
 def test_the_reward_is_the_fall_of_the_loss(batch):

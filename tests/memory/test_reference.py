@@ -441,7 +441,7 @@ def test_no_memory_is_the_bare_recursion_bit_for_bit(changes, batch):
     found = []
     for memory, bare in ((None, False), ("none", False), ("none", True)):
         model, data = reasoner(memory, **changes), batch()
-        rows = model.puzzle_rows(data["puzzle_identifiers"])
+        rows = model.puzzle_rows(data["identifiers"])
         start = model.initial_state(4)
         if bare:
             net = model.H_net or model.L_net
@@ -483,7 +483,7 @@ def test_a_seed_gives_the_other_weights_whatever_the_memory(memory, changes):
 def test_a_supervision_step_is_that_of_the_reference(kind, write, batch):
     """H-steps and L-steps in turn, with the reference where the H-module stands."""
     model, data = reasoner(kind, **HRM).double(), batch(rows=2)
-    rows = model.puzzle_rows(data["puzzle_identifiers"])
+    rows = model.puzzle_rows(data["identifiers"])
     start = model.initial_state(2, torch.float64)
     state, out = model(start, data["inputs"], rows, Guide(write=write))
 

@@ -498,7 +498,7 @@ def test_trap_11_selections_without_gradient_are_credited_from_detached_inputs(b
     data, seen = batch(), []
     hook = model.H_module.scorer.register_forward_pre_hook(lambda _, args: seen.append(args))
     noise = torch.rand(4, 3, 4, generator=torch.Generator().manual_seed(0))
-    rows = model.puzzle_rows(data["puzzle_identifiers"])
+    rows = model.puzzle_rows(data["identifiers"])
     _, out = model(model.initial_state(4), data["inputs"], rows, Guide(noise))
     hook.remove()
     scorer = model.H_module.scorer
@@ -573,7 +573,7 @@ def test_trap_12_the_later_loss_reaches_the_earlier_step_by_the_memory_alone(val
     first, second = ({name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
                      for _ in range(2))  # fmt: skip
     data = batch()
-    rows = model.puzzle_rows(data["puzzle_identifiers"]).requires_grad_()
+    rows = model.puzzle_rows(data["identifiers"]).requires_grad_()
     carry = Carry.empty(model.initial_state(4), data).refill(data, model.initial_state(4))
     state, _ = functional_call(model, first, (carry.state, data["inputs"], rows))
     carry = carry.advance(state, torch.zeros(4, dtype=torch.bool), keep_memory_graph=horizon > 1)
@@ -601,7 +601,7 @@ def test_trap_12_rows_that_halted_inside_a_horizon_are_cut(values, batch):
     halted = torch.tensor([True, False, True, False])
     state = State(carry.state.z_H, carry.state.z_L, old)
     carry = carry.advance(state, halted, keep_memory_graph=True).refill(batch(1), model.initial_state(4))
-    rows = model.puzzle_rows(carry.data["puzzle_identifiers"])
+    rows = model.puzzle_rows(carry.data["identifiers"])
     _, out = model(carry.state, carry.data["inputs"], rows)
     (reach,) = torch.autograd.grad(out.logits.square().mean(), old[name])
     assert reach.flatten(1).ne(0).any(dim=1).tolist() == [not done for done in halted.tolist()]
@@ -616,11 +616,11 @@ def test_trap_12_a_horizon_of_one_is_the_published_loop_bit_for_bit(values, wind
     model, state, data = by_hand.model, by_hand.initial, batch()
     for number in range(2):
         train_step(learner, [batch(number)], [stays()])  # No row halts, so that the second offer is declined.
-        rows = model.puzzles(data["puzzle_identifiers"]).detach().requires_grad_()
+        rows = model.puzzles(data["identifiers"]).detach().requires_grad_()
         carry = Carry(state, torch.full((4,), number), torch.zeros(4, dtype=torch.bool), data)
         done = by_hand.supervise(carry, rows)
         (weighted_sum(done.losses, by_hand.loss_weights) / 4).backward()
-        by_hand.optimisers.step(number + 1, [(data["puzzle_identifiers"], rows)])
+        by_hand.optimisers.step(number + 1, [(data["identifiers"], rows)])
         z_H, z_L, memory = done.state
         state = State(z_H.detach(), z_L.detach(), {name: m.detach() for name, m in memory.items()})
         for (name, a), b in zip(learner.model.named_parameters(), model.parameters()):
@@ -635,7 +635,7 @@ def test_trap_12_a_whole_memory_graph_changes_nothing_where_there_is_no_memory(w
     found = []
     for horizon in (1, 2):
         model, data = reasoner_of({**none, "horizon": horizon}, gradient_window=window), batch()
-        rows = model.puzzle_rows(data["puzzle_identifiers"])
+        rows = model.puzzle_rows(data["identifiers"])
         _, out = model(model.initial_state(4), data["inputs"], rows)
         found.append(torch.autograd.grad(out.logits.square().mean(), list(model.parameters())[:-2]))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
@@ -649,7 +649,7 @@ def test_trap_12_before_the_window_only_the_memory_keeps_its_graph(values, horiz
     name, seen = "m" if "m" in model.H_module.starts() else "cells", []
     hook = lambda _, args: seen.append([x.requires_grad for x in (args[0], args[1], args[2][name])])  # noqa: E731
     model.H_module.register_forward_pre_hook(hook)
-    model(model.initial_state(4), data["inputs"], model.puzzle_rows(data["puzzle_identifiers"]))
+    model(model.initial_state(4), data["inputs"], model.puzzle_rows(data["identifiers"]))
     whole = horizon > 1
     assert seen == [[False, False, False], [False, False, whole], [False, True, whole]]
 
@@ -660,7 +660,7 @@ def test_trap_12_the_embedded_input_is_cut_with_the_rest_before_the_window(batch
         {**BICROSS, "horizon": 2}, H_net="own", H_layers=1, L_layers=0, L_cycles=0, H_cycles=2
     )
     data = batch()
-    rows = model.puzzle_rows(data["puzzle_identifiers"]).requires_grad_()
+    rows = model.puzzle_rows(data["identifiers"]).requires_grad_()
     assert model.recursion.gradient_from == (1, 0)
     seen = []
     model.H_module.register_forward_pre_hook(lambda _, args: seen.append(args[1].requires_grad))

@@ -27,7 +27,7 @@ PUBLISHED = {"hidden_size": 512, "num_heads": 8, "L_layers": 2, "H_net": "shared
     ids=["hrm", "trm", "trm_mlp"],
 )
 def test_parameter_counts_are_the_published_ones(changes, parameters):
-    shape = PuzzleShape(vocab_size=11, num_tokens=81, num_puzzle_identifiers=1)
+    shape = PuzzleShape(vocab_size=11, num_tokens=81, num_identifiers=1)
     with torch.device("meta"):
         model = Reasoner(ModelSettings(**{**PUBLISHED, **changes}), shape)
     assert count_parameters(model) == parameters
@@ -175,7 +175,7 @@ def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model,
     """Written out step by step in float64, with the states cut at the start of the window."""
     model = tiny_model(H_net="own", H_layers=1, H_cycles=3, L_cycles=2, gradient_window=window).double()
     data = batch()
-    rows = model.puzzles(data["puzzle_identifiers"])
+    rows = model.puzzles(data["identifiers"])
     _, out = model(model.initial_state(4, torch.float64), data["inputs"], rows)
     (out.logits.sum() + out.q_halt.sum()).backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -206,7 +206,7 @@ def test_window_gives_the_gradient_of_the_recursion_unrolled_by_hand(tiny_model,
 def test_without_L_steps_the_H_step_receives_the_input(tiny_model, batch):
     model = tiny_model(L_layers=0, L_cycles=0, H_layers=2, H_net="own", H_cycles=2)
     data = batch()
-    rows = model.puzzles(data["puzzle_identifiers"])
+    rows = model.puzzles(data["identifiers"])
     state, _ = model(model.initial_state(4), data["inputs"], rows)
     x, z_H = model.embed(data["inputs"], rows), model.initial_state(4).z_H
     for _ in range(2):
@@ -220,7 +220,7 @@ def test_checkpointed_activations_give_the_same_gradient_bit_for_bit(tiny_model,
     for checkpointed in (False, True):
         model = tiny_model(gradient_window={"cycles": 2}, checkpoint_activations=checkpointed)
         data = batch()
-        _, out = model(model.initial_state(4), data["inputs"], model.puzzles(data["puzzle_identifiers"]))
+        _, out = model(model.initial_state(4), data["inputs"], model.puzzles(data["identifiers"]))
         out.logits.square().sum().backward()
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
@@ -228,7 +228,7 @@ def test_checkpointed_activations_give_the_same_gradient_bit_for_bit(tiny_model,
 
 def test_rows_do_not_see_each_other(tiny_model, batch):
     model, data = tiny_model(), batch()
-    rows = model.puzzles(data["puzzle_identifiers"])
+    rows = model.puzzles(data["identifiers"])
     together, _ = model(model.initial_state(4), data["inputs"], rows)
     alone, _ = model(model.initial_state(1), data["inputs"][2:3], rows[2:3])
     torch.testing.assert_close(together.z_H[2:3], alone.z_H)
@@ -236,7 +236,7 @@ def test_rows_do_not_see_each_other(tiny_model, batch):
 
 def test_learned_positions_enter_before_the_scale(tiny_model, batch):
     model, data = tiny_model(positions="learned"), batch()
-    rows = model.puzzles(data["puzzle_identifiers"])
+    rows = model.puzzles(data["identifiers"])
     tokens = torch.cat(
         (rows.view(4, 1, 16), torch.zeros(4, 1, 16), model.embed.tokens[data["inputs"].long()]), 1
     )

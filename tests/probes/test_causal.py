@@ -146,7 +146,7 @@ def by_hand(
 ):
     """The share of right cells of each puzzle after `steps` steps, all puzzles in one batch."""
     model, state, out = subject.model, subject.initial_state(), None
-    rows = model.puzzle_rows(subject.puzzle_identifiers)
+    rows = model.puzzle_rows(subject.identifiers)
     with torch.no_grad():
         for step in range(steps):
             if step in at:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from conftest import SHAPE, model_settings
-from memhrm.data import PuzzleSet, Sudoku
+from memhrm.data import Examples, Sudoku
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.restarts import RULES
 from memhrm.models.reasoner import Output, Reasoner
@@ -95,7 +95,7 @@ class Coin(nn.Module):
         z = torch.full((batch_size, 1, 2), -0.1, dtype=dtype)
         return State(z, z, {})
 
-    def puzzle_rows(self, puzzle_identifiers: Tensor) -> None:
+    def puzzle_rows(self, identifiers: Tensor) -> None:
         return None
 
     def forward(self, state: State, inputs: Tensor, puzzle_rows: None, guide) -> tuple[State, Output]:
@@ -106,17 +106,17 @@ class Coin(nn.Module):
         return State(z_H, state.z_L, {}), Output(nn.functional.one_hot(answer, 6).float(), q, -q, [])
 
 
-def subject_of(model, puzzles: PuzzleSet) -> Subject:
+def subject_of(model, puzzles: Examples) -> Subject:
     return Subject(
         name="planted", path=None, model=model, task=Sudoku(side=4), halt_max_steps=STEPS, write=True,
         **of_puzzles(puzzles),
     )  # fmt: skip
 
 
-def puzzles_of(count: int, labels: np.ndarray | None = None) -> PuzzleSet:
+def puzzles_of(count: int, labels: np.ndarray | None = None) -> Examples:
     inputs = np.random.default_rng(0).integers(1, 6, (count, 16)).astype(np.uint8)
     none = np.zeros(count, np.int32)
-    return PuzzleSet(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * count))
+    return Examples(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * count))
 
 
 def test_a_planted_model_gives_the_known_accuracy_by_each_rule_and_number():
@@ -142,7 +142,7 @@ def test_a_planted_model_gives_the_known_accuracy_by_each_rule_and_number():
 
 
 @lru_cache
-def model_and_puzzles() -> tuple[Reasoner, PuzzleSet]:
+def model_and_puzzles() -> tuple[Reasoner, Examples]:
     """Labels are what one of five restarts answers; the last puzzle is answered by none."""
     torch.manual_seed(0)
     model = Reasoner(model_settings(), SHAPE).eval()

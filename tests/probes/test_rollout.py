@@ -8,8 +8,8 @@ import torch
 
 from conftest import SHAPE
 from memhrm.config.command import compose
+from memhrm.data.examples import Examples
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import PuzzleSet
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.restarts import disturbed
 from memhrm.models.reasoner import Guide, Reasoner
@@ -71,7 +71,7 @@ def by_hand(subject: Subject, row: int, steps: int, state=None, write=True, sigm
     """The same of one puzzle, alone: what each supervision step began with, what it gave, what it said."""
     model, place = subject.model.eval(), int(subject.numbered()[row])
     state = model.initial_state(1) if state is None else state
-    identifier = subject.puzzle_identifiers[row : row + 1]
+    identifier = subject.identifiers[row : row + 1]
     size = (steps, model.settings.H_cycles, model.H_module.noise_size)
     uniform = torch.from_numpy(np.random.default_rng((place, 0xE7A1)).random(size, dtype=np.float32))
     told = []
@@ -151,10 +151,10 @@ def test_as_evaluation_counts(subject, name, sigma):
     looked_at = subject(name, n)
     labels = looked_at.labels.numpy().clip(min=0).astype(np.uint8)
     labels[:, 1:] = 0
-    puzzles = PuzzleSet(
+    puzzles = Examples(
         looked_at.inputs.numpy().astype(np.uint8),
         labels,
-        looked_at.puzzle_identifiers.numpy(),
+        looked_at.identifiers.numpy(),
         np.arange(n, dtype=np.int32),
         np.array(["a", "b"] * (n // 2), dtype=object),
     )
@@ -289,7 +289,7 @@ def test_in_the_precision_of_the_run(subject):
     looked_at = subject(dtype=torch.bfloat16)
     seen = rollout(looked_at, 2, keep=["z_H"])
     model, state = looked_at.model, looked_at.model.initial_state(N, torch.bfloat16)
-    run, rows = in_precision(model, torch.bfloat16), model.puzzle_rows(looked_at.puzzle_identifiers)
+    run, rows = in_precision(model, torch.bfloat16), model.puzzle_rows(looked_at.identifiers)
     with torch.no_grad():
         for step in range(2):
             state, out = run(state, looked_at.inputs, rows, Guide())

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memhrm.data import Maze, PuzzleSet, Sudoku
+from memhrm.data import Examples, Maze, Sudoku
+from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import BLANK
-from memhrm.data.task import Task, puzzle_set
+from memhrm.data.task import Task
 from memhrm.models.reasoner import Output
 from memhrm.models.recursion import State
 from memhrm.probes.rollout import rollout
@@ -33,7 +34,7 @@ class Planted(nn.Module):
     def initial_state(self, batch_size: int, dtype: torch.dtype = torch.float32) -> State:
         return State(torch.zeros(batch_size, 1, 1), torch.zeros(batch_size, 1, 1), {})
 
-    def puzzle_rows(self, puzzle_identifiers: Tensor) -> None:
+    def puzzle_rows(self, identifiers: Tensor) -> None:
         return None
 
     def forward(self, state: State, inputs: Tensor, puzzle_rows: None, guide) -> tuple[State, Output]:
@@ -52,14 +53,14 @@ def grids(count: int = N, seed: int = 0) -> np.ndarray:
     return SUDOKU.augment(rows, rows, np.random.default_rng(seed))[1]
 
 
-def sudokus() -> PuzzleSet:
+def sudokus() -> Examples:
     """Full grids of which some cells are blank."""
     labels = grids()
     blank = np.random.default_rng(1).random(labels.shape) < 0.5
-    return puzzle_set(np.where(blank, BLANK, labels), labels, np.zeros(N), ["x"] * N)
+    return examples_of(np.where(blank, BLANK, labels), labels, np.zeros(N), ["x"] * N)
 
 
-def subject_of(say, puzzles: PuzzleSet, task: Task = SUDOKU) -> Subject:
+def subject_of(say, puzzles: Examples, task: Task = SUDOKU) -> Subject:
     return Subject(
         name="planted", path=None, model=Planted(say), task=task, halt_max_steps=3, write=True,
         **of_puzzles(puzzles),
@@ -151,7 +152,7 @@ def moody(inputs: np.ndarray, step: int) -> np.ndarray:
 
 def test_relabelled_failures_are_images_of_them_and_judged_as_such():
     labels = grids()
-    puzzles = puzzle_set(labels, labels, np.zeros(N), ["x"] * N)
+    puzzles = examples_of(labels, labels, np.zeros(N), ["x"] * N)
     subject = subject_of(moody, puzzles)
     found = relabelled(subject, tries=20, seed=1, batch_size=50)
     failed = np.flatnonzero(labels[:, 0] > 3)
@@ -195,7 +196,7 @@ def test_what_no_symmetry_changes_no_relabelling_solves():
 def test_without_failures_there_is_nothing_to_relabel():
     labels = grids()
     found = relabelled(
-        subject_of(lambda inputs, step: inputs, puzzle_set(labels, labels, np.zeros(N), ["x"] * N))
+        subject_of(lambda inputs, step: inputs, examples_of(labels, labels, np.zeros(N), ["x"] * N))
     )
     assert len(found["rows"]) == 0 and found["solved"].shape == (8, 0)
     assert np.isnan(found["any"]) and np.isnan(found["mean"])
@@ -212,7 +213,7 @@ def test_mazes_have_symmetries_but_no_blanks():
                 grid[4] = 5
         return inputs
 
-    puzzles = puzzle_set(inputs, labels, np.zeros(3), ["x"] * 3)
+    puzzles = examples_of(inputs, labels, np.zeros(3), ["x"] * 3)
     subject = subject_of(upright, puzzles, MAZE)
     found = relabelled(subject, tries=40)
     assert found["rows"].tolist() == [1, 2]
@@ -223,7 +224,7 @@ def test_mazes_have_symmetries_but_no_blanks():
 def test_answers_that_do_not_follow_from_the_questions_have_none_of_it():
     """In an episode with a secret relabelling, an image of a puzzle would have another secret."""
     puzzles = sudokus()
-    secret = puzzle_set(puzzles.inputs, np.array([0, 0, 3, 4, 5, 2])[puzzles.labels], np.zeros(N), ["x"] * N)
+    secret = examples_of(puzzles.inputs, np.array([0, 0, 3, 4, 5, 2])[puzzles.labels], np.zeros(N), ["x"] * N)
     subject = subject_of(wander, secret)
     assert one_blank(subject) is None and from_solution(subject) is None and relabelled(subject) is None
 

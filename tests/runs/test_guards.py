@@ -69,7 +69,9 @@ OPENERS = {
     "export": lambda run: command_line("export", export.main, f"run={run}", "out=w.safetensors"),
     "prune": lambda run: command_line("prune", prune.main, f"run={run}", "keep=2", "out=small", QUIET),
     "transfer export": lambda run: code(["export", f"run={run}", "out=m.safetensors"]),
-    "transfer import": lambda run: code(["import", f"from={run}/memory.safetensors", f"run={run}", "out=new"]),
+    "transfer import": lambda run: code(
+        ["import", f"from={run}/memory.safetensors", f"run={run}", "out=new"]
+    ),
     "train, resumed": lambda run: train(run, *CELLS, "steps=9"),
     "train, init": lambda run: train(Path("new"), *CELLS, f"init={run}"),
     "solve": lambda run: command_line("solve", solve.main, f"run={run}", "file=p.txt", QUIET),

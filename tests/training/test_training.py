@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import SHAPE
-from memhrm.data import PuzzleSet, Sudoku
+from memhrm.data import Examples, Sudoku
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
@@ -37,7 +37,7 @@ def test_refill_gives_halted_rows_the_next_example_and_leaves_the_others_alone(t
     model, first, second = tiny_model(), batch(1), batch(2)
     initial = model.initial_state(4)
     carry = Carry.empty(initial, first).refill(first, initial)
-    state, _ = model(carry.state, carry.data["inputs"], model.puzzles(carry.data["puzzle_identifiers"]))
+    state, _ = model(carry.state, carry.data["inputs"], model.puzzles(carry.data["identifiers"]))
     halted = torch.tensor([True, False, False, True])
     before = carry.advance(state, halted, keep_memory_graph=False)
     after = before.refill(second, initial)
@@ -71,7 +71,7 @@ def test_a_horizon_is_the_sum_of_the_losses_at_weights_that_stand_still(tiny_mod
     carry = Carry.empty(by_hand.initial, batch(0))
     for number in range(2):
         carry = carry.refill(batch(number), by_hand.initial)
-        rows = reference.puzzles(carry.data["puzzle_identifiers"])
+        rows = reference.puzzles(carry.data["identifiers"])
         done = by_hand.supervise(carry, rows)
         (weighted_sum(done.losses, by_hand.loss_weights) / 4).backward()
         halted = by_hand.halting(done.out, carry.steps, NONE)
@@ -104,7 +104,7 @@ def test_bfloat16_gradient_points_where_the_float32_gradient_does(tiny_model, ba
     for dtype in (torch.float32, torch.bfloat16):
         model = tiny_model()
         run, data = in_precision(model, dtype), batch()
-        rows = model.puzzles(data["puzzle_identifiers"])
+        rows = model.puzzles(data["identifiers"])
         _, out = run(model.initial_state(4, dtype), data["inputs"], rows)
         out.logits.float().square().mean().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
@@ -126,7 +126,7 @@ def test_reused_q_target_is_the_published_one_a_step_late(tiny_model, batch):
     for halting in ("q_learning", "reuse"):
         learner = learner_of(tiny_model(), halting)
         carry = Carry.empty(learner.initial, batch()).refill(batch(), learner.initial)
-        rows = learner.model.puzzles(carry.data["puzzle_identifiers"])
+        rows = learner.model.puzzles(carry.data["identifiers"])
         first = learner.supervise(carry, rows)
         carry = carry.advance(first.state, torch.zeros(4, dtype=torch.bool), keep_memory_graph=False)
         found[halting] = (first, learner.supervise(carry, rows))
@@ -148,10 +148,10 @@ def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(tiny_model, 
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def _puzzles(count: int) -> PuzzleSet:
+def _puzzles(count: int) -> Examples:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
-    return PuzzleSet(
+    return Examples(
         inputs, labels, np.zeros(count, np.int32), np.zeros(count, np.int32), np.array(["x"] * count)
     )
 

@@ -14,14 +14,15 @@ import numpy as np
 
 from memhrm.data.checks import narrow, number
 from memhrm.data.episodes.rules import Rules, optimum
-from memhrm.data.task import PuzzleSet, Task
+from memhrm.data.examples import Examples
+from memhrm.data.task import Task
 
 
 @dataclass(frozen=True)
 class Episodes:
     """``n`` episodes of ``p`` puzzles."""
 
-    inputs: np.ndarray  # (n, p, t) whole numbers, stored as those of a `PuzzleSet`
+    inputs: np.ndarray  # (n, p, t) whole numbers, stored as those of a `Examples`
     labels: np.ndarray  # (n, p, t), 0 where a position has no label
     feedback: np.ndarray  # (n, p, t), what is shown after each puzzle
     rules: np.ndarray  # (n, p) int32, the number of the rule in force (`Rules.permutations`)
@@ -79,7 +80,7 @@ class Relabelled:
 
     def draw(
         self,
-        puzzles: PuzzleSet,
+        puzzles: Examples,
         count: int,
         length: int,
         rng: np.random.Generator,
@@ -142,7 +143,7 @@ class Relabelled:
             shown = shown & np.take_along_axis(chosen, index, axis=2)
         return shown
 
-    def optimum(self, puzzles: PuzzleSet, length: int) -> tuple[np.ndarray, float]:
+    def optimum(self, puzzles: Examples, length: int) -> tuple[np.ndarray, float]:
         """The best possible exact accuracy at each puzzle of an episode drawn from these, with memory and,
         the same at each, without; for one who solves every puzzle and is told when the rule changes."""
         a = self.plan.digits

@@ -3,8 +3,9 @@
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, number
+from memhrm.data.examples import Examples, examples_of
 from memhrm.data.sudoku.symmetry import row_keys
-from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.data.task import Task
 
 DIGITS = "123456"
 MOST_LISTED = 1 << 20  # strings, up to which all are put in order to draw some of them
@@ -51,7 +52,7 @@ class Recall(Task):
         return (inputs.astype(np.int64) * (self.digits + 1) ** np.arange(inputs.shape[1])).sum(axis=1)
 
 
-def strings(task: Recall, count: int | None, rng: np.random.Generator) -> PuzzleSet:
+def strings(task: Recall, count: int | None, rng: np.random.Generator) -> Examples:
     """Return `count` different strings in random order, or all there are.
 
     Raises:
@@ -69,4 +70,4 @@ def strings(task: Recall, count: int | None, rng: np.random.Generator) -> Puzzle
     listed = every <= MOST_LISTED
     numbers = rng.permutation(every)[:count] if listed else rng.choice(every, count, replace=False)
     tokens = numbers[:, None] // task.digits ** np.arange(task.seq_len) % task.digits + 1
-    return puzzle_set(tokens, tokens, np.zeros(len(tokens), np.int32), ["generated"] * len(tokens))
+    return examples_of(tokens, tokens, np.zeros(len(tokens), np.int32), ["generated"] * len(tokens))

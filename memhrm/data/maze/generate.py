@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memhrm.data.examples import Examples, examples_of
 from memhrm.data.maze.task import FREE, GOAL, START, WALL, Maze, mark_shortest_path, random_cell
-from memhrm.data.task import PuzzleSet, puzzle_set
 from memhrm.data.trials import Reach, Trials
 
 
@@ -29,7 +29,7 @@ class _Mazes(Trials):
         self.task, self.layout = task, layout
         self.lengths, self.single = Reach(), 0
 
-    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+    def __call__(self, count: int, rng: np.random.Generator, /) -> Examples:
         task, layout = self.task, self.layout
         mazes = np.arange(count)
         cells = task.seq_len
@@ -49,7 +49,7 @@ class _Mazes(Trials):
             possible &= (distances + back == length[:, None]).sum(axis=1) == length + 1
             self.single += int(possible.sum())
         answers = mark_shortest_path(questions[possible], distances[possible], rng)
-        return puzzle_set(questions[possible], answers, length[possible], ["generated"] * len(answers))
+        return examples_of(questions[possible], answers, length[possible], ["generated"] * len(answers))
 
     def chance(self) -> float:
         return self.lengths.chance_above(self.layout.min_length, 1.5)

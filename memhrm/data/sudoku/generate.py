@@ -6,10 +6,11 @@ from itertools import permutations
 
 import numpy as np
 
+from memhrm.data.examples import Examples, examples_of
 from memhrm.data.sudoku.solver import candidates_of, random_grids, search, solve
 from memhrm.data.sudoku.symmetry import Shape, canonical
 from memhrm.data.sudoku.task import BLANK, Sudoku
-from memhrm.data.task import PuzzleSet, Task, puzzle_set
+from memhrm.data.task import Task
 from memhrm.data.trials import ENOUGH, HOPELESS, Counting, Draw, Reach, Trials
 
 Progress = Callable[[int, int], None]  # called with the number of puzzles done and wanted
@@ -37,7 +38,7 @@ def _within(values: np.ndarray, low: int | None, high: int | None) -> np.ndarray
     return (values >= (0 if low is None else low)) & (values <= (np.inf if high is None else high))
 
 
-def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progress: Progress) -> PuzzleSet:
+def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progress: Progress) -> Examples:
     """Draw puzzles until ``count`` are found whose class keys all differ.
 
     However such a set is split, no puzzle of one part is a symmetry image of one of another part.
@@ -48,7 +49,7 @@ def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progre
     """
     progress(0, count)
     seen: set = set()
-    kept: list[PuzzleSet] = []
+    kept: list[Examples] = []
     tried, idle = 0, 0
     while len(seen) < count:
         rate = max(len(seen), 1) / tried if tried else 1.0
@@ -75,9 +76,9 @@ def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progre
     return concatenate(kept)
 
 
-def concatenate(sets: list[PuzzleSet]) -> PuzzleSet:
+def concatenate(sets: list[Examples]) -> Examples:
     """The puzzles of all sets in order."""
-    return puzzle_set(
+    return examples_of(
         np.concatenate([s.inputs for s in sets]),
         np.concatenate([s.labels for s in sets]),
         np.concatenate([s.ratings for s in sets]),
@@ -92,7 +93,7 @@ class _Sudokus(Trials):
         self.task, self.bounds = task, difficulty
         self.clues, self.guesses = Reach(), Reach()
 
-    def __call__(self, count: int, rng: np.random.Generator, /) -> PuzzleSet:
+    def __call__(self, count: int, rng: np.random.Generator, /) -> Examples:
         task = self.task
         grids = random_grids(count, task.shape, rng)
         puzzles = dig(grids, task.shape, rng, min_clues=self.bounds.min_clues or 0)
@@ -127,10 +128,10 @@ def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Trials:
     return _Sudokus(task, difficulty)
 
 
-def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Difficulty) -> PuzzleSet:
+def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Difficulty) -> Examples:
     guesses = solve(puzzles, task.shape, limit=1).guesses
     kept = difficulty.allows_guesses(guesses)
-    return puzzle_set(puzzles[kept], grids[kept], guesses[kept], ["generated"] * int(kept.sum()))
+    return examples_of(puzzles[kept], grids[kept], guesses[kept], ["generated"] * int(kept.sum()))
 
 
 def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues: int) -> np.ndarray:
@@ -153,7 +154,7 @@ def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues:
     return puzzles
 
 
-def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator) -> PuzzleSet:
+def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator) -> Examples:
     """One random image of every class of 4x4 puzzles within the bounds, in random order.
 
     There are 288 grids in two classes. Every set of clues of one grid of each class is tried: it leaves one

@@ -9,7 +9,7 @@ from memhrm.data.checks import MOST, in_range, integers, narrow, shown
 
 
 @dataclass(frozen=True)
-class PuzzleSet:
+class Examples:
     """``n`` original puzzles of ``t`` tokens each, before any augmentation.
 
     Tokens are stored as uint8 where all of them fit and as int32 otherwise; batches are int32 always.
@@ -20,12 +20,12 @@ class PuzzleSet:
 
     inputs: np.ndarray  # (n, t) whole numbers
     labels: np.ndarray  # (n, t) whole numbers, 0 where a position has no label
-    puzzle_identifiers: np.ndarray  # (n,) int32
+    identifiers: np.ndarray  # (n,) int32
     ratings: np.ndarray  # (n,) int32, difficulty; -1 where unknown
     sources: np.ndarray  # (n,) str objects, where each puzzle comes from
 
     def __post_init__(self) -> None:
-        for name, dimensions in (("inputs", 2), ("labels", 2), ("puzzle_identifiers", 1), ("ratings", 1)):
+        for name, dimensions in (("inputs", 2), ("labels", 2), ("identifiers", 1), ("ratings", 1)):
             values = getattr(self, name)
             if not isinstance(values, np.ndarray):
                 raise ValueError(f"{name} is {shown(values)}; allowed: an array of whole numbers")
@@ -33,7 +33,7 @@ class PuzzleSet:
             in_range(name, values, -MOST if name == "ratings" else 0, MOST)
         if self.labels.shape != self.inputs.shape:
             raise ValueError(f"labels have shape {self.labels.shape}; the inputs have {self.inputs.shape}")
-        for name in ("puzzle_identifiers", "ratings", "sources"):
+        for name in ("identifiers", "ratings", "sources"):
             shape = np.shape(getattr(self, name))
             if shape != self.inputs.shape[:1]:
                 raise ValueError(f"{name} have shape {shape}; there are {len(self.inputs)} puzzles")
@@ -41,24 +41,24 @@ class PuzzleSet:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def select(self, rows: np.ndarray | slice) -> "PuzzleSet":
+    def select(self, rows: np.ndarray | slice) -> "Examples":
         """Return the puzzles at ``rows`` (indices, a boolean mask or a slice), in that order."""
-        return PuzzleSet(
+        return Examples(
             self.inputs[rows],
             self.labels[rows],
-            self.puzzle_identifiers[rows],
+            self.identifiers[rows],
             self.ratings[rows],
             self.sources[rows],
         )
 
-    def without(self, rows: np.ndarray) -> "PuzzleSet":
+    def without(self, rows: np.ndarray) -> "Examples":
         """Return the puzzles at which the boolean mask ``rows`` ``(n,)`` is False."""
         return self.select(~np.asarray(rows, bool))
 
 
-def puzzle_set(
+def examples_of(
     inputs: np.ndarray, labels: np.ndarray, ratings: np.ndarray, sources: Sequence[str] | np.ndarray
-) -> PuzzleSet:
+) -> Examples:
     """Return a set whose puzzles all carry identifier 0, as in sudoku and maze sets.
 
     Args:
@@ -76,7 +76,7 @@ def puzzle_set(
     ratings = in_range("ratings", integers("ratings", rated, 1), -MOST, MOST)
     if not isinstance(sources, Sequence | np.ndarray) or isinstance(sources, str | bytes):
         raise ValueError(f"sources is {shown(sources)}; allowed: one text for each puzzle")
-    return PuzzleSet(
+    return Examples(
         narrow("inputs", inputs),
         narrow("labels", labels),
         np.zeros(len(inputs), np.int32),
@@ -85,7 +85,7 @@ def puzzle_set(
     )
 
 
-def empty_set(length: int) -> PuzzleSet:
+def no_examples(length: int) -> Examples:
     """Return a set without puzzles, for puzzles of ``length`` tokens."""
     nothing = np.zeros((0, length), np.uint8)
-    return puzzle_set(nothing, nothing, np.zeros(0, np.int32), [])
+    return examples_of(nothing, nothing, np.zeros(0, np.int32), [])
