@@ -19,7 +19,7 @@ from experiments.scores import by_variant, curves, has, tasks
 from experiments.tasks import EPISODES, FEWER, VARIANTS
 from experiments.variants import ONE
 from memhrm.data.episodes.episodes import milestones
-from memhrm.probes.positions import KEPT
+from memhrm.probes.episodes import KEPT
 from memhrm.report.figures import LIGHT, MARKERS
 
 FORMULA = f"memory.state_norm=none memory.placement=augment {ONE}"  # The state's norm as in the formula.

@@ -14,9 +14,17 @@ import numpy as np
 import torch
 
 from memhrm.probes.causal import effects
-from memhrm.probes.cells import alike, cosines, counts, dead, entropy, switching, usage
-from memhrm.probes.information import information
-from memhrm.probes.positions import KEPT, best, by_position
+from memhrm.probes.cells import (
+    cosines,
+    dead_cells,
+    mean_cosine,
+    selection_counts,
+    switching,
+    usage,
+    usage_entropy,
+)
+from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
+from memhrm.probes.information import cell_information
 from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
@@ -62,14 +70,14 @@ def inside(subject: Subject) -> dict[str, Any]:
         angles = cosines(seen.states["cells"][:, :FEW])
         found = {
             "usage": share,
-            "usage_entropy": float(entropy(share)["nats"]),
-            "dead": len(dead(seen.traces)),
+            "usage_entropy": float(usage_entropy(share)["nats"]),
+            "dead": len(dead_cells(seen.traces)),
             "switching": float(np.mean(switching(seen.traces)["supervision"])),
-            "alike_cls": alike(angles["cls"][-1]),
-            "alike_contents": alike(angles["contents"][-1]),
-            "selected": counts(seen.traces).sum(axis=0),
+            "alike_cls": mean_cosine(angles["cls"][-1]),
+            "alike_contents": mean_cosine(angles["contents"][-1]),
+            "selected": selection_counts(seen.traces).sum(axis=0),
         }
-        for name, told in information(seen.traces, subject.groups).items():
+        for name, told in cell_information(seen.traces, subject.groups).items():
             if name in ("puzzle", "rating", "rule", "family"):
                 found |= {
                     f"information_{name}_{key}": told[key] for key in ("value", "null_low", "null_high")
@@ -84,7 +92,8 @@ def inside(subject: Subject) -> dict[str, Any]:
 def positions(subject: Subject) -> dict[str, Any]:
     """Exact accuracy against the puzzle of the episode, and the same when the memory is disturbed."""
     kept = KEPT if subject.model.H_module.starts() else KEPT[:1]
-    return {"best": best(subject)["with_memory"], **{one: by_position(subject, one)["exact"] for one in kept}}
+    found = {one: accuracy_by_position(subject, one)["exact"] for one in kept}
+    return {"best": best_accuracy(subject)["with_memory"], **found}
 
 
 MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {

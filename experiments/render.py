@@ -132,7 +132,6 @@ def _macros(numbers: Mapping[str, str]) -> str:
 
 
 def _pdf(paint: Callable[[Any], None], width: float, height: float) -> bytes:
-    figures.ready()
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -21,8 +21,7 @@ def main() -> int:
     args = parser.parse_args()
 
     from memhrm.memory.usage import words
-    from memhrm.probe import labels
-    from memhrm.runs.directory import RunDirectory
+    from memhrm.runs.directory import RunDirectory, labels
     from memhrm.runs.summary import SCORES, positions
     from memhrm.system.files import require_free
 
@@ -57,11 +56,11 @@ def require_alike(file: str, summaries: dict[str, Any]) -> None:
     """Refuse to draw what cannot be drawn.
 
     Raises:
-        ValueError: matplotlib is not installed, or the runs are not all on episodes of one kind.
+        ImportError: matplotlib is not installed.
+        ValueError: the runs are not all on episodes of one kind.
     """
-    from memhrm.report import figures
+    import memhrm.report.sections.episodes  # noqa: F401 (it can be imported)
 
-    figures.ready()
     best = [summary.get("optimum_by_position") for summary in summaries.values()]
     if best[0] is None or any(other != best[0] for other in best):
         raise ValueError(f"--figure is {file}; allowed with runs on episodes, all of one kind")
@@ -69,10 +68,10 @@ def require_alike(file: str, summaries: dict[str, Any]) -> None:
 
 def draw(out: Path, summaries: dict[str, Any]) -> None:
     """Write the figure of runs on episodes."""
-    from memhrm.report.sections.episodes import of_summaries
+    from memhrm.report.sections.episodes import position_drawing
     from memhrm.system.files import write_text
 
-    write_text(out, of_summaries("episodes", summaries).file())
+    write_text(out, position_drawing("episodes", summaries).file())
 
 
 if __name__ == "__main__":

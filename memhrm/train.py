@@ -3,7 +3,6 @@
 import shlex
 import sys
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,26 +81,29 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
-    """Write the accuracy-by-position figure of an episodic run; do nothing if matplotlib is not installed."""
-    if "exact_accuracy_by_position" not in summary or find_spec("matplotlib") is None:
+    """Write the accuracy-by-position figure of an episodic run; do nothing without memhrm[probe]."""
+    if "exact_accuracy_by_position" not in summary:
         return
-    from memhrm.report.sections.episodes import of_summaries
+    try:
+        from memhrm.report.sections.episodes import position_drawing
+    except ImportError:
+        return
     from memhrm.system.files import write_text
 
-    write_text(path / "episodes.svg", of_summaries("episodes", {path.resolve().name: summary}).file())
+    write_text(path / "episodes.svg", position_drawing("episodes", {path.resolve().name: summary}).file())
 
 
 def observer(run: "RunSettings", dataset: "Dataset") -> "Observer | None":
     """What looks at the model during training, on held-out puzzles."""
     if run.probe == "none":
         return None
-    from memhrm.probes.light import light
+    from memhrm.probes.monitor import monitor_numbers
     from memhrm.probes.subject import subject_of
     from memhrm.runs.held_out import split
 
     validation, test = split(run, dataset)
     puzzles = validation if len(validation) else test
-    return lambda model: light(subject_of(model, run, dataset, puzzles, name="in training"))
+    return lambda model: monitor_numbers(subject_of(model, run, dataset, puzzles, name="in training"))
 
 
 if __name__ == "__main__":

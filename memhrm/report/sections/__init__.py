@@ -1,30 +1,37 @@
-"""The sections of a report, in their order. A new one is a `Topic` and a place in `TOPICS`."""
+"""The sections of a report; a new one is a module here, words in texts.yaml and a place below.
+
+A section has one name: that of its module, of the probe in `memhrm.probes` that it shows, of its numbers and
+of its words. Its module has two functions: `compute(run)` returns the numbers of a run, or None where the
+section does not apply; `show(runs)` returns the figures, tables and films of the runs to which it applies.
+"""
+
+from types import ModuleType
 
 from memhrm.report.sections import (
-    answers,
-    causal_tests,
+    accuracy,
+    attention,
+    causal,
+    cells,
+    dynamics,
     episodes,
-    exchange,
     films,
-    firmness,
-    halting,
+    information,
     learning,
-    motion,
-    selection,
-)
-from memhrm.report.sections.base import Looking, Seen, Topic, flat, small
-
-TOPICS: tuple[Topic, ...] = (
-    learning.TOPIC,
-    answers.TOPIC,
-    episodes.TOPIC,
-    motion.TOPIC,
-    halting.TOPIC,
-    firmness.TOPIC,
-    selection.TOPIC,
-    exchange.TOPIC,
-    causal_tests.TOPIC,
-    films.TOPIC,
+    q_head,
+    stability,
 )
 
-__all__ = ["TOPICS", "Looking", "Seen", "Topic", "flat", "small"]
+ORDER = (
+    learning,
+    accuracy,
+    episodes,
+    dynamics,
+    q_head,
+    stability,
+    cells,
+    information,
+    attention,
+    causal,
+    films,
+)
+SECTIONS: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in ORDER}

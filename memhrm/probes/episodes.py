@@ -16,7 +16,9 @@ from memhrm.probes.subject import Subject
 KEPT: tuple[Kept, ...] = get_args(Kept)
 
 
-def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None) -> dict[str, np.ndarray]:
+def accuracy_by_position(
+    subject: Subject, kept: Kept = "kept", steps: int | None = None
+) -> dict[str, np.ndarray]:
     """Return `exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `low` and `high`, the 95 %
     interval of `exact` over the episodes (Wilson 1927, Journal of the American Statistical Association 22).
 
@@ -39,7 +41,7 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
     return {"exact": share, "accuracy": np.array(accuracy), "low": low, "high": high}
 
 
-def best(subject: Subject) -> dict[str, Any]:
+def best_accuracy(subject: Subject) -> dict[str, Any]:
     """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
     found = _episodes(subject).best
     assert found is not None
