@@ -45,7 +45,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     trust(settings.trust)
     paths = settings.paths()
-    runs = open_runs(paths, settings, settings.checkpoint, settings.weights, settings.threads)
+    which = {"checkpoint": settings.checkpoint, "weights": settings.weights}
+    runs = open_runs(paths, settings, settings.threads, **which)
     refuse_unused_probe(settings, [run.subject.model.H_module.settings for run in runs], given)
     out = Path(settings.out) if settings.out else paths[0] / "probe"
     require_new_folder("out", out, settings.overwrite)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,51 +23,38 @@ MOST = 256
 
 
 def open_runs(
-    paths: Sequence[Path],
-    settings: ReportSettings,
-    checkpoint: Literal["last", "best"] = "last",
-    weights: Literal["ema", "raw"] = "ema",
-    threads: int | None = None,
+    paths: Sequence[Path], settings: ReportSettings, threads: int | None = None, **which: Any
 ) -> list[ProbedRun]:
     """Open all runs, so that a missing one fails before anything is computed.
 
     Args:
         paths: the run directories.
         settings: how much is measured.
-        checkpoint: which of each run's; so `weights`.
         threads: of the CPU; None: all cores.
+        which: `checkpoint` and `weights`, as of `open_subject`.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    return [
-        ProbedRun(
-            index,
-            label,
-            open_subject(path, puzzles=settings.puzzles, checkpoint=checkpoint, weights=weights),
-            settings,
-            RunDirectory(path).metrics(),
-        )
-        for index, (label, path) in enumerate(zip(labels(paths), paths))
-    ]
+    runs = []
+    for index, (label, path) in enumerate(zip(labels(paths), paths)):
+        subject = open_subject(path, puzzles=settings.puzzles, **which)
+        runs.append(ProbedRun(index, label, subject, settings, RunDirectory(path).metrics()))
+    return runs
 
 
 def write_report(out: Path, runs: list[ProbedRun], settings: ReportSettings, progress: bool = True) -> None:
     """Write report.html, figures/, and numbers.json and .npz, with every array as RUN/SECTION/NAME."""
-    total = len(runs) * len(SECTIONS) + 1
-    with locked(out), tqdm(total=total, desc="probe", disable=not progress) as bar:
+    with locked(out):
         for number, run in enumerate(runs, 1):
             run.numbers["about"] = _about(run)
-            for name, section in SECTIONS.items():
-                bar.set_postfix_str(f"{run.label}: {name}")
-                if (found := section.compute(run)) is not None:
+            for name in tqdm(SECTIONS, desc=f"probe {run.label}", disable=not progress):
+                if (found := SECTIONS[name].compute(run)) is not None:
                     run.numbers[name] = found
-                bar.update()
             # Save after every run so that a later failure loses nothing.
             numbers = {run.label: run.numbers for run in runs[:number]}
             np.savez_compressed(out / "numbers.npz", **flat(numbers))  # pyright: ignore[reportArgumentType]
-            write_json(out / "numbers.json", {"settings": plain(asdict(settings)), "runs": plain(numbers)})
-        bar.set_postfix_str("report")
+            write_json(out / "numbers.json", {"settings": asdict(settings), "runs": plain(numbers)})
         sections = {}
         for name, section in SECTIONS.items():
             if shown := [run for run in runs if name in run.numbers]:
@@ -77,11 +64,9 @@ def write_report(out: Path, runs: list[ProbedRun], settings: ReportSettings, pro
             run.label: [one for name in sections if name in run.numbers for one in sentences(name, run)]
             for run in runs
         }
-        *first, last = summary
-        title = f"Inside {' and '.join([', '.join(first), last] if first else [last])}"
-        page = render(title, overview=_overview(runs), summary=summary, sections=sections)
+        title, overview = f"Inside {', '.join(summary)}", _overview(runs)
+        page = render(title, overview=overview, summary=summary, sections=sections)
         write_text(out / "report.html", page)
-        bar.update()
 
 
 def _write_figures(folder: Path, parts: Sequence[ReportPart]) -> None:
@@ -95,30 +80,33 @@ def _write_figures(folder: Path, parts: Sequence[ReportPart]) -> None:
 
 def _about(run: ProbedRun) -> dict[str, Any]:
     """Return what was probed: the run's model, its size and the puzzles, with its scores on them."""
-    model, subject = run.subject.model, run.subject
+    subject, model = run.subject, run.subject.model
     return {
         "path": str(subject.path),
-        "task": subject.task.name,
         "model": model.settings.name,
         "memory": model.H_module.settings.name,
+        "task": subject.task.name,
         "parameters": count_parameters(model),
         "step": run.metrics[-1]["step"] if run.metrics else None,
-        "halt_max_steps": subject.halt_max_steps,
         "puzzles": len(subject),
-        "position": run.position,
+        "halt_max_steps": subject.halt_max_steps,
         "exact_accuracy": float(run.near.exact[-1].mean()),
         "accuracy": float(run.near.accuracy[-1].mean(dtype=float)),
+        "position": run.position,
     }
 
 
 def _overview(runs: Sequence[ProbedRun]) -> ReportPart:
-    rows = []
-    for run in runs:
-        about = run.numbers["about"]
-        names = [about[name] for name in ("model", "memory", "task")]
-        counts = [about[name] for name in ("parameters", "step", "puzzles", "halt_max_steps")]
-        scores = [percent(about[name]) for name in ("exact_accuracy", "accuracy")]
-        rows.append([run.label, *names, *("" if one is None else f"{one:,}" for one in counts), *scores])
+    def text(value: Any) -> str:
+        return (
+            percent(value)
+            if isinstance(value, float)
+            else f"{value:,}"
+            if isinstance(value, int)
+            else value or ""
+        )
+
+    rows = [[run.label, *map(text, list(run.numbers["about"].values())[1:-1])] for run in runs]
     return replace(table("overview", rows, runs=runs), marks=[run.index for run in runs])
 
 
@@ -140,6 +128,4 @@ def plain(value: Any) -> Any:
         return {str(name): plain(v) for name, v in kept.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
-    if isinstance(value, Path):
-        return str(value)
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

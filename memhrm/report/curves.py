@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 
-from memhrm.report.figures import HEIGHT, INK, LIGHT, MARKERS, draw
+from memhrm.report.figures import HEIGHT, INK, draw, hue, marker
 from memhrm.report.page import ReportPart, worded
 from memhrm.report.run import ProbedRun
 
@@ -32,6 +34,18 @@ class Series:
     run: int | None = 0
     band: tuple[np.ndarray, np.ndarray] | None = None
     dashed: bool = False
+
+
+def of_runs(runs: Sequence[ProbedRun], *path: str) -> list[Series]:
+    """Return one series for each run that has numbers at this path; where they have steps, over these."""
+    found = [(run, reduce(lambda at, name: (at or {}).get(name), path, run.numbers)) for run in runs]
+    return [
+        Series(run.label, one["value"], one["step"], run.index)
+        if isinstance(one, dict)
+        else Series(run.label, one, run=run.index)
+        for run, one in found
+        if one is not None
+    ]
 
 
 def figure(
@@ -76,29 +90,22 @@ def curves(key: str, series: Sequence[Series], *, depth: int | None = None, **fi
             axes.plot([0, 1], [0, 1], **THIN)
         if depth is not None:
             axes.axvline(depth, **THIN)
-            above = {"xytext": (-2, 2), "textcoords": "offset points", "fontsize": 7.5}  # Where no curve is.
-            axes.annotate("training depth", (depth, 1), xycoords=("data", "axes fraction"), **above)
+            axes.text(depth, 1.01, "training depth", transform=axes.get_xaxis_transform(), fontsize=7.5)
         for number, one in enumerate(series):
             at = np.arange(1, len(one.y) + 1) if one.x is None else one.x
             if one.run is None:
                 dashes = (0, (4, 2)) if one.dashed else (0, (1, 1.6))
                 axes.plot(at, one.y, color=INK, label=one.label, linestyle=dashes, linewidth=1.1, zorder=3)
                 continue
-            hue, every = LIGHT[one.run % len(LIGHT)], max(1, len(at) // 12)
-            axes.plot(
-                at,
-                one.y,
-                color=hue,
-                label=one.label,
-                linestyle="--" if one.dashed else "-",
-                # Earlier curves are wider, with markers elsewhere, so that they show where curves coincide.
-                linewidth=1.4 + 1.6 * (len(series) - 1 - number) / max(len(series) - 1, 1),
-                marker=MARKERS[one.run % len(MARKERS)],
-                markevery=(number * every // len(series), every),
-                markerfacecolor="none" if one.dashed else hue,
-            )
+            colour, every = hue(one.run), max(1, len(at) // 12)
+            style: dict[str, Any] = {"linestyle": "--" if one.dashed else "-", "marker": marker(one.run)}
+            style |= {"markerfacecolor": "none"} if one.dashed else {}
+            # Earlier curves are wider, with markers elsewhere, so that they show where curves coincide.
+            style["linewidth"] = 1.4 + 1.6 * (len(series) - 1 - number) / max(len(series) - 1, 1)
+            places = (number * every // len(series), every)
+            axes.plot(at, one.y, color=colour, label=one.label, markevery=places, **style)
             if one.band is not None:
-                axes.fill_between(at, *one.band, color=hue, alpha=0.16, linewidth=0)
+                axes.fill_between(at, *one.band, color=colour, alpha=0.16, linewidth=0)
         _scale(axes.yaxis, words.get("y_axis", "linear"))
         _scale(axes.xaxis, words.get("x_axis", "linear"))
         legend(figure, axes, len(series))
@@ -115,20 +122,13 @@ def bars(key: str, labels: Sequence[str], series: Sequence[Series]) -> ReportPar
         for i, one in enumerate(series):
             at = np.arange(len(labels)) + (i - (len(series) - 1) / 2) * width
             style = {"hatch": "////" if i % 2 else None, "alpha": 0.9, "edgecolor": INK, "linewidth": 0.4}
-            axes.bar(
-                at, one.y, width * 0.9, color=LIGHT[(one.run or 0) % len(LIGHT)], label=one.label, **style
-            )
+            axes.bar(at, one.y, width * 0.9, color=hue(one.run or 0), label=one.label, **style)
         keep = list(range(0, len(labels), -(-sum(map(len, labels)) // 40)))
         axes.set_xticks(keep, [labels[i] for i in keep])
-        axes.yaxis.set_major_formatter(percents)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         legend(figure, axes, len(series))
 
     return figure(key, paint)
-
-
-def percents(value: float, _: object = None) -> str:
-    """Return the label of a tick at a share."""
-    return f"{100 * value:.3g} %"
 
 
 def legend(figure: Any, axes: Any, count: int) -> None:
@@ -164,6 +164,6 @@ def _scale(axis: Any, kind: str) -> None:
     elif kind in ("share", "percent"):
         wide = max(-0.01, min(low, high - 0.2)), min(max(high, low + 0.2), 1.02)
         set_ends(*((-0.03, 1.04) if kind == "share" else wide))
-        axis.set_major_formatter(percents)
+        axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         if kind == "share":
             axis.set_ticks((0, 0.25, 0.5, 0.75, 1))

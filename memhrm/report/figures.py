@@ -29,17 +29,23 @@ STYLE: dict[Any, Any] = {
     "axes.labelsize": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.2,
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.7),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
+
+
+def hue(run: int) -> str:
+    """Return the colour of a run."""
+    return LIGHT[run % len(LIGHT)]
+
+
+def marker(run: int) -> str:
+    """Return the marker of a run."""
+    return MARKERS[run % len(MARKERS)]
 
 
 @dataclass(frozen=True)

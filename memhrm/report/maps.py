@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import PercentFormatter
 
-from memhrm.report.curves import figure, legend, percents
-from memhrm.report.figures import INK, LIGHT, MARKERS
+from memhrm.report.curves import figure, legend
+from memhrm.report.figures import INK, hue, marker
 from memhrm.report.page import ReportPart
 from memhrm.report.run import ProbedRun
 
@@ -45,12 +46,11 @@ def matrix(
         for axis, count, names in ((axes.xaxis, values.shape[1], columns), (axes.yaxis, len(values), ())):
             at = range(0, count, 1 if names else max(1, -(-count // 12)))
             axis.set_ticks(at, [names[i] if names else str(i) for i in at])
-            axis.set_tick_params(length=2)
         axes.set(xlabel=words["x"], ylabel=words["y"])
         steps = np.linspace(low, limit, 64)[:, None]
         _map(scale, steps, limit, "auto", origin="lower", extent=(0, 1, low, limit))
         scale.set(xticks=[], yticks=[low, (low + limit) / 2, limit])
-        scale.yaxis.set_major_formatter("{x:g}" if "note" in words else percents)
+        scale.yaxis.set_major_formatter("{x:g}" if "note" in words else PercentFormatter(1, symbol=" %"))
         scale.yaxis.tick_right()
         scale.set_title(words.get("note", ""), fontsize=8, loc="right")
 
@@ -120,29 +120,30 @@ def trajectories(
     """
 
     def paint(figure: Any, _words: dict[str, Any]) -> None:
-        axes = figure.add_subplot()
+        x, y = (
+            f"{name} component ({one:.0%} of the variance)" for name, one in zip(("first", "second"), shares)
+        )
+        axes = figure.add_subplot(xlabel=x, ylabel=y)
         for line in (axes.axhline, axes.axvline):
             line(0, color=INK, alpha=0.13, linewidth=0.6)
-        hue, marker = LIGHT[run.index % len(LIGHT)], MARKERS[run.index % len(MARKERS)]
         for i, path in enumerate(points):
+            style: dict[str, Any] = {"color": hue(run.index), "marker": marker(run.index)}
             width = 2.0 if right is not None and i == 0 else 0.9
-            end = marker if right is None or right[i] else "x"
-            axes.plot(*path.T, color=hue, linewidth=width, alpha=0.75, marker=".", markersize=2.2)
-            axes.plot(*path[0], marker=marker, color=hue, markerfacecolor="none", markersize=5)
-            axes.plot(*path[-1], marker=end, color=hue, markersize=5.5)
+            axes.plot(
+                *path.T, **style | {"marker": ".", "linewidth": width, "alpha": 0.75, "markersize": 2.2}
+            )
+            axes.plot(*path[0], **style, markerfacecolor="none", markersize=5)
+            axes.plot(
+                *path[-1], **style | ({} if right is None or right[i] else {"marker": "x"}), markersize=5.5
+            )
             if names:
                 axes.annotate(names[i], path[-1], xytext=(4, 3), textcoords="offset points", fontsize=8)
-        axes.set_xlabel(f"first component ({shares[0]:.0%} of the variance)")
-        axes.set_ylabel(f"second component ({shares[1]:.0%} of the variance)")
 
     return figure(key, paint, run=run, name=name, height=3.6, **fields)
 
 
 def intervals(
-    key: str,
-    runs: Sequence[ProbedRun],
-    rows: dict[str, list[tuple[float, ...] | None]],
-    least: float = 0.0,
+    key: str, runs: Sequence[ProbedRun], rows: dict[str, list[tuple[float, ...] | None]], least: float = 0.0
 ) -> ReportPart:
     """Return a figure of dots with intervals.
 
@@ -153,21 +154,16 @@ def intervals(
         least: the smallest range of the axis on either side of zero.
     """
     apart = min(0.26, 0.7 / len(runs))
+    unknown = (np.nan,) * 3
 
     def paint(figure: Any, words: dict[str, Any]) -> None:
         axes = figure.add_subplot(xlabel=words["x"])
         axes.axvline(0, color=INK, linewidth=0.8, alpha=0.6)
         for place, run in enumerate(runs):
-            found = [
-                (len(rows) - 1 - row - (place - (len(runs) - 1) / 2) * apart, *value)
-                for row, values in enumerate(rows.values())
-                if (value := values[place]) is not None and np.isfinite(value).all()
-            ]
-            if found:
-                hue, marker = LIGHT[run.index % len(LIGHT)], MARKERS[run.index % len(MARKERS)]
-                at, values, low, high = np.array(found).T
-                axes.hlines(at, low, high, color=hue, linewidth=1.6)
-                axes.plot(values, at, marker, color=hue, label=run.label)
+            at = np.arange(len(rows))[::-1] - (place - (len(runs) - 1) / 2) * apart
+            value, low, high = np.array([values[place] or unknown for values in rows.values()]).T
+            axes.hlines(at, low, high, color=hue(run.index), linewidth=1.6)
+            axes.plot(value, at, marker(run.index), color=hue(run.index), label=run.label)
         axes.set_yticks(range(len(rows)), reversed(rows))
         axes.set_ylim(-0.6, len(rows) - 0.4)
         left, right = axes.get_xlim()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from memhrm.probes.accuracy import over_steps
-from memhrm.report.curves import Series, bars, curves
+from memhrm.report.curves import Series, bars, curves, of_runs
 from memhrm.report.page import ReportPart, percent, table
 from memhrm.report.run import ProbedRun, shared_depth
 
@@ -18,10 +18,13 @@ def compute(run: ProbedRun) -> dict[str, Any]:
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
     """Return the figures, and a table of the accuracy beyond the training depth."""
-    far, times, parts = [run.numbers["accuracy"]["far"] for run in runs], runs[0].settings.depth, []
-    for key in ("exact", "token_accuracy"):
-        series = [Series(run.label, one[key], run=run.index) for run, one in zip(runs, far)]
-        parts.append(curves(f"accuracy-{key}", series, depth=shared_depth(runs)))
+    far, times, depth = (
+        [run.numbers["accuracy"]["far"] for run in runs],
+        runs[0].settings.depth,
+        shared_depth(runs),
+    )
+    keys = "exact", "token_accuracy"
+    parts = [curves(f"accuracy-{key}", of_runs(runs, "accuracy", "far", key), depth=depth) for key in keys]
     parts.append(bars("accuracy-first", *histogram(runs)))
     factors = sorted({1, min(4, times), times})
     at = ["exact accuracy" if factor == 1 else f"at {factor} times the depth" for factor in factors]

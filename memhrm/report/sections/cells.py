@@ -6,7 +6,7 @@ import numpy as np
 
 from memhrm.probes import cells
 from memhrm.probes.rollout import rollout
-from memhrm.report.curves import Series, curves
+from memhrm.report.curves import Series, curves, of_runs
 from memhrm.report.maps import maps, matrix, trajectories
 from memhrm.report.page import ReportPart, percent, table
 from memhrm.report.run import ProbedRun
@@ -47,29 +47,22 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
     found |= {"cosine": cells.cosines(kept), "cls": cells.cls_trajectories(kept)}
     lines = [line for line in run.metrics if "probe/cosine_cls_matrix" in line]
     if len(lines) > 1:
-        kinds = {"step": "step", **{kind: f"probe/cosine_{kind}_matrix" for kind in ("cls", "contents")}}
-        found["cosine_training"] = {k: np.array([line[name] for line in lines]) for k, name in kinds.items()}
+        names = {"step": "step", "cls": "probe/cosine_cls_matrix", "contents": "probe/cosine_contents_matrix"}
+        found["cosine_training"] = {k: np.array([line[name] for line in lines]) for k, name in names.items()}
     return found
 
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
     """Return the figures, and a table of which cells are used."""
-    found = [(run, run.numbers["cells"]) for run in runs]
     parts = [part for run in runs for part in _usage(run)]
-    # For a single step the table has it.
-    every = [
-        Series(run.label, one["entropy"], run=run.index) for run, one in found if len(one["entropy"]) > 1
-    ]
-    switches = [line for run in runs for line in _switching(run)]
-    parts += [
-        curves(f"cells-{key}", lines) for key, lines in (("entropy", every), ("switching", switches)) if lines
-    ]
-    parts += [part for run, one in found if "cosine" in one for part in _similarity(run)]
-    for name in LOGGED:
-        logs = [(run, one["training"][name]) for run, one in found if name in one["training"]]
-        if logs:
-            lines = [Series(run.label, log["value"], log["step"], run.index) for run, log in logs]
-            parts.append(curves(f"cells-{name}", lines))
+    entropy = [
+        one for one in of_runs(runs, "cells", "entropy") if len(one.y) > 1
+    ]  # The table has a single one.
+    lines = {"entropy": entropy, "switching": [line for run in runs for line in _switching(run)]}
+    parts += [curves(f"cells-{key}", series) for key, series in lines.items() if series]
+    parts += [part for run in runs if "cosine" in run.numbers["cells"] for part in _similarity(run)]
+    logs = {name: of_runs(runs, "cells", "training", name) for name in LOGGED}
+    parts += [curves(f"cells-{name}", series) for name, series in logs.items() if series]
     return [*parts, use_table(runs)]
 
 

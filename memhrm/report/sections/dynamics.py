@@ -35,65 +35,40 @@ def compute(run: ProbedRun) -> dict[str, Any]:
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
     """Return the figures, and a table of how well residuals predict right answers."""
-    memory = ["memory"] * any(len(run.numbers["dynamics"]["norm"]) > len(LEVELS) for run in runs)
     parts = []
-    for what in (*LEVELS, *memory):
-        series = []
-        for run, tensor, label in _tensors(runs, what):
-            for kind, word in (("correct", "right"), ("incorrect", "wrong")):
-                y = run.numbers["dynamics"]["residual"][tensor][kind]["median"]
-                y = np.where(y > 0, y, np.nan)  # A logarithm has no place for what stands still.
-                if np.isfinite(y).any():
-                    series.append(Series(f"{label}, {word}", y, run=run.index, dashed=word == "wrong"))
-        parts.append(_over_steps("residual", what, series, runs))
-    for what, names in (("state", LEVELS), *(("memory", ["memory"]) for _ in memory)):
-        series = [
-            Series(
-                f"{label}, {name}" if what == "state" else label,
-                run.numbers["dynamics"]["norm"][tensor]["all"]["mean"],
-                run=run.index,
-                dashed=name == "z_L",
-            )
-            for name in names
-            for run, tensor, label in _tensors(runs, name)
-        ]
-        parts.append(_over_steps("norm", what, series, runs))
-    for run in runs:
-        for kind, found in run.numbers["dynamics"]["paths"].items():
-            parts.append(_path(run, kind, found))
+    for kind, whats in (("residual", (*LEVELS, "memory")), ("norm", ("state", "memory"))):
+        for what in whats:
+            series = [line for run in runs for line in _lines(run, kind, what)]
+            if series:
+                about = {"depth": shared_depth(runs), "what": what if what in LEVELS else f"the {what}"}
+                parts.append(curves(f"dynamics-{kind}", series, name=f"dynamics-{kind}-{what}", **about))
+    parts += [_path(run, kind) for run in runs for kind in run.numbers["dynamics"]["paths"]]
     return [*parts, _table(runs)]
 
 
-def _tensors(runs: list[ProbedRun], what: str) -> list[tuple[ProbedRun, str, str]]:
-    """Return the tensors of z_H, z_L or the memory that a chart shows: run, name and label of each."""
-    found = []
-    for run in runs:
-        names = [name for name in run.numbers["dynamics"]["norm"] if name not in LEVELS]
-        names = [what] if what in LEVELS else names
-        found += [(run, name, run.label if len(names) == 1 else f"{run.label}, {name}") for name in names]
-    return found
+def _lines(run: ProbedRun, kind: str, what: str) -> list[Series]:
+    """Return the residuals or norms of a run for z_H, z_L, both (the state) or the memory."""
+    found, lines = run.numbers["dynamics"][kind], []
+    names = {"state": LEVELS, "memory": [name for name in found if name not in LEVELS]}.get(what, [what])
+    for name in names:
+        label = run.label if len(names) == 1 else f"{run.label}, {name}"
+        if kind == "norm":
+            lines.append(Series(label, found[name]["all"]["mean"], run=run.index, dashed=name == "z_L"))
+            continue
+        for outcome, word in (("correct", "right"), ("incorrect", "wrong")):
+            y = found[name][outcome]["median"]
+            y = np.where(y > 0, y, np.nan)  # A logarithm has no place for what stands still.
+            if np.isfinite(y).any():
+                lines.append(Series(f"{label}, {word}", y, run=run.index, dashed=word == "wrong"))
+    return lines
 
 
-def _over_steps(kind: str, what: str, series: list[Series], runs: list[ProbedRun]) -> ReportPart:
-    whole = what if what in LEVELS else f"the {what}"
-    name = f"dynamics-{kind}-{what}"
-    return curves(f"dynamics-{kind}", series, depth=shared_depth(runs), name=name, what=whole)
-
-
-def _path(run: ProbedRun, kind: str, found: dict[str, Any]) -> ReportPart:
-    right = found["exact"].sum(axis=0)
-    return trajectories(
-        "dynamics-paths",
-        run,
-        found["points"],
-        found["shares"],
-        right=found["exact"][:, -1],
-        name=f"dynamics-paths-{run.index}-{kind}",
-        starts=STARTS,
-        steps=len(right),
-        solved=kind == "solved",
-        ended=(right[run.depth - 1], right[-1]),
-    )
+def _path(run: ProbedRun, kind: str) -> ReportPart:
+    found = run.numbers["dynamics"]["paths"][kind]
+    right, name = found["exact"].sum(axis=0), f"dynamics-paths-{run.index}-{kind}"
+    about = {"starts": STARTS, "steps": len(right), "ended": (right[run.depth - 1], right[-1])}
+    about |= {"solved": kind == "solved", "right": found["exact"][:, -1]}
+    return trajectories("dynamics-paths", run, found["points"], found["shares"], name=name, **about)
 
 
 def _table(runs: list[ProbedRun]) -> ReportPart:

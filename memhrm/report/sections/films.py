@@ -12,6 +12,7 @@ from memhrm.probes.rollout import rollout
 from memhrm.report.page import ReportPart
 from memhrm.report.run import ProbedRun
 
+TRACED = "indices", "alpha"
 LABELS = {"solved": "solved", "failed": "not solved"}
 
 
@@ -33,8 +34,7 @@ def compute(run: ProbedRun) -> dict[str, Any]:
             shown = shown_answers(one.task, episodes.feedback[0, before])
             found[kind] |= {"shown_questions": episodes.inputs[0, before], "shown_answers": shown}
         if run.cells:
-            names = [name for name in ("indices", "alpha") if name in seen.traces]
-            found[kind] |= {name: seen.traces[name][:, :, 0] for name in names}
+            found[kind] |= {name: seen.traces[name][:, :, 0] for name in TRACED if name in seen.traces}
     return found
 
 
@@ -55,24 +55,24 @@ def show(runs: list[ProbedRun]) -> list[ReportPart]:
 
 def film_data(task: Task, found: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what film.js draws of puzzles of a task, from what `compute` returns of each."""
-    shots = []
-    for one in found:
-        fixed = given(task, one["inputs"], one["labels"])
-        pairs = zip(one.get("shown_questions", ()), one.get("shown_answers", ()))
-        shots.append(
-            {
-                "given": fixed.astype(int).tolist(),
-                "question": "" if fixed.any() else _text(task, one["inputs"]),
-                "answer": task.decode(np.where(one["labels"] > 0, one["labels"], 0)),  # '?' without a label.
-                "shown": [[_text(task, question), task.decode(answer)] for question, answer in pairs],
-                "frames": [_text(task, tokens) for tokens in one["tokens"]],
-                "q": [round(float(q), 4) for q in one["q"]],
-                "indices": one["indices"].tolist() if "indices" in one else None,
-                "alpha": np.round(one["alpha"].astype(float), 3).tolist() if "alpha" in one else None,
-            }
-        )
     size = {"rows": task.rows, "columns": task.side, "boxes": boxes(task), "maze": isinstance(task, Maze)}
-    return {**size, "shots": shots}
+    return {**size, "shots": [_shot(task, **one) for one in found]}
+
+
+def _shot(
+    task: Task, inputs: np.ndarray, labels: np.ndarray, tokens: np.ndarray, **more: Any
+) -> dict[str, Any]:
+    fixed = given(task, inputs, labels)
+    pairs = zip(more.get("shown_questions", ()), more.get("shown_answers", ()))
+    return {
+        "given": fixed.astype(int).tolist(),
+        "question": "" if fixed.any() else _text(task, inputs),
+        "answer": task.decode(np.where(labels > 0, labels, 0)),  # '?' where there is no label.
+        "shown": [[_text(task, question), task.decode(answer)] for question, answer in pairs],
+        "frames": [_text(task, one) for one in tokens],
+        "q": np.round(more["q"], 4).tolist(),
+        **{name: np.round(more[name].tolist(), 3).tolist() for name in TRACED if name in more},
+    }
 
 
 def shown_answers(task: Task, feedback: np.ndarray) -> np.ndarray:

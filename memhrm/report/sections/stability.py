@@ -3,7 +3,7 @@
 from typing import Any
 
 from memhrm.probes.stability import from_solution, one_blank, relabelled
-from memhrm.report.curves import Series, curves
+from memhrm.report.curves import curves, of_runs
 from memhrm.report.page import ReportPart, percent, table
 from memhrm.report.run import ProbedRun
 
@@ -25,11 +25,9 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
     """Return the figures, and a table of the failures that a symmetry mends."""
-    found, parts = [(run, run.numbers["stability"]) for run in runs], []
-    for name in ("one_blank", "from_solution"):
-        series = [Series(run.label, one[name]["exact"], run=run.index) for run, one in found if name in one]
-        if series:
-            parts.append(curves(f"stability-{name}", series))
+    found = [(run, run.numbers["stability"]) for run in runs]
+    figures = {name: of_runs(runs, "stability", name, "exact") for name in ("one_blank", "from_solution")}
+    parts = [curves(f"stability-{name}", series) for name, series in figures.items() if series]
     rows = []
     for run, one in found:  # If anything was found, so were the variants.
         failed = f"{len(one['relabelled']['rows'])} of {one['puzzles']}"
