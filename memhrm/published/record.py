@@ -86,11 +86,8 @@ class Record:
         Args:
             prefix: the key that the three arrays are stored under.
         """
-        names = {
-            "inputs": "inputs",
-            "labels": "labels",
-            "identifiers": "puzzle_identifiers",
-        }  # Ours: published.
+        # Our names: the published names.
+        names = {"inputs": "inputs", "labels": "labels", "identifiers": "puzzle_identifiers"}
         return {
             ours: torch.from_numpy(self[f"{prefix}/{theirs}"].astype(np.int32))
             for ours, theirs in names.items()

@@ -25,7 +25,7 @@ class Deviation:
 
     Attributes:
         quantity: the key of the quantity in the record.
-        largest: the deviation: a relative L2 distance, or the number of unequal entries where all must be equal.
+        largest: a relative L2 distance, or the number of unequal entries where all must be equal.
         tolerance: the largest deviation allowed; None: any.
     """
 

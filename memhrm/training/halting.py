@@ -20,7 +20,7 @@ class Halting:
     """The halting rule of training.
 
     Attributes:
-        rule: q_learning (HRM) halts where q_halt > q_continue; sigmoid (TRM) where sigmoid(q_halt) > threshold.
+        rule: q_learning (HRM) halts at q_halt > q_continue; sigmoid (TRM) at sigmoid(q_halt) > threshold.
         q_target: where HRM's target for q_continue comes from. next: one more forward pass on the new carry,
             as published. reuse: the next supervision step, which runs anyway; this saves a forward pass, but
             the loss then comes one step late, trains only the Q-head (the state it reads is detached) and
@@ -91,13 +91,13 @@ def confident(q_halt: Tensor, threshold: float) -> Tensor:
 
 
 def q_target(q_halt: Tensor, q_continue: Tensor, last: Tensor) -> Tensor:
-    """Return HRM's target for q_continue, (b,), from the Q-values of the next supervision step.
+    """Return HRM's target for q_continue, (b,), from the Q-values one supervision step later.
 
-    The target is the sigmoid of the larger Q-value, or of q_halt where that step is the last.
+    The target is the sigmoid of the larger of the two, or of q_halt after the last step.
 
     Args:
-        q_halt: (b,) of the next step.
-        q_continue: (b,) of the next step.
-        last: (b,) bool, whether the next step is the last.
+        q_halt: (b,) one step later.
+        q_continue: (b,) one step later.
+        last: (b,) bool, whether the step whose q_continue is trained is the last.
     """
     return torch.sigmoid(torch.where(last, q_halt, torch.maximum(q_halt, q_continue)))
