@@ -162,7 +162,7 @@ def test_none_left_is_said(rows, tmp_path, capsys):
 
 @pytest.mark.filterwarnings("ignore:left out:memhrm.config.settings.SettingWarning")
 def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
-    """Init from a run, a checkpoint or an exported file keeps the record of used puzzles; so does a transfer."""
+    """Used puzzles stay known through init from a run, a checkpoint or an exported file, and a transfer."""
     run = runs("+memory=bicross", "model.H_cycles=2", "data.train_size=100")
     trained, chosen = known(run)
     assert command_line("export", export.main, f"run={run}", f"out={tmp_path}/w.safetensors") == 0
