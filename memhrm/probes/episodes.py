@@ -19,11 +19,17 @@ KEPT: tuple[Kept, ...] = get_args(Kept)
 def accuracy_by_position(
     subject: Subject, kept: Kept = "kept", steps: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Return `exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `low` and `high`, the 95 %
-    interval of `exact` over the episodes (Wilson 1927, Journal of the American Statistical Association 22).
+    """Return the accuracy at each puzzle of the episodes.
 
-    kept: whether the memory is kept, reset before each puzzle, never written (frozen), or given to another
-    row after each feedback (shuffled). steps: supervision steps of a puzzle; None: as in training.
+    Args:
+        subject: the model and its episodes.
+        kept: whether the memory is kept, reset before each puzzle, never written (frozen), or given to
+            another row after each feedback (shuffled).
+        steps: supervision steps of a puzzle; None: as in training.
+
+    Returns:
+        (p,) each: `exact`, `accuracy`, and `low` and `high`, the 95 % interval of `exact` over the episodes
+        (`wilson`).
     """
     how = EvaluationSettings(steps=steps or subject.halt_max_steps, write=subject.write)
     episodes, task = _episodes(subject), subject.task

@@ -81,7 +81,8 @@ def draw(
         name: of the drawing's file, and the prefix of its ids.
         title: what the chart shows, for screen readers.
         paint: draws on the Figure that it gets.
-        width: of the Figure, in inches; so is `height`.
+        width: of the Figure, in inches.
+        height: of the Figure, in inches.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")

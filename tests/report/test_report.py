@@ -251,15 +251,15 @@ def test_sentences_claim_nothing_within_an_interval():
     ("exact", "says"),
     [
         ([0.1, 0.5, 0.5, 0.5], "as in training. Running it for 4 steps does not change that."),
-        ([0.1, 0.5, 0.4, 0.25], "Running it longer does harm: it solves 25.0 % after 4 steps."),
-        ([0.1, 0.5, 0.75, 0.6], "helps: it solves 60.0 % after 4 steps; its best is 75.0 %, after 3 steps."),
+        ([0.1, 0.5, 0.4, 0.25], "Left running for 4 steps, it solves 25.0 %."),
+        ([0.1, 0.5, 0.75, 0.6], "it solves 60.0 %; its best is 75.0 %, after 3 steps."),
         (
             [0.1, 0.5, 0.6, 0.5],
-            "changes nothing in the end: it solves 50.0 % after 4 steps; its best is 60.0 %",
+            "it solves 50.0 %; its best is 60.0 %, after 3 steps.",
         ),
     ],
 )
-def test_more_steps_help_or_harm(exact, says):
+def test_what_more_steps_give_is_said(exact, says):
     found = {"exact": np.array(exact), "first_solved": np.ones(20)}
     (sentence,) = sentences("accuracy", fake(accuracy={"near": found, "far": found}))
     assert says in sentence
