@@ -34,7 +34,6 @@ from memhrm.probes.dynamics import auroc, chance, norms, pca, residual_auroc, re
 from memhrm.probes.episodes import accuracy_by_position, best_accuracy
 from memhrm.probes.information import (
     cell_information,
-    mutual_information,
     puzzle_information,
     quartiles,
     with_null,
@@ -50,7 +49,7 @@ from memhrm.probes.subject import Subject, open_subject, subject_of
 __all__ = [
     "Rollout", "Subject", "accuracy_by_position", "active_cells", "auroc", "best_accuracy", "calibration",
     "cell_information", "chance", "cls_trajectories", "co_selection", "cosines", "dead_cells", "effects",
-    "exchanged", "from_solution", "mean_cosine", "measured", "monitor_numbers", "mutual_information",
+    "exchanged", "from_solution", "mean_cosine", "measured", "monitor_numbers",
     "norms", "on_grid", "one_blank", "open_subject", "over_steps", "paired", "pca", "puzzle_information",
     "quartiles", "read_map", "read_token_map", "readable", "relabelled", "residual_auroc", "residuals",
     "restarts", "roll_out", "selection_counts", "subject_of", "switching", "trajectories", "usage",

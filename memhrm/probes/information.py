@@ -19,18 +19,10 @@ MANY = 8
 """Ratings with more values than this are binned into quartiles."""
 
 
-def mutual_information(counts: np.ndarray, groups: np.ndarray) -> float:
-    """Return I(cell; group) in nats, for a selection drawn at random from all that were made.
-
-    Args:
-        counts: how often each puzzle selected each cell, (n, N).
-        groups: a label of each puzzle, (n,).
-    """
-    return _nats(_by_group(counts, groups)(np.arange(len(counts))))
-
-
 def with_null(counts: np.ndarray, groups: np.ndarray, shuffles: int = 200, seed: int = 0) -> dict[str, float]:
-    """Compare the mutual information with that of labels that are shuffled among the puzzles.
+    """Compare the mutual information of cells and labels with that of labels shuffled among the puzzles.
+
+    The information, I(cell; label), is that of a selection drawn at random from all that were made.
 
     Args:
         counts: how often each puzzle selected each cell, (n, N).

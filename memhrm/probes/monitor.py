@@ -28,9 +28,9 @@ def monitor_numbers(subject: Subject) -> dict[str, Any]:
         With cells: `usage_entropy` in nats and `usage_entropy_share` of log N; `null_corrected_information`
         about the puzzle in nats, with the ends of its 95 % interval, `null_corrected_information_low` and
         `_high`; `switching_H_steps` and `switching_supervision`, the share of the active cells that change;
-        `dead_cells`; `cosine_cls` and `cosine_contents`, the mean absolute cosine of two cells at the end; and
-        for few cells `cosine_cls_matrix` and `cosine_contents_matrix`, (N, N) lists. What does not apply is
-        left out.
+        `dead_cells`; `cosine_cls` and `cosine_contents`, the mean absolute cosine of two cells at the end;
+        and for few cells `cosine_cls_matrix` and `cosine_contents_matrix`, (N, N) lists. What does not apply
+        is left out.
     """
     training = subject.model.training
     try:

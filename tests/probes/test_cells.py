@@ -103,10 +103,9 @@ def slow_information(counts: np.ndarray, groups: np.ndarray) -> float:
 def test_information_equals_the_sum_over_all_pairs():
     rng = np.random.default_rng(0)
     counts, groups = rng.integers(0, 4, (30, 5)), rng.choice(["a", "b", "c"], 30)
-    value = information.mutual_information(counts, groups)
-    assert value == pytest.approx(slow_information(counts, groups), abs=1e-12)
     found = information.with_null(counts, groups)
-    assert found["value"] == value
+    value = found["value"]
+    assert value == pytest.approx(slow_information(counts, groups), abs=1e-12)
     assert found["null_corrected"] == pytest.approx(value - found["null_mean"])
     assert (found["low"], found["high"]) == (value - found["null_high"], value - found["null_low"])
 

@@ -58,7 +58,6 @@ def test_every_function_returns_plain_values():
         "cosines": probes.cosines(cells),
         "mean_cosine": probes.mean_cosine(np.eye(3)),
         "cls_trajectories": probes.cls_trajectories(cells),
-        "mutual_information": probes.mutual_information(selected, labels),
         "with_null": probes.with_null(selected, labels, shuffles=3),
         "puzzle_information": probes.puzzle_information(traces["indices"], 4, shuffles=3),
         "cell_information": probes.cell_information(traces, {"rule": labels}, shuffles=3),
