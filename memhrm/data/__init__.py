@@ -1,9 +1,10 @@
 """Puzzles: tasks, sources, symmetries and batches."""
 
-from memhrm.data.dataset import Dataset, load, load_test
+from memhrm.data.dataset import Dataset
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.examples import Examples
 from memhrm.data.files import read_puzzles, read_questions
+from memhrm.data.loading import load, load_test
 from memhrm.data.maze.task import Maze
 from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
 from memhrm.data.sudoku.task import Sudoku

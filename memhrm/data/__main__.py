@@ -13,12 +13,13 @@ from memhrm.config.console import Parser, one_line, run
 from memhrm.config.settings import require, unknown
 from memhrm.config.words import values as values_of
 from memhrm.data.cache import expand, is_file
-from memhrm.data.dataset import Dataset, load, load_test
+from memhrm.data.dataset import Dataset
 from memhrm.data.episodes.episodes import milestones
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.examples import Examples
 from memhrm.data.files import write_csv
 from memhrm.data.formats import first_question
+from memhrm.data.loading import load, load_test
 from memhrm.data.settings import EpisodeSettings, parse
 from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.data.task import Task

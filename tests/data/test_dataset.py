@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Dataset, load, load_test
-from memhrm.data import dataset as sources
+from memhrm.data import loading as sources
 from memhrm.data.__main__ import main
+from memhrm.data.examples import examples_of
 from memhrm.data.files import write_csv
 from memhrm.data.settings import parse
 
@@ -207,7 +208,7 @@ def test_inspect_finds_symmetric_puzzles(folder: Path, capsys: pytest.CaptureFix
     dataset = load(**SMALL)
     turned = dataset.train.select(slice(0, 7))
     inputs, labels = dataset.task.augment(turned.inputs, turned.labels, np.random.default_rng(0))
-    parts = sources.examples_of(inputs, labels, turned.ratings, turned.sources)
+    parts = examples_of(inputs, labels, turned.ratings, turned.sources)
     write_csv(folder / "test.csv", dataset.task, parts)
     main(["inspect", f"path={folder}"])
     text = capsys.readouterr().out

@@ -22,7 +22,7 @@ from memhrm import evaluate, export, prune
 from memhrm import transfer as memory_command
 from memhrm.config.command import CONFIGS, console
 from memhrm.config.settings import SettingWarning
-from memhrm.data.dataset import load as load_data
+from memhrm.data.loading import load as load_data
 from memhrm.memory.cells import CellMemory
 from memhrm.prune import kept_cells
 from memhrm.runs import checkpoint
