@@ -386,7 +386,7 @@ def test_a_cache_that_cannot_be_used_is_a_warning(
     [
         ("sudoku9", {"max_clues": 17}, "data.max_clues is 17 and the fewest clues were 2"),
         ("sudoku6", {"min_guesses": 10_000}, "data.min_guesses is 10000 and the most guesses were"),
-        ("maze", {"min_length": 60}, "data.min_length is 60 and the longest way was"),
+        ("maze", {"min_length": 60}, "data.min_length is 60 and the longest path was"),
         ("maze", {"side": 2, "min_length": 12}, "data.min_length is 12; allowed: numbers below 3"),
         ("maze", {"min_walls": 0.995, "max_walls": 0.997}, "data.min_walls is 0.995; allowed: shares"),
         ("maze", {"side": 10**9}, "data.side is 1000000000; allowed: numbers from 2 to 1000"),
