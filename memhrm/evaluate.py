@@ -11,9 +11,9 @@ from memhrm.config.command import command
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, score it, say the scores, write them."""
     from memhrm.config.settings import build
+    from memhrm.config.trust import trust
     from memhrm.evaluation.episodes import evaluate_on
     from memhrm.evaluation.evaluate import EvaluationSettings
-    from memhrm.memory.choice import trust
     from memhrm.models.reasoner import count_parameters
     from memhrm.runs.choice import EvaluateSettings
     from memhrm.runs.held_out import scored

@@ -17,8 +17,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from dataclasses import replace
 
     from memhrm.config.settings import build
+    from memhrm.config.trust import trust
     from memhrm.evaluation.episodes import evaluate_on
-    from memhrm.memory.choice import trust
     from memhrm.models.reasoner import Reasoner
     from memhrm.runs.choice import PruneSettings
     from memhrm.runs.directory import RunDirectory

@@ -8,8 +8,8 @@ import numpy as np
 
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import Episodes, Relabelled
+from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.examples import Examples
-from memhrm.data.settings import EpisodeSettings
 from memhrm.data.task import Task
 
 

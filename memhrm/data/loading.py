@@ -8,11 +8,10 @@ import numpy as np
 
 from memhrm.config.settings import require
 from memhrm.data.cache import cached, expand, is_file
+from memhrm.data.collect import Progress
 from memhrm.data.dataset import Dataset
-from memhrm.data.examples import Examples, no_examples
-from memhrm.data.files import read_puzzles
-from memhrm.data.settings import Settings, parse
-from memhrm.data.sudoku.generate import Progress
+from memhrm.data.examples import Examples, concatenate, no_examples
+from memhrm.data.settings import DataSettings, parse
 
 USUAL = {"train_file": "train.csv", "test_file": "test.csv"}
 
@@ -30,19 +29,19 @@ def load(**values: Any) -> Dataset:
     # A generator for each draw, so that the size of one part does not change another.
     holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
     if (places := _places(settings)) is not None:
-        train = read_puzzles(places[0], task)
+        train = task.require(task.read(places[0]))
         alone = not settings.holdout and not places[1].exists()
         require(not alone, "data.path", str(places[0].parent),
                 f"a folder with {places[1].name} too: {places[0].name} alone leaves nothing to test on; or "
                 "give data.holdout=N to test on N of its puzzles")  # fmt: skip
-        test = train if settings.holdout else read_puzzles(places[1], task)
+        test = train if settings.holdout else task.require(task.read(places[1]))
     else:
         train, test = cached(settings, generate)
     if settings.holdout:
         require(settings.holdout < len(train), "data.holdout", settings.holdout, f"less than {len(train)}")
-        order = holdout_rng.permutation(len(train))
-        test = train.select(np.sort(order[: settings.holdout]))
-        train = train.select(np.sort(order[settings.holdout :]))
+        held_out = train.part(settings.holdout, holdout_rng)
+        test, train = train.select(held_out), train.without(held_out)
+        require(len(train) > 0, "data.holdout", settings.holdout, "less, as groups of examples stay together")
     else:
         test = _draw(test, settings.test_size, "data.test_size", test_rng)
     train = _draw(train, settings.train_size, "data.train_size", train_rng)
@@ -66,15 +65,16 @@ def load_test(**values: Any) -> Dataset:
     task = settings.task()
     place = _test_place(settings)
     if place is None:
-        return replace(load(**values), train=no_examples(task.seq_len))
+        return replace(load(**values), train=no_examples(task.seq_len, task.label_len))
     require(settings.holdout == 0, "data.holdout", settings.holdout, "0 where only test puzzles are loaded")
     *_, test_rng = np.random.default_rng(settings.seed).spawn(3)
-    test = _draw(read_puzzles(place, task), settings.test_size, "data.test_size", test_rng)
-    nothing = no_examples(task.seq_len)
+    test = task.require(task.read(place))
+    test = _draw(test, settings.test_size, "data.test_size", test_rng)
+    nothing = no_examples(task.seq_len, task.label_len)
     return Dataset(settings.name, task, nothing, test, settings.augment, settings.episodes(), settings.seed)
 
 
-def _test_place(settings: Settings) -> Path | None:
+def _test_place(settings: DataSettings) -> Path | None:
     """Return the test file; None where the set is generated."""
     file = expand("data.test_file", settings.test_file)
     if settings.path is not None:
@@ -90,7 +90,7 @@ def _test_place(settings: Settings) -> Path | None:
     return None
 
 
-def _places(settings: Settings) -> tuple[Path, Path] | None:
+def _places(settings: DataSettings) -> tuple[Path, Path] | None:
     """Return the training and test file; None where the set is generated."""
     files = [expand(f"data.{name}", getattr(settings, name)) for name in USUAL]
     if settings.path is not None:
@@ -114,7 +114,7 @@ def _places(settings: Settings) -> tuple[Path, Path] | None:
     return None
 
 
-def _require_generator(settings: Settings) -> None:
+def _require_generator(settings: DataSettings) -> None:
     if settings.download is not None:
         raise ValueError(
             "data.path is null; download the files with "
@@ -132,7 +132,7 @@ def _draw(puzzles: Examples, size: int | None, setting: str, rng: np.random.Gene
     return puzzles.select(np.sort(rng.permutation(len(puzzles))[:size]))
 
 
-def generate(settings: Settings, progress: Progress) -> tuple[Examples, Examples]:
+def generate(settings: DataSettings, progress: Progress) -> tuple[Examples, Examples]:
     """Return training and test puzzles, none a symmetry image of another.
 
     Puzzles to hold out come on top of ``train_size``. For 4x4 sudokus a ``train_size`` of null takes all
@@ -142,8 +142,11 @@ def generate(settings: Settings, progress: Progress) -> tuple[Examples, Examples
         raise ValueError("data.test_size is null; a generated set needs the number of puzzles, above 0")
     count = settings.train_size and settings.train_size + settings.holdout + settings.test_size
     puzzles = settings.generate(count, np.random.default_rng(settings.seed), progress)
+    settings.task().require(puzzles)
     if len(puzzles) <= settings.test_size:
         raise ValueError(
             f"data.test_size is {settings.test_size}; allowed: less than the {len(puzzles)} puzzles there are"
         )
-    return puzzles.select(slice(settings.test_size, None)), puzzles.select(slice(settings.test_size))
+    test = puzzles.part(settings.test_size)
+    # Each part numbers its own groups, so that the set is the same from the generator and from the cache.
+    return concatenate([puzzles.without(test)]), concatenate([puzzles.select(test)])

@@ -27,8 +27,8 @@ class Tally:
     ):
         self.task, self.H_cycles = task, H_cycles
         own = ["steps", "lm_loss", "q_halt_accuracy"] + (["exact_accuracy_single"] if single else [])
-        nothing = np.zeros((0, task.seq_len), np.int32)
-        names = sorted([*task.grade(nothing, nothing, nothing), *own])
+        inputs, labels = (np.zeros((0, length), np.int32) for length in (task.seq_len, task.label_len))
+        names = sorted([*task.score(inputs, labels, labels), *own])
         self.sums = dict.fromkeys(names, 0.0)
         self.by_step, self.by_position = np.zeros(steps), np.zeros(positions)
         self.cells = torch.zeros(1 + cells, dtype=torch.float64)
@@ -36,7 +36,7 @@ class Tally:
     def add(self, inputs: np.ndarray, labels: np.ndarray, answers: Answers, position: int = 0) -> None:
         """Add b answers to puzzles with these tokens, (b, s), at `position`, from 0, of their episodes."""
         tokens = answers.tokens.cpu().numpy()
-        scores = self.task.grade(inputs, labels, tokens) | _own_scores(answers)
+        scores = self.task.score(inputs, labels, tokens) | _own_scores(answers)
         for name in self.sums:
             self.sums[name] += float(np.sum(scores[name]))
         self.by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()

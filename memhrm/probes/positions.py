@@ -29,7 +29,7 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
     for moment in walk(subject.model, episodes, how, kept=kept, device=subject.model.H_init.device,
                        dtype=subject.dtype):  # fmt: skip
         at = moment.puzzle
-        scores = task.grade(
+        scores = task.score(
             episodes.inputs[:, at], episodes.labels[:, at], moment.answers.tokens.cpu().numpy()
         )
         exact.append(scores["exact_accuracy"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from memhrm.data.settings import EpisodeSettings, RecallSettings
+from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.bicross import ExchangeSettings
 from memhrm.memory.cell_settings import CellSettings

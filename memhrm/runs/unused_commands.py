@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from memhrm.data.settings import EpisodeSettings
+from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.h_module import MemorySettings

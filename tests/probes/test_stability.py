@@ -48,9 +48,8 @@ class Planted(nn.Module):
 
 def grids(count: int = N, seed: int = 0) -> np.ndarray:
     """Random full grids, (count, 16)."""
-    _, solution = SUDOKU.encode("." * 16, "1234341221434321")
-    rows = np.tile(solution, (count, 1))
-    return SUDOKU.augment(rows, rows, np.random.default_rng(seed))[1]
+    rows = SUDOKU.tokens("answer", ["1234341221434321"] * count)
+    return SUDOKU.augment(examples_of(rows, rows), np.random.default_rng(seed)).labels
 
 
 def sudokus() -> Examples:
@@ -205,7 +204,7 @@ def test_without_failures_there_is_nothing_to_relabel():
 def test_mazes_have_symmetries_but_no_blanks():
     """Start and goal are neighbours, so that the question is its own answer."""
     questions = ["SG      #", "  # GS   ", "#S  G    "]
-    inputs, labels = MAZE.encode_many(questions, questions)
+    mazes = MAZE.encode(questions, questions)
 
     def upright(inputs: np.ndarray, step: int) -> np.ndarray:
         for grid in inputs:
@@ -213,7 +212,7 @@ def test_mazes_have_symmetries_but_no_blanks():
                 grid[4] = 5
         return inputs
 
-    puzzles = examples_of(inputs, labels, np.zeros(3), ["x"] * 3)
+    puzzles = examples_of(mazes.inputs, mazes.labels, np.zeros(3), ["x"] * 3)
     subject = subject_of(upright, puzzles, MAZE)
     found = relabelled(subject, tries=40)
     assert found["rows"].tolist() == [1, 2]

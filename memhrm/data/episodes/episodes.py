@@ -100,9 +100,10 @@ class Relabelled:
         if not len(puzzles):
             raise ValueError("cannot draw episodes from an empty set of puzzles")
         rows = rng.integers(len(puzzles), size=count * length)
-        inputs, labels = puzzles.inputs[rows], puzzles.labels[rows]
+        drawn = puzzles.select(rows)
         if augment:
-            inputs, labels = self.task.augment(inputs, labels, rng)
+            drawn = self.task.augment(drawn, rng)
+        inputs, labels = drawn.inputs, drawn.labels
         if self.plan.hints > 0 and not test:
             filled = rng.random(inputs.shape) < self.plan.hints * rng.random((len(inputs), 1))
             inputs = np.where(filled & (inputs < self.first), labels, inputs)
