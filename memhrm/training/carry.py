@@ -11,11 +11,14 @@ from torch import Tensor
 from memhrm.memory.h_module import Lifetime
 from memhrm.models.recursion import State
 
+EXAMPLE = ("inputs", "labels", "identifiers", "mask")
+"""What a batch may say of its examples: tokens (b, s), labels (b, s) or (b, 1), identifiers (b,), and which
+tokens are no padding, (b, s)."""
+
 
 class Carry(NamedTuple):
     """state: z_H, z_L and memory. steps: supervision steps spent on the example, (b,). halted: whether the
-    row takes a new example next, (b,). data: the example itself, `inputs` and `labels` (b, s),
-    `identifiers` (b,)."""
+    row takes a new example next, (b,). data: the example itself, by the names in `EXAMPLE`."""
 
     state: State
     steps: Tensor
@@ -27,7 +30,7 @@ class Carry(NamedTuple):
         """A carry whose rows have all halted, so that the first refill fills every one."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
-        data = {name: batch[name] for name in ("inputs", "labels", "identifiers")}
+        data = {name: batch[name] for name in EXAMPLE if name in batch}
         return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), data)
 
     def refill(
