@@ -38,7 +38,9 @@ class Aggregate(CellMemory):
         self.rms = self.write_residual.rms
         self.write_residual.rms = self.rms and not self.adds  # The cells are normed, their sum is not.
 
-    def read_cells(self, h: Tensor, active: Tensor, selection: Selection) -> tuple[Tensor, Trace]:
+    def read_cells(
+        self, h: Tensor, active: Tensor, selection: Selection, present: Tensor | None
+    ) -> tuple[Tensor, Trace]:
         alpha = selection.alpha
         if self.adds:
             known = layer_norm(_sum(active, alpha).to(h.dtype))
@@ -47,11 +49,12 @@ class Aggregate(CellMemory):
         weights = (alpha * alpha.shape[1]).repeat_interleave(active.shape[2], dim=1)
         return self.read.out(self.read(h, known.unsqueeze(1), weights.unsqueeze(1)).squeeze(2)), {}
 
-    def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
+    def write_cells(self, active: Tensor, h: Tensor, selection: Selection, present: Tensor | None) -> Tensor:
         if not self.adds:
-            return super().write_cells(active, h, selection)
+            return super().write_cells(active, h, selection, present)
         total = _sum(active, selection.alpha)
-        change = self.write_residual(total, self.write(layer_norm(total.to(h.dtype)), h)) - total
+        written = self.write(layer_norm(total.to(h.dtype)), h, present)
+        change = self.write_residual(total, written) - total
         active = active + selection.alpha.to(active.dtype)[:, :, None, None] * change.unsqueeze(1)
         return F.rms_norm(active, active.shape[-1:], eps=1e-5) if self.rms else active
 

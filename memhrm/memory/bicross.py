@@ -105,15 +105,19 @@ class BiCross(Exchange):
         m = memory["m"]
         known = layer_norm(m.to(h.dtype))
         z_H = self.read_residual(z_H, self.read.out(self.read(h, known.unsqueeze(1)).squeeze(2)))
-        m = self.write_residual(m, self.write(known, layer_norm(z_H + z_L)))
-        return z_H, {"m": m}, norms(z_H, m)
+        m = self.write_residual(m, self.write(known, layer_norm(z_H + z_L), context.present))
+        return z_H, {"m": m}, norms(z_H, m, context.present)
 
 
-def norms(z_H: Tensor, m: Tensor) -> Trace:
-    """Root mean squares of the state and of the written memory, (b,) each; what shows a state that grows."""
-    return {"z_H_norm": _rms(z_H), "memory_norm": _rms(m)}
+def norms(z_H: Tensor, m: Tensor, present: Tensor | None) -> Trace:
+    """Root mean squares of the state, without its padding, and of the written memory, (b,) each; what shows a
+    state that grows."""
+    return {"z_H_norm": _rms(z_H, present), "memory_norm": _rms(m)}
 
 
-def _rms(x: Tensor) -> Tensor:
-    precision = torch.promote_types(x.dtype, torch.float32)
-    return torch.linalg.vector_norm(x.detach().flatten(1), dim=1, dtype=precision) * (x[0].numel() ** -0.5)
+def _rms(x: Tensor, present: Tensor | None = None) -> Tensor:
+    precision, size = torch.promote_types(x.dtype, torch.float32), x[0].numel()
+    if present is not None:
+        x = torch.where(present.unsqueeze(-1), x, 0)
+        size = (present.sum(dim=1) * x.shape[-1]).clamp(min=1)
+    return torch.linalg.vector_norm(x.detach().flatten(1), dim=1, dtype=precision) * size**-0.5

@@ -16,7 +16,7 @@ from memhrm.memory.h_module import Context, HShape, Memory, Trace
 from memhrm.memory.selector import Scorer, choose, entropy, plackett_luce
 from memhrm.nn.attention import SelfAttention
 from memhrm.nn.fused import add_rms
-from memhrm.nn.layers import truncated_normal_
+from memhrm.nn.layers import first, masked_mean, truncated_normal_
 
 
 class Selection(NamedTuple):
@@ -50,17 +50,19 @@ class CellMemory(Exchange):
         self.noise_size = s.cells if s.selector in ("policy", "random") else 0
         self.noise_in_evaluation = s.selector == "random"
 
-    def read_cells(self, h: Tensor, active: Tensor, selection: Selection) -> tuple[Tensor, Trace]:
+    def read_cells(
+        self, h: Tensor, active: Tensor, selection: Selection, present: Tensor | None
+    ) -> tuple[Tensor, Trace]:
         """dz, (b, t, d), from h (b, t, d) and the active cells (b, k, l, d); and its part of the trace."""
         raise NotImplementedError
 
-    def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
+    def write_cells(self, active: Tensor, h: Tensor, selection: Selection, present: Tensor | None) -> Tensor:
         """The active cells, (b, k, l, d), after the write of h (b, t, d): each token for itself.
 
         The cells write with one call: their tokens are queries side by side to the same keys.
         """
         tokens = layer_norm(active.to(h.dtype)).flatten(1, 2)
-        return self.write_residual(active, self.write(tokens, h).unflatten(1, active.shape[1:3]))
+        return self.write_residual(active, self.write(tokens, h, present).unflatten(1, active.shape[1:3]))
 
     def forward(
         self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context
@@ -71,20 +73,20 @@ class CellMemory(Exchange):
         selection, trace = self._select(h, cells[:, :, 0], context, judged)
 
         active = _gather(cells, selection.indices)
-        dz, read = self.read_cells(h, active, selection)
+        dz, read = self.read_cells(h, active, selection, context.present)
         z_H = self.read_residual(z_H, dz)
-        active = self.write_cells(active, layer_norm(z_H + z_L), selection)
+        active = self.write_cells(active, layer_norm(z_H + z_L), selection, context.present)
         if self.within is not None:
             active = self._attend_within(active, h.dtype)
 
         memory = self._put_back(memory, active, selection)
-        return z_H, memory, {**trace, **read, **norms(z_H, active)}
+        return z_H, memory, {**trace, **read, **norms(z_H, active, context.present)}
 
     def _select(
         self, h: Tensor, cls: Tensor, context: Context, judged: Tensor | None
     ) -> tuple[Selection, Trace]:
         s, apart = self.settings, self.always_active
-        query = h.mean(dim=1) if s.pooling == "mean" else h[:, 0]
+        query = (masked_mean if s.pooling == "mean" else first)(h, context.present)
         scores = self.scorer(query, cls)
         rivals = scores[:, apart:]  # A shared cell stands apart from the competition.
         noise, judged, prefer = (
@@ -121,7 +123,7 @@ class CellMemory(Exchange):
         alone = Selection(torch.zeros_like(one, dtype=torch.long), one, one)
         losses = []
         for i in range(cells.shape[1]):  # One after the other: all at once would take n times the memory.
-            dz, _ = self.read_cells(h, cells[:, i : i + 1], alone)
+            dz, _ = self.read_cells(h, cells[:, i : i + 1], alone, context.present)
             losses.append(context.judge(self.read_residual(z_H, dz)))
         return torch.stack(losses, dim=1)
 

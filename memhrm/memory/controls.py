@@ -27,8 +27,14 @@ class CarryAdd(HModule):
     def forward(
         self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context
     ) -> tuple[Tensor, Memory, Trace]:
-        z_H = context.level(z_H, z_L + memory["z_H"].to(z_L.dtype))
-        return z_H, {"z_H": z_H.to(memory["z_H"].dtype)}, norms(z_H, z_H)
+        old = memory["z_H"]
+        z_H = context.level(z_H, z_L + old.to(z_L.dtype))
+        new = z_H.to(old.dtype)
+        if (
+            context.present is not None
+        ):  # The next example of an episode may fill what is padding in this one.
+            new = torch.where(context.present.unsqueeze(-1), new, old)
+        return z_H, {"z_H": new}, norms(z_H, new, context.present)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,4 +73,4 @@ class Tokens(HModule):
             torch.cat((z_L, torch.zeros_like(m, dtype=z_L.dtype)), dim=1),
         )
         z_H, new = both[:, :t], both[:, t:].to(m.dtype)
-        return z_H, {"m": new}, norms(z_H, new)
+        return z_H, {"m": new}, norms(z_H, new, context.present)

@@ -74,8 +74,10 @@ class Read(CrossAttention):
 class Write(CrossAttention):
     """What the memory takes from the state: dm = Attn(LN(m), h+, h+)."""
 
-    def forward(self, tokens: Tensor, h: Tensor) -> Tensor:
-        """tokens (b, l, d) after their norm, of any number of cells, h (b, t, d); (b, l, d)."""
+    def forward(self, tokens: Tensor, h: Tensor, present: Tensor | None = None) -> Tensor:
+        """tokens (b, l, d) after their norm, of any number of cells, h (b, t, d); (b, l, d).
+
+        present: the positions of h that are no padding, (b, t); None: all."""
         n = self.num_heads
         q = rearrange(self.q(tokens), "b l (n c) -> b l n c", n=n)
         keys, values = self.kv(h).chunk(2, dim=-1)
@@ -83,4 +85,4 @@ class Write(CrossAttention):
             width = self.positions.shape[-1]
             keys = keys + F.linear(self.positions.to(h.dtype), self.kv.weight[:width].to(h.dtype))
         keys, values = (rearrange(x, "b t (n c) -> b t n c", n=n) for x in (keys, values))
-        return self.out(rearrange(self.attend(q, keys, values), "b l n c -> b l (n c)"))
+        return self.out(rearrange(self.attend(q, keys, values, present), "b l n c -> b l (n c)"))

@@ -31,12 +31,15 @@ Judge = Callable[[Tensor], Tensor]
 class Context(NamedTuple):
     """What surrounds one H-step. noise: uniform numbers in (0, 1), (b, u), for modules that draw; None: be
     greedy. judge: only in training, where the labels are known. prefer: added to the scores of the cells
-    when they are chosen, and only there, (b, cells): -inf keeps a cell out, +inf forces it."""
+    when they are chosen, and only there, (b, cells): -inf keeps a cell out, +inf forces it. present: which
+    positions are no padding, (b, t); None: all. `level` heeds it; what a module itself does across
+    positions must heed it too."""
 
     level: HLevel
     noise: Tensor | None = None
     judge: Judge | None = None
     prefer: Tensor | None = None
+    present: Tensor | None = None
 
 
 class HShape(NamedTuple):

@@ -15,6 +15,7 @@ from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cells import CellMemory, Selection
 from memhrm.memory.exchange import layer_norm
 from memhrm.memory.h_module import HShape, Trace
+from memhrm.nn.layers import masked_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,9 @@ class MultiCell(CellMemory):
         super().__init__(settings, shape)
         self.losses |= {"self_sup"}
 
-    def read_cells(self, h: Tensor, active: Tensor, selection: Selection) -> tuple[Tensor, Trace]:
+    def read_cells(
+        self, h: Tensor, active: Tensor, selection: Selection, present: Tensor | None
+    ) -> tuple[Tensor, Trace]:
         each = self.read(h, layer_norm(active.to(h.dtype)))
         dz = self.read.out(_mixed(each, selection.alpha))
         if not self.training:
@@ -43,7 +46,10 @@ class MultiCell(CellMemory):
         # The self-supervision target: what the cells give together, for the cell that scores highest.
         best = selection.scores.gather(1, selection.indices).argmax(dim=1)
         own = self.read.out(_mixed(each, F.one_hot(best, each.shape[2])))
-        return dz, {"self_sup": (dz.detach() - own).square().mean(dim=(1, 2), dtype=_wide(dz))}
+        missed = (dz.detach() - own).square()
+        if present is None:
+            return dz, {"self_sup": missed.mean(dim=(1, 2), dtype=_wide(dz))}
+        return dz, {"self_sup": masked_mean(missed.to(_wide(dz)), present).mean(dim=1)}
 
 
 def _wide(x: Tensor) -> torch.dtype:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memhrm.config.settings import MOST, check_types, require, require_size
@@ -17,19 +18,28 @@ from memhrm.models.recursion import Recursion, State, gradient_start
 from memhrm.nn import attention as attend
 from memhrm.nn.blocks import AttentionMixer, Block, Level, MLPMixer
 from memhrm.nn.embedding import InputEmbedding, PuzzleTable
-from memhrm.nn.layers import Linear, rotary_table, truncated_normal_
+from memhrm.nn.layers import Linear, first, masked_mean, rotary_table, truncated_normal_
 
 NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.h_module.NoMemory")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PuzzleShape:
-    """What the model must know of the data: sizes only. answers: that feedback may show at a token."""
+    """What the model must know of the data: sizes only.
+
+    Attributes:
+        vocab_size: tokens, v.
+        num_tokens: positions of an example, s.
+        num_identifiers: rows of the puzzle table.
+        answers: answers that feedback may show at a token.
+        num_labels: 0, a label per token, out of the vocabulary; C, one label per example, 1 to C.
+    """
 
     vocab_size: int
     num_tokens: int
     num_identifiers: int
     answers: int = 0
+    num_labels: int = 0
 
     def __post_init__(self):
         for name, least in (
@@ -37,6 +47,7 @@ class PuzzleShape:
             ("num_tokens", 1),
             ("num_identifiers", 1),
             ("answers", 0),
+            ("num_labels", 0),
         ):
             require_size(name, getattr(self, name), least)
 
@@ -157,7 +168,8 @@ NO_GUIDE = Guide()
 
 
 class Output(NamedTuple):
-    """What one supervision step says: logits (b, s, v), q_halt and q_continue (b,), a trace per H-step."""
+    """What one supervision step says: logits (b, s, v), or (b, 1, C + 1) with one label per example; q_halt
+    and q_continue (b,); a trace per H-step."""
 
     logits: Tensor
     q_halt: Tensor
@@ -200,7 +212,7 @@ class Reasoner(nn.Module):
             whole_memory_graph=memory.spans_steps,
         )
 
-        self.lm_head = Linear(d, shape.vocab_size)
+        self.lm_head = Linear(d, shape.num_labels + 1 if shape.num_labels else shape.vocab_size)
         self.q_head = Linear(d, 2, bias=True)
         nn.init.zeros_(self.q_head.weight)  # Almost zero halting probability at the start.
         nn.init.constant_(self.q_head.bias, -5.0)
@@ -221,53 +233,103 @@ class Reasoner(nn.Module):
         return None if self.puzzles is None else self.puzzles(identifiers)
 
     def forward(
-        self, state: State, inputs: Tensor, puzzle_rows: Tensor | None, guide: Guide = NO_GUIDE
+        self,
+        state: State,
+        inputs: Tensor,
+        puzzle_rows: Tensor | None,
+        guide: Guide = NO_GUIDE,
+        mask: Tensor | None = None,
     ) -> tuple[State, Output]:
-        """One supervision step.
+        """Run one supervision step.
 
-        inputs: tokens, (b, s). puzzle_rows: what the method of this name gives for these examples; they
-            are an argument so that they can be a leaf of the graph.
+        Args:
+            state: as the step before left it, or `initial_state`.
+            inputs: tokens, (b, s).
+            puzzle_rows: what the method of this name gives for these examples; they are an argument so that
+                they can be a leaf of the graph.
+            guide: what else is told to the step.
+            mask: which tokens are there, (b, s) bool; the others are padding, which nothing that is there
+                ever sees. None: all are there.
         """
-        x = self.embed(inputs, puzzle_rows)
+        x, present = self.embed(inputs, puzzle_rows), self.present(mask)
         state, traces = self.recursion(
-            state, x, self.L_level, partial(self._H_step, guide), write=guide.write
+            state,
+            x,
+            partial(self.L_level, present=present),
+            partial(self._H_step, guide, present),
+            write=guide.write,
         )
-        return state, Output(self.logits(state.z_H), *self.q_values(state.z_H), traces)
+        z_H = state.z_H
+        return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
 
-    def logits(self, z_H: Tensor) -> Tensor:
-        """The output head on the positions after the prefix: z_H (b, t, d) to (b, s, v)."""
-        return self.lm_head(z_H[:, self.embed.prefix_length :])
+    def present(self, mask: Tensor | None) -> Tensor | None:
+        """Return which positions are no padding, (b, t): the prefix, and the tokens of the mask (b, s)."""
+        return None if mask is None else F.pad(mask, (self.embed.prefix_length, 0), value=True)
 
-    def q_values(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
-        """The Q-head on position 0, in float32: q_halt and q_continue, (b,) each."""
-        q = self.q_head(z_H[:, 0].to(self.q_head.weight.dtype))
+    def logits(self, z_H: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Apply the output head to z_H (b, t, d), after its prefix.
+
+        The one label of an example is read off the mean of z_H over its tokens: like the labels of tokens it
+        depends on all of them, but not on where they stand among the padding, and position 0 stays the
+        Q-head's.
+
+        Returns:
+            Logits (b, s, v); (b, 1, C + 1) with one label per example.
+        """
+        tokens = z_H[:, self.embed.prefix_length :]
+        if self.shape.num_labels:
+            tokens = masked_mean(tokens, mask).unsqueeze(1)
+        return self.lm_head(tokens)
+
+    def q_values(self, z_H: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply the Q-head, in float32, to the first position that is there, which is 0 with a prefix.
+
+        Returns:
+            q_halt and q_continue, (b,) each.
+        """
+        z_H = z_H[:, 0] if self.embed.prefix_length else first(z_H, mask)
+        q = self.q_head(z_H.to(self.q_head.weight.dtype))
         return q[:, 0], q[:, 1]
 
-    def L_level(self, z_L: Tensor, injection: Tensor) -> Tensor:
-        """The L-net, as the recursion applies it: (b, t, d) each."""
+    def L_level(self, z_L: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
+        """Apply the L-net, as the recursion does: (b, t, d) each; present (b, t) or None."""
         assert self.L_net is not None
-        return self.L_net(z_L, injection, self.rotary)
+        return self.L_net(z_L, injection, self.rotary, present)
 
     def _H_step(
-        self, guide: Guide, h: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool
+        self,
+        guide: Guide,
+        present: Tensor | None,
+        h: int,
+        z_H: Tensor,
+        z_L: Tensor,
+        memory: Memory,
+        learns: bool,
     ) -> tuple[Tensor, Memory, Trace]:
-        level = self.H_level if learns else self._fixed_H_level
+        level = partial(self.H_level if learns else self._fixed_H_level, present=present)
         noise = None if guide.noise is None else guide.noise[:, h]
-        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer))
+        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer, present))
 
-    def H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
-        """The H-net, the L-net where they are shared, as an H-module applies it: (b, t, d) each."""
+    def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
+        """Apply the H-net, the L-net where they are shared, as an H-module does: (b, t, d) each.
+
+        An H-module may add tokens behind the state's; they have no position and are no padding.
+        """
         net = self.H_net if self.H_net is not None else self.L_net
         assert net is not None
         rotary, extra = self.rotary, z_H.shape[1] - self.embed.prefix_length - self.shape.num_tokens
-        if rotary is not None and extra:  # Tokens that an H-module adds have no position: they do not turn.
-            still = torch.tensor([1.0, 0.0], device=rotary.device).view(2, 1, 1, 1)
-            rotary = torch.cat((rotary, still.to(rotary.dtype).expand(2, extra, 1, rotary.shape[-1])), dim=1)
-        return net(z_H, injection, rotary)
+        if extra:
+            if rotary is not None:  # Without a position a token does not turn.
+                still = torch.tensor([1.0, 0.0], device=rotary.device).view(2, 1, 1, 1)
+                still = still.to(rotary.dtype).expand(2, extra, 1, rotary.shape[-1])
+                rotary = torch.cat((rotary, still), dim=1)
+            if present is not None:
+                present = F.pad(present, (0, extra), value=True)
+        return net(z_H, injection, rotary, present)
 
-    def _fixed_H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
+    def _fixed_H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
         with torch.no_grad():
-            return self.H_level(z_H, injection)
+            return self.H_level(z_H, injection, present)
 
 
 def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> HModule:
@@ -309,4 +371,5 @@ def puzzle_shape(task: Any) -> PuzzleShape:
         num_tokens=task.seq_len,
         num_identifiers=task.num_identifiers,
         answers=task.answers,
+        num_labels=getattr(task, "num_labels", 0),
     )

@@ -3,6 +3,7 @@
 b batch, t position (prefix and tokens), d width.
 """
 
+import torch
 from torch import Tensor, nn
 
 from memhrm.nn.attention import Attend, SelfAttention
@@ -17,18 +18,23 @@ class AttentionMixer(nn.Module):
         super().__init__()
         self.attention = SelfAttention(width, num_heads, attend)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        return add_rms(x, self.attention(x, rotary))
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        return add_rms(x, self.attention(x, rotary, mask))
 
 
 class MLPMixer(nn.Module):
-    """Tokens are mixed by a SwiGLU over the token axis (TRM-MLP); the norm runs over tokens too."""
+    """Tokens are mixed by a SwiGLU over the token axis (TRM-MLP); the norm runs over tokens too.
+
+    Positions that are padding enter as zeros.
+    """
 
     def __init__(self, length: int, expansion: float, normed: bool = False):
         super().__init__()
         self.mlp = SwiGLU(length, expansion, normed)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            x = torch.where(mask.unsqueeze(-1), x, 0)
         if self.mlp.by_parts(x):
             return add_rms(x, self.mlp.across(x), dim=-2)
         x = x.transpose(1, 2)
@@ -43,20 +49,25 @@ class Block(nn.Module):
         self.mixer = mixer
         self.mlp = SwiGLU(width, expansion, normed)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        x = self.mixer(x, rotary)
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        x = self.mixer(x, rotary, mask)
         return add_rms(x, self.mlp(x))
 
 
 class Level(nn.Module):
-    """The network of one level: the state plus what is injected, through the blocks in turn."""
+    """The network of one level: the state plus what is injected, through the blocks in turn.
+
+    mask: the positions that are no padding, (b, t); None: all.
+    """
 
     def __init__(self, blocks: list[Block]):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, state: Tensor, injection: Tensor, rotary: Tensor | None) -> Tensor:
+    def forward(
+        self, state: Tensor, injection: Tensor, rotary: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor:
         x = state + injection
         for block in self.blocks:
-            x = block(x, rotary)
+            x = block(x, rotary, mask)
         return x

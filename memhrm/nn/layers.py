@@ -80,6 +80,20 @@ def normed_gate(gate_up: Tensor) -> Tensor:
     return torch.sigmoid(gate) * F.rms_norm(product, product.shape[-1:], eps=EPS)
 
 
+def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean of x (b, t, d) over the positions of the mask (b, t), or over all: (b, d)."""
+    if mask is None:
+        return x.mean(dim=1)
+    return torch.where(mask.unsqueeze(-1), x, 0).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def first(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return x (b, t, d) at the first position of the mask (b, t), or at position 0: (b, d)."""
+    if mask is None:
+        return x[:, 0]
+    return x.take_along_dim(mask.int().argmax(dim=1)[:, None, None], dim=1).squeeze(1)
+
+
 def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
     """Cosines and signed sines of rotary positions, (2, length, 1, head_width). Su et al., arXiv 2104.09864.
 

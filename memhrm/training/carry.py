@@ -11,6 +11,10 @@ from torch import Tensor
 from memhrm.memory.h_module import Lifetime
 from memhrm.models.recursion import State
 
+EXAMPLE = ("inputs", "labels", "identifiers", "mask")
+"""What a batch may say of its examples: tokens (b, s), labels (b, s) or (b, 1), identifiers (b,), and which
+tokens are no padding, (b, s)."""
+
 
 class Carry(NamedTuple):
     """The state and the example of each row of the batch.
@@ -19,7 +23,7 @@ class Carry(NamedTuple):
         state: z_H and z_L, (b, t, d), and the memory.
         steps: (b,) int32, supervision steps spent on the example.
         halted: (b,) bool, whether the row takes a new example next.
-        data: the example: `inputs` and `labels` (b, s), `identifiers` (b,).
+        data: the example, by the names in `EXAMPLE`.
     """
 
     state: State
@@ -32,7 +36,7 @@ class Carry(NamedTuple):
         """Return a carry whose rows have all halted, so that the first refill fills all of them."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
-        data = {name: batch[name] for name in ("inputs", "labels", "identifiers")}
+        data = {name: batch[name] for name in EXAMPLE if name in batch}
         return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), data)
 
     def refill(

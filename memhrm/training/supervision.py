@@ -4,10 +4,9 @@ This is what is compiled as a whole and wrapped for several processes; it has no
 b batch, e puzzle_emb_ndim.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,18 @@ from memhrm.training.losses import (
 )
 from memhrm.training.memory_losses import BY_SELECTOR, LOSSES
 
-Run = Callable[[State, Tensor, Tensor | None, Guide], tuple[State, Output]]
+
+class Run(Protocol):
+    """`Reasoner.forward`, in some precision."""
+
+    def __call__(
+        self,
+        state: State,
+        inputs: Tensor,
+        puzzle_rows: Tensor | None,
+        guide: Guide = ...,
+        mask: Tensor | None = None,
+    ) -> tuple[State, Output]: ...
 
 
 def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
@@ -42,7 +52,7 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
     if dtype == torch.float32:
         return model
     cast = {name: p.to(dtype) for name, p in model.named_parameters() if not name.startswith("q_head.")}
-    return lambda *args: functional_call(model, cast, args)
+    return lambda *args, **named: functional_call(model, cast, args, named)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,12 +142,12 @@ class SupervisionStep(nn.Module):
         """puzzle_rows: the puzzle table's rows of the carry's examples, (b, e); None without a table.
         noise: as in `Guide`."""
         run = in_precision(self.model, self.dtype)
-        inputs, labels = carry.data["inputs"], carry.data["labels"]
+        inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
 
         def judge(z_H: Tensor) -> Tensor:
-            return token_losses(self.model.logits(z_H), labels, self.cross_entropy)
+            return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
 
-        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge))
+        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge), mask)
 
         graded = grade(out.logits.detach(), labels)
         asked = (labels != IGNORE).any(dim=-1)  # Feedback asks nothing.
@@ -150,11 +160,11 @@ class SupervisionStep(nn.Module):
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise))
+                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise), mask)
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.
-                _, said = self.model.q_values(carry.state.z_H)
+                _, said = self.model.q_values(carry.state.z_H, mask)
                 target = q_target(out.q_halt, out.q_continue, torch.zeros_like(last)).detach()
                 losses["q_continue"] = halting_loss(said, target, asked & (carry.steps > 0))
         reward = None
