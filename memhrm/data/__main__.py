@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _usage(words: list[str]) -> str:
     """Return what can be given, with the settings of the data set that the words name."""
-    names = sorted(_files())
+    names = manual.options("data")
     shown = next((word for word in words if word in names), "sudoku4")
-    usual = manual.settings("data/sudoku4.yaml")
-    settings = manual.explained(manual.settings(f"data/{shown}.yaml"), usual)
+    settings = [replace(one, name=one.name.removeprefix("data.")) for one in manual.chosen("data", shown)]
     return USAGE.format(names=", ".join(names), shown=shown, table=manual.table(settings))
 
 
@@ -74,20 +74,19 @@ def _settings(
     name: str | None, overrides: list[str], folder: str | None
 ) -> tuple[str | None, dict[str, Any]]:
     """Return the folder given as out=, and the settings of a named set with key=value over them."""
-    from memhrm.system.files import read_yaml  # the help text should not wait for it
-
     if name is not None and "=" in name:
         name, overrides = None, [name, *overrides]
     given = {key.removeprefix("data."): value for key, value in values_of(overrides).items()}
     files = _files(folder)
+    names = sorted(name for name in files if name[0] != "_")
     if name is None:
         if "path" not in given:
-            raise ValueError(f"NAME is missing; allowed: {', '.join(sorted(files))}")
+            raise ValueError(f"NAME is missing; allowed: {', '.join(names)}")
         named: Any = _guess(Path(str(given["path"])), str(given.get("train_file", "train.csv")))
-    elif name in files:
-        named = read_yaml(files[name])
+    elif name in names:
+        named = _read(name, files)
     else:
-        raise ValueError(unknown(f"NAME {name!r}", name, files))
+        raise ValueError(unknown(f"NAME {name!r}", name, names))
     if given.get("path") is not None and not named.get("download"):
         named |= {"train_size": None, "test_size": None}  # Those of the generator say nothing of files.
     settings = {str(key): value for key, value in {**named, **given}.items()}
@@ -99,6 +98,22 @@ def _files(folder: str | None = None) -> dict[str, Path]:
     """Return the YAML files of data sets by name, those of the user's own folder first."""
     folders = [CONFIGS, *([] if folder is None else [folder])]
     return {file.stem: file for place in folders for file in Path(place, "data").expanduser().glob("*.yaml")}
+
+
+def _read(name: str, files: dict[str, Path]) -> dict[str, Any]:
+    """Return the settings of a file, put over those of the files that it builds on."""
+    from memhrm.system.files import read_yaml  # the help text should not wait for it
+
+    own: Any = read_yaml(files[name])
+    if not isinstance(own, dict):
+        raise ValueError(f"{files[name]}: allowed: settings, each as `name: value`")
+    merged: dict[str, Any] = {}
+    for parent in own.pop("defaults", ()):
+        if parent != "_self_":
+            if parent not in files:
+                raise ValueError(f"{files[name]} builds on {parent}, which does not exist")
+            merged |= _read(parent, files)
+    return merged | own
 
 
 def _guess(folder: Path, file: str) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
+from memhrm.config.command import compose
+from memhrm.config.manual import options
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Dataset, load, load_test
 from memhrm.data import loading as sources
 from memhrm.data.__main__ import main
 from memhrm.data.settings import parse
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 SMALL = {"kind": "sudoku", "name": "small", "side": 4, "max_clues": 6, "test_size": 50}
 
 
@@ -30,9 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(name: str, **changes: Any) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(CONFIGS[0].with_name(f"{name}.yaml")))
-    assert isinstance(values, dict)
-    return {**{str(key): value for key, value in values.items()}, **changes}
+    return {**compose("train", [f"data={name}"])["data"], **changes}
 
 
 def same(a: Dataset, b: Dataset) -> bool:
@@ -43,9 +41,9 @@ def same(a: Dataset, b: Dataset) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_is_valid_and_carries_its_name(path: Path):
-    assert parse(config(path.stem)).name == path.stem
+@pytest.mark.parametrize("name", options("data"))
+def test_every_config_is_valid_and_carries_its_name(name: str):
+    assert parse(config(name)).name == name
 
 
 @pytest.mark.parametrize(
