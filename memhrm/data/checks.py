@@ -14,9 +14,6 @@ class PuzzleError(ValueError):
     Args:
         row: the index of the puzzle among those that were checked.
         text: the message.
-
-    Attributes:
-        row: the same index.
     """
 
     def __init__(self, row: int, text: str) -> None:

@@ -26,7 +26,6 @@ class Record:
         path: the record, an .npz archive of plain arrays.
 
     Attributes:
-        path: the same path.
         arrays: all arrays of the record by their keys.
         config: the recorded configuration of the model and of its training.
 

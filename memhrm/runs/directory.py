@@ -49,8 +49,6 @@ class RunDirectory:
         mirror: a logger that receives a copy of the metrics.
 
     Attributes:
-        path: the directory.
-        mirror: the logger.
         last: the path of the last checkpoint.
         best: the path of the best checkpoint.
     """

@@ -72,7 +72,7 @@ class IntervalLog:
         return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
 
     def pending(self) -> Tensor:
-        """Return the values since the last line; a checkpoint keeps them, so that the next line is complete."""
+        """Return the values since the last line; a checkpoint keeps them, so that the next is complete."""
         return self.ranks.total(torch.stack(self.rows)) / self.ranks.size if self.rows else torch.zeros(0)
 
     def flush(self, step: int, *, write: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Settings to data sets: splits, cache, files, messages, and the command line."""
+"""Datasets from settings: splits, cache, files, messages, and the command line."""
 
 import re
 import subprocess
@@ -470,7 +470,7 @@ def test_inspect_guesses_the_task(
 
 @pytest.mark.parametrize("command", ["build", "download"])
 def test_files_are_not_overwritten_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str):
-    monkeypatch.setattr(sources, "generate", None)  # it is refused before the work
+    monkeypatch.setattr(sources, "generate", None)  # the error comes before the work
     (tmp_path / "test.csv").write_text("mine")
     name = "sudoku4" if command == "build" else "maze_hard"
     monkeypatch.setitem(sys.modules, "huggingface_hub", ModuleType("huggingface_hub"))

@@ -23,7 +23,6 @@ class Rules:
             Empty: all permutations are equally likely and form one family.
 
     Attributes:
-        digits: the number of digits, a.
         permutations: (r, a) uint8, the rules; a rule that belongs to two families is listed twice.
         family_of: (r,) the index of each rule's family.
         probability: (r,) the probability of each rule.
