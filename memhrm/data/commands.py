@@ -65,7 +65,8 @@ def inspect(values: dict[str, Any], _: Path) -> None:
         sources = ", ".join(sorted({str(source) for source in puzzles.sources}))
         print(f"\n{part}: {len(puzzles):,} puzzles from {sources}")
         print(f"  {task.describe(puzzles)}")
-        print(f"  {quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")
+        if (puzzles.ratings >= 0).any():
+            print(f"  {quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")
     first = dataset.test if alone else dataset.train
     what = "puzzle" if alone else "training puzzle"
     print(f"\n{_overlap(dataset)}\n\nfirst {what} and its answer:")

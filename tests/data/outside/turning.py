@@ -1,7 +1,7 @@
-"""A 2-D task of your own, after ARC: coloured grids of several sizes, with rules that differ between problems.
+"""A 2-D task of your own, after ARC: coloured grids of several sizes, and a rule for each problem.
 
-An example shows a problem's identifier and a grid; the answer is the grid under the problem's rule. A turned and
-recoloured example belongs to another identifier, since the rule looks different there.
+An example is a grid and the identifier of its problem; the answer is the grid under the problem's rule. A
+turned and recoloured example has another identifier, since the rule looks different there.
 """
 
 import json
@@ -44,15 +44,10 @@ class Turning(Task):
         parts = [text.split(":") for text in questions]
         if any(len(part) != 2 or not part[0].isdigit() for part in parts):
             raise ValueError(f"questions are {questions!r}; allowed: an identifier and rows, as in 3:012/120")
-        inputs = self.padded([[[int(cell) for cell in row] for row in rows.split("/")] for _, rows in parts])
-        labels = np.zeros_like(inputs)
-        if answers is not None:
-            labels = self.padded(
-                [[[int(cell) for cell in row] for row in rows.split("/")] for rows in answers]
-            )
-        return examples_of(
-            inputs, labels, mask=inputs > 0, identifiers=np.array([int(part[0]) for part in parts])
-        )
+        identifiers = np.array([int(number) for number, _ in parts])
+        inputs = self.padded([_cells(rows) for _, rows in parts])
+        labels = np.zeros_like(inputs) if answers is None else self.padded([_cells(rows) for rows in answers])
+        return examples_of(inputs, labels, mask=inputs > 0, identifiers=identifiers)
 
     def decode(self, tokens: np.ndarray) -> str:
         cells = "".join("." if token == 0 else str(token - 1) for token in tokens.tolist())
@@ -93,6 +88,10 @@ class Turning(Task):
             mask=inputs > 0,
             identifiers=examples.identifiers + variant.astype(np.int32),
         )
+
+
+def _cells(text: str) -> list[list[int]]:
+    return [[int(cell) for cell in row] for row in text.split("/")]
 
 
 @dataclass(frozen=True, kw_only=True)
