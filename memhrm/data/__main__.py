@@ -14,13 +14,12 @@ from memhrm.config.settings import require, unknown
 from memhrm.config.words import values as values_of
 from memhrm.data.cache import expand, is_file
 from memhrm.data.dataset import Dataset
-from memhrm.data.episodes.episodes import milestones
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.examples import Examples
 from memhrm.data.files import write_csv
 from memhrm.data.formats import first_question
 from memhrm.data.loading import load, load_test
-from memhrm.data.settings import EpisodeSettings, parse
+from memhrm.data.settings import parse
 from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.data.task import Task
 from memhrm.system.files import require_free
@@ -162,8 +161,8 @@ def inspect(values: dict[str, Any], _: Path) -> None:
     parts = parts if alone else {"train": dataset.train, **parts}
     task = dataset.task
     print(f"{dataset.name}: grids of {task.rows} x {task.side} cells, {task.vocab_size} tokens")
-    if dataset.episodes is not None:
-        print(_episodes(dataset, dataset.episodes))
+    for sentence in dataset.episodes.describe(dataset.test):
+        print(sentence)
     for part, puzzles in parts.items():
         print(f"\n{part}: {len(puzzles):,} puzzles from {', '.join(sorted(set(puzzles.sources)))}")
         print(f"  {_describe(task, puzzles)}")
@@ -181,16 +180,6 @@ def _alone(values: dict[str, Any]) -> bool:
         return False
     place = expand("path", str(values["path"]))
     return is_file(place) or not (place / str(values.get("train_file", "train.csv"))).exists()
-
-
-def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
-    length = settings.test_length
-    best, without = dataset.relabelled().optimum(dataset.test, length)
-    by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in milestones(length))
-    return (
-        f"in episodes of {length} puzzles, in training {', '.join(map(str, settings.lengths))}\n"
-        f"exact at best {without:.1%} without memory; with it {by_place}"
-    )
 
 
 def _describe(task: Task, puzzles: Examples) -> str:

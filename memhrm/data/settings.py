@@ -9,8 +9,9 @@ import numpy as np
 
 from memhrm.config.settings import advise, build, require
 from memhrm.data.checks import shown
-from memhrm.data.episodes.episodes import Plan
+from memhrm.data.episodes.maker import Alone, EpisodeMaker
 from memhrm.data.episodes.recall import DIGITS, Recall, strings
+from memhrm.data.episodes.relabelled import Plan, Relabelled
 from memhrm.data.episodes.rules import FAMILIES, MOST_DIGITS
 from memhrm.data.examples import Examples
 from memhrm.data.maze.generate import Layout, random_mazes
@@ -55,6 +56,11 @@ class Settings(ABC):
     seed: int = 0
     cache: str | None = None
 
+    @property
+    def in_episodes(self) -> bool:
+        """Return whether examples come several in an episode, for what null settings stand for."""
+        return isinstance(self, EpisodeSettings)
+
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if isinstance(value, str):
@@ -67,9 +73,14 @@ class Settings(ABC):
                 require(value >= 0, f"data.{name}", value, "numbers from 0")
         require(self.holdout <= MOST_PUZZLES, "data.holdout", self.holdout, f"numbers up to {MOST_PUZZLES}")
 
-    def episodes(self) -> "EpisodeSettings | None":
-        """How episodes are made of the puzzles; None where every puzzle stands alone."""
-        return None
+    @property
+    def held_out(self) -> int | None:
+        """Return the number of test episodes; None where the files tell it."""
+        return self.holdout or self.test_size
+
+    def maker(self, task: Task) -> EpisodeMaker:
+        """Return what makes episodes of the examples."""
+        return Alone(task, augment=self.augment, seed=self.seed)
 
     @abstractmethod
     def task(self) -> Task:
@@ -191,8 +202,22 @@ class EpisodeSettings(Settings):
     def digits(self) -> int:
         """How many digits are relabelled."""
 
-    def episodes(self) -> "EpisodeSettings":
-        return self
+    @property
+    def held_out(self) -> int:
+        """Return the number of test episodes."""
+        return self.test_episodes
+
+    def maker(self, task: Task) -> Relabelled:
+        """Return what draws episodes under a secret relabelling."""
+        return Relabelled(
+            task,
+            self.plan(),
+            lengths=self.lengths,
+            test_length=self.test_length,
+            test_episodes=self.test_episodes,
+            augment=self.augment,
+            seed=self.seed,
+        )
 
     def plan(self) -> Plan:
         families = () if self.rules == "any" else self.rules

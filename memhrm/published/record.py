@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.data.sampler import schedule
 from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
 from memhrm.published.weights import load_published
 from memhrm.training.halting import Halting
@@ -67,10 +68,9 @@ class Record:
 
     def batch(self, prefix: str) -> dict[str, Tensor]:
         names = {"inputs": "inputs", "labels": "labels", "identifiers": "puzzle_identifiers"}  # Ours: theirs.
-        return {
-            ours: torch.from_numpy(self[f"{prefix}/{theirs}"].astype(np.int32))
-            for ours, theirs in names.items()
-        }
+        arrays = {ours: self[f"{prefix}/{theirs}"].astype(np.int32) for ours, theirs in names.items()}
+        arrays |= schedule(len(arrays["inputs"]))
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def model(self) -> Reasoner:
         """The recorded architecture with the recorded weights."""
