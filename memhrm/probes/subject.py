@@ -149,20 +149,12 @@ def subject_of(
     """
     require(len(episodes) >= 1, "puzzles", len(episodes), "1 or above; there is none to look at")
     at = min(max(dataset.episodes.lengths), episodes.length) - 1
-    known = {
-        "rule": episodes.rules[:, at],
-        "family": episodes.families,
-        "rating": episodes.ratings[:, at],
-        "source": episodes.sources[:, at].astype(str),
-    }
-    batch = {name: torch.from_numpy(array) for name, array in episodes.batch(at).items()}
     return Subject(
         name=name,
         path=path,
         model=model,
         task=dataset.task,
-        **batch,
-        groups={name: values for name, values in known.items() if len(np.unique(values)) > 1},
+        **examples(episodes, at),
         memory=_memory_before(model, run, episodes, at),
         halt_max_steps=run.halting.halt_max_steps,
         write=run.memory.write_in_evaluation,
@@ -171,6 +163,20 @@ def subject_of(
         dataset=dataset,
         episodes=episodes,
     )
+
+
+def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:
+    """Return a subject's fields for example `at` of each episode: inputs, labels, identifiers and groups."""
+    known = {
+        "rule": episodes.rules[:, at],
+        "family": episodes.families,
+        "rating": episodes.ratings[:, at],
+        "source": episodes.sources[:, at].astype(str),
+    }
+    return {
+        **{name: torch.from_numpy(array) for name, array in episodes.batch(at).items()},
+        "groups": {name: values for name, values in known.items() if len(np.unique(values)) > 1},
+    }
 
 
 def _memory_before(model: Reasoner, run: RunSettings, episodes: Episodes, at: int) -> Memory:

@@ -19,7 +19,7 @@ from memhrm.models.recursion import State
 from memhrm.probes.intervals import paired
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import rollout
-from memhrm.probes.subject import Subject, of_puzzles
+from memhrm.probes.subject import Subject, examples
 from memhrm.system.ranks import Ranks
 
 CPU = Ranks(0, 1, torch.device("cpu"))
@@ -110,7 +110,7 @@ class Coin(nn.Module):
 def subject_of(model, puzzles: Examples) -> Subject:
     return Subject(
         name="planted", path=None, model=model, task=Sudoku(side=4), halt_max_steps=STEPS, write=True,
-        **of_puzzles(puzzles),
+        **examples(each_alone(puzzles)),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.rollout import Noise
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.probes.rollout import measured, rollout
-from memhrm.probes.subject import Subject, of_puzzles, open_subject
+from memhrm.probes.subject import Subject, examples, open_subject
 from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.loop import split
@@ -61,7 +61,7 @@ def subject(batch):
             "groups": {"rating": np.arange(n)},
             "halt_max_steps": STEPS,
             "write": True,
-            **data,
+            **{name: data[name] for name in ("inputs", "labels", "identifiers")},
         }
         return Subject(**{**values, **changes})
 
@@ -159,7 +159,7 @@ def test_as_evaluation_counts(subject, name, sigma):
         np.arange(n, dtype=np.int32),
         np.array(["a", "b"] * (n // 2), dtype=object),
     )
-    looked_at = replace(looked_at, **of_puzzles(puzzles))
+    looked_at = replace(looked_at, **examples(each_alone(puzzles)))
     how = EvaluationSettings(steps=4, batch_size=7, noise=sigma, seed=5)
     scores = evaluate(
         looked_at.model, looked_at.task, each_alone(puzzles), how, Ranks(0, 1, torch.device("cpu"))
@@ -171,7 +171,7 @@ def test_as_evaluation_counts(subject, name, sigma):
     assert looked_at.groups["rating"].tolist() == list(range(n))
     assert looked_at.groups["source"].tolist() == ["a", "b"] * (n // 2)
     alike = replace(puzzles, ratings=np.full(n, -1, np.int32))
-    assert list(of_puzzles(alike)["groups"]) == ["source"]
+    assert list(examples(each_alone(alike))["groups"]) == ["source"]
 
 
 def test_selected_puzzles_keep_what_is_drawn_for_them(subject):
@@ -381,7 +381,7 @@ def test_what_is_no_whole_run_is_refused(run, tmp_path):
     assert refused(half.path) == f"{half.last}: there is no such checkpoint"
     half.last.parent.mkdir()
     half.last.write_bytes(RunDirectory(run).last.read_bytes()[:1000])
-    assert "last.pt is damaged or no checkpoint" in refused(half.path)
+    assert "last.pt is damaged or not a checkpoint" in refused(half.path)
     checkpoint.write(half.last, {**content, "format": 99})
     assert "has checkpoint format 99; this version of memhrm reads formats" in refused(half.path)
     assert refused(run, puzzles=0) == "puzzles is 0; allowed: 1 or above"

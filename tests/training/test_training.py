@@ -1,4 +1,4 @@
-"""The supervision step, the optimiser step, evaluation: equivalences."""
+"""The supervision step, the optimiser step and evaluation against equivalent computations."""
 
 import copy
 
@@ -44,7 +44,7 @@ def test_refill_gives_halted_rows_the_next_example_and_leaves_the_others_alone(t
     after = before.refill(second, initial)
     for row, done in enumerate(halted.tolist()):
         source = second if done else first
-        assert all(torch.equal(after.data[name][row], source[name][row]) for name in source)
+        assert all(torch.equal(after.data[name][row], source[name][row]) for name in after.data)
         assert after.steps[row] == (0 if done else 1)
         assert torch.equal(after.state.z_H[row], (initial if done else state).z_H[row])
         assert torch.equal(after.state.z_L[row], (initial if done else state).z_L[row])
@@ -187,7 +187,7 @@ def test_evaluation_equals_one_puzzle_at_a_time(tiny_model, threshold):
     assert found["exact_accuracy_by_step"] == pytest.approx(by_step / 7)
     assert found["puzzles"] == 7
     if threshold is not None:
-        assert 1 < found["steps"] < 3  # Some stop early, some do not, or the test shows nothing.
+        assert 1 < found["steps"] < 3  # The test is void unless some stop early and some do not.
 
 
 def test_evaluation_changes_nothing(tiny_model):
