@@ -12,8 +12,6 @@ from memhrm.config.console import one_line
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.dataset import Dataset
-from memhrm.data.episodes.episodes import milestones
-from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.loading import load, load_test
 from memhrm.data.settings import parse
 from memhrm.data.task import quantiles
@@ -59,8 +57,8 @@ def inspect(values: dict[str, Any], _: Path) -> None:
     rows, columns = task.layout
     labels = f"one of {task.num_labels} labels each" if task.num_labels else "a label per token"
     print(f"{dataset.name}: {rows} x {columns} tokens out of {task.vocab_size:,}, {labels}")
-    if dataset.episodes is not None:
-        print(_episodes(dataset, dataset.episodes))
+    for sentence in dataset.episodes.describe(dataset.test):
+        print(sentence)
     for part, puzzles in parts.items():
         sources = ", ".join(sorted({str(source) for source in puzzles.sources}))
         print(f"\n{part}: {len(puzzles):,} puzzles from {sources}")
@@ -84,16 +82,6 @@ def _alone(values: dict[str, Any]) -> bool:
         return False
     place = expand("path", str(values["path"]))
     return is_file(place) or not (place / str(values.get("train_file", "train.csv"))).exists()
-
-
-def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
-    length = settings.test_length
-    best, without = dataset.relabelled().optimum(dataset.test, length)
-    by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in milestones(length))
-    return (
-        f"in episodes of {length} puzzles, in training {', '.join(map(str, settings.lengths))}\n"
-        f"exact at best {without:.1%} without memory; with it {by_place}"
-    )
 
 
 def _overlap(dataset: Dataset) -> str:

@@ -45,7 +45,7 @@ def load(**values: Any) -> Dataset:
     else:
         test = _draw(test, settings.test_size, "data.test_size", test_rng)
     train = _draw(train, settings.train_size, "data.train_size", train_rng)
-    return Dataset(settings.name, task, train, test, settings.augment, settings.episodes(), settings.seed)
+    return Dataset(settings.name, task, train, test, settings.maker(task))
 
 
 def load_test(**values: Any) -> Dataset:
@@ -71,7 +71,7 @@ def load_test(**values: Any) -> Dataset:
     test = task.require(task.read(place))
     test = _draw(test, settings.test_size, "data.test_size", test_rng)
     nothing = no_examples(task.seq_len, task.label_len)
-    return Dataset(settings.name, task, nothing, test, settings.augment, settings.episodes(), settings.seed)
+    return Dataset(settings.name, task, nothing, test, settings.maker(task))
 
 
 def _test_place(settings: DataSettings) -> Path | None:

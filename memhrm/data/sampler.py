@@ -53,6 +53,21 @@ def batch_of(examples: Examples) -> dict[str, np.ndarray]:
     return arrays(examples.inputs, examples.labels, examples.identifiers, examples.groups, examples.mask)
 
 
+def schedule(
+    rows: int, *, begins: bool = False, feedback: bool = False, episode_start: bool = True
+) -> dict[str, np.ndarray]:
+    """Return what a supervision step does to each row beside the batch, ``(rows,)`` bool each.
+
+    Args:
+        rows: the number of rows.
+        begins: whether the rows take the batch's example though they have not halted.
+        feedback: whether the batch shows the answer to the example that the rows have just worked on.
+        episode_start: whether the batch's example is the first of its episode.
+    """
+    flags = {"begins": begins, "feedback": feedback, "episode_start": episode_start}
+    return {name: np.full(rows, flag) for name, flag in flags.items()}
+
+
 class Sampler:
     """An endless stream of training batches.
 

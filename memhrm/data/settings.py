@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from memhrm.config.settings import build, require
 from memhrm.config.trust import Classes
 from memhrm.data.checks import shown
 from memhrm.data.collect import Progress
+from memhrm.data.episodes.maker import Alone, EpisodeMaker
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
-
-if TYPE_CHECKING:
-    from memhrm.data.episodes.settings import EpisodeSettings
 
 MOST_PUZZLES = 10**8
 """The largest size of a set; a larger one does not fit into memory."""
@@ -46,6 +44,9 @@ class DataSettings(ABC):
             it cannot be written, sets are generated every time.
     """
 
+    in_episodes: ClassVar[bool] = False
+    """Whether examples come several in an episode, for what null settings stand for."""
+
     kind: str
     name: str
     path: str | None = None
@@ -71,9 +72,14 @@ class DataSettings(ABC):
                 require(value >= 0, f"data.{name}", value, "numbers from 0")
         require(self.holdout <= MOST_PUZZLES, "data.holdout", self.holdout, f"numbers up to {MOST_PUZZLES}")
 
-    def episodes(self) -> "EpisodeSettings | None":
-        """Return how episodes are made of the puzzles; None where every puzzle stands alone."""
-        return None
+    @property
+    def held_out(self) -> int | None:
+        """Return the number of test episodes; None where the files tell it."""
+        return self.holdout or self.test_size
+
+    def maker(self, task: Task) -> EpisodeMaker:
+        """Return what makes episodes of the examples."""
+        return Alone(task, augment=self.augment, seed=self.seed)
 
     @abstractmethod
     def task(self) -> Task:

@@ -207,4 +207,5 @@ def write_token_map(met: Exchanged) -> np.ndarray:
 def on_grid(task: Task, values: np.ndarray) -> np.ndarray:
     """Return maps (..., t) as grids (..., rows, side), without the prefix, which has no place on the grid."""
     tokens = values[..., values.shape[-1] - task.seq_len :]
-    return rearrange(tokens, "... (rows side) -> ... rows side", rows=task.rows, side=task.side)
+    rows, side = task.layout
+    return rearrange(tokens, "... (rows side) -> ... rows side", rows=rows, side=side)

@@ -133,10 +133,8 @@ def settings(config: Mapping[str, Any]) -> RunSettings:
     data = parse_data(run.data)
     validation = run.validation_size
     if validation is None:
-        episodes = data.episodes()
-        count = (data.holdout or data.test_size) if episodes is None else episodes.test_episodes
-        validation = None if count is None else usual_validation(count)
-    memory = run.memory.within(data.episodes() is not None)
+        validation = None if data.held_out is None else usual_validation(data.held_out)
+    memory = run.memory.within(data.in_episodes)
     return replace(run, memory=memory, validation_size=validation)
 
 

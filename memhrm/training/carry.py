@@ -60,12 +60,11 @@ class Carry(NamedTuple):
             return torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
 
         state, memory, halted = self.state, self.state.memory, self.halted
-        if "begins" in batch:
-            halted = halted | batch["begins"]
-        fresh = halted & ~batch["feedback"] if "feedback" in batch else halted
+        halted = halted | batch["begins"]
+        fresh = halted & ~batch["feedback"]
         if lifetime != "global":
             start = fresh
-            if lifetime == "episode" and "episode_start" in batch:
+            if lifetime == "episode":
                 start = fresh & batch["episode_start"]
             memory = {name: pick(start, initial.memory[name], memory[name]) for name in memory}
         return Carry(

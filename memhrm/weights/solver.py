@@ -16,9 +16,11 @@ from memhrm.data.grid import GridTask
 from memhrm.data.sampler import arrays
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
+from memhrm.evaluation.evaluate import tensors
+from memhrm.evaluation.rollout import Step, rollout
 from memhrm.memory.choice import parse as parse_memory
-from memhrm.models.reasoner import Guide, ModelSettings, Output, PuzzleShape, Reasoner
-from memhrm.models.recursion import State
+from memhrm.memory.h_module import Memory
+from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
 from memhrm.runs.checkpoint import load_weights
 from memhrm.system.files import said_of
 from memhrm.weights.restore import FORMAT, from_run
@@ -99,17 +101,17 @@ class Solver:
         require(not len(examples) or self.task.answers > 0, "examples", len(examples), allowed)
         if not len(inputs):
             return Solved(np.zeros((0, self.task.label_len), np.int32), np.zeros(0, np.float32))
-        initial, steps = self.model.initial_state(len(inputs)), steps or self.halt_max_steps
-        memory = initial.memory
+        steps = steps or self.halt_max_steps
+        memory = start = self.model.initial_state(len(inputs)).memory
         for asked, told in examples:
-            for tokens, count in ((asked, steps), (pair(self.task, asked, told), 1)):
-                repeated = np.repeat(tokens[None], len(inputs), axis=0)
-                memory = self._run(initial._replace(memory=memory), repeated, count)[0].memory
-            if self.model.H_module.settings.lifetime != "episode":  # As evaluation has it.
-                memory = initial.memory
-        _, out = self._run(initial._replace(memory=memory), inputs, steps, identifiers, mask)
-        answers = out.logits.argmax(dim=-1).int().cpu().numpy()
-        return Solved(answers, torch.sigmoid(out.q_halt.float()).cpu().numpy())
+            answered = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps)
+            shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
+            memory = self._run(shown, answered.state.memory, 1, done=steps).state.memory
+            if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
+                memory = start
+        output = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask).output
+        answers = output.logits.argmax(dim=-1).int().cpu().numpy()
+        return Solved(answers, torch.sigmoid(output.q_halt.float()).cpu().numpy())
 
     def _shown(self, examples: Sequence[tuple[str, str]]) -> list[tuple[np.ndarray, np.ndarray]]:
         pairs = isinstance(examples, list | tuple) and all(
@@ -129,21 +131,20 @@ class Solver:
 
     def _run(
         self,
-        state: State,
         tokens: np.ndarray,
-        steps: int,
+        memory: Memory,
+        supervision_steps: int,
+        *,
+        done: int = 0,
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
-    ) -> tuple[State, Output]:
-        device = state.z_H.device
-        batch = {name: torch.from_numpy(array).to(device)
-                 for name, array in arrays(tokens, tokens, identifiers, mask=mask).items()}  # fmt: skip
-        rows = self.model.puzzle_rows(batch["identifiers"])
-        guide, out = Guide(write=self.model.H_module.settings.write_in_evaluation), None
-        for _ in range(steps):
-            state, out = self.model(state, batch["inputs"], rows, guide, batch.get("mask"))
-        assert out is not None
-        return state, out
+    ) -> Step:
+        """Return the last supervision step on tokens (n, t) that begin with this memory."""
+        batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), self.model.H_init.device)
+        state = self.model.initial_state(len(tokens))._replace(memory=memory)
+        write = self.model.H_module.settings.write_in_evaluation
+        *_, last = rollout(self.model, batch, state, supervision_steps, done=done, write=write)
+        return last
 
 
 def _require_texts(argument: str, texts: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.memory import choice
 from memhrm.memory.h_module import Context, HShape
@@ -310,7 +311,7 @@ def puzzles(count: int) -> Examples:
 
 
 def scores_of(model: Reasoner, chosen: Examples, **changes) -> dict:
-    return evaluate(model, Sudoku(side=4), chosen, EvaluationSettings(steps=3, **changes), CPU)
+    return evaluate(model, Sudoku(side=4), each_alone(chosen), EvaluationSettings(steps=3, **changes), CPU)
 
 
 def flat(scores: dict) -> dict[str, float]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.restarts import RULES
 from memhrm.models.reasoner import Output, Reasoner
@@ -18,7 +19,7 @@ from memhrm.models.recursion import State
 from memhrm.probes.intervals import paired
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import rollout
-from memhrm.probes.subject import Subject, of_puzzles
+from memhrm.probes.subject import Subject, examples
 from memhrm.system.ranks import Ranks
 
 CPU = Ranks(0, 1, torch.device("cpu"))
@@ -109,7 +110,7 @@ class Coin(nn.Module):
 def subject_of(model, puzzles: Examples) -> Subject:
     return Subject(
         name="planted", path=None, model=model, task=Sudoku(side=4), halt_max_steps=STEPS, write=True,
-        **of_puzzles(puzzles),
+        **examples(each_alone(puzzles)),
     )  # fmt: skip
 
 
@@ -162,7 +163,11 @@ def test_restarts_are_those_of_the_command(rule):
     for place, count in enumerate(found["restarts"].tolist()):
         several = {"restarts": count, "noise": 2.0, "select": rule} if count > 1 else {}
         scores = evaluate(
-            model, Sudoku(side=4), puzzles, EvaluationSettings(steps=STEPS, batch_size=16, **several), CPU
+            model,
+            Sudoku(side=4),
+            each_alone(puzzles),
+            EvaluationSettings(steps=STEPS, batch_size=16, **several),
+            CPU,
         )
         assert found[rule][place] == pytest.approx(scores["exact_accuracy"])
         if count > 1:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memhrm.data import Examples, Maze, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import BLANK
 from memhrm.data.task import Task
@@ -15,7 +16,7 @@ from memhrm.models.reasoner import Output
 from memhrm.models.recursion import State
 from memhrm.probes.rollout import rollout
 from memhrm.probes.stability import from_solution, one_blank, relabelled
-from memhrm.probes.subject import Subject, of_puzzles
+from memhrm.probes.subject import Subject, examples
 
 SUDOKU, MAZE = Sudoku(side=4), Maze(side=3)
 N = 24
@@ -62,7 +63,7 @@ def sudokus() -> Examples:
 def subject_of(say, puzzles: Examples, task: Task = SUDOKU) -> Subject:
     return Subject(
         name="planted", path=None, model=Planted(say), task=task, halt_max_steps=3, write=True,
-        **of_puzzles(puzzles),
+        **examples(each_alone(puzzles)),
     )  # fmt: skip
 
 

@@ -192,7 +192,7 @@ class Watch:
         patch.setattr(record, "environment", lambda device: {})  # It calls git, which takes time.
         patch.setattr(checkpoint.os, "fsync", lambda file: None)
         for owner, name in ((checkpoint, "write"), (recursion, "checkpoint"), (ranks, "choose_device"),
-                            (loop, "evaluate_on"), (supervision.SupervisionStep, "compile")):  # fmt: skip
+                            (loop, "evaluate"), (supervision.SupervisionStep, "compile")):  # fmt: skip
             self.count(owner, name)
         wandb = types.SimpleNamespace(
             init=lambda **words: self.note("wandb", [words[name] for name in ("project", "entity", "mode")]),

@@ -2,14 +2,14 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from memhrm.config.settings import advise, require
 from memhrm.data.collect import Progress
-from memhrm.data.episodes.episodes import Plan
 from memhrm.data.episodes.recall import DIGITS, Recall, strings
+from memhrm.data.episodes.relabelled import Plan, Relabelled
 from memhrm.data.episodes.rules import FAMILIES, MOST_DIGITS
 from memhrm.data.examples import Examples
 from memhrm.data.settings import DataSettings, field_names
@@ -30,6 +30,8 @@ class EpisodeSettings(DataSettings):
         rules: any permutation of the digits, or a list of families.
         shows: as in `Plan`, like all that follow.
     """
+
+    in_episodes: ClassVar[bool] = True
 
     lengths: tuple[int, ...]
     test_length: int
@@ -65,8 +67,22 @@ class EpisodeSettings(DataSettings):
     def digits(self) -> int:
         """The number of digits that are relabelled."""
 
-    def episodes(self) -> "EpisodeSettings":
-        return self
+    @property
+    def held_out(self) -> int:
+        """Return the number of test episodes."""
+        return self.test_episodes
+
+    def maker(self, task: Task) -> Relabelled:
+        """Return what draws episodes under a secret relabelling."""
+        return Relabelled(
+            task,
+            self.plan(),
+            lengths=self.lengths,
+            test_length=self.test_length,
+            test_episodes=self.test_episodes,
+            augment=self.augment,
+            seed=self.seed,
+        )
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the puzzles."""

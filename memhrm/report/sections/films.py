@@ -25,7 +25,7 @@ def look(looking: Looking) -> Numbers:
             "tokens": seen.tokens[:, 0],
             "q": 0.5 * (1 + np.tanh(seen.q_halt[:, 0].astype(float) / 2)),
         }
-        if (episodes := one.episodes) is not None:
+        if (episodes := one.episodes) is not None and episodes.length > 1:
             before = slice(int(one.numbered()[0]) % episodes.length)
             shown = shown_answers(one.task, episodes.feedback[0, before])
             found[kind] |= {"shown_questions": episodes.inputs[0, before], "shown_answers": shown}
