@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data import Examples, Maze, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import BLANK
 from memhrm.data.task import Task
