@@ -95,9 +95,10 @@ def evaluate(
         The task's scores (exact_accuracy, accuracy, ...); `lm_loss`; `q_halt_accuracy`, whether
         sigmoid(q_halt) exceeds 1/2 where the answer is exact; `steps`, the supervision steps used;
         `exact_accuracy_by_step`; and the number of `puzzles`. With several restarts all of these are of the
-        chosen answers, `exact_accuracy_single` is the mean over all, and `upper_bound` marks a choice that saw the labels. In
-        episodes of more than one example also the number of `episodes`, `exact_accuracy_by_position`, and the
-        best possible with memory, `optimum_by_position`, and without, `optimum_without_memory`.
+        chosen answers, `exact_accuracy_single` is the mean over all, and `upper_bound` marks a choice that
+        saw the labels. In episodes of more than one example also the number of `episodes`,
+        `exact_accuracy_by_position`, and the best possible with memory, `optimum_by_position`, and without,
+        `optimum_without_memory`.
     """
     model.eval()
     tally = Tally(
