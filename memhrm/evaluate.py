@@ -13,7 +13,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.config.settings import build
     from memhrm.evaluation.episodes import evaluate_on
     from memhrm.evaluation.evaluate import EvaluationSettings
-    from memhrm.memory.choice import trust
+    from memhrm.memory.registry import trust
     from memhrm.models.reasoner import count_parameters
     from memhrm.runs.choice import EvaluateSettings
     from memhrm.runs.held_out import scored

@@ -18,7 +18,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     from memhrm.config.settings import build
     from memhrm.evaluation.episodes import evaluate_on
-    from memhrm.memory.choice import trust
+    from memhrm.memory.registry import trust
     from memhrm.models.reasoner import Reasoner
     from memhrm.runs.choice import PruneSettings
     from memhrm.runs.directory import RunDirectory

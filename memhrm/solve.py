@@ -32,7 +32,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     from memhrm.config.settings import build
     from memhrm.data import read_puzzles, read_questions
-    from memhrm.memory.choice import trust
+    from memhrm.memory.registry import trust
     from memhrm.runs.choice import SolveSettings
     from memhrm.runs.unused import refuse
     from memhrm.system.files import require_free, write_text

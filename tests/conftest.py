@@ -7,7 +7,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # Before PyTorch is imported.
 import pytest
 import torch
 
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 
 torch.set_num_threads(1)
 

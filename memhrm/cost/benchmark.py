@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from memhrm.data.settings import parse
-from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
+from memhrm.models.reasoner import Guide, Reasoner, count_parameters
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.batches import span
 from memhrm.runs.settings import RunSettings, make_learner, prepare_machine, settings
 from memhrm.system.ranks import Ranks, choose_device

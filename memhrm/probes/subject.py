@@ -20,7 +20,7 @@ from memhrm.data.examples import Examples
 from memhrm.data.task import Task
 from memhrm.evaluation.episodes import walk
 from memhrm.evaluation.evaluate import EvaluationSettings
-from memhrm.memory.h_module import Memory
+from memhrm.memory.base import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.runs.held_out import scored

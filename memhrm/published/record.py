@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.published.weights import load_published
 from memhrm.training.halting import Halting
 from memhrm.training.optim import OptimSettings

@@ -1,7 +1,7 @@
 """What the log says of an interval of steps, and whether training is still sane."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,6 @@ from memhrm.training.carry import Carry
 from memhrm.training.losses import widened
 from memhrm.training.step import Stepped
 from memhrm.training.supervision import Supervised
-
-MEMORY = ("z_H_norm", "memory_norm", "self_sup", "entropy", "reward")
-"""What is logged of a memory, mean over examples, beside the figures of `usage.describe`: root mean squares
-of z_H and of what was written, and the values of losses whether they have a weight or not."""
 
 
 class Diverged(ValueError):
@@ -38,9 +34,20 @@ class IntervalLog:
         directory: RunDirectory,
         pending: Tensor | None,
         span: Callable[[int], int],
+        logged: Sequence[str],
     ):
-        """span: the supervision steps of the optimiser step after so many finished ones."""
+        """Begin a log.
+
+        Args:
+            run: the settings of the run.
+            ranks: this process among the others.
+            directory: where lines are written.
+            pending: what `pending` returned when a checkpoint was saved; None at the start.
+            span: the supervision steps of the optimiser step after so many finished ones.
+            logged: what the memory has logged, see `HModule.logged`.
+        """
         self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
+        self.logged = logged
         self.rows = [] if pending is None else list(pending.to(ranks.device))
         self.lr = 0.0
         self.since = time.monotonic()
@@ -50,7 +57,7 @@ class IntervalLog:
         columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
-            for name, value in (sums | self._scores(*seen) | _memory(seen.supervised)).items():
+            for name, value in (sums | self._scores(*seen) | self._memory(seen.supervised)).items():
                 columns[name] = columns[name] + widened(value) if name in columns else widened(value)
         self.layout = {name: value.numel() for name, value in columns.items()}
         self.rows.append(torch.cat([value.flatten() for value in columns.values()]))
@@ -63,6 +70,22 @@ class IntervalLog:
         halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback asks nothing.
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
         return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
+
+    def _memory(self, done: Supervised) -> dict[str, Tensor]:
+        """Return sums over the examples, means over the H-steps, of what the memory traced."""
+        traces = done.out.traces
+        sums = {}
+        for name in self.logged:
+            if name not in traces[0]:
+                raise ValueError(f"the memory logs {name!r}, which is not in the trace of its H-step")
+            sums[name] = torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()
+        if done.reward is not None:
+            sums["reward"] = done.reward.sum()
+        if "indices" in traces[0]:
+            counts = selected(traces)
+            sums["own_entropy"] = own_entropy(counts).sum()
+            sums["usage"] = counts.sum(dim=0) / len(traces)
+        return sums
 
     def pending(self) -> Tensor:
         """What was noted since the last line; a checkpoint keeps it, so that a resumed line is whole."""
@@ -89,7 +112,7 @@ class IntervalLog:
         metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
-        metrics |= {name: mean[name] / examples for name in MEMORY if name in mean}
+        metrics |= {name: mean[name] / examples for name in (*self.logged, "reward") if name in mean}
         if "own_entropy" in mean:
             usage = [value / examples for value in cells["usage"]]
             metrics |= describe(usage, mean["own_entropy"] / examples)
@@ -117,20 +140,3 @@ def rescue(directory: RunDirectory) -> str:
         f"the last good checkpoint is {directory.last}; to go on from its weights in a new run, give "
         f"init={directory.path}, another dir=..., and {calmer}"
     )
-
-
-def _memory(done: Supervised) -> dict[str, Tensor]:
-    """Sums over the examples, mean over the H-steps, of what the memory traced."""
-    traces = done.out.traces
-    sums = {
-        name: torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()
-        for name in MEMORY
-        if name in traces[0]
-    }
-    if done.reward is not None:
-        sums["reward"] = done.reward.sum()
-    if "indices" in traces[0]:
-        counts = selected(traces)
-        sums["own_entropy"] = own_entropy(counts).sum()
-        sums["usage"] = counts.sum(dim=0) / len(traces)
-    return sums

@@ -13,9 +13,10 @@ from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import pair
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
-from memhrm.memory.choice import parse as parse_memory
-from memhrm.models.reasoner import Guide, ModelSettings, Output, PuzzleShape, Reasoner
+from memhrm.memory.registry import parse as parse_memory
+from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.runs.checkpoint import load_weights
 from memhrm.system.files import said_of
 from memhrm.weights.restore import FORMAT, from_run

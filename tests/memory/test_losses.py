@@ -5,19 +5,19 @@ import math
 
 import pytest
 import torch
+from memhrm.training.memory_losses import LOSSES, Situation, memory_losses
 from torch import Tensor
 
 from conftest import SHAPE, model_settings
 from memhrm.data.sampler import IGNORE
-from memhrm.memory import choice
-from memhrm.memory.h_module import Context, HModule, HShape
-from memhrm.memory.selector import choose, entropy, plackett_luce
+from memhrm.memory import registry
+from memhrm.memory.base import Context, HModule, HShape
+from memhrm.memory.selection import choose, entropy, plackett_luce
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.nn import attention as attend
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import CROSS_ENTROPY, token_losses
-from memhrm.training.memory_losses import LOSSES, Situation, memory_losses
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
@@ -36,7 +36,7 @@ def loss_of(name: str, situation: Situation) -> Tensor:
 def module_of(values: dict, seed: int = 0) -> HModule:
     """An H-module by itself, of width 8 over 6 positions."""
     torch.manual_seed(seed)
-    return choice.make(choice.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
+    return registry.make(registry.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
 
 
 def states(rows: int = 3) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ def level(z_H: Tensor, injection: Tensor) -> Tensor:
 
 def reasoner_of(values: dict, **changes) -> Reasoner:
     torch.manual_seed(0)
-    return Reasoner(model_settings(**changes), SHAPE, choice.parse(values))
+    return Reasoner(model_settings(**changes), SHAPE, registry.parse(values))
 
 
 def learner_of(model: Reasoner, **loss) -> Learner:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from conftest import SHAPE, model_settings
 from memhrm.config.settings import SettingWarning
-from memhrm.memory.choice import make, parse
-from memhrm.memory.h_module import Context, HModule, HShape
+from memhrm.memory.base import Context, HModule, HShape
+from memhrm.memory.registry import make, parse
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import Recursion, State
 from memhrm.nn.attention import sdpa
@@ -418,9 +418,9 @@ def test_concat_with_equal_weights_is_attention_over_the_tokens_of_the_active_ce
 # The whole reasoner.
 
 MEMORIES = {
-    "none": {"module": "memhrm.memory.h_module.NoMemory"},
-    "carry_add": {"module": "memhrm.memory.controls.CarryAdd"},
-    "tokens": {"module": "memhrm.memory.controls.Tokens", "tokens": 3},
+    "none": {"module": "memhrm.memory.none.NoMemory"},
+    "carry_add": {"module": "memhrm.memory.carry_add.CarryAdd"},
+    "tokens": {"module": "memhrm.memory.tokens.Tokens", "tokens": 3},
     **{kind: {"module": path, "tokens": M, **values} for kind, (path, values) in MODULES.items()},
 }
 TRM = {"gradient_window": {"cycles": 2}}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from memhrm.training.memory_losses import Situation, memory_losses, shares, straight_through
 from torch import Tensor
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,9 +16,9 @@ from conftest import SHAPE, model_settings
 from memhrm.config.command import CONFIGS, compose
 from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
-from memhrm.memory import choice
-from memhrm.memory.h_module import Context, HModule, HShape
-from memhrm.memory.selector import Scorer, plackett_luce
+from memhrm.memory import registry
+from memhrm.memory.base import Context, HModule, HShape
+from memhrm.memory.selection import Scorer, plackett_luce
 from memhrm.memory.usage import describe, own_entropy
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
@@ -25,7 +26,6 @@ from memhrm.nn import attention as attend
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
-from memhrm.training.memory_losses import Situation, memory_losses, shares, straight_through
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
@@ -84,7 +84,7 @@ def module_of(values: dict, seed: int = 0, attention=attend.sdpa, width: int = 8
     """An H-module by itself."""
     torch.manual_seed(seed)
     shape = HShape(width, 2, 1.0, length, "attention", attention)
-    return choice.make(choice.parse(values), shape)
+    return registry.make(registry.parse(values), shape)
 
 
 def states(rows: int = 3, length: int = 6, width: int = 8) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ def level(z_H: Tensor, injection: Tensor) -> Tensor:
 
 def reasoner_of(values: dict, seed: int = 0, **changes) -> Reasoner:
     torch.manual_seed(seed)
-    model = Reasoner(model_settings(**changes), SHAPE, choice.parse(values))
+    model = Reasoner(model_settings(**changes), SHAPE, registry.parse(values))
     torch.nn.init.normal_(model.q_head.weight, std=0.1)
     return model
 
@@ -631,7 +631,7 @@ def test_trap_12_a_horizon_of_one_is_the_published_loop_bit_for_bit(values, wind
 
 @pytest.mark.parametrize("window", ["one_step", "last_cycle"])
 def test_trap_12_a_whole_memory_graph_changes_nothing_where_there_is_no_memory(window, batch):
-    none = {"name": "none", "module": "memhrm.memory.h_module.NoMemory"}
+    none = {"name": "none", "module": "memhrm.memory.none.NoMemory"}
     found = []
     for horizon in (1, 2):
         model, data = reasoner_of({**none, "horizon": horizon}, gradient_window=window), batch()

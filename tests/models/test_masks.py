@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from conftest import SHAPE, model_settings
-from memhrm.memory import choice
+from memhrm.memory import registry
 from memhrm.memory.cells import CellMemory
-from memhrm.memory.exchange import Write
-from memhrm.models.reasoner import PuzzleShape, Reasoner
+from memhrm.memory.cross_attention import Write
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import PuzzleShape
 from memhrm.nn import attention as attend
 from memhrm.nn.blocks import MLPMixer
 from memhrm.training.halting import Halting
@@ -21,15 +22,15 @@ from memhrm.training.supervision import LossSettings
 CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
 ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
 MEMORIES = {
-    "none": {"name": "none", "module": "memhrm.memory.h_module.NoMemory"},
+    "none": {"name": "none", "module": "memhrm.memory.none.NoMemory"},
     "bicross": {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens": 3},
     "multicell": CELLS,
     "first": {**CELLS, "pooling": "first", "placement": "replace"},
     "lowest_loss": {**CELLS, "selector": "lowest_loss"},
     "add": ADD,
     "concat": {**ADD, "aggregation": "concat"},
-    "carry_add": {"name": "carry_add", "module": "memhrm.memory.controls.CarryAdd"},
-    "tokens": {"name": "tokens", "module": "memhrm.memory.controls.Tokens", "tokens": 3},
+    "carry_add": {"name": "carry_add", "module": "memhrm.memory.carry_add.CarryAdd"},
+    "tokens": {"name": "tokens", "module": "memhrm.memory.tokens.Tokens", "tokens": 3},
 }
 MODELS = {
     "attention": {},
@@ -51,7 +52,7 @@ MASK[0, 10:], MASK[1, :5], MASK[2, ::3] = False, False, False
 def learner_of(model: str, memory: str, num_labels: int = 0) -> Learner:
     torch.manual_seed(0)
     shape = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3, num_labels=num_labels)
-    reasoner = Reasoner(model_settings(**MODELS[model]), shape, choice.parse(MEMORIES[memory]))
+    reasoner = Reasoner(model_settings(**MODELS[model]), shape, registry.parse(MEMORIES[memory]))
     torch.nn.init.normal_(reasoner.q_head.weight, std=0.1)
     return Learner.build(
         reasoner,

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from memhrm.memory.aggregate import AggregateSettings
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.exchange import layer_norm
-from memhrm.models.reasoner import NO_MEMORY
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.cells import CellSettings
+from memhrm.memory.cross_attention import layer_norm
+from memhrm.memory.none import NO_MEMORY
 from memhrm.probes import attention, cells, information
 from memhrm.probes.light import light
 from memhrm.probes.rollout import rollout
