@@ -8,7 +8,7 @@ import torch
 
 from conftest import SHAPE, model_settings
 from memhrm.memory import registry
-from memhrm.memory.cells import CellMemory
+from memhrm.memory.cells import Cells
 from memhrm.memory.cross_attention import Write
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import PuzzleShape
@@ -57,7 +57,9 @@ def learner_of(model: str, memory: str, num_labels: int = 0) -> Learner:
     return Learner.build(
         reasoner,
         halting=Halting(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
-        loss=LossSettings(self_sup=0.1 if memory in ("multicell", "first", "lowest_loss") else 0.0),
+        loss=LossSettings(
+            memory={"self_sup": 0.1} if memory in ("multicell", "first", "lowest_loss") else {}
+        ),
         optim=OptimSettings(name="adamw", lr=1e-3, warmup=0),
         total_steps=10,
         local_batch_size=4,
@@ -119,8 +121,8 @@ MASKED = {
     "attention": (attend.SelfAttention, "forward", "attention", "none", 0),
     "mixer": (MLPMixer, "forward", "mlp", "none", 0),
     "write": (Write, "forward", "attention", "bicross", 0),
-    "mean": (sys.modules[CellMemory.__module__], "masked_mean", "attention", "multicell", 0),
-    "first": (sys.modules[CellMemory.__module__], "first", "no_prefix", "first", 0),
+    "mean": (sys.modules[Cells.__module__], "masked_mean", "attention", "multicell", 0),
+    "first": (sys.modules[Cells.__module__], "first", "no_prefix", "first", 0),
     "q": (Reasoner, "q_values", "no_prefix", "none", 0),
     "label": (Reasoner, "logits", "attention", "none", 4),
 }
