@@ -14,9 +14,9 @@ from memhrm.config.manual import options
 from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
 from memhrm.data.settings import parse
+from memhrm.memory.base import MemorySettings
 from memhrm.memory.cells import CellSettings
 from memhrm.memory.registry import parse as parse_memory
-from memhrm.memory.base import MemorySettings
 from memhrm.models.settings import ModelSettings
 from memhrm.runs.choice import EvaluateSettings, ExportSettings, OtherData
 from memhrm.runs.settings import RunSettings, settings

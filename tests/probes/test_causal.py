@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.cells import CellSettings
+from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.selection import choose
 from memhrm.models.reasoner import NO_GUIDE, Guide
 from memhrm.probes.causal import count, effects
