@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from memhrm.data.sampler import schedule
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 
 torch.set_num_threads(1)
 

@@ -18,7 +18,8 @@ from memhrm.data.sampler import schedule
 from memhrm.data.settings import parse
 from memhrm.evaluation.evaluate import tensors
 from memhrm.evaluation.rollout import rollout
-from memhrm.models.reasoner import Reasoner, count_parameters, puzzle_shape
+from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.batches import span
 from memhrm.runs.settings import RunSettings, make_learner, prepare_machine, settings
 from memhrm.system.ranks import Ranks, choose_device

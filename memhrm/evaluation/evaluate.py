@@ -21,7 +21,7 @@ from memhrm.data.task import Task
 from memhrm.evaluation.metrics import Tally
 from memhrm.evaluation.restarts import RULES, Answers, chosen, relative_change
 from memhrm.evaluation.rollout import Noise, rollout, select
-from memhrm.memory.h_module import Memory
+from memhrm.memory.base import Memory
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State

@@ -1,6 +1,6 @@
-"""Attention: one function, two backends.
+"""Attention: one function, two backends; self-attention with rotary positions.
 
-b batch, s queries, t keys, n heads, c channels of a head.
+b batch, s queries, t keys or positions, n heads, c channels of a head.
 """
 
 from typing import Protocol
@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from memhrm.nn.fused import rotate
 from memhrm.nn.layers import Linear
 
 
@@ -107,3 +106,51 @@ class SelfAttention(nn.Module):
         )
         q, k = (qk if rotary is None else rotate(qk, rotary)).chunk(2, dim=2)
         return self.out(rearrange(self.attend(q, k, v, mask), "b t n c -> b t (n c)"))
+
+
+def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
+    """Cosines and signed sines of rotary positions, (2, length, 1, head_width). Su et al., arXiv 2104.09864.
+
+    Half-rotation form: channel i turns with channel i + head_width / 2. The first half of the sines is
+    negative.
+    """
+    frequency = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency).unsqueeze(1)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack((torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)))
+
+
+class _Rotation(torch.autograd.Function):
+    """Keeps only the table; the gradient is turned back."""
+
+    @staticmethod
+    def forward(x: Tensor, rotary: Tensor) -> Tensor:
+        return _turned(x, rotary[0], rotary[1])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        (rotary,) = ctx.saved_tensors
+        return _turned(gradient, rotary[0], -rotary[1]), None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    wide = x.to(cos.dtype)
+    left, right = wide.chunk(2, dim=-1)
+    sin_left, sin_right = sin.chunk(2, dim=-1)
+    out = wide * cos
+    out_left, out_right = out.chunk(2, dim=-1)
+    out_left.addcmul_(right, sin_left)
+    out_right.addcmul_(left, sin_right)
+    return out.to(x.dtype)
+
+
+def rotate(x: Tensor, rotary: Tensor) -> Tensor:
+    """x * cos + (halves of x exchanged) * sin: x (b, t, n, c), rotary (2, t, 1, c) from `rotary_table`.
+
+    The rotation runs in the table's precision.
+    """
+    return _Rotation.apply(x, rotary)  # pyright: ignore[reportReturnType]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from memhrm.nn.attention import Attend, SelfAttention
-from memhrm.nn.fused import add_rms
-from memhrm.nn.layers import SwiGLU
+from memhrm.nn.layers import EPS
+from memhrm.nn.swiglu import SwiGLU
 
 
 class AttentionMixer(nn.Module):
@@ -71,3 +71,37 @@ class Level(nn.Module):
         for block in self.blocks:
             x = block(x, rotary, mask)
         return x
+
+
+class _AddRMS(torch.autograd.Function):
+    """Keeps only the result y and the inverse norm: dx = (g - y mean(g y)) / norm."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        total = x + y
+        precision = torch.promote_types(x.dtype, torch.float32)
+        if dim == -1:
+            norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=precision)
+            mean = norm.square() / x.shape[-1]
+        else:  # Along another dimension PyTorch's norm is slow on the CPU.
+            mean = total.to(precision).square().mean(dim=dim, keepdim=True)
+        inverse = torch.rsqrt(mean + EPS)
+        return total.mul_(inverse), inverse.to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.dim = inputs[2]
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*output)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]
+        out, inverse = ctx.saved_tensors
+        along = (gradient * out).mean(dim=ctx.dim, keepdim=True)
+        gradient = torch.addcmul(gradient, out, along, value=-1).mul_(inverse)
+        return gradient, gradient, None
+
+
+def add_rms(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
+    """x + y divided by its root mean square over a dimension, which is computed in float32 at least."""
+    return _AddRMS.apply(x, y, dim)[0]  # pyright: ignore[reportOptionalSubscript]

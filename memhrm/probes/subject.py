@@ -18,7 +18,7 @@ from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.task import Task
 from memhrm.evaluation.evaluate import EvaluationSettings, walk
-from memhrm.memory.h_module import Memory
+from memhrm.memory.base import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.runs.held_out import scored

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from memhrm.data.sampler import schedule
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.published.weights import load_published
 from memhrm.training.halting import Halting
 from memhrm.training.optim import OptimSettings

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from memhrm.memory.h_module import Lifetime
+from memhrm.memory.base import Lifetime
 from memhrm.models.recursion import State
 
 EXAMPLE = ("inputs", "labels", "identifiers", "mask")

@@ -18,9 +18,10 @@ from memhrm.data.settings import parse
 from memhrm.data.task import Task
 from memhrm.evaluation.evaluate import tensors
 from memhrm.evaluation.rollout import Step, rollout
-from memhrm.memory.choice import parse as parse_memory
-from memhrm.memory.h_module import Memory
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.memory.base import Memory
+from memhrm.memory.registry import parse as parse_memory
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.runs.checkpoint import load_weights
 from memhrm.system.files import said_of
 from memhrm.weights.restore import FORMAT, from_run

@@ -26,8 +26,9 @@ from memhrm.data import (
 from memhrm.data.checks import shown
 from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings
-from memhrm.memory.choice import parse
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.memory.registry import parse
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.probes import effects, open_subject, roll_out
 from memhrm.published.replay import replay
 from memhrm.published.weights import from_published, load_published, our_name, published_name

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from conftest import SHAPE, model_settings
-from memhrm.memory import choice
-from memhrm.memory.cells import CellMemory
-from memhrm.memory.exchange import Write
-from memhrm.models.reasoner import PuzzleShape, Reasoner
+from memhrm.memory import registry
+from memhrm.memory.cells import Cells
+from memhrm.memory.cross_attention import Write
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import PuzzleShape
 from memhrm.nn import attention as attend
 from memhrm.nn.blocks import MLPMixer
 from memhrm.training.halting import Halting
@@ -21,15 +22,15 @@ from memhrm.training.supervision import LossSettings
 CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
 ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
 MEMORIES = {
-    "none": {"name": "none", "module": "memhrm.memory.h_module.NoMemory"},
+    "none": {"name": "none", "module": "memhrm.memory.none.NoMemory"},
     "bicross": {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens": 3},
     "multicell": CELLS,
     "first": {**CELLS, "pooling": "first", "placement": "replace"},
     "lowest_loss": {**CELLS, "selector": "lowest_loss"},
     "add": ADD,
     "concat": {**ADD, "aggregation": "concat"},
-    "carry_add": {"name": "carry_add", "module": "memhrm.memory.controls.CarryAdd"},
-    "tokens": {"name": "tokens", "module": "memhrm.memory.controls.Tokens", "tokens": 3},
+    "carry_add": {"name": "carry_add", "module": "memhrm.memory.carry_add.CarryAdd"},
+    "tokens": {"name": "tokens", "module": "memhrm.memory.tokens.Tokens", "tokens": 3},
 }
 MODELS = {
     "attention": {},
@@ -51,12 +52,14 @@ MASK[0, 10:], MASK[1, :5], MASK[2, ::3] = False, False, False
 def learner_of(model: str, memory: str, num_labels: int = 0) -> Learner:
     torch.manual_seed(0)
     shape = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3, num_labels=num_labels)
-    reasoner = Reasoner(model_settings(**MODELS[model]), shape, choice.parse(MEMORIES[memory]))
+    reasoner = Reasoner(model_settings(**MODELS[model]), shape, registry.parse(MEMORIES[memory]))
     torch.nn.init.normal_(reasoner.q_head.weight, std=0.1)
     return Learner.build(
         reasoner,
         halting=Halting(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
-        loss=LossSettings(self_sup=0.1 if memory in ("multicell", "first", "lowest_loss") else 0.0),
+        loss=LossSettings(
+            memory={"self_sup": 0.1} if memory in ("multicell", "first", "lowest_loss") else {}
+        ),
         optim=OptimSettings(name="adamw", lr=1e-3, warmup=0),
         total_steps=10,
         local_batch_size=4,
@@ -118,8 +121,8 @@ MASKED = {
     "attention": (attend.SelfAttention, "forward", "attention", "none", 0),
     "mixer": (MLPMixer, "forward", "mlp", "none", 0),
     "write": (Write, "forward", "attention", "bicross", 0),
-    "mean": (sys.modules[CellMemory.__module__], "masked_mean", "attention", "multicell", 0),
-    "first": (sys.modules[CellMemory.__module__], "first", "no_prefix", "first", 0),
+    "mean": (sys.modules[Cells.__module__], "masked_mean", "attention", "multicell", 0),
+    "first": (sys.modules[Cells.__module__], "first", "no_prefix", "first", 0),
     "q": (Reasoner, "q_values", "no_prefix", "none", 0),
     "label": (Reasoner, "logits", "attention", "none", 4),
 }

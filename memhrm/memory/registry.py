@@ -5,12 +5,12 @@ from typing import Any
 
 from memhrm.config.settings import build, require
 from memhrm.config.trust import Classes
-from memhrm.memory.h_module import HModule, HShape, MemorySettings
+from memhrm.memory.base import HModule, HShape, MemorySettings
 
 PACKAGE = (
-    *("memhrm.memory.h_module.NoMemory", "memhrm.memory.bicross.BiCross"),
-    *("memhrm.memory.multicell.MultiCell", "memhrm.memory.aggregate.Aggregate"),
-    *("memhrm.memory.controls.CarryAdd", "memhrm.memory.controls.Tokens"),
+    *("memhrm.memory.none.NoMemory", "memhrm.memory.carry_add.CarryAdd", "memhrm.memory.tokens.Tokens"),
+    *("memhrm.memory.bicross.BiCross", "memhrm.memory.multicell.MultiCell"),
+    "memhrm.memory.aggregate.Aggregate",
 )
 """The H-modules of this package."""
 
