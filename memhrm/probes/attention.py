@@ -5,7 +5,8 @@ of a head. BiCross, and Aggregate that adds its cells, exchange with one memory:
 Everything is computed in float32.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ class Exchanged:
     tokens: the active cells after their norm, (n, k, l, d). cells: which ones these are, (n, k); None without
     cells, or where they are one. weights: of each cell's values, (n, k). together: whether a position's
     attention is shared out among all cells (Aggregate with concat), or each cell's tokens have all of it.
+    present: which positions are no padding, (n, t); None: all.
     """
 
     module: BiCross | MultiCell | Aggregate
@@ -46,6 +48,7 @@ class Exchanged:
     cells: np.ndarray | None
     weights: Tensor
     together: bool = False
+    present: Tensor | None = None
 
 
 def readable(module: HModule) -> bool:
@@ -86,6 +89,7 @@ def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | N
     module, device = model.H_module, state.z_H.device
     assert isinstance(module, READABLE)
     seen: list[Exchanged] = []
+    present = model.present(None if subject.mask is None else subject.mask.to(device))
     noise = None  # Its numbers are equal: what was chosen is chosen again.
     if module.noise_in_evaluation:
         noise = torch.full((len(subject), module.noise_size), 0.5, device=device)
@@ -95,16 +99,17 @@ def _H_steps(model: Reasoner, state: State, subject: Subject, chosen: Tensor | N
         if chosen is not None:
             prefer = torch.full((len(z_H), module.cells), -torch.inf, device=device)
             prefer = prefer.scatter(1, chosen[at].to(device), 0.0)
-        context = Context(model.H_level, noise, prefer=prefer)
+        level = partial(model.H_level, present=present)
+        context = Context(level, noise, prefer=prefer, present=present)
         after, written, trace = module(z_H, z_L, memory, context)
         _, h = module.start(z_H, z_L, context)
-        seen.append(_met(module, h, layer_norm(after + z_L), memory, trace))
+        seen.append(replace(_met(module, h, layer_norm(after + z_L), memory, trace), present=present))
         return after, written, trace
 
     rows = model.puzzle_rows(subject.identifiers.to(device))
     start = State(state.z_H.float(), state.z_L.float(), {name: m.float() for name, m in state.memory.items()})
     x = model.embed(subject.inputs.to(device), rows)
-    model.recursion(start, x, model.L_level, H_step, write=subject.write)
+    model.recursion(start, x, partial(model.L_level, present=present), H_step, write=subject.write)
     return seen
 
 
@@ -158,6 +163,8 @@ def write_attention(met: Exchanged) -> Tensor:
     if write.positions is not None:
         keys = keys + F.linear(write.positions, write.kv.weight[: keys.shape[-1]])
     scores = torch.einsum("nklmc,ntmc->nmklt", q, _heads(write, keys)) * q.shape[-1] ** -0.5
+    if met.present is not None:
+        scores = scores.masked_fill(~met.present[:, None, None, None], -torch.inf)
     return scores.softmax(dim=-1)
 
 
