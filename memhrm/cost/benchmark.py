@@ -47,9 +47,10 @@ class Subject:
         size = (self.run.batch_size, task.seq_len)
         generator = torch.Generator().manual_seed(0)
         tokens = torch.randint(1, task.vocab_size, size, generator=generator, dtype=torch.int32)
+        labels = tokens[:, :1] % task.num_labels + 1 if task.num_labels else tokens.flip(1).contiguous()
         self.batch = {
             "inputs": tokens.to(self.device),
-            "labels": tokens.flip(1).contiguous().to(self.device),
+            "labels": labels.to(self.device),
             "identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
             **tensors(schedule(size[0]), self.device),
         }

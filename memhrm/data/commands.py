@@ -60,8 +60,8 @@ def inspect(values: dict[str, Any], _: Path) -> None:
     for sentence in dataset.episodes.describe(dataset.test):
         print(sentence)
     for part, puzzles in parts.items():
-        sources = ", ".join(sorted({str(source) for source in puzzles.sources}))
-        print(f"\n{part}: {len(puzzles):,} puzzles from {sources}")
+        sources = ", ".join(sorted({str(source) for source in puzzles.sources} - {""}))
+        print(f"\n{part}: {len(puzzles):,} puzzles{' from ' if sources else ''}{sources}")
         print(f"  {task.describe(puzzles)}")
         if (puzzles.ratings >= 0).any():
             print(f"  {quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")

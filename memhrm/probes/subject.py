@@ -30,7 +30,8 @@ from memhrm.weights.restore import from_run
 class Subject:
     """A trained model and the puzzles it is probed with.
 
-    inputs, labels: tokens, (n, s) int32, on any device; a label of -100 is none.
+    inputs: tokens, (n, s) int32, on any device. labels: (n, s) or (n, 1), -100 where there is none.
+    mask: (n, s) bool, False at padding; None: nothing is padded.
     groups: labels of the puzzles, (n,) each, those that differ between them: `rating` (-1 unknown), `source`.
     memory: what the memory holds when a puzzle begins, (n, ...) each; None: what it starts with.
     halt_max_steps: the supervision steps of training. write: whether evaluation writes the memory.
@@ -47,6 +48,7 @@ class Subject:
     labels: Tensor
     identifiers: Tensor
     groups: dict[str, np.ndarray]
+    mask: Tensor | None = None
     memory: Memory | None = None
     halt_max_steps: int
     write: bool
@@ -60,7 +62,8 @@ class Subject:
 
     def data(self) -> dict[str, Tensor]:
         """Return the examples as a batch."""
-        return {"inputs": self.inputs, "labels": self.labels, "identifiers": self.identifiers}
+        data = {"inputs": self.inputs, "labels": self.labels, "identifiers": self.identifiers}
+        return data if self.mask is None else {**data, "mask": self.mask}
 
     def numbered(self) -> np.ndarray:
         """Return the puzzles' places, (n,)."""
@@ -78,6 +81,7 @@ class Subject:
             inputs=taken(self.inputs),
             labels=taken(self.labels),
             identifiers=taken(self.identifiers),
+            mask=None if self.mask is None else taken(self.mask),
             groups={name: values[chosen] for name, values in self.groups.items()},
             memory=None if self.memory is None else {name: taken(m) for name, m in self.memory.items()},
             places=self.numbered()[chosen],
@@ -166,7 +170,7 @@ def subject_of(
 
 
 def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:
-    """Return a subject's fields for example `at` of each episode: inputs, labels, identifiers and groups."""
+    """Return a subject's fields for example `at` of each episode: the batch, and groups for people."""
     known = {
         "rule": episodes.rules[:, at],
         "family": episodes.families,

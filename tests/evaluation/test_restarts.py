@@ -14,6 +14,7 @@ from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Examples, Sudoku, evaluation_batches
 from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluate import main
 from memhrm.evaluation.evaluate import EvaluationSettings, answer, evaluate
 from memhrm.evaluation.restarts import RULES, Attempts
@@ -119,8 +120,7 @@ def test_noise_is_a_function_of_seed_restart_step_and_place():
 
 def puzzles_of(labels: np.ndarray | None = None) -> Examples:
     inputs = np.random.default_rng(0).integers(1, SHAPE.vocab_size, (PUZZLES, 16)).astype(np.uint8)
-    none = np.zeros(PUZZLES, np.int32)
-    return Examples(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * PUZZLES))
+    return examples_of(inputs, inputs if labels is None else labels)
 
 
 def tensors(puzzles: Examples) -> dict[str, torch.Tensor]:

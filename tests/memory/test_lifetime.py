@@ -12,6 +12,7 @@ from torch import Tensor
 from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.memory import registry
 from memhrm.memory.bank import absorb
@@ -307,7 +308,7 @@ def puzzles(count: int) -> Examples:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
     identifiers = rng.integers(0, 3, count).astype(np.int32)
-    return Examples(inputs, labels, identifiers, np.zeros(count, np.int32), np.array(["x"] * count))
+    return examples_of(inputs, labels, identifiers=identifiers)
 
 
 def scores_of(model: Reasoner, chosen: Examples, **changes) -> dict:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.restarts import RULES
 from memhrm.models.reasoner import Output, Reasoner
@@ -116,8 +117,7 @@ def subject_of(model, puzzles: Examples) -> Subject:
 
 def puzzles_of(count: int, labels: np.ndarray | None = None) -> Examples:
     inputs = np.random.default_rng(0).integers(1, 6, (count, 16)).astype(np.uint8)
-    none = np.zeros(count, np.int32)
-    return Examples(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * count))
+    return examples_of(inputs, inputs if labels is None else labels, [0] * count, ["x"] * count)
 
 
 def test_a_planted_model_gives_the_known_accuracy_by_each_rule_and_number():

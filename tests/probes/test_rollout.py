@@ -9,7 +9,7 @@ import torch
 from conftest import SHAPE
 from memhrm.config.command import compose
 from memhrm.data.episodes.episodes import alone as each_alone
-from memhrm.data.examples import Examples
+from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.rollout import Noise
@@ -152,12 +152,12 @@ def test_as_evaluation_counts(subject, name, sigma):
     looked_at = subject(name, n)
     labels = looked_at.labels.numpy().clip(min=0).astype(np.uint8)
     labels[:, 1:] = 0
-    puzzles = Examples(
-        looked_at.inputs.numpy().astype(np.uint8),
+    puzzles = examples_of(
+        looked_at.inputs.numpy(),
         labels,
-        looked_at.identifiers.numpy(),
-        np.arange(n, dtype=np.int32),
-        np.array(["a", "b"] * (n // 2), dtype=object),
+        np.arange(n),
+        ["a", "b"] * (n // 2),
+        identifiers=looked_at.identifiers.numpy(),
     )
     looked_at = replace(looked_at, **examples(each_alone(puzzles)))
     how = EvaluationSettings(steps=4, batch_size=7, noise=sigma, seed=5)

@@ -9,6 +9,7 @@ import torch
 from conftest import SHAPE
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
@@ -152,9 +153,7 @@ def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(tiny_model, 
 def _puzzles(count: int) -> Examples:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
-    return Examples(
-        inputs, labels, np.zeros(count, np.int32), np.zeros(count, np.int32), np.array(["x"] * count)
-    )
+    return examples_of(inputs, labels)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from memhrm.data.grid import GridTask
 from memhrm.probes.rollout import rollout
 from memhrm.report.film import Shot, film, given, shown_answers
 from memhrm.report.page import Section
@@ -15,6 +16,8 @@ def look(looking: Looking) -> Numbers:
     """Return, by kind of example, the row of the puzzle and what its film shows."""
     steps = max(looking.trained, min(4 * looking.trained, 16))
     found: Numbers = {}
+    if not isinstance(looking.subject.task, GridTask):  # A film shows a character for each token.
+        return found
     for kind, row in looking.examples.items():
         one = looking.subject.select([row])
         seen = rollout(one, steps)
@@ -39,6 +42,8 @@ def look(looking: Looking) -> Numbers:
 def show(runs: list[Seen]) -> Section:
     parts = []
     for run in runs:
+        if not run.numbers[NAME]:
+            continue
         what = "puzzle" if run.looking.position is None else f"puzzle {run.looking.position} of episode"
         shots = [
             Shot(
