@@ -68,3 +68,12 @@ def test_equations_and_traps_are_numbered_in_order():
                 said = path.read_text(encoding="utf-8")
                 assert {int(n) for n in re.findall(r"\bequations? \((\d+)\)", said)} <= {*equations}, path
                 assert {int(n) for n in re.findall(r"\btrap (\d+)", said)} <= {*traps}, path
+
+
+def test_every_interval_in_the_text_is_one_of_the_results():
+    """Tables are quoted as they are made (tests/experiments); this is for the sentences between them."""
+    numbers = "".join(path.read_text() for path in ROOT.glob("paper/tables/*-numbers.tex"))
+    for page in PAGES:
+        text = re.sub(r"^\|.*$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for mean, half in re.findall(r"(\d+\.\d)\s±\s(\d+\.\d)", text):
+            assert rf"{mean} $\pm$ {half}" in numbers, f"{page}: {mean} ± {half}"
