@@ -15,20 +15,19 @@ SelectorName = Literal["topk", "policy", "random", "all", "lowest_loss"]
 
 
 class Scorer(nn.Module):
-    """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least."""
+    """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least.
+
+    Args:
+        width: d.
+        projections: R.
+        combine: mean is the equation, in which R projections are one bilinear form, their mean; logsumexp
+            (less log R) and max are forms in which each projection counts for itself.
+        scaled: divide by sqrt(d), so that the softmax of the scores does not saturate.
+    """
 
     def __init__(
         self, width: int, projections: int, combine: Literal["mean", "logsumexp", "max"], scaled: bool
     ):
-        """Make the projections.
-
-        Args:
-            width: d.
-            projections: R.
-            combine: mean is the equation, in which R projections are one bilinear form, their mean;
-                logsumexp (less log R) and max are forms in which each projection counts for itself.
-            scaled: divide by sqrt(d), so that the softmax of the scores does not saturate.
-        """
         super().__init__()
         self.combine = combine
         self.scale = width**-0.5 if scaled else 1.0

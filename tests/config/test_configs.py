@@ -154,10 +154,18 @@ def test_train_and_settings_have_the_same_keys():
     assert set(composed) == names(RunSettings) - {"memory"}
     assert set(composed["model"]) == names(ModelSettings)
     assert set(composed["halting"]) == names(Halting)
-    declared = {name: None for name in set(composed["loss"]) - names(LossSettings)}
+    declared = dict.fromkeys(set(composed["loss"]) - names(LossSettings))
     assert set(composed["loss"]) - set(declared) == names(LossSettings) - {"memory"}
     assert declared.items() <= composed["loss"].items()  # The memory says what null stands for.
-    assert set(declared) == {"diverse", "balance", "information", "self_sup", "policy", "entropy", "imitation"}
+    assert set(declared) == {
+        "diverse",
+        "balance",
+        "information",
+        "self_sup",
+        "policy",
+        "entropy",
+        "imitation",
+    }
     evaluate = compose("evaluate", ["run=x"])
     assert set(evaluate["data"]) == names(OtherData)
 
