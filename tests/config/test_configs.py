@@ -15,7 +15,7 @@ from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
 from memhrm.data.settings import parse
 from memhrm.memory.base import MemorySettings
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.registry import parse as parse_memory
 from memhrm.models.settings import ModelSettings
 from memhrm.runs.choice import EvaluateSettings, ExportSettings, OtherData
