@@ -38,7 +38,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the runs, look into each, and write the report."""
     settings = build(ProbeSettings, config, "")
 
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
     from memhrm.report.build import open_runs, write_report
     from memhrm.runs.unused_commands import refuse_unused_probe
     from memhrm.system.files import require_new_folder

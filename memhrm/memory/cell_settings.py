@@ -4,27 +4,33 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from memhrm.config.settings import advise, require, require_size
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.selector import SelectorName
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.selection import SelectorName
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings(ExchangeSettings):
     """The settings of memories with cells; `tokens` is M.
 
-    cells: N. k: active cells; selector=all takes every cell whatever k is.
-    selector: how the active cells are chosen (`selector.choose`); policy and lowest_loss have their own loss.
-    projections, combine, score_scale: R and the form of the score (`selector.Scorer`).
-    pooling: q(h), the mean over positions or position 0.
-    gate: what weighs the active cells: the softmax of their scores (the formula; at k=1 it is 1 and trains no
-        scorer), their entries in the softmax of all scores, or 1/k each.
-    shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1 places and
-        share the rest of the weight. (In one softmax with the winners its weight would hang on their scores:
-        in episodes such a memory began to learn in some runs only, experiments/LOG.md.) null: true where the
-        data have episodes and k is 2 or above, since question and feedback else choose different cells.
-    self_attention: within each written cell, after the write.
-    usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
-    decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
+    Attributes:
+        cells: N.
+        k: active cells; selector=all takes every cell whatever k is.
+        selector: how the active cells are chosen, see `choose`; policy and lowest_loss have their own losses.
+        projections: R, bilinear forms of a score.
+        combine: how the R forms become one score, see `Scorer`.
+        score_scale: sqrt divides a score by the root of the width.
+        pooling: what of h scores the cells, the mean over positions or position 0.
+        gate: what weighs the active cells. selected: the softmax of their scores, as in the equation; at
+            k=1 it is 1 and trains no scorer. all: their entries in the softmax of all scores. none: 1/k
+            each.
+        shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1
+            places and share the rest of the weight. In one softmax with the winners its weight would depend
+            on their scores: in episodes such a memory began to learn in some runs only
+            (experiments/LOG.md). null: true where the data have episodes and k is 2 or above, since
+            question and feedback else choose different cells.
+        self_attention: attention within each written cell, after the write.
+        usage_average: decay of each cell's running share of selections, `memory["usage"]`, per H-step.
+        decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
     """
 
     cells: int
@@ -52,7 +58,7 @@ class CellSettings(ExchangeSettings):
         self._advise()
 
     def within(self, episodes: bool) -> Self:
-        """As in `MemorySettings`."""
+        """Return the settings with what null stands for, as in `MemorySettings`."""
         made = super().within(episodes)
         if self.shared_cell is not None:
             return made
@@ -77,9 +83,8 @@ class CellSettings(ExchangeSettings):
             f"memory.combine={self.combine} changes nothing with memory.projections=1",
         )
         trained = self.selector in ("policy", "lowest_loss")
-        shared = bool(self.shared_cell) and self.selector != "all"
         advise(
-            self.active - shared == 1 and self.gate == "selected" and not trained,
+            self.active - self.shared == 1 and self.gate == "selected" and not trained,
             f"with k={self.active} the gate is always {1 / self.active:g} and nothing trains the scorer; "
             f"memory.gate=all, k={self.active + 1} or memory.selector=policy train it",
         )
@@ -89,3 +94,8 @@ class CellSettings(ExchangeSettings):
     def active(self) -> int:
         """Cells that an example reads and writes at an H-step."""
         return self.cells if self.selector == "all" else self.k
+
+    @property
+    def shared(self) -> int:
+        """Cells that are always active and do not compete."""
+        return int(bool(self.shared_cell) and self.selector != "all")

@@ -7,15 +7,7 @@ name, as in `from memhrm.probes import open_subject, roll_out, over_steps`; `rol
 """
 
 from memhrm.probes.accuracy import over_steps
-from memhrm.probes.attention import (
-    exchanged,
-    on_grid,
-    read_map,
-    read_token_map,
-    readable,
-    write_map,
-    write_token_map,
-)
+from memhrm.probes.attention import attention_maps, on_grid, readable
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
     active_cells,
@@ -47,11 +39,11 @@ from memhrm.probes.stability import from_solution, one_blank, relabelled
 from memhrm.probes.subject import Subject, open_subject, subject_of
 
 __all__ = [
-    "Rollout", "Subject", "accuracy_by_position", "active_cells", "auroc", "best_accuracy", "calibration",
-    "cell_information", "chance", "cls_trajectories", "co_selection", "cosines", "dead_cells", "effects",
-    "exchanged", "from_solution", "mean_cosine", "measured", "monitor_numbers",
+    "Rollout", "Subject", "accuracy_by_position", "active_cells", "attention_maps", "auroc",
+    "best_accuracy", "calibration", "cell_information", "chance", "cls_trajectories", "co_selection",
+    "cosines", "dead_cells", "effects", "from_solution", "mean_cosine", "measured", "monitor_numbers",
     "norms", "on_grid", "one_blank", "open_subject", "over_steps", "paired", "pca", "puzzle_information",
-    "quartiles", "read_map", "read_token_map", "readable", "relabelled", "residual_auroc", "residuals",
-    "restarts", "roll_out", "selection_counts", "subject_of", "switching", "trajectories", "usage",
-    "usage_entropy", "weight_shares", "with_null", "write_map", "write_token_map"
+    "quartiles", "readable", "relabelled", "residual_auroc", "residuals", "restarts", "roll_out",
+    "selection_counts", "subject_of", "switching", "trajectories", "usage", "usage_entropy",
+    "weight_shares", "with_null"
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 The mutual information of a few selections is above 0 by chance. What exceeds the mean of the null is the
 null-corrected information. Two other estimators have names of their own: the usage information of
 `memhrm.memory.usage`, which every run logs and which is not corrected, and the information loss of
-`memhrm.training.memory_losses`, which is of scores, not of selections.
+`memhrm.memory.losses`, which is of scores, not of selections.
 
 n puzzles, g groups, N cells, S supervision steps, H H-steps of each, k active cells.
 """

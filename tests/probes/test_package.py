@@ -28,8 +28,7 @@ def test_every_function_returns_plain_values():
     seen = probes.roll_out(subject, 2, keep=("cells", "z_H"))
     traces, cells = seen.traces, seen.states["cells"]
     selected, labels = probes.selection_counts(traces), np.arange(6) % 2
-    met = probes.exchanged(subject, 1)
-    maps = probes.read_map(met)
+    found_maps = probes.attention_maps(subject, 1)
     episode = recall()
     found = {
         "over_steps": probes.over_steps(seen),
@@ -63,11 +62,8 @@ def test_every_function_returns_plain_values():
         "cell_information": probes.cell_information(traces, {"rule": labels}, shuffles=3),
         "quartiles": probes.quartiles(np.arange(20)),
         "readable": probes.readable(subject.model.H_module),
-        "read_map": maps,
-        "write_map": probes.write_map(met),
-        "read_token_map": probes.read_token_map(met),
-        "write_token_map": probes.write_token_map(met),
-        "on_grid": probes.on_grid(subject.task, maps),
+        "attention_maps": vars(found_maps),
+        "on_grid": probes.on_grid(subject.task, found_maps.read),
         "effects": probes.effects(subject),
         "paired": probes.paired(np.ones(3), np.zeros(3)),
         "monitor_numbers": probes.monitor_numbers(subject),
@@ -75,7 +71,7 @@ def test_every_function_returns_plain_values():
     assert {name: strange(value) for name, value in found.items() if strange(value)} == {}
     fields = "tokens", "exact", "accuracy", "q_halt", "q_continue", "residual", "norm", "traces", "states"
     assert [strange(getattr(seen, name)) for name in fields] == [[]] * len(fields)
-    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured", "exchanged"}
+    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured"}
     assert set(found) | rest == set(probes.__all__)  # Whatever is offered is looked at here.
 
 

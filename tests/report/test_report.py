@@ -378,7 +378,8 @@ def test_text_of_a_run_is_escaped():
 
 def test_film_holds_what_was_answered():
     task, answer = Sudoku(side=4), "1234341221434321"
-    inputs, labels = task.encode("1..4" + "." * 12, answer)
+    puzzle = task.encode(["1..4" + "." * 12], [answer])
+    inputs, labels = puzzle.inputs[0], puzzle.labels[0]
     one = {"inputs": inputs, "labels": labels, "tokens": np.stack([inputs, labels]), "q": [0.25, 0.5]}
     data = film_data(task, [one])
     (shot,) = data["shots"]
@@ -390,7 +391,8 @@ def test_film_holds_what_was_answered():
 
 def test_what_is_given():
     sudoku, maze = Sudoku(side=4), Maze(side=2)
-    inputs, labels = sudoku.encode("1..4" + "." * 12, "1234341221434321")
+    puzzle = sudoku.encode(["1..4" + "." * 12], ["1234341221434321"])
+    inputs, labels = puzzle.inputs[0], puzzle.labels[0]
     assert given(sudoku, inputs, labels).tolist() == [True, False, False, True] + [False] * 12
     assert not given(sudoku, inputs, np.where(labels == 2, 3, labels - 1)).any()  # Relabelled.
     walls = np.array([1, 2, 3, 4])

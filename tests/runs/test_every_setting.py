@@ -71,7 +71,8 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     "bicross": (f"{MODELS['trm_mlp']} +memory=bicross", ("memory", "model.num_heads", "model.attention")),
     "multicell": (CELLS, ("memory", "k", "loss")),
     "replace": (
-        f"{MODELS['transformer']} +memory=multicell memory.cells=3 memory.tokens=2 memory.expansion=0.5",
+        f"{MODELS['transformer']} +memory=multicell memory.cells=3 memory.tokens=2 memory.expansion=0.5 "
+        "memory.placement=replace",
         ("model",),
     ),
     "aggregate": (
@@ -121,6 +122,8 @@ SILENT = {
 OTHER = {
     "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
     "device": "cpu", "threads": 2, "batch_size": 4,
+    "loss.diverse": 0.01, "loss.balance": 0.01, "loss.information": 0.01, "loss.self_sup": 0.01,
+    "loss.policy": 0.3, "loss.entropy": 0.02, "loss.imitation": 0.3,
     "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact", "loss.baseline": "none",
     "halting.rule": ("sigmoid", "q_learning"), "halting.q_target": "reuse", "halting.threshold": 0.5,
     "halting.halt_exploration_prob": 1.0, "halting.halt_max_steps": 3,
@@ -192,7 +195,7 @@ class Watch:
         patch.setattr(record, "environment", lambda device: {})  # It calls git, which takes time.
         patch.setattr(checkpoint.os, "fsync", lambda file: None)
         for owner, name in ((checkpoint, "write"), (recursion, "checkpoint"), (ranks, "choose_device"),
-                            (loop, "evaluate_on"), (supervision.SupervisionStep, "compile")):  # fmt: skip
+                            (loop, "evaluate"), (supervision.SupervisionStep, "compile")):  # fmt: skip
             self.count(owner, name)
         wandb = types.SimpleNamespace(
             init=lambda **words: self.note("wandb", [words[name] for name in ("project", "entity", "mode")]),
@@ -319,7 +322,7 @@ DATA = {
     "sudoku4": "data=sudoku4 data.train_size=20 data.test_size=6",
     "sudoku6": "data=sudoku6 data.train_size=5 data.test_size=3 data.min_clues=12",
     "maze": "data=maze data.side=5 data.min_length=4 data.train_size=8 data.test_size=3",
-    "recall": "data=recall data.train_size=30 data.test_size=9 data.lengths=[2] data.test_length=2 "
+    "recall": "data=recall data.train_size=30 data.test_size=9 data.lengths=[3] data.test_length=3 "
     "data.test_episodes=4 data.favour=0.5",
     "part": "data=recall data.train_size=30 data.test_size=9 data.shows=part "
     "data.lengths=[2,2] data.test_length=2",

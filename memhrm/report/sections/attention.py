@@ -24,10 +24,10 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
     if not attention.readable(run.subject.model.H_module):
         return None
     few = run.few(PUZZLES)
-    step = attention.exchanged(few, run.depth - 1)
+    step = attention.attention_maps(few, run.depth - 1)
     found: dict[str, Any] = {"puzzles": len(few)}
-    for name, of in (("read", attention.read_map), ("write", attention.write_map)):
-        values = attention.on_grid(few.task, of(step))
+    for name, flat in (("read", step.read), ("write", step.write)):
+        values = attention.on_grid(few.task, flat)
         owners = np.full(values.shape[:2], -1) if step.cells is None else step.cells
         each = [values[owners == cell] for cell in ([-1] if step.cells is None else range(run.cells))]
         empty = np.full(values.shape[2:], np.nan)

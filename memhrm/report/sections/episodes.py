@@ -24,7 +24,7 @@ SHOWN = 0, 1, 2, -1
 
 def compute(run: ProbedRun) -> dict[str, Any] | None:
     """Return the accuracy by position, by what happens to the memory, and the best possible one."""
-    if run.subject.episodes is None:
+    if run.position is None or run.subject.episodes is None:
         return None
     kept = KEPT if run.remembers else KEPT[:1]
     found = {one: accuracy_by_position(run.subject, one) for one in kept}

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from memhrm.data.grid import GridTask
 from memhrm.data.maze.task import FREE, Maze
 from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.data.task import Task
@@ -16,9 +17,11 @@ TRACED = "indices", "alpha"
 LABELS = {"solved": "solved", "failed": "not solved"}
 
 
-def compute(run: ProbedRun) -> dict[str, Any]:
-    """Return, by kind of example, the row of the puzzle and what its film shows."""
+def compute(run: ProbedRun) -> dict[str, Any] | None:
+    """Return, by kind of example, the row of the puzzle and what its film shows, a character a token."""
     found: dict[str, Any] = {}
+    if not isinstance(run.subject.task, GridTask):
+        return None
     for kind, row in run.examples.items():
         one = run.subject.select([row])
         seen = rollout(one, max(run.depth, min(4 * run.depth, 16)))
@@ -29,7 +32,7 @@ def compute(run: ProbedRun) -> dict[str, Any]:
             "tokens": seen.tokens[:, 0],
             "q": expit(seen.q_halt[:, 0].astype(float)),
         }
-        if (episodes := one.episodes) is not None:
+        if (episodes := one.episodes) is not None and episodes.length > 1:
             before = slice(int(one.numbered()[0]) % episodes.length)
             shown = shown_answers(one.task, episodes.feedback[0, before])
             found[kind] |= {"shown_questions": episodes.inputs[0, before], "shown_answers": shown}
@@ -55,7 +58,12 @@ def show(runs: list[ProbedRun]) -> list[ReportPart]:
 
 def film_data(task: Task, found: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what film.js draws of puzzles of a task, from what `compute` returns of each."""
-    size = {"rows": task.rows, "columns": task.side, "boxes": boxes(task), "maze": isinstance(task, Maze)}
+    size = {
+        "rows": task.layout[0],
+        "columns": task.layout[1],
+        "boxes": boxes(task),
+        "maze": isinstance(task, Maze),
+    }
     return {**size, "shots": [_shot(task, **one) for one in found]}
 
 

@@ -1,7 +1,8 @@
-"""Operations whose gradient is written by hand, so that each passes over memory as seldom as it can.
+"""How the gated linear unit of a block is computed fast on the CPU.
 
-On the CPU these passes are what is left beside the matrix products; a compiler fuses them anyway. Each is
-tested against its plain formula. b batch, t position, n heads, c channels of a head, d width, f inner width.
+Gradients are written by hand, so that each passes over memory as seldom as it can; on the CPU these passes
+are what is left beside the matrix products. Each is tested against its plain formula.
+n rows, b batch, d width, f inner width.
 """
 
 import math
@@ -10,41 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EPS = 1e-5
-
-
-class _AddRMS(torch.autograd.Function):
-    """Keeps only the result y and the inverse norm: dx = (g - y mean(g y)) / norm."""
-
-    @staticmethod
-    def forward(x: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-        total = x + y
-        precision = torch.promote_types(x.dtype, torch.float32)
-        if dim == -1:
-            norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=precision)
-            mean = norm.square() / x.shape[-1]
-        else:  # Along another dimension PyTorch's norm is slow on the CPU.
-            mean = total.to(precision).square().mean(dim=dim, keepdim=True)
-        inverse = torch.rsqrt(mean + EPS)
-        return total.mul_(inverse), inverse.to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.dim = inputs[2]
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*output)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]
-        out, inverse = ctx.saved_tensors
-        along = (gradient * out).mean(dim=ctx.dim, keepdim=True)
-        gradient = torch.addcmul(gradient, out, along, value=-1).mul_(inverse)
-        return gradient, gradient, None
-
-
-def add_rms(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
-    """x + y divided by its root mean square over a dimension, which is computed in float32 at least."""
-    return _AddRMS.apply(x, y, dim)[0]  # pyright: ignore[reportOptionalSubscript]
+PART = 2**21
+"""Bytes of gate and up that `swiglu` has in hand at a time: the second-level caches of two cores."""
 
 
 class _SiLUGate(torch.autograd.Function):
@@ -71,12 +39,8 @@ class _SiLUGate(torch.autograd.Function):
 
 
 def silu_gate(gate_up: Tensor) -> Tensor:
-    """silu(gate) * up for gate and up side by side, (..., 2 f) to (..., f)."""
+    """Return silu(gate) * up for gate and up side by side: (..., 2 f) to (..., f)."""
     return _SiLUGate.apply(gate_up)  # pyright: ignore[reportReturnType]
-
-
-PART = 2**21
-"""Bytes of gate and up that `swiglu` has in hand at a time: the second-level caches of two cores."""
 
 
 class _SwiGLU(torch.autograd.Function):
@@ -94,16 +58,16 @@ class _SwiGLU(torch.autograd.Function):
 
 
 def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    """down(silu(gate(x)) * up(x)), made for the CPU: by parts that stay in its cache, nothing transposed.
+    """Return down(silu(gate(x)) * up(x)), by parts that stay in the CPU's cache, with nothing transposed.
 
-    x: (n, width), a unit for each row; or (b, width, d), a unit for each column. gate_up (2 f, width) and
-    down (width, f): the weights.
+    Args:
+        x: (n, width), a unit for each row; or (b, width, d), a unit for each column.
+        gate_up: weights, (2 f, width).
+        down: weights, (width, f).
     """
     x = x.contiguous()
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, gate_up, down))
-    if (
-        torch.compiler.is_compiling()
-    ):  # Whole, as one operation: unrolled, the parts would take ages to compile.
+    if torch.compiler.is_compiling():  # As one operation: unrolled, the parts would take long to compile.
         ops = torch.ops.memhrm
         return ops.swiglu(x, gate_up, down)[0] if learns else ops.swiglu_fixed(x, gate_up, down)
     if learns:
@@ -197,39 +161,3 @@ _op.register_autograd(
     lambda ctx, to_out, to_inner: torch.ops.memhrm.swiglu_backward(to_out, *ctx.saved_tensors),
     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[1]),
 )
-
-
-class _Rotation(torch.autograd.Function):
-    """Keeps only the table; the gradient is turned back."""
-
-    @staticmethod
-    def forward(x: Tensor, rotary: Tensor) -> Tensor:
-        return _turned(x, rotary[0], rotary[1])
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        (rotary,) = ctx.saved_tensors
-        return _turned(gradient, rotary[0], -rotary[1]), None
-
-
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    wide = x.to(cos.dtype)
-    left, right = wide.chunk(2, dim=-1)
-    sin_left, sin_right = sin.chunk(2, dim=-1)
-    out = wide * cos
-    out_left, out_right = out.chunk(2, dim=-1)
-    out_left.addcmul_(right, sin_left)
-    out_right.addcmul_(left, sin_right)
-    return out.to(x.dtype)
-
-
-def rotate(x: Tensor, rotary: Tensor) -> Tensor:
-    """x * cos + (halves of x exchanged) * sin: x (b, t, n, c), rotary (2, t, 1, c) from `rotary_table`.
-
-    The rotation runs in the table's precision.
-    """
-    return _Rotation.apply(x, rotary)  # pyright: ignore[reportReturnType]
