@@ -92,7 +92,7 @@ def _words(option: str, text: str) -> list[str]:
 def _config(words: Sequence[str], *, matched: bool = False) -> dict[str, Any]:
     """The configuration of a training command, whose given settings must count here."""
     from memhrm.config.command import compose, given
-    from memhrm.memory.choice import trust_own
+    from memhrm.config.trust import trust_own
     from memhrm.runs.resolve import resolved
     from memhrm.runs.unused_commands import refuse_unmeasured
 

@@ -11,9 +11,8 @@ from memhrm.config.command import command
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, score it, say the scores, write them."""
     from memhrm.config.settings import build
-    from memhrm.evaluation.episodes import evaluate_on
-    from memhrm.evaluation.evaluate import EvaluationSettings
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
+    from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
     from memhrm.models.reasoner import count_parameters
     from memhrm.runs.choice import EvaluateSettings
     from memhrm.runs.held_out import scored
@@ -51,10 +50,10 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         what = scored(run, restored.used, restored.content.get("data"), other)
         if me.first and what.left_out:
             print(left_out(what.left_out, what.total), file=sys.stderr)
-        scores = evaluate_on(
+        scores = evaluate(
             restored.model.to(me.device),
-            what.dataset,
-            what.puzzles,
+            what.dataset.task,
+            what.episodes,
             how,
             me,
             DTYPES[chosen.precision or run.precision],

@@ -9,7 +9,7 @@ from memhrm.config.command import command
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, write its weights."""
     from memhrm.config.settings import build
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
     from memhrm.runs.choice import ExportSettings
     from memhrm.system.files import require_free
     from memhrm.weights.restore import from_run, save

@@ -17,8 +17,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from dataclasses import replace
 
     from memhrm.config.settings import build
-    from memhrm.evaluation.episodes import evaluate_on
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
+    from memhrm.evaluation.evaluate import evaluate
     from memhrm.models.reasoner import Reasoner
     from memhrm.runs.choice import PruneSettings
     from memhrm.runs.directory import RunDirectory
@@ -51,7 +51,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
         def scores(model: Reasoner, puzzles) -> dict[str, Any]:
             shown = chosen.progress and me.first
-            return evaluate_on(model.to(me.device), dataset, puzzles, how, me, run.dtype, shown)
+            return evaluate(model.to(me.device), dataset.task, puzzles, how, me, run.dtype, shown)
 
         found = scores(restored.model, dataset.seen(chosen.puzzles))
         usage, count = found["cells"]["usage"], found["puzzles"]

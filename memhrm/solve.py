@@ -1,8 +1,9 @@
 """python -m memhrm.solve run=DIR FILE: answer a file of puzzles that need not have answers.
 
-FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line. Each
-puzzle is answered by a line of CSV: the question, the answer, whether the answer keeps the givens, whether it
-keeps the rules, and Q, how sure the model is that it is right.
+FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line; for a
+task of your own, a file that it reads. Each puzzle is answered by a line of CSV: the question, the answer,
+whether the answer keeps the givens and whether it keeps the rules (where the task can tell), and Q, how sure
+the model is that it is right.
 """
 
 import csv
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from memhrm.data import Task
     from memhrm.data.task import Verdict
 
-HEADER = ["question", "answer", "keeps_givens", "keeps_rules", "q"]
-
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Read the puzzles, answer them, say what the answers are worth."""
@@ -31,8 +30,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from tqdm import tqdm
 
     from memhrm.config.settings import build
-    from memhrm.data import read_puzzles, read_questions
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
     from memhrm.runs.choice import SolveSettings
     from memhrm.runs.unused import refuse
     from memhrm.system.files import require_free, write_text
@@ -52,47 +50,55 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     task, examples = solver.task, []
     if chosen.examples is not None:
         require(task.answers > 0, "examples", chosen.examples, "null, as the training was not on episodes")
-        shown = read_puzzles(Path(chosen.examples), task)
+        shown = task.read(Path(chosen.examples))
         examples = list(zip(shown.inputs, shown.labels))
-    questions = read_questions(Path(chosen.file), task)
-    starts = range(0, len(questions.inputs), chosen.batch_size)
+    questions = task.require(task.read(Path(chosen.file), solve=False))
+    starts = range(0, len(questions), chosen.batch_size)
+    batches = (questions.select(slice(start, start + chosen.batch_size)) for start in starts)
     parts = [
-        solver.answer(questions.inputs[start : start + chosen.batch_size], chosen.halt_max_steps, examples)
-        for start in tqdm(starts, desc="solve", unit="batch", disable=not chosen.progress)
+        solver.answer(
+            batch.inputs, chosen.halt_max_steps, examples, identifiers=batch.identifiers, mask=batch.mask
+        )
+        for batch in tqdm(batches, total=len(starts), desc="solve", unit="batch", disable=not chosen.progress)
     ]
     answers, q = np.concatenate([part.tokens for part in parts]), np.concatenate([part.q for part in parts])
     verdict = task.verdict(questions.inputs, answers)
     table = lines(task, questions.inputs, answers, verdict, q)
     if chosen.out is None:
         print(table, end="")
-    print(summary(verdict, questions.labels, answers), file=sys.stderr)
+    print(summary(task, verdict, questions.labels, answers), file=sys.stderr)
     if chosen.out is not None:
         write_text(Path(chosen.out), table)
         print(f"written to {chosen.out}")
 
 
 def lines(
-    task: "Task", inputs: "np.ndarray", answers: "np.ndarray", verdict: "Verdict", q: "np.ndarray"
+    task: "Task", inputs: "np.ndarray", answers: "np.ndarray", verdict: "Verdict | None", q: "np.ndarray"
 ) -> str:
     """Return the answers as CSV, one line a puzzle."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    yes = ("no", "yes")
-    for question, answer, givens, rules, sure in zip(inputs, answers, *verdict, q):
-        row = [task.decode(question), task.decode(answer), yes[int(givens)], yes[int(rules)], f"{sure:.4f}"]
-        writer.writerow(row)
+    known = {} if verdict is None else verdict._asdict()
+    writer.writerow(["question", "answer", *known, "q"])
+    for row, (question, answer, sure) in enumerate(zip(inputs, answers, q)):
+        said = ["yes" if values[row] else "no" for values in known.values()]
+        writer.writerow([task.decode(question), task.decode_answer(answer), *said, f"{sure:.4f}"])
     return text.getvalue()
 
 
-def summary(verdict: "Verdict", labels: "np.ndarray", answers: "np.ndarray") -> str:
+def summary(task: "Task", verdict: "Verdict | None", labels: "np.ndarray", answers: "np.ndarray") -> str:
     """Say how many answers can be right and, where the file has answers (labels above 0), how many agree."""
-    possible, known = int((verdict.keeps_givens & verdict.keeps_rules).sum()), (labels > 0).all(axis=1)
-    text = f"{possible:,} of {len(answers):,} answers keep the givens and the rules"
-    if not known.any():
+    from memhrm.data.score import score
+
+    text = f"{len(answers):,} answers; {task.name} cannot tell by its rules whether they are right"
+    if verdict is not None:
+        possible = int((verdict.keeps_givens & verdict.keeps_rules).sum())
+        text = f"{possible:,} of {len(answers):,} answers keep the givens and the rules"
+    known = int((labels > 0).any(axis=1).sum())
+    if not known:
         return text
-    agree = int((labels == answers).all(axis=1).sum())
-    return f"{text}; {agree:,} are those of the file, which has {int(known.sum()):,}"
+    agree = int(score(labels > 0, answers, labels).exact.sum())
+    return f"{text}; {agree:,} are those of the file, which has {known:,}"
 
 
 def with_file(words: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """One run: settings, parts, loop, result. Returns the exit code."""
-    from memhrm.memory.choice import trust_own
+    from memhrm.config.trust import trust_own
     from memhrm.runs import checkpoint
     from memhrm.runs import settings as parts
     from memhrm.runs.directory import RunDirectory, environment

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
 def export(given: dict[str, Any]) -> None:
     """Write the start of a run's memory, or some of its cells, as a file."""
     from memhrm.config.settings import build
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
     from memhrm.runs.choice import MemoryExportSettings
     from memhrm.system.files import require_free
     from memhrm.weights.restore import from_run
@@ -75,7 +75,7 @@ def import_(given: dict[str, Any]) -> None:
     from dataclasses import fields
 
     from memhrm.config.settings import build, unknown
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
     from memhrm.runs.choice import MemoryImportSettings
     from memhrm.runs.directory import RunDirectory
     from memhrm.weights.restore import from_run

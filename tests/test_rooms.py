@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "models": {"config", "nn", "memory"},
     "training": {"config", "system", "data", "memory", "models"},
     "evaluation": {"config", "system", "data", "memory", "models", "training"},
-    "published": {"config", "models", "training"},
+    "published": {"config", "data", "models", "training"},
     "runs": {"config", "system", "data", "memory", "models", "training", "evaluation"},
     "weights": {
         "config",
@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "published",
         "runs",
     },
-    "cost": {"config", "system", "data", "models", "training", "runs"},
+    "cost": {"config", "system", "data", "models", "training", "evaluation", "runs"},
     "probes": {"config", "system", "data", "memory", "models", "training", "evaluation", "runs", "weights"},
     "report": {"config", "system", "data", "memory", "models", "evaluation", "runs", "weights", "probes"},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from memhrm.config.settings import SettingWarning
-from memhrm.models.reasoner import NO_MEMORY
+from memhrm.memory.none import NO_MEMORY
 from memhrm.models.recursion import gradient_start
 from memhrm.runs.settings import RunSettings, settings
 from memhrm.runs.unused import refuse_unused

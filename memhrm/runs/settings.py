@@ -24,11 +24,13 @@ from memhrm.config.settings import (
 from memhrm.data import Dataset
 from memhrm.data import load as load_data
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.choice import parse as parse_memory
-from memhrm.memory.h_module import MemorySettings
-from memhrm.models.reasoner import NO_MEMORY, ModelSettings, Reasoner, puzzle_shape
+from memhrm.memory.base import MemorySettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.none import NO_MEMORY
+from memhrm.memory.registry import parse as parse_memory
+from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import gradient_start
+from memhrm.models.settings import ModelSettings, puzzle_shape
 from memhrm.runs.used import identities, left_out, unused
 from memhrm.runs.wandb import LoggerSettings
 from memhrm.system.ranks import Ranks
@@ -129,14 +131,14 @@ def settings(config: Mapping[str, Any]) -> RunSettings:
         require(isinstance(memory, Mapping), "memory", memory, "a group of settings")
         require(k in (None, memory.get("k")), "k", k, f"memory.k, which is {memory.get('k')}; give k alone")
         values["memory"] = parse_memory(memory)
+    if "loss" in values:
+        values["loss"] = LossSettings.parse(values["loss"])
     run = build(RunSettings, values, "")
     data = parse_data(run.data)
     validation = run.validation_size
     if validation is None:
-        episodes = data.episodes()
-        count = (data.holdout or data.test_size) if episodes is None else episodes.test_episodes
-        validation = None if count is None else usual_validation(count)
-    memory = run.memory.within(data.episodes() is not None)
+        validation = None if data.held_out is None else usual_validation(data.held_out)
+    memory = run.memory.within(data.in_episodes)
     return replace(run, memory=memory, validation_size=validation)
 
 
@@ -202,7 +204,7 @@ def _meant(config: Mapping[str, Any]) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SettingWarning)
         run = settings(config)
-        return {**asdict(run), "data": asdict(parse_data(run.data))}
+        return {**asdict(run), "loss": run.loss.flat(), "data": asdict(parse_data(run.data))}
 
 
 def _flat(values: Mapping[str, Any], free: tuple[str, ...], prefix: str = "") -> dict[str, Any]:

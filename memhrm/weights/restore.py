@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from memhrm.config.settings import require
 from memhrm.data.settings import parse
-from memhrm.models.reasoner import Reasoner, puzzle_shape
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.checkpoint import average_of, load_weights, read
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.held_out import used_by

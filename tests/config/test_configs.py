@@ -14,10 +14,10 @@ from memhrm.config.manual import options
 from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
 from memhrm.data.settings import parse
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.choice import parse as parse_memory
-from memhrm.memory.h_module import MemorySettings
-from memhrm.models.reasoner import ModelSettings
+from memhrm.memory.base import MemorySettings
+from memhrm.memory.cells import CellSettings
+from memhrm.memory.registry import parse as parse_memory
+from memhrm.models.settings import ModelSettings
 from memhrm.runs.choice import EvaluateSettings, ExportSettings, OtherData
 from memhrm.runs.settings import RunSettings, settings
 from memhrm.runs.wandb import LoggerSettings

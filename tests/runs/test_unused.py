@@ -10,8 +10,9 @@ from memhrm import bench, evaluate, probe
 from memhrm.config.command import compose, console
 from memhrm.config.settings import MOST, build, convert
 from memhrm.data import load as load_data
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.models.reasoner import NO_MEMORY, ModelSettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.none import NO_MEMORY
+from memhrm.models.settings import ModelSettings
 from memhrm.runs.resolve import resolved
 from memhrm.runs.settings import RunSettings, settings
 from memhrm.train import main
