@@ -6,14 +6,14 @@ One change at a time from TRM on one task; on the others the token mixer, and th
 variants of the main table share. Runs that the main table has are called as there, and shared with it.
 """
 
-from experiments.comparison import comparison
-from experiments.experiment import Experiment, main
-from experiments.render import Page
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import tasks, told
-from experiments.tasks import ATTENTION, FEWER, LONGER, LOOKED_AT, MLP, PUZZLES, RATES
-from experiments.variants import sized
+from experiments.grid.comparison import comparison
+from experiments.grid.page import Page
+from experiments.grid.results import Row
+from experiments.grid.run import Run, grid
+from experiments.grid.scores import tasks, told
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import ATTENTION, FEWER, LONGER, LOOKED_AT, MLP, PUZZLES, RATES
+from experiments.grid.variants import sized
 
 TRM = "model=trm"
 DEFAULT = "TRM"

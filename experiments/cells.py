@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from experiments.episodes import MEMORIES as ON_EPISODES
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import BySeed, by_variant, curves, has, mean_of, over_seeds, signed, tasks
-from experiments.tasks import EPISODES, FEWER, LOOKED_AT
-from experiments.variants import CONTROLS, MEMORIES, sized
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row
+from experiments.grid.run import Run, grid
+from experiments.grid.scores import BySeed, by_variant, curves, has, mean_of, over_seeds, signed, tasks
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import EPISODES, FEWER, LOOKED_AT
+from experiments.grid.variants import CONTROLS, MEMORIES, sized
 from memhrm.report.figures import LIGHT
 
 ON_PUZZLES = {

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row, rests_on
-from experiments.scores import by_variant
-from experiments.tasks import COSTS, REPEAT
-from experiments.variants import TWO
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row, rests_on
+from experiments.grid.scores import by_variant
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import COSTS, REPEAT
+from experiments.grid.variants import TWO
 from memhrm.config.command import compose
 from memhrm.cost.benchmark import measure
 from memhrm.report.figures import LIGHT

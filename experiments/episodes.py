@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, has, tasks
-from experiments.tasks import EPISODES, FEWER, VARIANTS
-from experiments.variants import ONE
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row
+from experiments.grid.run import Run, grid
+from experiments.grid.scores import by_variant, curves, has, tasks
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import EPISODES, FEWER, VARIANTS
+from experiments.grid.variants import ONE
 from memhrm.data.episodes.episodes import milestones
 from memhrm.probes.positions import KEPT
 from memhrm.report.figures import LIGHT, MARKERS

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments import published
-from experiments.comparison import comparison
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import against, by_variant, curves, over_seeds, signed, tasks, told
-from experiments.tasks import PUZZLES, SEEDS
-from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
+from experiments.grid import published
+from experiments.grid.comparison import comparison
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row
+from experiments.grid.run import Run, grid
+from experiments.grid.scores import against, by_variant, curves, over_seeds, signed, tasks, told
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import PUZZLES, SEEDS
+from experiments.grid.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
 from memhrm.report.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}

@@ -6,16 +6,16 @@ On Sudoku, where a memory is not needed and all end alike, so that the mean of t
 compared, and on recall (experiments/episodes.py), where nothing can be learned without one.
 """
 
-from experiments.comparison import comparison
 from experiments.episodes import MEMORIES, at
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, tasks, told
-from experiments.tasks import CHANGES, EPISODES, FEWER, RATES
-from experiments.variants import MEMORIES as ON_PUZZLES
-from experiments.variants import ONE, sized
+from experiments.grid.comparison import comparison
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row
+from experiments.grid.run import Run, grid
+from experiments.grid.scores import by_variant, curves, tasks, told
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import CHANGES, EPISODES, FEWER, RATES
+from experiments.grid.variants import MEMORIES as ON_PUZZLES
+from experiments.grid.variants import ONE, sized
 
 DEFAULT, RECALL = "default", "recall"
 CELLS = ON_PUZZLES["TRM + multicell, augment"]

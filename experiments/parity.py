@@ -5,11 +5,11 @@ python -m experiments.parity --scale cpu
 
 import torch
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table, scientific
-from experiments.results import Row, rests_on
-from experiments.runs import ROOT
-from experiments.scores import by_variant
+from experiments.grid.page import Page, Table, scientific
+from experiments.grid.results import Row, rests_on
+from experiments.grid.run import ROOT
+from experiments.grid.scores import by_variant
+from experiments.grid.study import Experiment, main
 from memhrm.published.replay import SINGLE, SIX, Deviation, replay
 from memhrm.runs.directory import environment
 

@@ -7,12 +7,12 @@
 A run goes on where it was interrupted, so that each can be done in pieces of any length.
 """
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run
-from experiments.scores import by_variant, mean_of, over_seeds, tasks
-from experiments.tasks import DATA, MAZE_HARD, SMALL, SUDOKU_EXTREME
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row
+from experiments.grid.run import Run
+from experiments.grid.scores import by_variant, mean_of, over_seeds, tasks
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import DATA, MAZE_HARD, SMALL, SUDOKU_EXTREME
 
 RECIPES = {
     (SUDOKU_EXTREME, "HRM"): ("hrm_sudoku_extreme", "55.0 (45.8 to 57.5)"),

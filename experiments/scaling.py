@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.experiment import Experiment, main
-from experiments.intervals import estimate
-from experiments.measures import NOISE
-from experiments.render import Page
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import BySeed, by_variant, curves, tasks
-from experiments.tasks import FEWER, LOOKED_AT
-from experiments.variants import MEMORIES, MODELS, sized
+from experiments.grid.measures import NOISE
+from experiments.grid.page import Page
+from experiments.grid.results import Row
+from experiments.grid.run import Run, grid
+from experiments.grid.scores import BySeed, by_variant, curves, tasks
+from experiments.grid.stats import estimate
+from experiments.grid.study import Experiment, main
+from experiments.grid.tasks import FEWER, LOOKED_AT
+from experiments.grid.variants import MEMORIES, MODELS, sized
 from memhrm.report.figures import LIGHT, MARKERS
 
 SHOWN = {

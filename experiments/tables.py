@@ -10,8 +10,8 @@ import re
 import sys
 from pathlib import Path
 
-from experiments.experiment import PAPER, Experiment, put
-from experiments.runs import ROOT, SCALES
+from experiments.grid.run import ROOT, SCALES
+from experiments.grid.study import PAPER, Experiment, put
 
 README = ROOT / "README.md"
 QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

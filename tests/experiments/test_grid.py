@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import results
-from experiments.comparison import comparison
-from experiments.experiment import PAPER
-from experiments.intervals import difference, estimate, holm
-from experiments.launch import State, held, launch, left
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import ROOT, Run, complete, grid, merge
-from experiments.scores import against
+from experiments.grid import results
+from experiments.grid.comparison import comparison
+from experiments.grid.launch import State, held, launch, left
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Row
+from experiments.grid.run import ROOT, Run, complete, grid, merge
+from experiments.grid.scores import against
+from experiments.grid.stats import difference, estimate, holm
+from experiments.grid.study import PAPER
+from experiments.grid.variants import BASELINES, sized
 from experiments.tables import NAMES, README, experiments, files, quoting, stale
-from experiments.variants import BASELINES, sized
 from memhrm.config.command import compose
 from memhrm.runs.settings import settings
 from tiny import TINY
@@ -207,7 +207,7 @@ def test_a_slurm_cluster_gets_its_jobs(tmp_path, monkeypatch):
 
 def test_ray_is_configured():
     pytest.importorskip("hydra_plugins.hydra_ray_launcher")
-    command = [sys.executable, "-m", "experiments.job", "launcher=ray", "job=x", "--cfg", "hydra"]
+    command = [sys.executable, "-m", "experiments.grid.job", "launcher=ray", "job=x", "--cfg", "hydra"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "RayLauncher" in done.stdout and "num_gpus: 1" in done.stdout
 

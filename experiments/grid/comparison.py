@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from experiments.render import Table
-from experiments.results import Row
-from experiments.scores import BySeed, against, by_variant, mean_of, over_seeds, p_value, signed
+from experiments.grid.page import Table
+from experiments.grid.results import Row
+from experiments.grid.scores import BySeed, against, by_variant, mean_of, over_seeds, p_value, signed
 
 COLUMNS: dict[str, Callable[[BySeed], str]] = {
     "seeds": lambda one: f"{len(one)}",

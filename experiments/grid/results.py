@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments.runs import ROOT, Run, complete, measured
+from experiments.grid.run import ROOT, Run, complete, measured
 from memhrm.cost.matching import cost
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import digest

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.launch import launch
-from experiments.render import Page
-from experiments.results import FOLDER, Row, collect, keep, read, write
-from experiments.runs import ROOT, RUNS, SCALES, Run, merge
+from experiments.grid.launch import launch
+from experiments.grid.page import Page
+from experiments.grid.results import FOLDER, Row, collect, keep, read, write
+from experiments.grid.run import ROOT, RUNS, SCALES, Run, merge
 
 PAPER = ROOT / "paper"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.runs import slug
+from experiments.grid.run import slug
 from memhrm.report import figures
 
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"

@@ -1,6 +1,6 @@
-"""python -m experiments.job job=DIR: one run of a grid, from where it stands to its end.
+"""python -m experiments.grid.job job=DIR: one run of a grid, from where it stands to its end.
 
-    python -m experiments.job -m launcher=local job=DIR,DIR,...   # several, through a launcher of Hydra
+    python -m experiments.grid.job -m launcher=local job=DIR,DIR,...   # several, through a launcher of Hydra
 
 DIR/job.json says what to do. The training and each measure are processes of their own, so that none can take
 the others with it; what they print is in DIR/output.txt, and why one failed in DIR/failed.txt.
@@ -17,7 +17,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from experiments.runs import ROOT, fault, measured, spec
+from experiments.grid.run import ROOT, fault, measured, spec
 
 
 def work(path: Path) -> None:
@@ -30,7 +30,9 @@ def work(path: Path) -> None:
         train = ["memhrm.train", *todo["words"], "progress=false", f"dir={path}"]
         steps = [] if (path / "summary.json").exists() else [train]
         steps += [
-            ["experiments.measures", name, str(path)] for name in todo["measures"] if not measured(path, name)
+            ["experiments.grid.measures", name, str(path)]
+            for name in todo["measures"]
+            if not measured(path, name)
         ]
         for words in steps:
             if wrong := _run(words, output, lock.fileno()):

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from experiments.runs import ROOT, Run, complete, fault, measured
+from experiments.grid.run import ROOT, Run, complete, fault, measured
 from memhrm.config.command import compose
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import check_same
@@ -26,7 +26,7 @@ EVERY = 2.0  # Seconds between looks at the files.
 def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[str]) -> dict[Path, str]:
     """Run what is missing through one of Hydra's launchers; returns why those failed that did.
 
-    launcher: local, slurm or ray (experiments/conf/launcher); settings: overrides of it. A finished run is
+    launcher: local, slurm or ray (experiments/grid/conf/launcher); settings: overrides of it. A finished run is
     kept, an interrupted one goes on, a failed one is tried again. One that was trained under other
     defaults than today's is named, and not used.
     """
@@ -43,7 +43,7 @@ def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[st
         (path / "failed.txt").unlink(missing_ok=True)
     jobs = ",".join(str(run.folder(root)) for run in todo)
     where = [f"launcher={launcher}", f"hydra.sweep.dir={root / '.jobs'}"]
-    command = [sys.executable, "-m", "experiments.job", "-m", *where, f"job={jobs}", *settings]
+    command = [sys.executable, "-m", "experiments.grid.job", "-m", *where, f"job={jobs}", *settings]
     with open(root / "launcher.txt", "w") as output, terminable():
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.intervals import Difference, Estimate, difference, estimate, holm
-from experiments.results import Row
+from experiments.grid.results import Row
+from experiments.grid.stats import Difference, Estimate, difference, estimate, holm
 
 BySeed = dict[str, Row]
 

@@ -1,4 +1,4 @@
-"""python -m experiments.measures NAME DIR: what is measured of a trained run, beside its result.
+"""python -m experiments.grid.measures NAME DIR: what is measured of a trained run, beside its result.
 
 Writes DIR/measure-NAME.json, numbers and lists of numbers by name; they become columns of the results.
 """
@@ -97,7 +97,7 @@ MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m experiments.measures", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.grid.measures", description=__doc__)
     parser.add_argument("name", choices=MEASURES)
     parser.add_argument("path", type=Path, metavar="DIR")
     args = parser.parse_args()
