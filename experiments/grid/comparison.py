@@ -1,72 +1,101 @@
-"""The table that all comparisons share: a line per variant, with its difference from a baseline."""
+"""The table that all comparisons share: a line for each variant, with its difference from a baseline."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from experiments.grid.page import Table
-from experiments.grid.results import Row
-from experiments.grid.scores import BySeed, against, by_variant, mean_of, over_seeds, p_value, signed
+import pandas as pd
 
-COLUMNS: dict[str, Callable[[BySeed], str]] = {
-    "seeds": lambda one: f"{len(one)}",
-    "exact, %": lambda one: over_seeds(one, "exact_accuracy").text(),
-    "over training, %": lambda one: over_seeds(one, "over_training").text(),
-    "90 % from step": lambda one: reached(one, 0.9),
-    "tokens, %": lambda one: over_seeds(one, "accuracy").text(),
-    "optimal path, %": lambda one: over_seeds(one, "optimal_path").text(),
-    "steps": lambda one: f"{mean_of(one, 'steps'):.1f}",
-    "parameters": lambda one: f"{int(mean_of(one, 'parameters')):,}",
-    "MFLOP": lambda one: f"{mean_of(one, 'steps') * mean_of(one, 'flops') / 1e6:.1f}",
-    "seconds": lambda one: f"{mean_of(one, 'seconds'):.0f}",
-    "usage entropy": lambda one: f"{mean_of(one, 'cells.usage_entropy'):.2f}",
+from experiments.grid.page import Table
+from experiments.grid.results import by_variant, curves, values
+from experiments.grid.run import Variant, baselines
+from experiments.grid.stats import differences, over_seeds, p_text
+
+COLUMNS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "seeds": lambda rows: f"{len(rows)}",
+    "exact, %": lambda rows: over_seeds(rows, "exact_accuracy").text(),
+    "over training, %": lambda rows: over_seeds(rows, "over_training").text(),
+    "90 % from step": lambda rows: first_step(rows, 0.9),
+    "tokens, %": lambda rows: over_seeds(rows, "accuracy").text(),
+    "optimal path, %": lambda rows: over_seeds(rows, "optimal_path").text(),
+    "steps": lambda rows: f"{values(rows, 'steps').mean():.1f}",
+    "parameters": lambda rows: f"{int(values(rows, 'parameters').mean()):,}",
+    "MFLOP": lambda rows: f"{values(rows, 'steps').mean() * values(rows, 'flops').mean() / 1e6:.1f}",
+    "seconds": lambda rows: f"{values(rows, 'seconds').mean():.0f}",
+    "usage entropy": lambda rows: f"{values(rows, 'cells.usage_entropy').mean():.2f}",
     # Plus 0.0: a negative zero would show its sign.
-    "usage information": lambda one: f"{round(mean_of(one, 'cells.usage_information'), 2) + 0.0:.2f}",
-    "dead": lambda one: f"{mean_of(one, 'cells.dead_cells'):.1f}",
+    "usage information": lambda rows: f"{round(values(rows, 'cells.usage_information').mean(), 2) + 0.0:.2f}",
+    "dead": lambda rows: f"{values(rows, 'cells.dead_cells').mean():.1f}",
 }
-"""What a column shows of a variant's runs. Over training: the mean of the validation curve; MFLOP: matrix
-products of one answer; seconds: of training; usage entropy and information: in nats."""
+"""The text of each column, from a variant's rows.
+
+Over training: the mean of the validation curve. MFLOP: matrix products of one answer. Seconds: of training.
+Usage entropy and usage information: in nats.
+"""
 
 
 def comparison(
-    rows: Sequence[Row],
+    rows: pd.DataFrame,
     task: str,
-    groups: Mapping[str, Iterable[str]],
-    baselines: Mapping[str, str],
+    groups: Mapping[str, Iterable[Variant]],
     columns: Sequence[str],
     score: str = "exact_accuracy",
 ) -> Table:
-    """groups: the variants by the title above them. baselines: what each is compared with, pair by
-    pair, in the score that the second column shows.
+    """Return the table of a task, in which each variant is compared with its baseline.
 
-    A column is empty where a run lacks what it shows, and left out where all do.
+    A cell is empty where a run lacks its value, and a column is left out if all its cells are empty.
+
+    Args:
+        rows: The results.
+        task: The task.
+        groups: Variants, by the title above them.
+        columns: Names in `COLUMNS`; the second shows the score.
+        score: The column of `rows` in which variants are compared.
     """
     found = by_variant(rows, task)
-    pairs = against(found, baselines, score)
+    pairs = differences(found, baselines(one for group in groups.values() for one in group), score)
     lines: list[list[str]] = []
     for title, group in groups.items():
-        here = [name for name in group if name in found]
-        lines += [[title]] if title and here else []
-        for name in here:
+        present = [variant.name for variant in group if variant.name in found]
+        lines += [[title]] if title and present else []
+        for name in present:
             cells = [_cell(column, found[name]) for column in columns]
             pair = pairs.get(name)
-            compared = [signed(pair), p_value(pair.p)] if pair else ["", ""]
-            lines.append([name, *cells[:2], *compared, *cells[2:]])
+            difference = [pair.text("+"), p_text(pair.p)] if pair else ["", ""]
+            lines.append([name, *cells[:2], *difference, *cells[2:]])
     head = ["", *columns[:2], "less its baseline", "p", *columns[2:]]
     full = [line for line in lines if len(line) > 1]
-    shown = [0, *(i for i in range(1, len(head)) if any(line[i] for line in full))]
-    return Table(head, lines).of(shown)
+    return Table(head, lines).select([0, *(i for i in range(1, len(head)) if any(line[i] for line in full))])
 
 
-def reached(one: BySeed, exact: float) -> str:
-    """The mean optimiser step at which validation first has this accuracy; "" if in a seed it never had."""
-    steps = []
-    for row in one.values():
-        there = [s for s, e in zip(row.numbers("curve_steps"), row.numbers("curve_exact")) if e >= exact]
-        steps += there[:1]
-    return f"{sum(steps) / len(steps):.0f}" if len(steps) == len(one) else ""
+def first_step(rows: pd.DataFrame, exact: float) -> str:
+    """Return the mean optimiser step at which validation first has an accuracy, or "" if a seed never has."""
+    steps, reached = curves(rows, "curve_steps"), curves(rows, "curve_exact") >= exact
+    return (
+        f"{steps[range(len(rows)), reached.argmax(axis=1)].mean():.0f}" if reached.any(axis=1).all() else ""
+    )
 
 
-def _cell(column: str, one: BySeed) -> str:
+def score_numbers(rows: pd.DataFrame, task: str, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
+    """Return the scores of a task for the text of the paper.
+
+    Args:
+        rows: The results.
+        task: The task.
+        score: The column of `rows`.
+        compared: Families of comparisons, each the baseline of each variant.
+
+    Returns:
+        VARIANT: the score; VARIANT/difference and VARIANT/p: its difference from the baseline.
+    """
+    found = by_variant(rows, task)
+    numbers = {variant: over_seeds(one, score).text() for variant, one in found.items()}
+    for family in compared:
+        for variant, pair in differences(found, family, score).items():
+            numbers |= {f"{variant}/difference": pair.text("+"), f"{variant}/p": p_text(pair.p)}
+    return numbers
+
+
+def _cell(column: str, rows: pd.DataFrame) -> str:
     try:
-        return COLUMNS[column](one)
-    except KeyError:
+        return COLUMNS[column](rows)
+    except KeyError:  # A run lacks the value.
         return ""

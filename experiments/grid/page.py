@@ -1,65 +1,18 @@
-"""Tables, figures and numbers as files: LaTeX, CSV and Markdown; PDF and SVG."""
+"""What a study gives the paper: tables, figures and numbers, and their files."""
 
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from experiments.grid.run import slug
 from memhrm.report import figures
 
-RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+SUPERSCRIPTS = dict(zip("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
 HEAD = "% Made by python -m experiments.{name} from experiments/results; do not edit.\n"
-
-
-@dataclass(frozen=True)
-class Table:
-    """head: the columns' names; rows: their cells, or the title of a group alone; caption: for Markdown."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-
-    def of(self, columns: Sequence[int]) -> "Table":
-        """Some of its columns; the titles of groups stay."""
-        rows = [row if len(row) == 1 else [row[i] for i in columns] for row in self.rows]
-        return Table([self.head[i] for i in columns], rows, self.caption)
-
-    def markdown(self) -> str:
-        lines = [self.caption, ""] if self.caption else []
-        lines += [f"| {' | '.join(self.head)} |", f"|{'---|' * len(self.head)}"]
-        for row in self.rows:
-            cells = row if len(row) > 1 else [f"*{row[0]}*", *[""] * (len(self.head) - 1)]
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join(lines) + "\n"
-
-    def tex(self) -> str:
-        """A tabular of the package booktabs."""
-        columns = "l" + "r" * (len(self.head) - 1)
-        lines = [
-            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-            r"\toprule",
-            f"{_tex_row(self.head)}",
-            r"\midrule",
-        ]
-        for number, row in enumerate(self.rows):
-            if len(row) == 1:
-                lines += [r"\addlinespace"] if number else []
-                lines.append(rf"\multicolumn{{{len(self.head)}}}{{@{{}}l}}{{\textit{{{tex(row[0])}}}}} \\")
-            else:
-                lines.append(_tex_row(row))
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-    def comma_separated(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.head)
-        writer.writerows(row for row in self.rows)
-        return text.getvalue()
-
-
-_WRITTEN = str.maketrans(
+_LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -68,80 +21,140 @@ _WRITTEN = str.maketrans(
         "−": r"$-$",
         "×": r"$\times$",
         "^": r"\textasciicircum{}",
-        **{raised: rf"$^{{{plain}}}$" for raised, plain in zip(RAISED, "0123456789-")},
+        **{raised: rf"$^{{{plain}}}$" for plain, raised in SUPERSCRIPTS.items()},
         "<": r"$<$",
     }
 )
 
 
-def tex(text: str) -> str:
-    """Plain text as LaTeX."""
-    return text.translate(_WRITTEN)
+def latex(text: str) -> str:
+    """Return plain text as LaTeX."""
+    return text.translate(_LATEX)
 
 
 def scientific(value: float) -> str:
-    """As 3.4 × 10⁻⁶."""
+    """Return a number in the form 3.4 × 10⁻⁶."""
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('0123456789-', RAISED))}"
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans(SUPERSCRIPTS))}"
 
 
-def _tex_row(cells: Sequence[str]) -> str:
-    return " & ".join(map(tex, cells)) + r" \\"
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        head: Names of the columns; a name may stand twice.
+        rows: The cells of each row, or the title of a group alone.
+        caption: Shown above the Markdown.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    @staticmethod
+    def read(path: Path) -> "Table":
+        """Return the table in a CSV file."""
+        with open(path, newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        return Table(head, rows)
+
+    def select(self, columns: Sequence[int]) -> "Table":
+        """Return some of the columns; the titles of groups stay."""
+        rows = [row if len(row) == 1 else [row[i] for i in columns] for row in self.rows]
+        return Table([self.head[i] for i in columns], rows, self.caption)
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        rows = [row if len(row) > 1 else [f"*{row[0]}*", *[""] * (len(self.head) - 1)] for row in self.rows]
+        lines = [f"| {' | '.join(cells)} |" for cells in (self.head, *rows)]
+        lines.insert(1, f"|{'---|' * len(self.head)}")
+        return "\n".join([*([self.caption, ""] if self.caption else []), *lines]) + "\n"
+
+    def tabular(self) -> str:
+        """Return the table as a LaTeX tabular of the package booktabs."""
+        width = len(self.head)
+        lines = [rf"\begin{{tabular}}{{@{{}}l{'r' * (width - 1)}@{{}}}}", r"\toprule"]
+        for number, row in enumerate([self.head, *self.rows]):
+            cells = " & ".join(map(latex, row))
+            if len(row) == 1 < width:
+                lines += [r"\addlinespace"] if number > 1 else []
+                cells = rf"\multicolumn{{{width}}}{{@{{}}l}}{{\textit{{{cells}}}}}"
+            lines += [rf"{cells} \\", *([r"\midrule"] if number == 0 else [])]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+    def comma_separated(self) -> str:
+        """Return the table as CSV."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.head, *self.rows])
+        return text.getvalue()
 
 
 @dataclass
 class Page:
-    """What an experiment gives the paper: tables and figures by name, and numbers for the text."""
+    """The tables, figures and numbers of a study, by name."""
 
     tables: dict[str, Table] = field(default_factory=dict)
-    drawings: dict[str, Callable[[Any], None]] = field(default_factory=dict)
-    sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, tuple[Callable[[Any], None], tuple[float, float]]] = field(default_factory=dict)
 
-    def figure(
-        self, name: str, paint: Callable[[Any], None], width: float = 5.5, height: float = 3.0
-    ) -> None:
-        """A figure that `paint` draws on a matplotlib Figure of so many inches."""
-        self.drawings[name], self.sizes[name] = paint, (width, height)
+    def add_figure(self, name: str, draw: Callable[..., None], *args: Any, size: tuple[float, float]) -> None:
+        """Add a figure.
 
-    def say(self, about: str, numbers: Mapping[str, str]) -> None:
-        """Numbers for the text, as ABOUT/NAME."""
-        self.numbers |= {f"{about}/{name}": value for name, value in numbers.items()}
+        Args:
+            name: Its name; "" for the only one.
+            draw: Draws on a matplotlib Figure, its first argument.
+            args: The further arguments of `draw`.
+            size: Width and height in inches.
+        """
+        self.figures[name] = (lambda figure: draw(figure, *args), size)
 
-    def files(self, name: str) -> dict[str, bytes]:
-        """The files, by their path in paper/. name: of the experiment and its scale."""
-        head, texts = HEAD.format(name=name.rpartition("-")[0]), {}
-        for one, table in self.tables.items():
-            stem = f"tables/{name}" + (f"-{slug(one)}" if one else "")
-            texts[f"{stem}.tex"] = head + table.tex()
+    def add_numbers(self, prefix: str, numbers: Mapping[str, str]) -> None:
+        """Add numbers for the text of the paper, each as PREFIX/NAME."""
+        self.numbers |= {f"{prefix}/{name}": value for name, value in numbers.items()}
+
+    def files(self, study: str, scale: str) -> dict[str, bytes]:
+        """Return the content of each file, by its path in paper/."""
+        head, texts, name = HEAD.format(name=study), {}, f"{study}-{scale}"
+        for part, table in self.tables.items():
+            stem = "-".join(["tables/" + name, *([slug(part)] if part else [])])
+            texts[f"{stem}.tex"] = head + table.tabular()
             texts[f"{stem}.md"] = table.markdown()
             texts[f"{stem}.csv"] = table.comma_separated()
-        if self.numbers:
-            texts[f"tables/{name}-numbers.tex"] = head + _macros(self.numbers)
+        if self.numbers:  # \result{NAME} in main.tex.
+            macros = [rf"\setresult{{{key}}}{{{latex(text)}}}" for key, text in sorted(self.numbers.items())]
+            texts[f"tables/{name}-numbers.tex"] = head + "\n".join(macros) + "\n"
         files = {path: text.encode() for path, text in texts.items()}
-        for one, paint in self.drawings.items():
-            stem = f"figures/{name}" + (f"-{slug(one)}" if one else "")
-            files[f"{stem}.pdf"] = _pdf(paint, *self.sizes[one])
-            files[f"{stem}.svg"] = figures.draw(name, one or name, paint, *self.sizes[one]).file().encode()
+        for part, (draw, size) in self.figures.items():
+            stem = "-".join(["figures/" + name, *([slug(part)] if part else [])])
+            files[f"{stem}.pdf"] = _pdf(draw, size)
+            files[f"{stem}.svg"] = figures.draw(name, part or name, draw, *size).file().encode()
         return files
 
 
-def _macros(numbers: Mapping[str, str]) -> str:
-    r"""The text's numbers: \result{NAME} in main.tex."""
-    return "".join(rf"\setresult{{{name}}}{{{tex(value)}}}" + "\n" for name, value in sorted(numbers.items()))
+def log2_axis(axes: Any, ticks: Sequence[float]) -> None:
+    """Scale the x-axis of a matplotlib plot by powers of two, with whole numbers as ticks."""
+    axes.set_xscale("log", base=2, subs=[])
+    axes.set_xticks(ticks, [f"{int(tick)}" for tick in ticks])
 
 
-def _pdf(paint: Callable[[Any], None], width: float, height: float) -> bytes:
+def line_style(number: int) -> dict[str, str]:
+    """Return the colour and marker of a line, by its number in the plot."""
+    return {
+        "color": figures.LIGHT[number % len(figures.LIGHT)],
+        "marker": figures.MARKERS[number % len(figures.MARKERS)],
+    }
+
+
+def _pdf(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
     figures.ready()
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {**figures.STYLE, "pdf.fonttype": 42, "text.color": "black"}
-    with matplotlib.rc_context(style):
-        figure = Figure((width, height), layout="constrained")
-        paint(figure)
+    with matplotlib.rc_context({**figures.STYLE, "pdf.fonttype": 42, "text.color": "black"}):
+        figure = Figure(size, layout="constrained")
+        draw(figure)
         buffer = io.BytesIO()
-        figure.savefig(
-            buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
-        )
+        undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+        figure.savefig(buffer, format="pdf", metadata=undated)
     return buffer.getvalue()

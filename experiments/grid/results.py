@@ -1,134 +1,152 @@
-"""Results as rows of experiments/results/*.csv: what the tables and figures are made from.
+"""Results as rows of experiments/results/*.csv, from which all tables and figures are made.
 
-A row is a run: its place in the tables, what it rests on (the hash of its settings, commit, seed, device),
-and every metric. Lists of numbers stand in one cell, separated by spaces.
+A row is a run: its place in the tables, what it rests on (the hash of its settings, commit, seed, device) and
+every metric. Cells are text, so that reading and writing changes nothing; a list of numbers stands in one
+cell, separated by spaces.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from experiments.grid.run import ROOT, Run, complete, measured
 from memhrm.cost.matching import cost
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import digest
+from memhrm.system.files import read_json
 
 FOLDER = ROOT / "experiments" / "results"
 EARLIER = {"cells.information": "cells.usage_information"}
-"""Columns of rows and of runs that had other names when they were made."""
-FIRST = ("task", "variant", "seed", "settings", "config", "commit", "device", "torch")
+"""Columns that had other names when their rows and runs were made."""
+FIRST = ["task", "variant", "seed", "settings", "config", "commit", "device", "torch"]
+KEY = ["task", "variant", "seed", "settings"]
+AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""]}
 
 
-class Row(dict[str, str]):
-    """One run's cells, with their numbers."""
-
-    def number(self, name: str) -> float:
-        return float(self[name])
-
-    def numbers(self, name: str) -> list[float]:
-        return [float(word) for word in self[name].split()]
+def collect(runs: Iterable[Run], root: Path) -> pd.DataFrame:
+    """Return a row for each finished run of a grid."""
+    return frame(row(run, path) for run in runs if complete(path := run.folder(root), run))
 
 
-def collect(runs: Iterable[Run], root: Path) -> list[Row]:
-    """A row for each finished run."""
-    return [row(run, run.folder(root)) for run in runs if complete(run.folder(root), run)]
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as text, with the columns that say what a row is first."""
+    table = pd.DataFrame([{name: _text(value) for name, value in row.items()} for row in rows], dtype=str)
+    return table.reindex(columns=list(dict.fromkeys([*FIRST, *table.columns])))
 
 
-def row(run: Run, path: Path) -> Row:
+def row(run: Run, path: Path) -> dict[str, Any]:
+    """Return the row of a finished run, read from its directory."""
     directory = RunDirectory(path)
     config = directory.config()
-    summary = directory.summary() or {}
-    around = json.loads((path / "environment.json").read_text())
-    cells = {
+    curve = [line for line in directory.metrics() if "validation/exact_accuracy" in line]
+    exact = [line["validation/exact_accuracy"] for line in curve]
+    measures = {name: measured(path, name) for name in run.measures}
+    cells: dict[str, Any] = {
         "task": run.task,
         "variant": run.variant,
         "seed": run.seed,
         "settings": " ".join(run.settings),
         "config": digest(config),
-        **rests_on(around),
-        **_flat(summary),
+        **provenance(read_json(path / "environment.json")),
+        **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
         "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),
+        "curve_steps": [line["step"] for line in curve],
+        "curve_exact": exact,
+        **({"over_training": sum(exact) / len(exact)} if exact else {}),
+        **{
+            f"{measure}.{name}": value for measure, found in measures.items() for name, value in found.items()
+        },
     }
-    curve = [line for line in directory.metrics() if "validation/exact_accuracy" in line]
-    cells["curve_steps"] = [line["step"] for line in curve]
-    cells["curve_exact"] = [line["validation/exact_accuracy"] for line in curve]
-    if curve:
-        cells["over_training"] = sum(cells["curve_exact"]) / len(curve)
-    for name in run.measures:
-        cells |= _flat(measured(path, name) or {}, f"{name}.")
-    return Row({EARLIER.get(name, name): _text(value) for name, value in cells.items()})
+    return {EARLIER.get(name, name): value for name, value in cells.items()}
 
 
-def rests_on(around: Mapping[str, Any]) -> dict[str, str]:
-    """The cells of a row that say where it was computed, from `memhrm.runs.directory.environment`."""
+def provenance(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cells that say where a row was computed, from `memhrm.runs.directory.environment`."""
     return {
-        "commit": (around["git"] or {}).get("commit", "")[:12],
-        "device": around["device"],
-        "torch": around["packages"]["torch"],
+        "commit": (environment["git"] or {}).get("commit", "")[:12],
+        "device": environment["device"],
+        "torch": environment["packages"]["torch"],
     }
 
 
 @cache
 def _flops(config: str) -> int:
-    """Of one supervision step forward, per example."""
+    """Return the FLOPs of one supervision step forward, per example."""
     return cost(json.loads(config)).flops
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _text(value: Any) -> str:
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
     if isinstance(value, list):
-        return " ".join(map(_text, value))
+        return " ".join(_text(one) or "nan" for one in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Rows as a CSV file; columns in the order in which they first appear."""
-    names = dict.fromkeys((*FIRST, *(name for row in rows for name in row)))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+def write(path: Path, rows: pd.DataFrame) -> None:
+    """Write rows as a CSV file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue())
+    rows.to_csv(path, index=False, lineterminator="\n")
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a CSV file; cells that a run does not have are left out.
+def read(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV file, as text; empty cells are missing values.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: There is no such file.
     """
     if not path.exists():
-        raise ValueError(f"there are no results in {path}; the experiment of that name makes them")
-    with open(path, newline="") as file:
-        return [
-            Row({EARLIER.get(name, name): cell for name, cell in row.items() if cell})
-            for row in csv.DictReader(file)
-        ]
+        raise ValueError(f"there are no results in {path}; the study of that name makes them")
+    return pd.read_csv(path, **AS_TEXT).rename(columns=EARLIER)
 
 
-def keep(path: Path, rows: Sequence[Row], runs: Sequence[Run]) -> None:
-    """Write rows, and keep those of the file whose runs are in the grid but not here: results outlive run
-    directories."""
-    known = {_name(row): row for row in (read(path) if path.exists() else [])} | {
-        _name(row): row for row in rows
+def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
+    """Write rows, in the order of a grid, and keep those of the file that the grid has too.
+
+    Results outlive run directories: a row of the file is replaced only by a new row of the same run.
+
+    Args:
+        path: The CSV file.
+        rows: The new rows.
+        runs: All runs of the grid; rows of other runs are dropped.
+    """
+    known = pd.concat([read(path), rows]) if path.exists() else rows
+    known = known.drop_duplicates(KEY, keep="last")
+    order = pd.DataFrame(
+        [(run.task, run.variant, str(run.seed), " ".join(run.settings)) for run in runs],
+        columns=KEY,
+        dtype=str,
+    )
+    write(path, order.merge(known, on=KEY))
+
+
+def tasks(rows: pd.DataFrame) -> list[str]:
+    """Return the tasks of the rows, in their order."""
+    return list(rows["task"].unique())
+
+
+def by_variant(rows: pd.DataFrame, task: str) -> dict[str, pd.DataFrame]:
+    """Return the rows of each variant, indexed by seed, without the columns that one of its seeds lacks."""
+    of_task = rows[rows["task"] == task].set_index("seed")
+    return {
+        str(name): of_variant.dropna(axis=1) for name, of_variant in of_task.groupby("variant", sort=False)
     }
-    names = [(run.task, run.variant, str(run.seed), " ".join(run.settings)) for run in runs]
-    write(path, [known[name] for name in names if name in known])
 
 
-def _name(row: Row) -> tuple[str, str, str, str]:
-    return row["task"], row["variant"], row["seed"], row.get("settings", "")
+def values(rows: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column as numbers.
+
+    Raises:
+        KeyError: A row lacks the value.
+    """
+    return pd.Series(rows[name], dtype=float)
+
+
+def curves(rows: pd.DataFrame, name: str) -> np.ndarray:
+    """Return the list of numbers in each cell of a column, (rows, n)."""
+    return np.array([cell.split() for cell in rows[name]], float)

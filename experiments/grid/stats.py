@@ -1,66 +1,90 @@
-"""Means and differences over seeds, with their intervals.
+"""Means and differences over seeds, with their intervals and tests.
 
-Few seeds: intervals are Student's, and pairs are runs of the same seed, which see the same puzzles in the
-same order and start from the same weights outside the memory.
+Intervals and tests are Student's. Pairs are runs of the same seed, which see the same puzzles in the same
+order and start from the same weights outside the memory.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+
+from experiments.grid.results import values
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over n seeds and half the width of its 95 % interval; NaN for one seed."""
+    """A mean over seeds.
+
+    Attributes:
+        mean: The mean.
+        half: Half the width of its 95 % interval; NaN for one seed.
+        n: Number of seeds.
+        p: Two-sided p of the t-test that the mean is 0, for a difference the paired t-test; NaN for one seed.
+    """
 
     mean: float
     half: float
     n: int
-
-    def text(self, factor: float = 100.0, digits: int = 1) -> str:
-        if np.isnan(self.half):
-            return f"{factor * self.mean:.{digits}f}"
-        return f"{factor * self.mean:.{digits}f} ± {factor * self.half:.{digits}f}"
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """The mean and its 95 % interval (Student's t)."""
-    x = np.asarray(values, float)
-    if len(x) < 2:
-        return Estimate(float(x.mean()), float("nan"), len(x))
-    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
-    return Estimate(float(x.mean()), float(half), len(x))
-
-
-@dataclass(frozen=True)
-class Difference(Estimate):
-    """A mean difference of pairs; p of the paired t-test of no difference, two-sided; NaN for one pair."""
-
     p: float
 
-
-def difference(after: Sequence[float], before: Sequence[float]) -> Difference:
-    """after - before, pair by pair."""
-    assert len(after) == len(before)
-    d = np.asarray(after, float) - np.asarray(before, float)
-    found = estimate(d.tolist())
-    if len(d) < 2:
-        p = float("nan")
-    elif d.std() == 0:
-        p = 1.0 if d[0] == 0 else 0.0
-    else:
-        p = float(2 * stats.t.sf(abs(d.mean()) / stats.sem(d), len(d) - 1))
-    return Difference(found.mean, found.half, found.n, p)
+    def text(self, sign: str = "") -> str:
+        """Return the mean and its interval in hundredths; `sign` is the format's, as "+"."""
+        mean = f"{100 * self.mean:{sign}.1f}".replace("-", "−")
+        return mean if np.isnan(self.half) else f"{mean} ± {100 * self.half:.1f}"
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979, Scandinavian Journal of Statistics 6); NaN stays."""
-    p = np.asarray(values, float)
-    known = np.flatnonzero(~np.isnan(p))
-    corrected, largest = p.copy(), 0.0
-    for rank, index in enumerate(known[np.argsort(p[known], kind="stable")]):
-        largest = max(largest, min(1.0, (len(known) - rank) * p[index]))
-        corrected[index] = largest
-    return [float(value) for value in corrected]
+def estimate(sample: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
+    """Return the mean of a sample, its 95 % interval and its t-test against 0."""
+    x = np.asarray(sample, float)
+    free, mean = len(x) - 1, float(x.mean())
+    error = float(stats.sem(x)) if free else float("nan")
+    if error == 0:  # All values are the same.
+        return Estimate(mean, 0.0, len(x), float(mean == 0))
+    half = stats.t.ppf(0.975, free) * error
+    return Estimate(mean, float(half), len(x), float(2 * stats.t.sf(abs(mean) / error, free)))
+
+
+def over_seeds(rows: pd.DataFrame, name: str) -> Estimate:
+    """Return the estimate of a column."""
+    return estimate(values(rows, name))
+
+
+def differences(
+    found: Mapping[str, pd.DataFrame], baselines: Mapping[str, str], name: str = "exact_accuracy"
+) -> dict[str, Estimate]:
+    """Return each variant less its baseline, over the seeds that both have.
+
+    Args:
+        found: The rows of each variant, indexed by seed.
+        baselines: The baseline of each variant; absent variants are left out.
+        name: The column that is compared.
+
+    Returns:
+        The difference by variant; p is corrected for the number of variants (`holm`).
+    """
+    pairs = {}
+    for variant, baseline in baselines.items():
+        if variant in found and baseline in found:
+            change = (values(found[variant], name) - values(found[baseline], name)).dropna()
+            if len(change):
+                pairs[variant] = estimate(change)
+    corrected = holm([pair.p for pair in pairs.values()])
+    return {variant: replace(pair, p=p) for (variant, pair), p in zip(pairs.items(), corrected)}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number; NaN stays.
+
+    The method is of Holm (1979), Scandinavian Journal of Statistics 6.
+    """
+    p = pd.Series(p_values, dtype=float).dropna().sort_values(kind="stable")
+    corrected = (p * np.arange(len(p), 0, -1)).clip(upper=1.0).cummax()
+    return corrected.reindex(range(len(p_values))).tolist()
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as tables show it."""
+    return "" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

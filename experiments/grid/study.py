@@ -1,7 +1,7 @@
-"""What an experiment is, and the command that all of them share.
+"""A study, and the command that all of them share.
 
-An experiment says which runs it needs and how their results become tables and figures. The rest is the same
-for all: `python -m experiments.NAME --scale smoke|cpu|gpu` launches what is missing, collects the rows into
+A study says which runs it needs and how their results become tables and figures. The command is the same for
+all: `python -m experiments.NAME --scale smoke|cpu|gpu` launches the missing runs, collects their rows in
 experiments/results/, and renders paper/ from the rows alone.
 """
 
@@ -11,110 +11,113 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+import pandas as pd
 
 from experiments.grid.launch import launch
 from experiments.grid.page import Page
-from experiments.grid.results import FOLDER, Row, collect, keep, read, write
+from experiments.grid.results import FOLDER, collect, read, update, write
 from experiments.grid.run import ROOT, RUNS, SCALES, Run, merge
+from memhrm.config import console
 
 PAPER = ROOT / "paper"
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """name: of its module, its results and its files; about: for --help; runs: those of a scale; render:
-    from the rows to the files of the paper; measured: rows that no run gives, in place of those of runs."""
+class Study:
+    """A study, which has either runs or measurements of its own.
+
+    Attributes:
+        name: Name of its module, its results and its files.
+        about: Its description in --help.
+        render: From the rows to the page.
+        runs: The runs at a scale.
+        measure: The rows at a scale that no run gives.
+    """
 
     name: str
     about: str | None
-    runs: Callable[[str], list[Run]]
-    render: Callable[[list[Row]], Page]
-    measured: Callable[[str], list[Row]] | None = None
+    render: Callable[[pd.DataFrame], Page]
+    runs: Callable[[str], list[Run]] = lambda scale: []
+    measure: Callable[[str], pd.DataFrame] | None = None
 
     def results(self, scale: str, folder: Path = FOLDER) -> Path:
+        """Return the file of the rows at a scale."""
         return folder / f"{self.name}-{scale}.csv"
 
     def files(self, scale: str, folder: Path = FOLDER) -> dict[str, bytes]:
-        """The experiment's files of the paper, by their path in it, from its results alone."""
-        return self.render(read(self.results(scale, folder))).files(f"{self.name}-{scale}")
+        """Return the study's files of the paper, by their path in it, from its results alone."""
+        return self.render(read(self.results(scale, folder))).files(self.name, scale)
 
 
-def main(experiment: Experiment) -> int:
-    """The command line of an experiment."""
-    args = _arguments(experiment)
+def main(study: Study) -> NoReturn:
+    """Run the command of a study, and exit."""
+    console.run(lambda: _command(study))
+
+
+def _command(study: Study) -> int:
+    args = _arguments(study)
     root = args.runs.resolve() / args.scale
     root.mkdir(parents=True, exist_ok=True)
-    every = experiment.runs(args.scale)
-    runs = _chosen(every, args.seeds, args.only)
+    runs = study.runs(args.scale)
+    chosen = _choose(runs, args.seeds, args.only)
     out = args.out or (ROOT if args.scale != "smoke" else root)
     folder = out / FOLDER.relative_to(ROOT)
-    path, wrong = experiment.results(args.scale, folder), {}
-    if experiment.measured is not None:
+    results, failures = study.results(args.scale, folder), {}
+    if study.measure is None:
         if not args.tables:
-            write(path, experiment.measured(args.scale))
-    else:
-        if not args.tables:
-            settings = [f"workers={args.workers}"] if args.launcher == "local" else []
-            wrong = launch(merge(runs, root), root, args.launcher, [*settings, *args.settings])
-        keep(path, collect((run for run in every if run.folder(root) not in wrong), root), every)
-        print(f"{path}: {len(read(path))} of {len(every)} runs")
-    files = {
-        out / PAPER.relative_to(ROOT) / name: c for name, c in experiment.files(args.scale, folder).items()
-    }
-    put(files)
+            workers = [f"workers={args.workers}"] if args.launcher == "local" else []
+            failures = launch(merge(chosen, root), root, args.launcher, [*workers, *args.settings])
+        update(results, collect((run for run in runs if run.folder(root) not in failures), root), runs)
+        print(f"{results}: {len(read(results))} of {len(runs)} runs")
+    elif not args.tables:
+        write(results, study.measure(args.scale))
+    files = {out / PAPER.relative_to(ROOT) / name: c for name, c in study.files(args.scale, folder).items()}
+    write_files(files)
     for file, content in files.items():
         print(file)
         if file.suffix == ".md":
             print(content.decode())
-    for path, text in wrong.items():
-        print(f"failed: {path.name}: {text} (its output: {path / 'output.txt'})", file=sys.stderr)
-    return int(bool(wrong))
+    for path, error in failures.items():
+        print(f"failed: {path.name}: {error} (its output: {path / 'output.txt'})", file=sys.stderr)
+    return int(bool(failures))
 
 
-def put(files: Mapping[Path, bytes]) -> None:
-    """Write all of them before any is spoken of: what reads the output may leave early."""
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write all files, before anything is printed: a reader of the output may stop the command early."""
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
 
-def _arguments(experiment: Experiment) -> argparse.Namespace:
-    form = argparse.RawDescriptionHelpFormatter
-    name = f"python -m experiments.{experiment.name}"
-    parser = argparse.ArgumentParser(prog=name, description=experiment.about, formatter_class=form)
+def _arguments(study: Study) -> argparse.Namespace:
+    parser = console.Parser(prog=f"python -m experiments.{study.name}", description=study.about)
     parser.add_argument("settings", nargs="*", metavar="setting=value", help="of the launcher")
     parser.add_argument("--scale", choices=SCALES, default="smoke")
     parser.add_argument("--launcher", choices=("local", "slurm", "ray"), default="local")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at once (local)")
+    parser.add_argument("--seeds", type=lambda text: text.split(","), help="launch these only: 0,1,2")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count(), help="runs at once (local), one thread each"
-    )
-    parser.add_argument("--seeds", help="launch these only: 0,1,2")
-    parser.add_argument(
-        "--only", action="append", metavar="VARIANT", help="launch these only; may be repeated"
+        "--only", action="append", metavar="VARIANT", help="launch this only; may be repeated"
     )
     parser.add_argument("--tables", action="store_true", help="launch nothing")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where the runs are")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="for results and paper, in place of the checkout"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results and paper go; the checkout")
     return parser.parse_intermixed_args()
 
 
-def _chosen(runs: Sequence[Run], seeds: str | None, only: Sequence[str] | None) -> list[Run]:
-    """Those of some seeds and variants.
+def _choose(runs: Sequence[Run], seeds: Sequence[str] | None, only: Sequence[str] | None) -> list[Run]:
+    """Return the runs of some seeds and variants.
 
     Raises:
-        ValueError: there is no such seed or variant.
+        ValueError: There is no such seed or variant.
     """
-    for name, given, known in (
-        ("--seeds", seeds.split(",") if seeds else [], {str(run.seed) for run in runs}),
-        ("--only", only or [], {run.variant for run in runs}),
-    ):
-        for value in given:
+    chosen = list(runs)
+    for option, given, name in (("--seeds", seeds, "seed"), ("--only", only, "variant")):
+        known = {str(getattr(run, name)) for run in runs}
+        for value in given or ():
             if value not in known:
-                raise ValueError(f"{name} names {value!r}; allowed: {', '.join(sorted(known))}")
-    return [
-        run
-        for run in runs
-        if (not seeds or str(run.seed) in seeds.split(",")) and (not only or run.variant in only)
-    ]
+                raise ValueError(f"{option} names {value!r}; allowed: {', '.join(sorted(known))}")
+        chosen = [run for run in chosen if not given or str(getattr(run, name)) in given]
+    return chosen
