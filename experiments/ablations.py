@@ -6,11 +6,9 @@ One change at a time from TRM on one task; on the others the token mixer, and th
 variants of the main table share. Runs that the main table has too have its names, and are shared with it.
 """
 
-import pandas as pd
-
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page
-from experiments.grid.results import tasks
+from experiments.grid.results import Variants
 from experiments.grid.run import Run, Variant, baselines, grid
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import ANALYSED, ATTENTION, FEWER_SEEDS, LONGER, MLP, PUZZLES, RATES
@@ -70,13 +68,13 @@ def runs(scale: str) -> list[Run]:
     return grid(variants, FEWER_SEEDS[scale])
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task."""
     page, shown = Page(), groups("cpu")
     compared = baselines(variant for group in shown.values() for variant in group)
-    for task in tasks(rows):
-        page.tables[task] = comparison(rows, task, shown, COLUMNS)
-        page.add_numbers(f"ablations/{task}", score_numbers(rows, task, "exact_accuracy", compared))
+    for task, of_task in found.items():
+        page.tables[task] = comparison(of_task, shown, COLUMNS)
+        page.add_numbers(f"ablations/{task}", score_numbers(of_task, "exact_accuracy", compared))
     return page
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from experiments import episodes
 from experiments.grid.page import Page, Table
-from experiments.grid.results import by_variant, curves, tasks, values
+from experiments.grid.results import Variants, curves, values
 from experiments.grid.run import Run, grid, pick
 from experiments.grid.stats import over_seeds
 from experiments.grid.study import Study, main
@@ -39,10 +39,10 @@ def runs(scale: str) -> list[Run]:
     ]
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return the tables and figures of the usage and of the disturbances."""
-    found = [(task, name, one) for task in tasks(rows) for name, one in by_variant(rows, task).items()]
-    with_cells = [(task, name, one) for task, name, one in found if "inside.usage" in one]
+    every = [(task, name, one) for task, of_task in found.items() for name, one in of_task.items()]
+    with_cells = [(task, name, one) for task, name, one in every if "inside.usage" in one]
     page = Page(
         {
             "": _by_task(
@@ -51,13 +51,13 @@ def render(rows: pd.DataFrame) -> Page:
             ),
             "effects": _by_task(
                 ["change, points", "seeds", *TESTS],
-                [(task, [name, f"{len(one)}", *_changes(one).values()]) for task, name, one in found],
+                [(task, [name, f"{len(one)}", *_changes(one).values()]) for task, name, one in every],
             ),
         }
     )
     page.add_figure("usage", usage, with_cells, size=(6.3, 2.4))
-    page.add_figure("effects", effects, found, size=(6.3, 2.8))
-    for task, name, one in found:
+    page.add_figure("effects", effects, every, size=(6.3, 2.8))
+    for task, name, one in every:
         page.add_numbers(f"cells/{task}/{name}", _changes(one))
     return page
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from experiments.grid.page import Page, Table, log2_axis
-from experiments.grid.results import by_variant, curves, frame, provenance
+from experiments.grid.results import Variants, curves, frame, provenance
 from experiments.grid.run import Variant
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import COSTS, REPEAT
@@ -73,19 +73,19 @@ def measure_all(scale: str) -> pd.DataFrame:
     )
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return the table, the figure, and the comparison with the published code."""
-    found = by_variant(rows, "step")
+    of_step = found["step"]
     # Pair by pair, of measurements made beside each other.
     ratios = {
-        variant: {name: curves(one, name)[0] / curves(found[BASE], name)[0] for name in MEASURED}
-        for variant, one in found.items()
+        variant: {name: curves(one, name)[0] / curves(of_step[BASE], name)[0] for name in MEASURED}
+        for variant, one in of_step.items()
     }
     head = ["against no memory", "parameters", "FLOPs", "training step", "from, to", "evaluation step"]
     lines = [
         [
             variant,
-            f"{int(found[variant]['parameters'].item()):,}",
+            f"{int(of_step[variant]['parameters'].item()):,}",
             f"{one['flops'].item():.3f}",
             f"{np.median(one['train_seconds']):.2f}",
             f"{one['train_seconds'].min():.2f} to {one['train_seconds'].max():.2f}",

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from experiments.grid.page import Page, Table, line_style, log2_axis
-from experiments.grid.results import by_variant, curves, tasks
+from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, grid, pick
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import EPISODES, FEWER_SEEDS, RECALL, RECALL_KINDS, SUDOKUS
@@ -51,9 +50,8 @@ def runs(scale: str) -> list[Run]:
     ]
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task, and the figure."""
-    found = {task: by_variant(rows, task) for task in tasks(rows)}
     page = Page({task: table(of_task, KEPT) for task, of_task in found.items()})
     shown = {task: of_task for task, of_task in found.items() if task in (RECALL, SUDOKUS)}
     page.add_figure("", positions, shown, size=(6.8, 2.7))
@@ -63,7 +61,7 @@ def render(rows: pd.DataFrame) -> Page:
     return page
 
 
-def numbers(found: dict[str, pd.DataFrame]) -> dict[str, str]:
+def numbers(found: Variants) -> dict[str, str]:
     """Return the numbers for the text.
 
     VARIANT/POSITION is the exact accuracy there, VARIANT/short the largest shortfall from the best possible
@@ -78,7 +76,7 @@ def numbers(found: dict[str, pd.DataFrame]) -> dict[str, str]:
     return result
 
 
-def table(found: dict[str, pd.DataFrame], kept: Sequence[str]) -> Table:
+def table(found: Variants, kept: Sequence[str]) -> Table:
     """Return a line for each variant and treatment of its memory, with the largest shortfall of each seed.
 
     Args:
@@ -97,7 +95,7 @@ def table(found: dict[str, pd.DataFrame], kept: Sequence[str]) -> Table:
     return Table(head, lines).select([i for i in range(len(head)) if i != 1 or len(kept) > 1])
 
 
-def best(found: dict[str, pd.DataFrame]) -> np.ndarray:
+def best(found: Variants) -> np.ndarray:
     """Return the best possible exact accuracy at each position, in %."""
     return 100 * curves(next(iter(found.values())), "positions.best")[0]
 
@@ -107,7 +105,7 @@ def at(values: np.ndarray, positions: Sequence[int]) -> list[str]:
     return [f"{values[position - 1]:.1f}" for position in positions]
 
 
-def positions(figure: Any, found: dict[str, dict[str, pd.DataFrame]]) -> None:
+def positions(figure: Any, found: dict[str, Variants]) -> None:
     """Draw the exact accuracy against the position, mean over seeds; dotted: the best possible."""
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (task, of_task) in zip(panels, found.items()):

@@ -10,11 +10,9 @@ the memory, so that a memory and its baseline, the same model with the same grad
 
 from typing import Any
 
-import pandas as pd
-
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
-from experiments.grid.results import by_variant, curves, tasks
+from experiments.grid.results import Variants, curves
 from experiments.grid.run import ROOT, Run, baselines, grid
 from experiments.grid.stats import differences, over_seeds
 from experiments.grid.study import Study, main
@@ -42,25 +40,24 @@ def runs(scale: str) -> list[Run]:
     return grid(variants, SEEDS[scale])
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return the tables of all tasks, their learning curves, and the published figures."""
     page = Page()
-    page.tables["summary"] = summary(rows, "exact, %", SCORES["main"])
-    page.tables["summary-speed"] = summary(rows, "over training, %", SCORES["speed"])
-    for task in tasks(rows):
-        page.tables[task] = comparison(rows, task, GROUPS, COLUMNS)
-        page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, SPEED, "over_training")
-        page.add_figure(f"{task}-curves", learning, by_variant(rows, task), size=(6.8, 2.7))
+    page.tables["summary"] = summary(found, "exact, %", SCORES["main"])
+    page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"])
+    for task, of_task in found.items():
+        page.tables[task] = comparison(of_task, GROUPS, COLUMNS)
+        page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, "over_training")
+        page.add_figure(f"{task}-curves", learning, of_task, size=(6.8, 2.7))
         for name, score in SCORES.items():
-            page.add_numbers(f"{name}/{task}", numbers(rows, task, score))
+            page.add_numbers(f"{name}/{task}", numbers(of_task, score))
     for name, file in LITERATURE.items():
         page.tables[name] = Table.read(ROOT / "experiments/literature" / file)
     return page
 
 
-def summary(rows: pd.DataFrame, title: str, score: str) -> Table:
+def summary(found: dict[str, Variants], title: str, score: str) -> Table:
     """Return a score on all tasks, with the difference of each memory and control from its baseline."""
-    found = {task: by_variant(rows, task) for task in tasks(rows)}
     pairs = {task: differences(found[task], BASELINES, score) for task in found}
     lines: list[list[str]] = []
     for group_title, group in GROUPS.items():
@@ -75,7 +72,7 @@ def summary(rows: pd.DataFrame, title: str, score: str) -> Table:
     return Table([title, *(word for task in found for word in (task, "less baseline"))], lines)
 
 
-def learning(figure: Any, found: dict[str, pd.DataFrame]) -> None:
+def learning(figure: Any, found: Variants) -> None:
     """Draw the exact accuracy on the validation puzzles over training, mean over seeds, HRM and TRM apart."""
     panels = figure.subplots(1, 2, sharey=True)
     for axes, model in zip(panels, ("HRM", "TRM")):
@@ -93,12 +90,12 @@ def learning(figure: Any, found: dict[str, pd.DataFrame]) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
-def numbers(rows: pd.DataFrame, task: str, score: str) -> dict[str, str]:
+def numbers(found: Variants, score: str) -> dict[str, str]:
     """Return the scores for the text, and how many memories and controls are better and worse."""
-    pairs = differences(by_variant(rows, task), BASELINES, score).values()
+    pairs = differences(found, BASELINES, score).values()
     better = [pair.mean > 0 for pair in pairs if pair.p < SIGNIFICANT]
     counts = {"better": sum(better), "worse": len(better) - sum(better), "compared": len(pairs)}
-    return score_numbers(rows, task, score, BASELINES, WINDOWS) | {name: f"{n}" for name, n in counts.items()}
+    return score_numbers(found, score, BASELINES, WINDOWS) | {name: f"{n}" for name, n in counts.items()}
 
 
 STUDY = Study("main_table", __doc__, render, runs)

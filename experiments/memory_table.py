@@ -6,12 +6,10 @@ On Sudoku, where a memory is not needed and all variants end alike, the mean of 
 compared; on recall (experiments/episodes.py) nothing can be learned without a memory.
 """
 
-import pandas as pd
-
 from experiments import episodes
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
-from experiments.grid.results import by_variant, curves, tasks
+from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, baselines, grid, pick
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import CHEAPEST, EPISODES, FEWER_SEEDS, RATES, RECALL
@@ -103,21 +101,21 @@ def runs(scale: str) -> list[Run]:
     ]
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task."""
     page, shown = Page(), groups("cpu")
     compared = baselines(variant for group in shown.values() for variant in group)
-    for task in tasks(rows):
+    for task, of_task in found.items():
         if task == RECALL:
-            page.tables[task], numbers = on_recall(by_variant(rows, task))
+            page.tables[task], numbers = on_recall(of_task)
         else:
-            page.tables[task] = comparison(rows, task, shown, COLUMNS, SCORE)
-            numbers = score_numbers(rows, task, SCORE, compared)
+            page.tables[task] = comparison(of_task, shown, COLUMNS, SCORE)
+            numbers = score_numbers(of_task, SCORE, compared)
         page.add_numbers(f"settings/{task}", numbers)
     return page
 
 
-def on_recall(found: dict[str, pd.DataFrame]) -> tuple[Table, dict[str, str]]:
+def on_recall(found: Variants) -> tuple[Table, dict[str, str]]:
     """Return the exact accuracy at some positions of the episode, as a table and by VARIANT/POSITION."""
     name = "exact_accuracy_by_position"
     length = curves(next(iter(found.values())), name).shape[1]

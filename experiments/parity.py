@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from experiments.grid.page import Page, Table, scientific
-from experiments.grid.results import frame, provenance, values
+from experiments.grid.results import Variants, frame, provenance
 from experiments.grid.run import ROOT
 from experiments.grid.study import Study, main
 from memhrm.published.replay import SINGLE, SIX, Deviation, replay
@@ -40,19 +40,15 @@ def _largest(deviations: list[Deviation]) -> dict[str, str]:
     return {"quantities": str(len(deviations)), "outside": str(outside), **largest}
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return the table of the deviations."""
+    rows = pd.concat(found["parity"].values(), ignore_index=True)
+    largest = rows[list(KINDS)].astype(float)
+    cells = pd.concat([rows[["variant", "quantities"]], largest.map(scientific), rows["outside"]], axis=1)
     head = ["", "quantities", *KINDS.values(), "outside the tolerance"]
-    largest = {kind: values(rows, kind) for kind in KINDS}
-    lines = zip(
-        rows["variant"],
-        rows["quantities"],
-        *(map(scientific, deviations) for deviations in largest.values()),
-        rows["outside"],
-    )
-    page = Page({"": Table(head, [list(line) for line in lines])})
-    outside = int(values(rows, "outside").sum())
-    page.add_numbers("parity", {"gradients": scientific(largest["gradients"].max()), "outside": f"{outside}"})
+    page = Page({"": Table(head, cells.to_numpy().tolist())})
+    gradients, outside = scientific(largest["gradients"].max()), rows["outside"].astype(int).sum()
+    page.add_numbers("parity", {"gradients": gradients, "outside": f"{outside}"})
     return page
 
 

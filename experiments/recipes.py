@@ -7,10 +7,8 @@
 An interrupted run continues where it was, so that each recipe can be run in pieces of any length.
 """
 
-import pandas as pd
-
 from experiments.grid.page import Page, Table
-from experiments.grid.results import by_variant, tasks, values
+from experiments.grid.results import Variants, values
 from experiments.grid.run import Run
 from experiments.grid.stats import over_seeds
 from experiments.grid.study import Study, main
@@ -48,12 +46,12 @@ def runs(scale: str) -> list[Run]:
     ]
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return the table of the recipes."""
     lines: list[list[str]] = []
-    for task in tasks(rows):
+    for task, of_task in found.items():
         lines.append([task])
-        for variant, one in by_variant(rows, task).items():
+        for variant, one in of_task.items():
             step, parameters, seconds = (
                 values(one, name).mean() for name in ("step", "parameters", "seconds")
             )

@@ -13,7 +13,7 @@ import pandas as pd
 
 from experiments.grid.measures import NOISE, RULES
 from experiments.grid.page import Page, line_style, log2_axis
-from experiments.grid.results import by_variant, curves, tasks
+from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, grid, pick
 from experiments.grid.stats import estimate
 from experiments.grid.study import Study, main
@@ -32,18 +32,17 @@ def runs(scale: str) -> list[Run]:
     return grid(dict.fromkeys(ANALYSED[scale], sized(SHOWN, scale)), FEWER_SEEDS[scale], ["depth", "noisy"])
 
 
-def render(rows: pd.DataFrame) -> Page:
+def render(found: dict[str, Variants]) -> Page:
     """Return the two figures of each task."""
     page = Page()
-    for task in tasks(rows):
-        found = by_variant(rows, task)
-        page.add_figure(f"{task}-depth", against_depth, found, size=(5.5, 2.8))
-        page.add_figure(f"{task}-restarts", against_restarts, found, size=(6.3, 2.6))
-        page.add_numbers(f"scaling/{task}", numbers(found))
+    for task, of_task in found.items():
+        page.add_figure(f"{task}-depth", against_depth, of_task, size=(5.5, 2.8))
+        page.add_figure(f"{task}-restarts", against_restarts, of_task, size=(6.3, 2.6))
+        page.add_numbers(f"scaling/{task}", numbers(of_task))
     return page
 
 
-def against_depth(figure: Any, found: dict[str, pd.DataFrame]) -> None:
+def against_depth(figure: Any, found: Variants) -> None:
     """Draw the exact accuracy against the supervision steps, one thin line a seed."""
     axes, times = figure.subplots(), []
     for number, (variant, rows) in enumerate(found.items()):
@@ -58,7 +57,7 @@ def against_depth(figure: Any, found: dict[str, pd.DataFrame]) -> None:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=7)
 
 
-def against_restarts(figure: Any, found: dict[str, pd.DataFrame]) -> None:
+def against_restarts(figure: Any, found: Variants) -> None:
     """Draw the exact accuracy against the number of restarts, one line a rule of choosing one."""
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (variant, rows) in zip(panels, found.items()):
@@ -80,7 +79,7 @@ def best_noise(rows: pd.DataFrame) -> float:
     return max(NOISE, key=lambda noise: curves(rows, f"noisy.q_{noise:g}")[:, -1].mean())
 
 
-def numbers(found: dict[str, pd.DataFrame]) -> dict[str, str]:
+def numbers(found: Variants) -> dict[str, str]:
     """Return the exact accuracies for the text, by depth (relative to training) and number of restarts."""
     result = {}
     for variant, rows in found.items():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pandas as pd
 
 from experiments.grid.page import Table
-from experiments.grid.results import by_variant, curves, values
+from experiments.grid.results import Variants, curves, values
 from experiments.grid.run import Variant, baselines
 from experiments.grid.stats import differences, over_seeds, p_text
 
@@ -33,8 +33,7 @@ Usage entropy and usage information: in nats.
 
 
 def comparison(
-    rows: pd.DataFrame,
-    task: str,
+    found: Variants,
     groups: Mapping[str, Iterable[Variant]],
     columns: Sequence[str],
     score: str = "exact_accuracy",
@@ -44,13 +43,11 @@ def comparison(
     A cell is empty where a run lacks its value, and a column is left out if all its cells are empty.
 
     Args:
-        rows: The results.
-        task: The task.
+        found: The rows of each variant.
         groups: Variants, by the title above them.
         columns: Names in `COLUMNS`; the second shows the score.
-        score: The column of `rows` in which variants are compared.
+        score: The column of the rows in which variants are compared.
     """
-    found = by_variant(rows, task)
     pairs = differences(found, baselines(one for group in groups.values() for one in group), score)
     lines: list[list[str]] = []
     for title, group in groups.items():
@@ -69,24 +66,22 @@ def comparison(
 def first_step(rows: pd.DataFrame, exact: float) -> str:
     """Return the mean optimiser step at which validation first has an accuracy, or "" if a seed never has."""
     steps, reached = curves(rows, "curve_steps"), curves(rows, "curve_exact") >= exact
-    return (
-        f"{steps[range(len(rows)), reached.argmax(axis=1)].mean():.0f}" if reached.any(axis=1).all() else ""
-    )
+    if not reached.any(axis=1).all():
+        return ""
+    return f"{steps[range(len(rows)), reached.argmax(axis=1)].mean():.0f}"
 
 
-def score_numbers(rows: pd.DataFrame, task: str, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
+def score_numbers(found: Variants, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
     """Return the scores of a task for the text of the paper.
 
     Args:
-        rows: The results.
-        task: The task.
-        score: The column of `rows`.
+        found: The rows of each variant.
+        score: The column of the rows.
         compared: Families of comparisons, each the baseline of each variant.
 
     Returns:
         VARIANT: the score; VARIANT/difference and VARIANT/p: its difference from the baseline.
     """
-    found = by_variant(rows, task)
     numbers = {variant: over_seeds(one, score).text() for variant, one in found.items()}
     for family in compared:
         for variant, pair in differences(found, family, score).items():

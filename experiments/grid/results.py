@@ -20,6 +20,8 @@ from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import digest
 from memhrm.system.files import read_json
 
+Variants = dict[str, pd.DataFrame]
+"""The rows of each variant on one task."""
 FOLDER = ROOT / "experiments" / "results"
 EARLIER = {"cells.information": "cells.usage_information"}
 """Columns that had other names when their rows and runs were made."""
@@ -125,16 +127,14 @@ def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
     write(path, order.merge(known, on=KEY))
 
 
-def tasks(rows: pd.DataFrame) -> list[str]:
-    """Return the tasks of the rows, in their order."""
-    return list(rows["task"].unique())
-
-
-def by_variant(rows: pd.DataFrame, task: str) -> dict[str, pd.DataFrame]:
-    """Return the rows of each variant, indexed by seed, without the columns that one of its seeds lacks."""
-    of_task = rows[rows["task"] == task].set_index("seed")
+def arrange(rows: pd.DataFrame) -> dict[str, Variants]:
+    """Return the rows by task and variant, indexed by seed, without the columns that a seed lacks."""
     return {
-        str(name): of_variant.dropna(axis=1) for name, of_variant in of_task.groupby("variant", sort=False)
+        str(task): {
+            str(variant): of_variant.set_index("seed").dropna(axis=1)
+            for variant, of_variant in of_task.groupby("variant", sort=False)
+        }
+        for task, of_task in rows.groupby("task", sort=False)
     }
 
 

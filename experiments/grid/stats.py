@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments.grid.results import values
+from experiments.grid.results import Variants, values
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def over_seeds(rows: pd.DataFrame, name: str) -> Estimate:
 
 
 def differences(
-    found: Mapping[str, pd.DataFrame], baselines: Mapping[str, str], name: str = "exact_accuracy"
+    found: Variants, baselines: Mapping[str, str], name: str = "exact_accuracy"
 ) -> dict[str, Estimate]:
     """Return each variant less its baseline, over the seeds that both have.
 

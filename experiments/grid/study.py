@@ -17,7 +17,7 @@ import pandas as pd
 
 from experiments.grid.launch import launch
 from experiments.grid.page import Page
-from experiments.grid.results import FOLDER, collect, read, update, write
+from experiments.grid.results import FOLDER, Variants, arrange, collect, read, update, write
 from experiments.grid.run import ROOT, RUNS, SCALES, Run, merge
 from memhrm.config import console
 
@@ -31,14 +31,14 @@ class Study:
     Attributes:
         name: Name of its module, its results and its files.
         about: Its description in --help.
-        render: From the rows to the page.
+        render: Makes the page of the rows, by task and variant.
         runs: The runs at a scale.
         measure: The rows at a scale that no run gives.
     """
 
     name: str
     about: str | None
-    render: Callable[[pd.DataFrame], Page]
+    render: Callable[[dict[str, Variants]], Page]
     runs: Callable[[str], list[Run]] = lambda scale: []
     measure: Callable[[str], pd.DataFrame] | None = None
 
@@ -48,7 +48,7 @@ class Study:
 
     def files(self, scale: str, folder: Path = FOLDER) -> dict[str, bytes]:
         """Return the study's files of the paper, by their path in it, from its results alone."""
-        return self.render(read(self.results(scale, folder))).files(self.name, scale)
+        return self.render(arrange(read(self.results(scale, folder)))).files(self.name, scale)
 
 
 def main(study: Study) -> NoReturn:

@@ -20,7 +20,7 @@ from experiments.grid import results
 from experiments.grid.comparison import comparison
 from experiments.grid.launch import held, launch
 from experiments.grid.page import Page, Table
-from experiments.grid.results import by_variant, curves
+from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
 from experiments.grid.stats import differences, estimate, holm
 from experiments.grid.study import PAPER
@@ -235,7 +235,7 @@ def a_row(variant: str, seed: int, exact: float, **more: str) -> dict[str, objec
 def test_differences_are_of_the_seeds_that_both_have():
     rows = [a_row("base", s, e) for s, e in enumerate([0.5, 0.6, 0.7])]
     rows += [a_row("new", s, e) for s, e in ((0, 0.6), (2, 0.9), (5, 0.0))]
-    found = by_variant(results.frame(rows), "T")
+    found = arrange(results.frame(rows))["T"]
     pairs = differences(found, {"new": "base", "absent": "base"})
     assert list(pairs) == ["new"]
     assert (pairs["new"].n, pairs["new"].mean) == (2, pytest.approx(0.15))
@@ -250,7 +250,7 @@ def test_rows_survive_their_file_and_their_run_directories(tmp_path):
     results.write(
         path, results.frame([a_row("a", 0, 0.5, curve="1 2.5"), a_row("b", 0, 0.25), a_row("gone", 0, 0.1)])
     )
-    found = by_variant(results.read(path), "T")
+    found = arrange(results.read(path))["T"]
     assert curves(found["a"], "curve").tolist() == [[1.0, 2.5]] and "curve" not in found["b"]
     results.update(path, results.frame([a_row("b", 0, 0.75)]), runs)
     rows = results.read(path)
@@ -282,7 +282,7 @@ def test_a_table_is_the_same_in_every_form():
     rows = [a_row("base", 0, 0.5), a_row("base", 1, 0.6)]
     rows += [a_row("new & better", 0, 0.6), a_row("new & better", 1, 0.7)]
     groups = {"models": [base, base.change("new & better"), Variant("absent")]}
-    table = comparison(results.frame(rows), "T", groups, ["seeds", "exact, %", "steps"])
+    table = comparison(arrange(results.frame(rows))["T"], groups, ["seeds", "exact, %", "steps"])
     assert table.head == ["", "seeds", "exact, %", "less its baseline", "p"]  # No row says its steps.
     assert table.rows[2][3] == "+10.0 ± 0.0"
     assert r"new \& better & 2 & 65.0 $\pm$ 63.5 & +10.0 $\pm$ 0.0" in table.tabular()
