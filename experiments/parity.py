@@ -47,7 +47,7 @@ def render(found: dict[str, Variants]) -> Page:
     cells = pd.concat([rows[["variant", "quantities"]], largest.map(scientific), rows["outside"]], axis=1)
     head = ["", "quantities", *KINDS.values(), "outside the tolerance"]
     page = Page({"": Table(head, cells.to_numpy().tolist())})
-    gradients, outside = scientific(largest["gradients"].max()), rows["outside"].astype(int).sum()
+    gradients, outside = scientific(max(largest["gradients"])), rows["outside"].astype(int).sum()
     page.add_numbers("parity", {"gradients": gradients, "outside": f"{outside}"})
     return page
 
