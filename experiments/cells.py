@@ -27,6 +27,7 @@ ON_PUZZLES = pick(
     "TRM + bicross, augment",
 )
 ON_RECALL = pick(episodes.MEMORIES, "multicell, k=2", "multicell, k=3", "bicross")
+USAGE = "inside.usage"
 TESTS = ("zero", "freeze", "shuffle", "swap")
 
 
@@ -41,31 +42,25 @@ def runs(scale: str) -> list[Run]:
 
 def render(found: dict[str, Variants]) -> Page:
     """Return the tables and figures of the usage and of the disturbances."""
-    every = [(task, name, one) for task, of_task in found.items() for name, one in of_task.items()]
-    with_cells = [(task, name, one) for task, name, one in every if "inside.usage" in one]
-    page = Page(
-        {
-            "": _by_task(
-                ["", "seeds", "usage entropy", "dead", "cosine of CLS", "information about", "null"],
-                [(task, [name, f"{len(one)}", *_usage_cells(one)]) for task, name, one in with_cells],
-            ),
-            "effects": _by_task(
-                ["change, points", "seeds", *TESTS],
-                [(task, [name, f"{len(one)}", *_changes(one).values()]) for task, name, one in every],
-            ),
-        }
-    )
+    every = [(task, name, rows) for task, of_task in found.items() for name, rows in of_task.items()]
+    with_cells = [(task, name, rows) for task, name, rows in every if USAGE in rows]
+    used = {
+        task: [[name, f"{len(rows)}", *_usage_cells(rows)] for name, rows in of_task.items() if USAGE in rows]
+        for task, of_task in found.items()
+    }
+    disturbed = {
+        task: [[name, f"{len(rows)}", *_changes(rows).values()] for name, rows in of_task.items()]
+        for task, of_task in found.items()
+    }
+    page = Page()
+    head = ["", "seeds", "usage entropy", "dead", "cosine of CLS", "information about", "null"]
+    page.tables[""] = Table.grouped(head, used)
+    page.tables["effects"] = Table.grouped(["change, points", "seeds", *TESTS], disturbed)
     page.add_figure("usage", usage, with_cells, size=(6.3, 2.4))
     page.add_figure("effects", effects, every, size=(6.3, 2.8))
-    for task, name, one in every:
-        page.add_numbers(f"cells/{task}/{name}", _changes(one))
+    for task, name, rows in every:
+        page.add_numbers(f"cells/{task}/{name}", _changes(rows))
     return page
-
-
-def _by_task(head: list[str], lines: list[tuple[str, list[str]]]) -> Table:
-    """Return a table in which a task's lines stand under its name."""
-    of_task = {task: [line for other, line in lines if other == task] for task, _ in lines}
-    return Table(head, [line for task, group in of_task.items() for line in ([task], *group)])
 
 
 def _changes(rows: pd.DataFrame) -> dict[str, str]:
@@ -100,7 +95,7 @@ def usage(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
     """Draw the share of the puzzles in which each cell is active, sorted, one line a seed."""
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (task, variant, rows) in zip(panels, found):
-        for share in curves(rows, "inside.usage"):
+        for share in curves(rows, USAGE):
             rank = np.arange(1, len(share) + 1)
             axes.plot(rank, np.sort(share)[::-1], color=LIGHT[0], linewidth=0.9, marker=".")
             axes.set_xticks(rank)

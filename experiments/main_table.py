@@ -58,18 +58,22 @@ def render(found: dict[str, Variants]) -> Page:
 
 def summary(found: dict[str, Variants], title: str, score: str) -> Table:
     """Return a score on all tasks, with the difference of each memory and control from its baseline."""
-    pairs = {task: differences(found[task], BASELINES, score) for task in found}
-    lines: list[list[str]] = []
-    for group_title, group in GROUPS.items():
-        lines.append([group_title])
-        names = [variant.name for variant in group]
-        for name in (name for name in names if any(name in one for one in found.values())):
-            lines.append([name])
-            for task, one in found.items():
-                lines[-1].append(over_seeds(one[name], score).text() if name in one else "")
-                pair = pairs[task].get(name)
-                lines[-1].append(pair.text("+") + "*" * (pair.p < SIGNIFICANT) if pair else "")
-    return Table([title, *(word for task in found for word in (task, "less baseline"))], lines)
+    pairs = {task: differences(of_task, BASELINES, score) for task, of_task in found.items()}
+
+    def cells(name: str, task: str) -> list[str]:
+        exact = over_seeds(found[task][name], score).text() if name in found[task] else ""
+        pair = pairs[task].get(name)
+        return [exact, pair.text("+") + "*" * (pair.p < SIGNIFICANT) if pair else ""]
+
+    lines = {
+        group_title: [
+            [variant.name, *(cell for task in found for cell in cells(variant.name, task))]
+            for variant in group
+            if any(variant.name in of_task for of_task in found.values())
+        ]
+        for group_title, group in GROUPS.items()
+    }
+    return Table.grouped([title, *(word for task in found for word in (task, "less baseline"))], lines)
 
 
 def learning(figure: Any, found: Variants) -> None:

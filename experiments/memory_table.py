@@ -120,15 +120,15 @@ def on_recall(found: Variants) -> tuple[Table, dict[str, str]]:
     name = "exact_accuracy_by_position"
     length = curves(next(iter(found.values())), name).shape[1]
     positions = [position for position in (1, 2, 3, 8, 32) if position <= length]
-    lines: list[list[str]] = []
+    lines: dict[str, list[list[str]]] = {}
     numbers = {}
     for title, group in (ON_RECALL | {"curriculum": CURRICULA}).items():
-        lines.append([title])
+        lines[title] = []
         for variant in (variant.name for variant in group if variant.name in found):
             exact = episodes.at(100 * curves(found[variant], name).mean(axis=0), positions)
-            lines.append([variant, f"{len(found[variant])}", *exact])
+            lines[title].append([variant, f"{len(found[variant])}", *exact])
             numbers |= {f"{variant}/{position}": text for position, text in zip(positions, exact)}
-    return Table(["puzzle of the episode", "seeds", *map(str, positions)], lines), numbers
+    return Table.grouped(["puzzle of the episode", "seeds", *map(str, positions)], lines), numbers
 
 
 STUDY = Study("memory_table", __doc__, render, runs)

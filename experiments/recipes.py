@@ -48,26 +48,23 @@ def runs(scale: str) -> list[Run]:
 
 def render(found: dict[str, Variants]) -> Page:
     """Return the table of the recipes."""
-    lines: list[list[str]] = []
-    for task, of_task in found.items():
-        lines.append([task])
-        for variant, one in of_task.items():
-            step, parameters, seconds = (
-                values(one, name).mean() for name in ("step", "parameters", "seconds")
-            )
-            lines.append(
-                [
-                    variant,
-                    over_seeds(one, "exact_accuracy").text(),
-                    RECIPES[task, variant][1],
-                    f"{int(step):,}",
-                    f"{int(parameters):,}",
-                    f"{seconds / 60:.0f}",
-                    one["device"].iloc[0],
-                ]
-            )
     head = ["", "exact, %", "published, %", "optimiser steps", "parameters", "minutes", "device"]
-    return Page({"": Table(head, lines)})
+    lines = {
+        task: [
+            [
+                variant,
+                over_seeds(rows, "exact_accuracy").text(),
+                RECIPES[task, variant][1],
+                f"{int(values(rows, 'step').mean()):,}",
+                f"{int(values(rows, 'parameters').mean()):,}",
+                f"{values(rows, 'seconds').mean() / 60:.0f}",
+                rows["device"].iloc[0],
+            ]
+            for variant, rows in of_task.items()
+        ]
+        for task, of_task in found.items()
+    }
+    return Page({"": Table.grouped(head, lines)})
 
 
 STUDY = Study("recipes", __doc__, render, runs)

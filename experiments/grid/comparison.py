@@ -49,18 +49,20 @@ def comparison(
         score: The column of the rows in which variants are compared.
     """
     pairs = differences(found, baselines(one for group in groups.values() for one in group), score)
-    lines: list[list[str]] = []
-    for title, group in groups.items():
-        present = [variant.name for variant in group if variant.name in found]
-        lines += [[title]] if title and present else []
-        for name in present:
-            cells = [_cell(column, found[name]) for column in columns]
-            pair = pairs.get(name)
-            difference = [pair.text("+"), p_text(pair.p)] if pair else ["", ""]
-            lines.append([name, *cells[:2], *difference, *cells[2:]])
+
+    def line(name: str) -> list[str]:
+        cells = [_cell(column, found[name]) for column in columns]
+        pair = pairs.get(name)
+        difference = [pair.text("+"), p_text(pair.p)] if pair else ["", ""]
+        return [name, *cells[:2], *difference, *cells[2:]]
+
+    lines = {
+        title: [line(variant.name) for variant in group if variant.name in found]
+        for title, group in groups.items()
+    }
     head = ["", *columns[:2], "less its baseline", "p", *columns[2:]]
-    full = [line for line in lines if len(line) > 1]
-    return Table(head, lines).select([0, *(i for i in range(1, len(head)) if any(line[i] for line in full))])
+    filled = {i for group in lines.values() for cells in group for i, cell in enumerate(cells) if cell}
+    return Table.grouped(head, lines).select(sorted(filled | {0}))
 
 
 def first_step(rows: pd.DataFrame, exact: float) -> str:

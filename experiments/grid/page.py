@@ -53,6 +53,14 @@ class Table:
     caption: str = ""
 
     @staticmethod
+    def grouped(head: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]]) -> "Table":
+        """Return a table of groups of rows, each below its title; an empty group or title is left out."""
+        rows: list[Sequence[str]] = []
+        for title, group in groups.items():
+            rows += [[title], *group] if title and group else group
+        return Table(head, rows)
+
+    @staticmethod
     def read(path: Path) -> "Table":
         """Return the table in a CSV file."""
         with open(path, newline="", encoding="utf-8") as file:
@@ -115,20 +123,23 @@ class Page:
 
     def files(self, study: str, scale: str) -> dict[str, bytes]:
         """Return the content of each file, by its path in paper/."""
-        head, texts, name = HEAD.format(name=study), {}, f"{study}-{scale}"
+
+        def stem(kind: str, part: str) -> str:
+            return f"{kind}/" + "-".join(filter(None, (study, scale, slug(part))))
+
+        head, texts = HEAD.format(name=study), {}
         for part, table in self.tables.items():
-            stem = "-".join(["tables/" + name, *([slug(part)] if part else [])])
-            texts[f"{stem}.tex"] = head + table.tabular()
-            texts[f"{stem}.md"] = table.markdown()
-            texts[f"{stem}.csv"] = table.comma_separated()
+            texts[stem("tables", part) + ".tex"] = head + table.tabular()
+            texts[stem("tables", part) + ".md"] = table.markdown()
+            texts[stem("tables", part) + ".csv"] = table.comma_separated()
         if self.numbers:  # \result{NAME} in main.tex.
             macros = [rf"\setresult{{{key}}}{{{latex(text)}}}" for key, text in sorted(self.numbers.items())]
-            texts[f"tables/{name}-numbers.tex"] = head + "\n".join(macros) + "\n"
+            texts[stem("tables", "numbers") + ".tex"] = head + "\n".join(macros) + "\n"
         files = {path: text.encode() for path, text in texts.items()}
         for part, (draw, size) in self.figures.items():
-            stem = "-".join(["figures/" + name, *([slug(part)] if part else [])])
-            files[f"{stem}.pdf"] = _pdf(draw, size)
-            files[f"{stem}.svg"] = figures.draw(name, part or name, draw, *size).file().encode()
+            files[stem("figures", part) + ".pdf"] = _pdf(draw, size)
+            svg = figures.draw(f"{study}-{scale}", part or f"{study}-{scale}", draw, *size)
+            files[stem("figures", part) + ".svg"] = svg.file().encode()
         return files
 
 

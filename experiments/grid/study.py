@@ -101,9 +101,9 @@ def _arguments(study: Study) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", metavar="VARIANT", help="launch this only; may be repeated"
     )
-    parser.add_argument("--tables", action="store_true", help="launch nothing")
+    parser.add_argument("--tables", action="store_true", help="launch nothing; render from the rows")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where the runs are")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results and paper go; the checkout")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results and paper go")
     return parser.parse_intermixed_args()
 
 
