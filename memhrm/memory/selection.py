@@ -15,9 +15,9 @@ SelectorName = Literal["topk", "policy", "random", "all", "lowest_loss"]
 
 
 class Scorer(nn.Module):
-    """s_i = 1/R sum_r CLS_i^T W_r q (proposal, top-k cell selection), in float32 at least.
+    """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least; equation (6) of docs/memory.md.
 
-    combine: mean is the formula, in which R projections are one bilinear form (their mean) from the start on;
+    combine: mean is the equation, where R projections are one bilinear form, their mean (trap 3);
         logsumexp (less log R) and max are forms in which each projection counts for itself.
     scaled: divide by sqrt(d), so that the softmax of the scores does not saturate.
     """
@@ -78,6 +78,7 @@ def plackett_luce(scores: Tensor, indices: Tensor) -> Tensor:
     """Log-probability of drawing the cells in this order without replacement, (b,).
 
     scores (b, n), indices (b, k): sum_j s(a_j) - log sum_{i not among a_1..a_{j-1}} exp s(i).
+    Equation (18) of docs/memory.md.
     """
     chosen = scores.gather(1, indices)
     left, total = scores, torch.zeros_like(scores[:, 0])
