@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "system": {"config"},
     "nn": set(),
     "data": {"config", "system"},
-    "memory": {"config", "nn"},
+    "memory": {"config", "system", "nn"},
     "models": {"config", "nn", "memory"},
     "training": {"config", "system", "data", "memory", "models"},
     "evaluation": {"config", "system", "data", "memory", "models", "training"},

@@ -281,7 +281,7 @@ def test_one_restart_without_noise_is_plain_evaluation():
     settings = EvaluationSettings(steps=STEPS, threshold=0.9, batch_size=PUZZLES)
     found = evaluate(model, TASK, each_alone(puzzles), settings, CPU)
     assert 1 < found["steps"] < STEPS
-    inputs, labels, _ = tensors(puzzles).values()
+    inputs, labels = (tensors(puzzles)[name] for name in ("inputs", "labels"))
     state, rows = model.initial_state(PUZZLES), torch.arange(PUZZLES)
     loss = torch.zeros((), dtype=torch.float64)
     for step in range(STEPS):
