@@ -10,7 +10,7 @@ from typing import Any
 
 from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings
