@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from memhrm.data.settings import parse
+from memhrm.data.settings import parse as parse_data
 from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
 from memhrm.runs.batches import span
-from memhrm.runs.settings import RunSettings, make_learner, prepare_machine, settings
+from memhrm.runs.build import make_learner, prepare_machine
+from memhrm.runs.settings import RunSettings, parse
 from memhrm.system.ranks import Ranks, choose_device
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import in_precision
@@ -33,10 +34,10 @@ class Subject:
     """One configuration under measurement, on random puzzles of the right shape."""
 
     def __init__(self, config: dict[str, Any]):
-        self.run: RunSettings = settings(config)
+        self.run: RunSettings = parse(config)
         self.device = choose_device(self.run.device)
         prepare_machine(self.run)
-        data = parse(self.run.data)
+        data = parse_data(self.run.data)
         task, episodes = data.task(), data.episodes()
         self.horizon = span(self.run, max(episodes.lengths) if episodes is not None else 1)
         self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)

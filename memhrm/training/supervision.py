@@ -7,13 +7,13 @@ b batch, e puzzle_emb_ndim.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memhrm.config.settings import check_types, require
+from memhrm.config.settings import Settings, require
 from memhrm.data.sampler import IGNORE
 from memhrm.memory.h_module import HModule
 from memhrm.models.reasoner import Guide, Output, Reasoner
@@ -46,29 +46,32 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossSettings:
+class LossSettings(Settings):
     """kind: the cross-entropy of the tokens. label_smoothing: see `softmax_cross_entropy`. reward, baseline:
     of the policy that selects cells: the fall of the token loss over the supervision step, or whether the
     answer is exact after it (both 0 for feedback, which has no labels), compared with the mean of the other
     examples, or with 0. The rest: the weight of each loss, 0 for off."""
 
-    kind: Literal["stablemax", "softmax"] = "stablemax"
-    label_smoothing: float = 0.0
-    lm: float = 1.0
-    q_halt: float = 0.5
-    q_continue: float = 0.5
-    diverse: float = 0.0
-    balance: float = 0.0
-    information: float = 0.0
-    self_sup: float = 0.0
-    policy: float = 1.0
-    entropy: float = 0.01
-    imitation: float = 1.0
-    reward: Literal["fall", "exact"] = "fall"
-    baseline: Literal["leave_one_out", "none"] = "leave_one_out"
+    FILE: ClassVar[str] = "train"
+    GROUP: ClassVar[str] = "loss"
+
+    kind: Literal["stablemax", "softmax"]
+    label_smoothing: float
+    lm: float
+    q_halt: float
+    q_continue: float
+    diverse: float
+    balance: float
+    information: float
+    self_sup: float
+    policy: float
+    entropy: float
+    imitation: float
+    reward: Literal["fall", "exact"]
+    baseline: Literal["leave_one_out", "none"]
 
     def __post_init__(self):
-        check_types(self, "loss")
+        super().__post_init__()
         s = self.label_smoothing
         allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
         require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
