@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "published",
         "runs",
     },
-    "cost": {"config", "system", "data", "models", "training", "runs"},
+    "cost": {"config", "system", "data", "memory", "models", "training", "runs"},
     "probes": {"config", "system", "data", "memory", "models", "training", "evaluation", "runs", "weights"},
     "report": {"config", "system", "data", "memory", "models", "evaluation", "runs", "weights", "probes"},
 }

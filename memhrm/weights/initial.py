@@ -13,6 +13,7 @@ from memhrm.models.weights import load_weights
 from memhrm.published.weights import from_published
 from memhrm.runs import checkpoint
 from memhrm.runs.used import UsedPuzzles
+from memhrm.system.files import said_of
 from memhrm.weights.restore import FORMAT, MADE_BY, used_puzzles
 from memhrm.weights.tensors import read_tensors
 
@@ -29,7 +30,8 @@ def start_from(model: Reasoner, source: Path) -> UsedPuzzles:
     """
     source = source.expanduser()
     weights, used = _weights(source)
-    kept = load_weights(model, weights, f"init={source}", spare="H_module.")
+    with said_of(f"init is {source}"):
+        kept = load_weights(model, weights, "the weights", spare="H_module.")
     new = f"; {len(kept)} of the H-module are new" if kept else ""
     print(f"started from {len(weights)} tensors of {source}{new}", file=sys.stderr)
     return used

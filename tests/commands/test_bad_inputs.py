@@ -374,7 +374,7 @@ init=empty
 init=text.txt
 init=puzzle.txt
 init=
-init=cells | init=cells
+init=cells | init is cells
 init=recall | init is recall
 init=memory.safetensors
 init=cells/memory.safetensors | init is cells/memory.safetensors

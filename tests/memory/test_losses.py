@@ -26,7 +26,7 @@ BICROSS = {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens
 CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
 ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
 CONCAT = {**ADD, "aggregation": "concat"}
-SIGMOID = Halting(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
+SIGMOID = Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
 
 
 def loss_of(name: str, situation: Situation) -> Tensor:
@@ -55,9 +55,9 @@ def reasoner_of(values: dict, **changes) -> Reasoner:
 
 
 def learner_of(model: Reasoner, **loss) -> Learner:
-    optim = OptimSettings(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
+    optim = OptimSettings.of(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
     return Learner.build(
-        model, halting=SIGMOID, loss=LossSettings(**loss), optim=optim, total_steps=10, local_batch_size=4
+        model, halting=SIGMOID, loss=LossSettings.of(**loss), optim=optim, total_steps=10, local_batch_size=4
     )
 
 
@@ -447,7 +447,7 @@ def test_a_shared_cell_takes_no_part_in_the_competition(name):
     ],
 )
 def test_a_run_has_the_losses_of_its_memory_that_have_a_weight(values, loss, expected):
-    weights = LossSettings(**loss).weights(SIGMOID, module_of(values))
+    weights = LossSettings.of(**loss).weights(SIGMOID, module_of(values))
     assert weights == {"lm": 1.0, "q_halt": 0.5, **expected}
 
 
@@ -462,7 +462,7 @@ def test_a_run_has_the_losses_of_its_memory_that_have_a_weight(values, loss, exp
 )
 def test_a_loss_that_the_memory_has_nothing_for_is_refused(values, name, memory):
     with pytest.raises(ValueError) as refused:
-        LossSettings(**{name: 0.1}).weights(SIGMOID, module_of(values))
+        LossSettings.of(**{name: 0.1}).weights(SIGMOID, module_of(values))
     expected = f"loss.{name} is 0.1; allowed: 0, since memory={memory} has nothing for it"
     assert str(refused.value) == expected
 
@@ -470,7 +470,7 @@ def test_a_loss_that_the_memory_has_nothing_for_is_refused(values, name, memory)
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_weight_below_zero_is_refused(name):
     with pytest.raises(ValueError, match=rf"^loss\.{name} is -1\.0; allowed: 0 or above$"):
-        LossSettings(**{name: -1.0})
+        LossSettings.of(**{name: -1.0})
 
 
 @pytest.mark.parametrize("name", ["diverse", "balance", "information", "self_sup"])

@@ -349,7 +349,7 @@ def test_init_from_published_weights(finished, tmp_path, capsys):
 def test_init_gives_a_memory_the_weights_around_it(tmp_path, capsys):
     assert train(tmp_path / "run", "model.H_cycles=2", "steps=1") == 0
     assert train(tmp_path / "new", *CELLS, f"init={tmp_path}/run", "steps=1") == 0
-    assert "of the H-module start anew" in capsys.readouterr().err
+    assert "of the H-module are new" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("source", ["nowhere", "text.pt", "empty", "other"])
