@@ -15,7 +15,7 @@ from memhrm.memory.h_module import HModule, HShape, MemorySettings
 from memhrm.memory.selector import choose
 from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
 from memhrm.probes.subject import Subject, subject_of
-from memhrm.runs import settings as parts
+from memhrm.runs import build as parts
 
 FIRST = 2
 """The token that asks for cell 0; the next one asks for cell 1, and so on."""
@@ -229,7 +229,7 @@ RECALL = f"""
 
 def recall(*changes: str, whole: bool = True) -> Subject:
     """The planted rulebook and strings of three digits, with `whole` such as have every digit."""
-    run = parts.settings(compose("train", [*RECALL, *changes]))
+    run = parse(compose("train", [*RECALL, *changes]))
     dataset = parts.make_dataset(run)
     tokens = np.array([s for s in product((1, 2, 3), repeat=4) if len(set(s)) == 3 or not whole])
     strings = examples_of(tokens, tokens, np.zeros(len(tokens)), ["x"] * len(tokens))
