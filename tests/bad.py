@@ -1,4 +1,4 @@
-"""What the tables of bad inputs share: a folder of tiny runs and broken files, and the verdict on a case."""
+"""Helpers for the tables of bad inputs: tiny runs to work on, and the checks of a case."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ import pytest
 from tiny import call, train
 
 SECONDS = 10
-"""How long a refusal may take at most."""
+"""The most time that an error message may take, in seconds."""
 
 PLAIN = ("steps=1", "eval_every=0")
 CELLS = (*PLAIN, "+memory=multicell", "model.H_cycles=2", "memory.cells=4", "memory.tokens=2")
@@ -22,18 +22,18 @@ RECALL = (*PLAIN, "data=recall", "data.test_size=20", "data.lengths=[2]", "data.
 
 
 SHARE = 9
-"""Of so many cases of a table of commands one is tried by default: each takes Hydra a fifth of a second."""
+"""One in so many cases of a table runs by default, since Hydra takes a fifth of a second for each."""
 
 
 class TooLong(BaseException):
-    """A case takes longer than it may; no Exception, so that no command takes it for its own."""
+    """A case takes too long. It is not an `Exception`, so that no command catches it."""
 
 
 def cases(table: str) -> list[Any]:
-    """Return the cases of a table, as parameters of a test: the words of a command, and what it must say.
+    """Return the cases of a table as parameters of a test: a command line and the parts of its message.
 
-    A line is `words | part | part`. Without parts the message must have the name and the value of the last
-    word, which is of the form setting=value. One case in SHARE is tried by default, all with --thorough.
+    A line is `words | part | part`. Without parts the message must contain the name and the value of the last
+    word, which has the form setting=value. One case in SHARE runs by default, all with --thorough.
     """
     made = []
     for number, line in enumerate(filter(None, map(str.strip, table.splitlines()))):
@@ -50,7 +50,7 @@ def cases(table: str) -> list[Any]:
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """Fail what takes too long, instead of waiting for it."""
+    """Raise `TooLong` in a block that takes more than `SECONDS`, instead of waiting for it."""
 
     def stop(*_: object) -> None:
         raise TooLong(f"more than {SECONDS} s")
@@ -65,7 +65,7 @@ def in_time() -> Iterator[None]:
 
 
 def files() -> dict[str, tuple[int, int] | None]:
-    """Return what is in the current folder and below: size and time of change of files, None for folders."""
+    """Return the paths below the current folder: size and modification time of files, None for folders."""
     found = {}
     for folder, folders, names in os.walk("."):
         found |= {os.path.join(folder, name): None for name in folders}
@@ -77,7 +77,7 @@ def files() -> dict[str, tuple[int, int] | None]:
 
 
 def refused(words: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Check that a command ends with one line that has these parts, and leaves every file as it was."""
+    """Check that a command ends with one line that contains `parts`, and changes no file."""
     before = files()
     capsys.readouterr()
     with in_time():
@@ -93,7 +93,7 @@ def refused(words: list[str], parts: list[str], capsys: pytest.CaptureFixture[st
 
 
 def refused_call(act: Callable[[], Any], parts: list[str]) -> None:
-    """Check that a function raises a ValueError of one line that has these parts."""
+    """Check that a function raises a ValueError of one line that contains `parts`, and changes no file."""
     before = files()
     with in_time(), pytest.raises(ValueError) as raised:
         act()
@@ -104,6 +104,6 @@ def refused_call(act: Callable[[], Any], parts: list[str]) -> None:
 
 
 def make_runs(folder: Path) -> None:
-    """Make the runs `plain`, `cells` and `recall`, of a step each."""
+    """Train the runs `plain`, `cells` and `recall` for one step each."""
     for name, words in (("plain", PLAIN), ("cells", CELLS), ("recall", RECALL)):
         assert train(folder / name, *words) == 0

@@ -1,4 +1,4 @@
-"""What all tests share: bounded threads, a private cache, and small models and runs."""
+"""Set up all tests: one thread, a private cache, and fixtures for small models and batches."""
 
 import os
 
@@ -17,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked thorough, unless asked: variations of what is tested anyway."""
+    """Deselect the tests marked thorough, which are variations of other tests, unless --thorough is given."""
     if config.getoption("--thorough"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]
@@ -27,12 +27,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):
-    """Generated puzzles go to a folder of this session, and no test sees another machine's."""
+    """Put generated puzzles into a folder of this test session, so that no test reads an older cache."""
     os.environ["MEMHRM_CACHE"] = str(tmp_path_factory.getbasetemp().parent / "memhrm-cache")
 
 
 def model_settings(**changes) -> ModelSettings:
-    """A tiny TRM; changes override."""
+    """Return the settings of a tiny TRM, overridden by `changes`."""
     values = {
         "hidden_size": 16,
         "num_heads": 2,
@@ -52,7 +52,7 @@ SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3)
 
 @pytest.fixture
 def tiny_model():
-    """Makes a tiny reasoner with random, learning-ready heads."""
+    """Return a function that makes a tiny reasoner whose heads, too, have random weights."""
 
     def make(seed: int = 0, **changes) -> Reasoner:
         torch.manual_seed(seed)
@@ -67,7 +67,7 @@ def tiny_model():
 
 @pytest.fixture
 def batch():
-    """Makes random batches of the tiny shape."""
+    """Return a function that makes random batches for the tiny reasoner."""
 
     def make(seed: int = 0, rows: int = 4) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(seed)

@@ -1,6 +1,6 @@
 """A slow, obvious H-step of each memory, for tests: one example, one cell, one head, one position at a time.
 
-Letters, with lower-case names of loops in brackets:
+Letters, with loop variables in brackets:
   z_H, z_L  state of the two levels           h, h+  LN(z_H + z_L) before and after the read
   m         memory of one cell, (l, d)        N [i]  cells
   k         active cells                      A      the active cells, the first choice first
@@ -9,7 +9,7 @@ Letters, with lower-case names of loops in brackets:
   b [e]     batch                             t [p]  positions
   d         width                             n      attention heads, of c = d / n channels each
 
-The equations, by the names under which the functions cite them:
+The equations, by the names that the functions cite:
   read      dz = sum_{i in A} alpha_i Attn(h, LN(m_i), LN(m_i));   z_H' = z_H + dz + FFN(LN(z_H + dz))
   write     m_i' = m_i + dm_i + FFN(LN(m_i + dm_i)),  dm_i = Attn(LN(m_i), h+, h+),  for i in A only
   score     s_i = 1/R sum_r CLS_i^T W_r q(h)
@@ -20,7 +20,7 @@ The equations, by the names under which the functions cite them:
   policy    log-probability of drawing A in its order without replacement, and the entropy of the first draw
 BiCrossAttn has one memory that is always active: read and write with A = {m}, alpha = 1.
 
-It takes the weights by their names in the module, and the settings; it shares nothing else with
+The reference takes the settings, and the weights by their names in the module; it shares nothing else with
 memhrm.memory.
 """
 
@@ -40,8 +40,15 @@ Trace = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Reference:
-    """One H-step. kind: bicross, multicell, add or concat. options: the module's settings. weights: its
-    parameters by name. heads: n. training: whether losses over the selection are wanted."""
+    """One H-step.
+
+    Attributes:
+        kind: bicross, multicell, add or concat.
+        options: the module's settings.
+        weights: the module's parameters by name.
+        heads: attention heads, n.
+        training: whether to compute the losses over the selection.
+    """
 
     kind: str
     options: Any
@@ -59,7 +66,7 @@ class Reference:
         judge: Callable[[Tensor], Tensor] | None = None,
         write: bool = True,
     ) -> tuple[Tensor, Memory, Trace]:
-        """z_H, z_L (b, t, d), memory (b, ...) each, noise (b, N): z_H', memory', trace."""
+        """Return z_H', memory' and trace, from z_H and z_L (b, t, d), memory (b, ...) and noise (b, N)."""
         if self.options.placement == "augment":
             z_H = level(z_H, z_L)
         if self.kind == "bicross":
@@ -81,7 +88,7 @@ class Reference:
         return torch.stack(states), stack(memories) if write else memory, stack(traces)
 
     def one_memory(self, z_H: Tensor, z_L: Tensor, m: Tensor) -> tuple[Tensor, Memory, Trace]:
-        """BiCrossAttn for one example: z_H, z_L (t, d), m (l, d)."""
+        """Compute BiCrossAttn for one example: z_H, z_L (t, d), m (l, d)."""
         dz = self.read_attention(norm(z_H + z_L), norm(m), norm(m))
         z_H = self.residual("read_residual", z_H, dz, self.normed)
         m = self.written(m, norm(z_H + z_L), self.normed)
@@ -128,7 +135,7 @@ class Reference:
     # score, select
 
     def scores(self, h: Tensor, cells: Tensor) -> Tensor:
-        """score: (N,). q is the mean of h over positions, or h at position 0; CLS is token 0 of a cell."""
+        """Return s by score, (N,). q is the mean of h over positions, or h at position 0; CLS is token 0."""
         o = self.options
         q = sum(h[p] for p in range(len(h))) / len(h) if o.pooling == "mean" else h[0]
         scale = math.sqrt(h.shape[1]) if o.score_scale == "sqrt" else 1.0
@@ -139,12 +146,12 @@ class Reference:
                 found.append(each.sum() / len(each))
             elif o.combine == "max":
                 found.append(each[each.argmax()])
-            else:  # logsumexp less log R.
+            else:  # logsumexp minus log R.
                 found.append((each.exp().sum() / len(each)).log())
         return torch.stack(found)
 
     def selected(self, s: Tensor, noise: list[float] | None, losses: list[float] | None) -> list[int]:
-        """select: A. A shared cell is cell 0, which is there anyway; the others compete for k - 1 places."""
+        """Return A by select. A shared cell is cell 0, always active; the others compete for k - 1 places."""
         o = self.options
         if o.selector == "all":
             return list(range(len(s)))
@@ -161,8 +168,11 @@ class Reference:
         return (first + rest)[: o.k]
 
     def gate(self, s: Tensor, A: list[int]) -> Tensor:
-        """select: alpha, (k,); the entries of the softmax of all scores with gate=all, 1/k with gate=none. A
-        shared cell has 1/k of the weight, and is none of the rivals for the rest."""
+        """Return alpha by select, (k,).
+
+        With gate=all it is the part of the softmax of all scores, with gate=none 1/k. A shared cell has the
+        weight 1/k and does not compete for the rest.
+        """
         o = self.options
         k, shared = len(A), o.shared_cell and o.selector != "all"
         rivals = [i for i in (range(len(s)) if o.gate == "all" else A) if i > 0 or not shared]
@@ -176,7 +186,10 @@ class Reference:
         return torch.stack(alpha)
 
     def policy(self, s: Tensor, A: list[int]) -> Trace:
-        """policy: Plackett-Luce, p(A) = prod_j exp(s of the j-th) / sum of exp(s) over who is left."""
+        """Return log p(A) and the entropy by policy (Plackett-Luce).
+
+        p(A) = prod_j exp(s of the j-th) / sum of exp(s) over the cells that are left.
+        """
         apart = [0] if self.options.shared_cell else []
         left = [i for i in range(len(s)) if i not in apart]
         p = {i: s[i].exp() / sum(s[j].exp() for j in left) for i in left}
@@ -190,7 +203,7 @@ class Reference:
     def losses_of_cells(
         self, z_H: Tensor, z_L: Tensor, cells: Tensor, judge: Callable[[Tensor], Tensor] | None
     ) -> Tensor | None:
-        """The loss of the answer if cell i alone were read with weight 1, (b, N); no gradient."""
+        """Return the loss of the answer if cell i alone were read with weight 1, (b, N), without gradient."""
         if self.options.selector != "lowest_loss" or judge is None:
             return None
         losses = []
@@ -207,7 +220,7 @@ class Reference:
     # read
 
     def cells_read(self, h: Tensor, active: list[Tensor], alpha: Tensor) -> Tensor:
-        """read, its first half: dz, (t, d)."""
+        """Return dz, the first half of read, (t, d)."""
         if self.kind == "multicell":
             return weighted_sum([self.read_attention(h, norm(m), norm(m)) for m in active], alpha)
         if self.kind == "add":
@@ -219,40 +232,40 @@ class Reference:
         return self.read_attention(h, keys, values)
 
     def read_attention(self, h: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attn(h, keys, values) of read; with positions=both the queries see where they are."""
+        """Return Attn(h, keys, values) of read; with positions=both the queries have learned positions."""
         places = self.weights["read.positions"] if self.options.positions == "both" else torch.zeros_like(h)
         return self.attention(*self.maps("read"), queries=h + places, keys=keys, values=values)
 
     def self_sup(self, h: Tensor, cells: Tensor, s: Tensor, A: list[int], dz: Tensor) -> Tensor:
-        """self_sup, of this example."""
+        """Return self_sup of one example."""
         m = norm(cells[max(A, key=lambda i: s[i].item())])
         return ((dz.detach() - self.read_attention(h, m, m)) ** 2).mean()
 
     # write
 
     def cells_written(self, active: list[Tensor], h: Tensor, alpha: Tensor) -> list[Tensor]:
-        """write of the active cells (l, d), before attention within them; h is h+."""
+        """Return m_i' by write of the active cells (l, d), before attention within them; h is h+."""
         if self.kind != "add":
             return [self.written(m, h, self.normed) for m in active]
         m = weighted_sum(active, alpha)
-        change = self.written(m, h, normed=False) - m  # The cells are normed, their sum is not.
+        change = self.written(m, h, normed=False) - m  # The cells are normed, not their sum.
         new = [m_i + alpha[j] * change for j, m_i in enumerate(active)]
         return [rms(m_i) for m_i in new] if self.normed else new
 
     def written(self, m: Tensor, h: Tensor, normed: bool) -> Tensor:
-        """write: m' from m (l, d) and h+ (t, d). Learned positions enter the keys, not the values."""
+        """Return m' by write, from m (l, d) and h+ (t, d). Only the keys have learned positions."""
         placed = h if self.options.positions == "none" else h + self.weights["write.positions"]
         dm = self.attention(*self.maps("write"), queries=norm(m), keys=placed, values=h)
         return self.residual("write_residual", m, dm, normed)
 
     def attended_within(self, m: Tensor) -> Tensor:
-        """self_attention: m + Attn(LN(m), LN(m), LN(m)) within the written cell, (l, d)."""
+        """Return m + Attn(LN(m), LN(m), LN(m)) within the written cell, (l, d)."""
         W_q, W_k, W_v = thirds(self.weights["within.qkv.weight"])
         x = norm(m)
         m = m + self.attention(W_q, W_k, W_v, self.weights["within.out.weight"], queries=x, keys=x, values=x)
         return rms(m) if self.normed else m
 
-    # Attn, FFN and the residual that read and write share
+    # Attn, FFN and the residual, common to read and write
 
     def attention(
         self,
@@ -265,11 +278,11 @@ class Reference:
         keys: Tensor,
         values: Tensor,
     ) -> Tensor:
-        """Attn: in each head, values averaged with weights softmax(q . k / sqrt(c)); then W_o. (q, d)."""
+        """Return Attn, (q, d): each head averages values with weights softmax(q . k / sqrt(c)); then W_o."""
         c = queries.shape[1] // self.heads
         heads = []
         for n in range(self.heads):
-            own = slice(n * c, (n + 1) * c)  # The rows of the maps that make this head's channels.
+            own = slice(n * c, (n + 1) * c)  # The rows of the maps for this head's channels.
             Q, K, V = queries @ W_q[own].T, keys @ W_k[own].T, values @ W_v[own].T
             rows = []
             for q in Q:
@@ -279,7 +292,7 @@ class Reference:
         return torch.cat(heads, dim=1) @ W_o.T
 
     def residual(self, name: str, x: Tensor, change: Tensor, normed: bool) -> Tensor:
-        """x + change + FFN(LN(x + change)); with state_norm=rms, divided by its root mean square."""
+        """Return x + change + FFN(LN(x + change)), with state_norm=rms divided by its root mean square."""
         gate, up = halves(self.weights[f"{name}.ffn.gate_up.weight"])
         down = self.weights[f"{name}.ffn.down.weight"]
         x = x + change
@@ -288,7 +301,7 @@ class Reference:
         return rms(x) if normed else x
 
     def maps(self, name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """W_q, W_k, W_v, W_o of read or write."""
+        """Return W_q, W_k, W_v and W_o of read or write."""
         W_k, W_v = halves(self.weights[f"{name}.kv.weight"])
         return self.weights[f"{name}.q.weight"], W_k, W_v, self.weights[f"{name}.out.weight"]
 
@@ -298,18 +311,18 @@ class Reference:
 
 
 def norm(x: Tensor) -> Tensor:
-    """LN over the width, without weights."""
+    """Return LN(x) over the width, without weights."""
     x = x - x.mean(-1, keepdim=True)
     return x / (x.pow(2).mean(-1, keepdim=True) + EPS).sqrt()
 
 
 def rms(x: Tensor) -> Tensor:
-    """x divided by its root mean square over the width."""
+    """Return x divided by its root mean square over the width."""
     return x / (x.pow(2).mean(-1, keepdim=True) + EPS).sqrt()
 
 
 def weighted_sum(terms: list[Tensor], alpha: Tensor) -> Tensor:
-    """sum_i alpha_i x_i."""
+    """Return sum_i alpha_i x_i."""
     total = torch.zeros_like(terms[0])
     for j, x in enumerate(terms):
         total = total + alpha[j] * x
@@ -317,21 +330,21 @@ def weighted_sum(terms: list[Tensor], alpha: Tensor) -> Tensor:
 
 
 def halves(W: Tensor) -> tuple[Tensor, Tensor]:
-    """The two maps that stand one above the other in one matrix."""
+    """Return the two maps that are stacked in one matrix."""
     return W[: len(W) // 2], W[len(W) // 2 :]
 
 
 def thirds(W: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three maps that stand one above the other in one matrix."""
+    """Return the three maps that are stacked in one matrix."""
     n = len(W) // 3
     return W[:n], W[n : 2 * n], W[2 * n :]
 
 
 def norms(z_H: Tensor, m: Tensor) -> Trace:
-    """Root mean squares of the state and of what was written."""
+    """Return the root mean squares of the state and of the written memory."""
     return {"z_H_norm": z_H.pow(2).mean().sqrt(), "memory_norm": m.pow(2).mean().sqrt()}
 
 
 def stack(rows: tuple[dict[str, Tensor], ...]) -> dict[str, Tensor]:
-    """One dictionary of tensors (...) per example to one of tensors (b, ...)."""
+    """Stack a dictionary of tensors (...) per example into one dictionary of tensors (b, ...)."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}

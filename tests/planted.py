@@ -1,4 +1,4 @@
-"""Memories with a hand-made selection or rule, of which all that the probes measure is known on paper."""
+"""Planted memories: their selection or rule is made by hand, so that every probe has a known result."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,19 +16,25 @@ from memhrm.memory.selector import choose
 from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
 from memhrm.probes.subject import Subject, subject_of
 from memhrm.runs import build as parts
+from memhrm.runs.settings import parse
 
 FIRST = 2
-"""The token that asks for cell 0; the next one asks for cell 1, and so on."""
+"""The token that asks for cell 0; the next token asks for cell 1, and so on."""
 FROM_MEMORY = 12
-"""Positions whose answer comes from the memory; the other 4 repeat the question."""
+"""The number of positions whose answer comes from the memory; the other 4 repeat the question."""
 UNTOUCHED = 4 / 16
-"""The share of right cells when what comes from the memory is wrong."""
+"""The share of correct positions if everything from the memory is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedSettings(MemorySettings):
-    """rule: what is selected: token, the cell that the first token asks for; clock, cell c at H-step c (both
-    with the k - 1 cells behind it). notes: whether the cells start empty, see `Planted`."""
+    """Settings of `Planted`.
+
+    Attributes:
+        rule: the first cell selected, the next k - 1 cells follow it. token: the cell that the first token
+            asks for; clock: cell c at H-step c.
+        notes: whether the cells start empty, see `Planted`.
+    """
 
     name: str = "planted"
     module: str = "planted.Planted"
@@ -39,11 +45,11 @@ class PlantedSettings(MemorySettings):
 
 
 class Planted(HModule):
-    """The answer is the content of the first choice.
+    """A memory whose answer is the content of the first selected cell.
 
-    Without notes, cell i holds the token that asks for it, and no write changes that. With notes, the cells
-    start empty; a first choice that is empty is written with the puzzle's second token, once and for all,
-    after it was read. The CLS of the cells are orthogonal.
+    Without notes, cell i holds the token that asks for it, and no write changes it. With notes, the cells
+    start empty, and the first selected cell, if it is still empty, is written with the second token of the
+    puzzle after it was read; it never changes again. The CLS tokens of the cells are orthogonal.
     """
 
     Settings = PlantedSettings
@@ -63,7 +69,7 @@ class Planted(HModule):
         token, clock = z_L[:, 0].argmax(dim=-1) - FIRST, memory["clock"][:, 0].long()
         first = token if s.rule == "token" else clock
         wanted = (first[:, None] + torch.arange(s.k)) % self.cells
-        scores = -0.01 * torch.arange(self.cells).expand(len(z_H), -1)  # Of equal ones, the first.
+        scores = -0.01 * torch.arange(self.cells).expand(len(z_H), -1)  # Breaks ties in favour of the first.
         scores = scores.scatter_add(1, wanted, torch.arange(s.k, 0, -1).float().expand(len(z_H), -1))
         indices = choose("topk", scores, s.k, None, None, context.prefer)
         alpha = scores.gather(1, indices).softmax(dim=-1)
@@ -88,9 +94,16 @@ def planted(
     groups: dict[str, np.ndarray] | None = None,
     **memory: Any,
 ) -> Subject:
-    """A model with that memory and puzzles that ask for these cells, with these tokens as right answers.
+    """Return a model with a `Planted` memory, and puzzles for it.
 
-    notes: the second token of each puzzle.
+    Args:
+        asked: the cell that each puzzle asks for.
+        answers: the token that is each puzzle's label.
+        notes: the second token of each puzzle; None: memory without notes.
+        H_cycles: H-steps of a supervision step.
+        steps: supervision steps.
+        groups: groups of the puzzles.
+        memory: other settings of the memory.
     """
     task = Sudoku(side=4)
     model = Reasoner(
@@ -101,7 +114,7 @@ def planted(
         puzzle_shape(task),
         PlantedSettings(notes=notes is not None, **memory),
     )  # fmt: skip
-    with torch.no_grad():  # Tokens are unit vectors on their way in and out.
+    with torch.no_grad():  # Tokens are embedded as unit vectors and read from unit vectors.
         model.embed.tokens.copy_(torch.eye(task.vocab_size, 8) / 8**0.5)
         model.lm_head.weight.copy_(torch.eye(task.vocab_size, 8))
     n = len(asked)
@@ -128,7 +141,12 @@ def planted(
 
 @dataclass(frozen=True, kw_only=True)
 class RulebookSettings(MemorySettings):
-    """digits: of the task, a; the last tokens of its vocabulary are theirs."""
+    """Settings of `Rulebook`.
+
+    Attributes:
+        digits: the number of digits of the task, a; they are the last tokens of its vocabulary.
+        vocabulary: the number of tokens.
+    """
 
     name: str = "rulebook"
     module: str = "planted.Rulebook"
@@ -137,8 +155,10 @@ class RulebookSettings(MemorySettings):
 
 
 class Rulebook(HModule):
-    """What each digit becomes, as unit vectors (a, a), at first itself. The answer follows it; a feedback
-    writes what it shows, of whatever stood there before."""
+    """A memory that holds the image of each digit as a unit vector, (a, a); at first each is its own image.
+
+    The answer maps the digits of the question to their images. A feedback overwrites the images it shows.
+    """
 
     Settings = RulebookSettings
     settings: RulebookSettings
@@ -159,7 +179,7 @@ class Rulebook(HModule):
 
 
 def rulebook(task, **model: Any) -> Reasoner:
-    """A model of episodes of a task that knows the rule once a feedback has shown every digit."""
+    """Return a model for a task's episodes that knows the rule once feedback has shown every digit."""
     v, a = task.vocab_size, task.answers
     reasoner = Reasoner(
         ModelSettings(
@@ -179,13 +199,15 @@ def rulebook(task, **model: Any) -> Reasoner:
 
 
 def right(asked: list[int]) -> list[int]:
-    """The answers that the cells hold for puzzles that ask for these."""
+    """Return the answers that the cells hold for puzzles that ask for the cells `asked`."""
     return [cell + FIRST for cell in asked]
 
 
 def small(memory: MemorySettings | None, n: int = 6, H_cycles: int = 1, **model: Any) -> Subject:
-    """A tiny model with random weights and a real memory; the labels are what it answers after two steps, so
-    that it solves all puzzles as long as nothing disturbs it."""
+    """Return a tiny model with random weights and a real memory, and `n` puzzles.
+
+    The labels are the answers of the model after two steps: undisturbed, it solves all puzzles.
+    """
     task = Sudoku(side=4)
     torch.manual_seed(3)
     values: dict[str, Any] = {
@@ -228,7 +250,7 @@ RECALL = f"""
 
 
 def recall(*changes: str, whole: bool = True) -> Subject:
-    """The planted rulebook and strings of three digits, with `whole` such as have every digit."""
+    """Return the planted rulebook and strings of three digits; with `whole`, strings with every digit."""
     run = parse(compose("train", [*RECALL, *changes]))
     dataset = parts.make_dataset(run)
     tokens = np.array([s for s in product((1, 2, 3), repeat=4) if len(set(s)) == 3 or not whole])

@@ -1,4 +1,4 @@
-"""What README shows, so that it can be run."""
+"""The code blocks of README, for tests that execute them."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def blocks() -> tuple[str, str, str]:
-    """The Python file, the YAML file and the command of the section."""
+    """Return the Python file, the YAML file and the command of "A memory of your own"."""
     section = (ROOT / "README.md").read_text().split("## A memory of your own")[1].split("\n## ")[0]
     found = re.findall(r"```(?:python|yaml|bash)\n(.*?)```", section, re.DOTALL)
     assert len(found) == 3

@@ -1,4 +1,4 @@
-"""Tiny runs of the real training command, inside this process."""
+"""Tiny runs of the real training command in this process."""
 
 import os
 import signal
@@ -20,11 +20,11 @@ TINY = """
     model.expansion=1.0 model.L_layers=1 model.H_cycles=1 model.L_cycles=1 model.puzzle_emb_len=1
     halting.halt_max_steps=3 batch_size=8 steps=8 eval_every=4 optim.warmup=2 progress=false threads=1
 """.split()  # noqa: SIM905 (written as on a command line)
-"""Overrides that make a run of a second; HRM wants `model.H_layers=1` too."""
+"""Overrides for a run that takes a second; HRM needs `model.H_layers=1` as well."""
 
 
 def variations(values: Iterable[Any], share: int) -> list[Any]:
-    """Return the values as parameters of a test; all but one in `share` are marked thorough."""
+    """Return the values as parameters of a test; all but every `share`-th are marked thorough."""
     return [
         pytest.param(value, marks=() if number % share == 0 else pytest.mark.thorough)
         for number, value in enumerate(values)
@@ -32,7 +32,7 @@ def variations(values: Iterable[Any], share: int) -> list[Any]:
 
 
 def train(path: Path, *changes: str) -> int:
-    """Run the training command's body on a tiny configuration; returns the exit code."""
+    """Run the body of the training command on a tiny configuration, and return the exit code."""
     settings = [*TINY, f"dir={path}", *changes]
     return console.code_of(lambda: main(compose("train", settings), given(changes)))
 
@@ -47,7 +47,7 @@ def call(*words: str) -> int:
 
 
 def command_line(name: str, body: Callable, *arguments: str) -> int:
-    """Run a command as its command line does; returns the exit code."""
+    """Run a command as its command line does, and return the exit code."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(sys, "argv", [f"memhrm.{name}", *arguments])
         command(name, body)
@@ -56,7 +56,7 @@ def command_line(name: str, body: Callable, *arguments: str) -> int:
 
 
 def at_step(patch: pytest.MonkeyPatch, step: int, action: Callable) -> None:
-    """Call `action(learner)` once, when the optimiser step `step` is about to begin."""
+    """Call `action(learner)` once, just before optimiser step `step`."""
     original = loop.train_step
 
     def with_action(learner, *args):
@@ -69,18 +69,18 @@ def at_step(patch: pytest.MonkeyPatch, step: int, action: Callable) -> None:
 
 
 def send(number: signal.Signals) -> Callable:
-    """An action that sends this process a signal."""
+    """Return an action, for `at_step`, that sends this process a signal."""
     return lambda _learner: os.kill(os.getpid(), number)
 
 
 def poison(learner) -> None:
-    """An action after which the model computes NaN."""
+    """Make the model compute NaN from now on; an action for `at_step`."""
     with torch.no_grad():
         next(learner.model.parameters()).fill_(torch.nan)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr, without its mark, apart from progress of the generator."""
+    """Return the single error line on stderr without "error: ", ignoring the generator's progress."""
     lines = [line for line in capsys.readouterr().err.splitlines() if "generating" not in line and line]
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
@@ -88,6 +88,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def write_set(folder: Path, data) -> None:
+    """Write the training and test puzzles of a dataset as CSV files into a new folder."""
     folder.mkdir()
     for part in ("train", "test"):
         puzzles = getattr(data, part)

@@ -1,4 +1,4 @@
-"""Jobs in two processes that share a batch."""
+"""Jobs on two ranks, which share a batch."""
 
 import multiprocessing
 import os
@@ -34,9 +34,10 @@ def _rank(rank: int, ports: list[int], folder: Path, jobs: dict[str, Job]) -> No
 
 
 def on_two_ranks(folder: Path, jobs: dict[str, Job]) -> dict[str, list[str]]:
-    """Run functions, one after another, in two processes that find each other.
+    """Run functions, one after another, on two ranks.
 
-    Returns for each job what both said on stderr, with the returned code as the last line.
+    Returns:
+        For each job the stderr of both ranks, whose last line is the returned code.
     """
     context = multiprocessing.get_context("spawn")
     sockets = [socket.create_server(("localhost", 0)) for _ in jobs]
@@ -54,7 +55,7 @@ def on_two_ranks(folder: Path, jobs: dict[str, Job]) -> dict[str, list[str]]:
 
 
 def losses(path: Path) -> torch.Tensor:
-    """All metrics of training but the time, (steps, metrics)."""
+    """Return all training metrics of a run except those of time, (steps, metrics)."""
     lines = [line for line in RunDirectory(path).metrics() if "train/loss" in line]
     names = sorted(name for name in lines[0] if name.startswith("train/") and "per_second" not in name)
     return torch.tensor(np.array([np.hstack([line[name] for name in names]) for line in lines]))

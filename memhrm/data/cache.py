@@ -1,4 +1,4 @@
-"""The cache of generated sets: read where it has them, written where it can be."""
+"""The cache of generated sets: a set is read from it if it is there, and written to it otherwise."""
 
 import hashlib
 import json
@@ -30,10 +30,14 @@ Parts = tuple[Examples, Examples]  # training and test puzzles
 
 
 def expand(setting: str, path: str) -> Path:
-    """Return a path with the home folder for a leading ``~``.
+    """Return a path in which a leading ``~`` is replaced by the home folder.
+
+    Args:
+        setting: the name of the setting, for the message.
+        path: its value.
 
     Raises:
-        ValueError: there is no home folder; names the setting.
+        ValueError: there is no home folder.
     """
     expanded = os.path.expanduser(path)
     if expanded.split("/")[0] == "~":
@@ -42,12 +46,19 @@ def expand(setting: str, path: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is something at a path, and no folder."""
+    """Return whether a path exists and is not a folder."""
     return os.path.exists(path) and not os.path.isdir(path)
 
 
 def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) -> Parts:
-    """Return a generated set, from the cache where it has it; a cache that cannot be used is a warning."""
+    """Return a generated set, from the cache if it is there.
+
+    A cache that cannot be written is a warning, not an error.
+
+    Args:
+        settings: the settings of the data; those that change the puzzles are the key.
+        generate: makes the set where the cache does not have it.
+    """
     unused = NOT_GENERATED | EPISODES_ALONE
     relevant = {name: value for name, value in asdict(settings).items() if name not in unused}
     key = json.dumps([GENERATOR_VERSION, relevant], sort_keys=True)
@@ -61,7 +72,7 @@ def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) 
         with open(path, "rb") as raw, np.load(raw) as file:
             return _unpack(file, "train", task), _unpack(file, "test", task)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-        pass  # absent, or damaged: make it again
+        pass  # missing or damaged: generate the set
     parts = _generated(settings, generate)
     try:
         if path is None:
@@ -79,8 +90,7 @@ def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) 
 
 
 def _generated(settings: Settings, generate: Callable[[Settings, Counting], Parts]) -> Parts:
-    """Generate a set, and show how it gets on."""
-
+    """Generate a set and show the progress on stderr."""
     shown = False
 
     def show(done: int, total: int, tries: int) -> None:

@@ -1,15 +1,20 @@
-"""Checks of what callers hand in: whole numbers, and arrays of tokens that never wrap."""
+"""Checks of arguments: integers, and arrays of tokens, which must never wrap around."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-MOST = (1 << 31) - 1  # the largest token, rating or identifier: batches are int32
+MOST = (1 << 31) - 1  # the largest token, rating and identifier: batches are int32
 
 
 class PuzzleError(ValueError):
-    """A puzzle that breaks the rules of its task; `row` is its place among those that were checked."""
+    """A puzzle breaks the rules of its task.
+
+    Args:
+        row: the index of the puzzle among those that were checked.
+        text: the message.
+    """
 
     def __init__(self, row: int, text: str) -> None:
         super().__init__(text)
@@ -17,16 +22,30 @@ class PuzzleError(ValueError):
 
 
 def require_none(faulty: np.ndarray, text: str) -> None:
-    """Raise a `PuzzleError` with this text for the first True of ``(n,)``, if there is one."""
+    """Raise an error if a puzzle is faulty.
+
+    Args:
+        faulty: ``(n,)`` bool.
+        text: the message.
+
+    Raises:
+        PuzzleError: an entry is True; its `row` is that of the first.
+    """
     if faulty.any():
         raise PuzzleError(int(faulty.argmax()), text)
 
 
 def number(name: str, value: Any, low: int, high: int = MOST) -> int:
-    """Return a whole number between two bounds, both inclusive.
+    """Return a value that must be an integer between two bounds, both inclusive.
+
+    Args:
+        name: the name of the value, for the message.
+        value: the value to check.
+        low: lower bound.
+        high: upper bound.
 
     Raises:
-        ValueError: it is of another type (bool included), or out of bounds.
+        ValueError: the value has another type (bool included), or is out of bounds.
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not low <= int(value) <= high:
@@ -35,7 +54,7 @@ def number(name: str, value: Any, low: int, high: int = MOST) -> int:
 
 
 def shown(value: Any) -> str:
-    """Return a short text for a value, for messages of one line."""
+    """Return a short description of a value, for messages of one line."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and type {value.dtype}"
     text = " ".join(repr(value).split())
@@ -43,15 +62,15 @@ def shown(value: Any) -> str:
 
 
 def integers(name: str, value: Any, dimensions: int) -> np.ndarray:
-    """Return an array of whole numbers.
+    """Return a value that must be an array of integers.
 
     Args:
-        name: what the array is called in messages.
+        name: the name of the array, for messages.
         value: an array, or nested lists.
-        dimensions: how many the array must have.
+        dimensions: the number of dimensions it must have.
 
     Raises:
-        ValueError: it holds something else, or has another number of dimensions.
+        ValueError: the value is not an array of integers, or has another number of dimensions.
     """
     if not isinstance(value, np.ndarray):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -68,13 +87,19 @@ def integers(name: str, value: Any, dimensions: int) -> np.ndarray:
 
 
 def in_range(name: str, values: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Return whole numbers ``(n, ...)`` unless one is out of bounds.
+    """Return integers ``(n, ...)`` that must be between two bounds, both inclusive.
+
+    Args:
+        name: the name of the array, for the message.
+        values: the integers.
+        low: lower bound.
+        high: upper bound.
 
     Raises:
-        PuzzleError: the first row with a number below `low` or above `high`.
+        PuzzleError: a number is out of bounds; `row` is the first row with such a number.
     """
     limits = np.iinfo(values.dtype)
-    within = limits.min >= low and limits.max <= high  # the type alone sees to it
+    within = limits.min >= low and limits.max <= high  # guaranteed by the type alone
     if within or not values.size or (values.min() >= low and values.max() <= high):
         return values
     wrong = (values < low) | (values > high)
@@ -84,12 +109,16 @@ def in_range(name: str, values: np.ndarray, low: int, high: int) -> np.ndarray:
 
 
 def narrow(name: str, tokens: np.ndarray) -> np.ndarray:
-    """Return tokens as uint8 if all of them fit, else as int32.
+    """Return tokens as uint8 if all of them fit, otherwise as int32.
 
-    Puzzles are stored so: a million 9x9 sudokus take 162 MB, as int32 648 MB.
+    Puzzles are stored in this form: a million 9x9 sudokus take 162 MB instead of 648 MB.
+
+    Args:
+        name: the name of the array, for the message.
+        tokens: integers of any shape.
 
     Raises:
-        ValueError: a token is negative or above `MOST`.
+        PuzzleError: a token is negative or above `MOST`.
     """
     in_range(name, tokens, 0, MOST)
     fits = not tokens.size or np.iinfo(tokens.dtype).max < 256 or tokens.max() < 256

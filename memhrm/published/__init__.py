@@ -1,0 +1,1 @@
+"""Weights of the published HRM and TRM, and records of what they compute."""

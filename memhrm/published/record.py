@@ -1,6 +1,6 @@
-"""Parity records: files of what a published HRM or TRM computed; tests/parity/README.md says what they hold.
+"""Parity records: what a published HRM or TRM computed, in files that tests/parity/README.md describes.
 
-Published: HRM, arXiv 2506.21734; TRM, arXiv 2510.04871.
+Sources: HRM, arXiv 2506.21734; TRM, arXiv 2510.04871.
 """
 
 import json
@@ -20,10 +20,18 @@ from memhrm.training.supervision import LossSettings
 
 
 class Record:
-    """One parity record, opened.
+    """One parity record, read into memory.
+
+    Args:
+        path: the record, an .npz archive of plain arrays.
+
+    Attributes:
+        arrays: all arrays of the record by their keys.
+        config: the recorded configuration of the model and of its training.
 
     Raises:
-        ValueError: the file is no record, or lacks a part; the message names file and key.
+        ValueError: the file is not a parity record, or a part of it is missing; the message names the file
+            and the key. Every method raises it too.
     """
 
     def __init__(self, path: Path):
@@ -48,32 +56,44 @@ class Record:
         return self.arrays[key]
 
     def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """The arrays whose key starts with the prefix, under the rest of their key."""
+        """Return the arrays whose keys start with `prefix`, by the rest of their keys."""
         return {
             key.removeprefix(prefix): value for key, value in self.arrays.items() if key.startswith(prefix)
         }
 
     def setting(self, name: str, default: Any = None) -> Any:
+        """Return one entry of the recorded configuration.
+
+        Args:
+            name: the published name of the entry.
+            default: the value of an entry that is missing; None requires the entry.
+        """
         if name not in self.config and default is None:
             raise ValueError(f"{self.path}: the config of this parity record lacks {name!r}")
         return self.config.get(name, default)
 
     def steps(self, kind: str) -> list[int]:
-        """The recorded supervision steps of "eval" or "train"."""
+        """Return the numbers of the recorded supervision steps, ascending; `kind` is "eval" or "train"."""
         numbers = {
             key.split("/")[1].removeprefix("step") for key in self.arrays if key.startswith(f"{kind}/step")
         }
         return sorted(int(number) for number in numbers)
 
     def batch(self, prefix: str) -> dict[str, Tensor]:
-        names = {"inputs": "inputs", "labels": "labels", "identifiers": "puzzle_identifiers"}  # Ours: theirs.
+        """Return a recorded batch: `inputs` and `labels` (b, t), `identifiers` (b,), all int32.
+
+        Args:
+            prefix: the key that the three arrays are stored under.
+        """
+        # Our names: the published names.
+        names = {"inputs": "inputs", "labels": "labels", "identifiers": "puzzle_identifiers"}
         return {
             ours: torch.from_numpy(self[f"{prefix}/{theirs}"].astype(np.int32))
             for ours, theirs in names.items()
         }
 
     def model(self) -> Reasoner:
-        """The recorded architecture with the recorded weights."""
+        """Return a model of the recorded architecture with the recorded weights."""
         config = self.config
         architecture = str(self.setting("architecture"))
         family = architecture.split("_")[0]
@@ -87,7 +107,7 @@ class Record:
             name=family,
             mixer="mlp" if config.get("mlp_t") else "attention",
             hidden_size=self.setting("hidden_size"),
-            num_heads=1 if config.get("mlp_t") else self.setting("num_heads"),  # An MLP has none.
+            num_heads=1 if config.get("mlp_t") else self.setting("num_heads"),  # An MLP has no heads.
             expansion=float(self.setting("expansion")),
             L_layers=self.setting("L_layers"),
             H_layers=self.setting("H_layers") if own else 0,
@@ -114,7 +134,7 @@ class Record:
         return model
 
     def learner(self) -> Learner:
-        """The recorded model under the recorded training."""
+        """Return a learner of the recorded model with the recorded losses, halting rule and optimisers."""
         if self.setting("halt_exploration_prob", 0.0) != 0:
             raise ValueError(f"{self.path}: halt_exploration_prob must be 0, since exploration is random")
         config, optimizer = self.config, self.setting("optimizer")

@@ -1,4 +1,4 @@
-"""Replay of parity records: what a published HRM or TRM computed, computed again by this package."""
+"""Replay of parity records: compute again what a published HRM or TRM computed, and compare."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,18 @@ from memhrm.training.losses import weighted_sum
 from memhrm.training.step import leaf_rows, train_step
 
 SINGLE, SIX, EQUAL = 1e-4, 1e-3, 0.0
-"""Tolerances: of one supervision step, of values after optimiser steps, of what must be equal."""
+"""Tolerances of the values of one supervision step, of values after optimiser steps, and of equal values."""
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far a replayed quantity lies from the recorded one. A tolerance of None is not judged."""
+    """The deviation of a replayed quantity from the recorded one.
+
+    Attributes:
+        quantity: the key of the quantity in the record.
+        largest: a relative L2 distance, or the number of unequal entries where all must be equal.
+        tolerance: the largest deviation allowed; None: any.
+    """
 
     quantity: str
     largest: float
@@ -29,14 +35,21 @@ class Deviation:
 
     @property
     def within(self) -> bool:
+        """Whether the deviation is within its tolerance."""
         return self.tolerance is None or self.largest <= self.tolerance  # False for NaN.
 
 
 def replay(path: Path) -> list[Deviation]:
-    """Replay all that a record holds: evaluation, first gradients, training trajectory.
+    """Replay everything in a record: evaluation, the first gradients, the training trajectory.
+
+    Args:
+        path: the record, an .npz archive.
+
+    Returns:
+        One deviation for each recorded quantity.
 
     Raises:
-        ValueError: the file is no record, or lacks a part.
+        ValueError: the file is not a parity record, or a part of it is missing.
     """
     record = Record(path)
     deviations = [*_evaluation(record), *_gradients(record), *_training(record)]
@@ -57,8 +70,11 @@ def worst(deviations: Sequence[Deviation]) -> list[Deviation]:
 
 
 def _evaluation(record: Record) -> Iterator[Deviation]:
-    """Each step begins at the recorded state of the step before: rounding, which a chaotic recursion
-    doubles again and again, then has one step to grow in, as the tolerance assumes."""
+    """Replay the supervision steps of the evaluation, each from the recorded state of the step before it.
+
+    A chaotic recursion doubles rounding errors again and again. Started from a recorded state, they grow for
+    one step only, as the tolerance assumes.
+    """
     learner = record.learner()
     batch = record.batch("batch")
     carry = Carry.empty(learner.initial, batch).refill(batch, learner.initial)
@@ -98,7 +114,7 @@ def _gradients(record: Record) -> Iterator[Deviation]:
         gradient = found.get(name)
         if gradient is None:
             raise ValueError(
-                f"{record.path}: train/step0/grad/{name} is recorded, but this model has none such"
+                f"{record.path}: train/step0/grad/{name} is recorded, but the model has no such parameter"
             )
         yield Deviation(f"train/step0/grad/{name}", _distance(gradient.numpy(), recorded), SINGLE)
 
@@ -127,7 +143,7 @@ def _training(record: Record) -> Iterator[Deviation]:
     state = learner.model.state_dict()
     for name, recorded in record.under("final_norm/").items():
         norm, wanted = float(state[our_name(name)].double().norm()), float(recorded)
-        # A sign of the puzzle table may flip on a rounding error: shown, not judged.
+        # A rounding error can flip the sign of an update of the puzzle table: reported, but not judged.
         tolerance = None if name == "puzzle_emb.weights" else SIX
         yield Deviation(f"final_norm/{name}", abs(norm - wanted) / max(abs(wanted), 1e-12), tolerance)
 
@@ -148,7 +164,7 @@ def _compare(
 
 
 def _distance(given: np.ndarray, recorded: np.ndarray) -> float:
-    """Relative L2 distance of a tensor (absolute where the record is zero)."""
+    """Return the L2 distance of two tensors relative to the recorded one, absolute if that is zero."""
     recorded = recorded.astype(np.float64)
     norm = np.linalg.norm(recorded)
     return float(np.linalg.norm(given.astype(np.float64) - recorded) / (norm or 1.0))

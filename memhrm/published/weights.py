@@ -1,4 +1,4 @@
-"""Published weights, by their published names: HRM's and TRM's state dicts and ours, both ways.
+"""Published weights: translation between the tensor names of HRM's and TRM's state dicts and our names.
 
 Published checkpoints prefix every name with `_orig_mod.model.inner.` or a part of it.
 """
@@ -12,7 +12,7 @@ from memhrm.config.settings import require
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.weights import load_weights
 
-# (ours, published), as plain text; {} stands for the number of a block.
+# (our name, published name) as plain text; {} stands for the number of a block.
 _NAMES = [
     ("embed.tokens", "embed_tokens.embedding_weight"),
     ("embed.positions", "embed_pos.embedding_weight"),
@@ -39,18 +39,20 @@ _RULES = _NAMES + [
 
 
 def published_name(name: str) -> str:
-    """The published name of one of our tensors.
+    """Return the published name of one of our tensors.
 
     Raises:
-        ValueError: the published models have no such tensor (a memory's, say).
+        ValueError: the published models have no such tensor; those of a memory, for example.
     """
     require(isinstance(name, str), "the name of a tensor", name, "a text")
     return _translate(name, [(ours, published) for ours, published in _RULES])
 
 
 def our_name(name: str) -> str:
-    """Our name of a published tensor; what compiling (`_orig_mod.`) and wrapping (`module.`) add is dropped,
-    wherever in the name it stands.
+    """Return our name of a published tensor.
+
+    The prefixes that compiling (`_orig_mod.`) and wrapping (`module.`) add are dropped, wherever in the name
+    they stand.
 
     Raises:
         ValueError: no published HRM or TRM has a tensor of this name.
@@ -69,10 +71,10 @@ def _translate(name: str, rules: list[tuple[str, str]]) -> str:
 
 
 def to_published(model: Reasoner) -> dict[str, Tensor]:
-    """The model's weights and persistent buffers under the published names.
+    """Return a model's weights and persistent buffers under their published names.
 
     Raises:
-        ValueError: the published models have nothing of the kind.
+        ValueError: the published models have no counterpart of a tensor, or of the unit of the MLPs.
     """
     unit = model.settings.unit
     require(unit == "swiglu", "model.unit", unit, "swiglu, the unit of the published models")
@@ -82,11 +84,13 @@ def to_published(model: Reasoner) -> dict[str, Tensor]:
 def from_published(weights: Mapping[str, Tensor], where: str = "") -> dict[str, Tensor]:
     """Return published weights under our names.
 
-    where: words that a message begins with.
+    Args:
+        weights: tensors by their published names.
+        where: the beginning of every error message.
 
     Raises:
-        ValueError: these are no tensors by name; one has no counterpart here, or two have the same; the
-            message names it.
+        ValueError: `weights` is not a mapping from names to tensors, a tensor has no counterpart here, or two
+            tensors have the same counterpart; the message names the tensor.
     """
     translated: dict[str, Tensor] = {}
     if not isinstance(weights, Mapping):
@@ -110,7 +114,11 @@ def from_published(weights: Mapping[str, Tensor], where: str = "") -> dict[str, 
 def load_published(model: Reasoner, weights: Mapping[str, Tensor]) -> None:
     """Load published weights into a model of the same architecture, in place.
 
+    Args:
+        model: the model whose weights are overwritten.
+        weights: tensors by their published names.
+
     Raises:
-        ValueError: a tensor is missing, superfluous or of another shape; the message names it.
+        ValueError: a tensor is missing, superfluous or of another shape; the message names the tensor.
     """
     load_weights(model, from_published(weights), "the weights", called=published_name)

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run in one file, written so that a crash never leaves a broken one."""
+"""Checkpoints: the whole state of a run in one file, written so that a crash never leaves a broken file."""
 
 import errno
 import os
@@ -20,10 +20,10 @@ from memhrm.training.carry import Carry
 from memhrm.training.step import Learner
 
 FORMAT = 3
-"""Raised when the content changes so that older versions cannot read it."""
+"""The format that is written; its number is raised when older versions cannot read the new content."""
 
 READABLE = (2, 3)
-"""Formats that can be read. Those of format 2 do not say which puzzles the run has used (`used.py`)."""
+"""The formats that can be read. Format 2 does not say which puzzles the run has used (`used.py`)."""
 
 PARTS: dict[str, type | tuple[type, ...]] = {
     "config": dict,
@@ -37,16 +37,22 @@ PARTS: dict[str, type | tuple[type, ...]] = {
     "carry": dict,
     "random": dict,
 }
-"""What every checkpoint has."""
+"""The entries of every checkpoint, and their types."""
 
 
 def snapshot(
     learner: Learner, ranks: Ranks, config: dict[str, Any], progress: dict[str, Any]
 ) -> dict[str, Any]:
-    """All that the next step depends on; every rank must call this, the carry is gathered.
+    """Return everything that the next step depends on.
 
-    The position in the data is the step: batches are a function of seed and index (`memhrm.data.Sampler`).
-    config: the run's resolved configuration. progress: what else the loop wants back (plain data).
+    Every rank must call this, since the carry is gathered. The step is the position in the data: batches are
+    a function of seed and step (`memhrm.data.Sampler`).
+
+    Args:
+        learner: model, average, optimisers and carry.
+        ranks: the processes of the run.
+        config: the run's resolved configuration.
+        progress: further entries that the loop restores itself, as plain data.
     """
     assert learner.carry is not None
     random = {"cpu": torch.get_rng_state()}
@@ -66,10 +72,16 @@ def snapshot(
 
 
 def restore(learner: Learner, ranks: Ranks, content: dict[str, Any], where: Path) -> None:
-    """Put a learner into the state of a snapshot; the number of ranks may be another one.
+    """Put a learner into the state of a snapshot, whose number of ranks may have been different.
+
+    Args:
+        learner: the learner, changed in place.
+        ranks: the processes of the run.
+        content: the snapshot.
+        where: its file, for messages.
 
     Raises:
-        ValueError: the checkpoint, which is at `where`, is of another model, or incomplete.
+        ValueError: the checkpoint belongs to another model or is incomplete.
     """
     learner.step = content["step"]
     load_weights(learner.model, content["model"], where)
@@ -78,7 +90,7 @@ def restore(learner: Learner, ranks: Ranks, content: dict[str, Any], where: Path
         learner.optimisers.load_state_dict(content["optimisers"])
     except (ValueError, KeyError, RuntimeError) as error:
         raise ValueError(f"{where} has no state for these optimisers ({error})") from error
-    # In another precision than that of the weights the initial state is a copy of them.
+    # If its precision differs from that of the weights, the initial state is a copy: make it again.
     learner.initial = learner.model.initial_state(len(learner.initial.z_H), learner.initial.z_H.dtype)
     rows = ranks.rows(learner.global_batch_size)
     learner.carry = _carry({name: tensor[rows].to(ranks.device) for name, tensor in content["carry"].items()})
@@ -88,10 +100,10 @@ def restore(learner: Learner, ranks: Ranks, content: dict[str, Any], where: Path
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint beside its place, then move it there: the old one stays until the new is whole.
+    """Write a checkpoint to a temporary file, then move it to `path`: the old one stays until then.
 
     Raises:
-        OSError: the disk is full or not writable; what was there before is kept.
+        OSError: the disk is full or not writable; the previous checkpoint is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_by_a_crash in path.parent.glob(f".{path.name}.*"):
@@ -110,11 +122,11 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU, and check it; plain data only, nothing is executed.
+    """Read a checkpoint onto the CPU and check it. Only plain data is read; nothing is executed.
 
     Raises:
-        ValueError: there is none; it is damaged (each part has a checksum), incomplete or of another version;
-            or it holds numbers that are not finite. The message says what else the run has.
+        ValueError: the file is missing, damaged (each part has a checksum), incomplete or of another format,
+            or holds numbers that are not finite. The message names another checkpoint of the run.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -126,7 +138,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # A damaged file can make its readers raise anything.
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise ValueError(f"{path} is damaged or no checkpoint ({reason}); {_other(path)}") from error
+        raise ValueError(f"{path} is damaged or not a checkpoint ({reason}); {_other(path)}") from error
     found = content.get("format") if isinstance(content, dict) else type(content).__name__
     if found not in READABLE:
         known = ", ".join(map(str, READABLE))
@@ -140,33 +152,36 @@ def read(path: Path) -> dict[str, Any]:
         wrong = _not_finite(content[name], name)
         if wrong is not None:
             raise ValueError(
-                f"{path} is of no use: {wrong} holds numbers that are not finite (the training diverged); "
+                f"{path} is unusable: {wrong} holds numbers that are not finite (the training diverged); "
                 f"{_other(path)}"
             )
     return content
 
 
 def require_same_puzzles(content: Mapping[str, Any], digest: str, where: Path) -> None:
-    """Refuse to go on with other puzzles than those with which a run was begun.
+    """Raise an error if a run would continue with puzzles other than those it was started with.
 
-    digest: of the puzzles, `Dataset.digest`. where: the run's directory. A checkpoint of format 2 knows none.
+    Args:
+        content: the run's checkpoint; one of format 2 has no digest and allows any puzzles.
+        digest: the digest of the puzzles (`Dataset.digest`).
+        where: the run's directory, for the message.
 
     Raises:
-        ValueError: they are others.
+        ValueError: the digests differ.
     """
     began = content.get("data", digest)
-    allowed = f"the puzzles with which the run in {where} was begun, {began[:12]}; or give another dir=..."
+    allowed = f"the puzzles with which the run in {where} was started, {began[:12]}; or give another dir=..."
     require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)", allowed)
 
 
 def average_of(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint's content, by the model's names, as far as they are there."""
+    """Return a checkpoint's averaged weights by the model's names; names without an average are left out."""
     average = {str(name).removeprefix("module."): value for name, value in content["average"].items()}
     return {name: average[name] for name in names if name in average}
 
 
 def _not_finite(value: Any, name: str) -> str | None:
-    """The name of the first tensor inside `value` that has a number which is not finite, if one has."""
+    """Return the name of the first tensor inside `value` with a number that is not finite, or None."""
     if isinstance(value, Tensor):
         return name if value.is_floating_point() and not torch.isfinite(value).all() else None
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -175,7 +190,7 @@ def _not_finite(value: Any, name: str) -> str | None:
 
 
 def _other(path: Path) -> str:
-    """What else there is to use in place of a checkpoint that is of no use."""
+    """Return the advice, for a message, on what to use in place of an unusable checkpoint."""
     others = [
         name for name in ("best", "last") if name != path.stem and path.with_name(f"{name}.pt").exists()
     ]

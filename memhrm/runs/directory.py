@@ -1,8 +1,8 @@
-"""The run directory: what a run leaves on disk. Local files are the truth; a logger only mirrors them.
+"""The run directory: the files that a run writes. Local files are the truth; a logger only mirrors them.
 
 config.yaml        the resolved configuration        environment.json   versions, device, commit
 metrics.jsonl      one JSON object a line            checkpoints/       last.pt, best.pt
-summary.json       the final result                   origin.json        of a run made from another: how
+summary.json       the final result                  origin.json        how a run was made from another one
 .lock              held while a process writes here
 """
 
@@ -26,15 +26,32 @@ PACKAGES = ("memhrm", "torch", "numpy", "einops", "hydra-core", "safetensors", "
 
 
 class Mirror(Protocol):
-    """Somewhere else that wants to see the metrics too."""
+    """A logger that receives a copy of the metrics."""
 
-    def log(self, metrics: Mapping[str, Any], step: int) -> None: ...
-    def summarise(self, summary: Mapping[str, Any]) -> None: ...
-    def close(self) -> None: ...
+    def log(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Record the metrics of an optimiser step."""
+        ...
+
+    def summarise(self, summary: Mapping[str, Any]) -> None:
+        """Record the final result."""
+        ...
+
+    def close(self) -> None:
+        """End the record."""
+        ...
 
 
 class RunDirectory:
-    """The files of one run. Only the first rank opens one."""
+    """The files of one run, which only the first rank writes.
+
+    Args:
+        path: the directory, which need not exist yet.
+        mirror: a logger that receives a copy of the metrics.
+
+    Attributes:
+        last: the path of the last checkpoint.
+        best: the path of the best checkpoint.
+    """
 
     def __init__(self, path: Path, mirror: Mirror | None = None):
         self.path = path
@@ -45,20 +62,20 @@ class RunDirectory:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Hold the directory for this process alone; the system lets it go when the process ends, however.
+        """Hold the directory for this process alone; the system releases it however the process ends.
 
         Raises:
-            ValueError: another process writes there, or something else than a run is there.
+            ValueError: another process writes there, or the directory holds files that are not of a run.
         """
         self.require_own()
         with locked(self.path):
             yield
 
     def require_own(self) -> None:
-        """Refuse a directory with files of the names that a run writes, but not of a run.
+        """Raise an error for a directory with files that a run would overwrite but that are not of a run.
 
         Raises:
-            ValueError: there are such files; the message names one.
+            ValueError: there is such a file, which the message names, or the path is that of a file.
         """
         if not self.path.exists():
             return
@@ -78,16 +95,16 @@ class RunDirectory:
         return ours and (self.path / "config.yaml").exists()
 
     def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        """Create the directory and write what is known before the first step."""
+        """Create the directory and write the configuration and the environment of the run."""
         write_json(self.path / "environment.json", environment)
         write_text(
             self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         )
 
     def rewind(self, step: int) -> None:
-        """Drop what a resumed run writes again: the metrics after a step, and the final scores.
+        """Drop the lines that a resumed run writes again: the metrics after a step, and the final scores.
 
-        A line that a crash cut short is dropped with them.
+        A line that a crash cut short is dropped as well.
         """
         if self._metrics.exists():
             lines = self._lines()
@@ -95,20 +112,20 @@ class RunDirectory:
             write_text(self._metrics, "".join(line + "\n" for line in kept))
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Append a line of metrics; names say their kind, as train/lm_loss."""
+        """Append a line of metrics, whose names begin with their kind, for example train/lm_loss."""
         with named(self._metrics), open(self._metrics, "a", encoding="utf-8") as file:
             file.write(to_json({"step": step, **metrics}) + "\n")
         if self.mirror is not None:
             self.mirror.log(metrics, step)
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
-        """Write the final result; its presence says that the run is finished."""
+        """Write the final result, whose presence marks the run as finished."""
         if self.mirror is not None:
             self.mirror.summarise(summary)
         write_json(self.path / "summary.json", summary)
 
     def summary(self) -> dict[str, Any] | None:
-        """The final result, if the run is finished.
+        """Return the final result, or None if the run is not finished.
 
         Raises:
             ValueError: the file is damaged.
@@ -117,7 +134,7 @@ class RunDirectory:
         return mapping(path, read_json(path)) if path.exists() else None
 
     def config(self) -> dict[str, Any]:
-        """The resolved configuration the run was begun with.
+        """Return the resolved configuration with which the run was started.
 
         Raises:
             ValueError: the directory holds no run, or the file is damaged.
@@ -128,7 +145,7 @@ class RunDirectory:
         return mapping(path, read_yaml(path))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics so far, oldest first."""
+        """Return all lines of metrics so far, oldest first."""
         if not self._metrics.exists():
             return []
         return [json.loads(line) for line in self._lines() if _step_of(line) >= 0]
@@ -138,18 +155,18 @@ class RunDirectory:
 
 
 FILES = ("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "checkpoints")
-"""What a run writes into its directory."""
+"""The files and folders that a run writes into its directory."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made if need be, for this process alone.
+    """Hold a folder for this process alone; create it if necessary.
 
-    The lock is the system's, on the file `.lock`: it ends with the process, even when that is killed.
+    The lock is one of the system, on the file `.lock`: it ends with the process, even if that is killed.
 
     Raises:
-        ValueError: another process holds it.
-        OSError: nothing can be written there.
+        ValueError: another process holds the folder.
+        OSError: the folder cannot be written.
     """
     made = not folder.exists()
     with named(folder):
@@ -159,30 +176,34 @@ def locked(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
-                f"{folder} is in use: another process writes there; wait for its end, or give another folder"
+                f"{folder} is in use: another process writes there; wait until it ends or give another folder"
             ) from None
     try:
         yield
     finally:
         lock.release()
-        if made and [path.name for path in folder.iterdir()] in ([], [".lock"]):  # Nothing came of it.
+        if made and [path.name for path in folder.iterdir()] in ([], [".lock"]):  # Nothing was written.
             (folder / ".lock").unlink(missing_ok=True)
             folder.rmdir()
 
 
 def mapping(path: Path, content: Any) -> dict[str, Any]:
-    """The content of a file that must be a mapping.
+    """Return the content of a file that must hold a mapping.
+
+    Args:
+        path: the file, for the message.
+        content: its parsed content.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the content is not a mapping.
     """
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, no mapping")
+        raise ValueError(f"{path} is damaged: it holds {type(content).__name__}, not a mapping")
     return content
 
 
 def _step_of(line: str) -> int:
-    """The step of a line of metrics; -1 for one that a crash cut short."""
+    """Return the step of a line of metrics; -1 for a line that a crash cut short."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
@@ -190,7 +211,7 @@ def _step_of(line: str) -> int:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What a result depends on beside its configuration."""
+    """Return what a result depends on besides its configuration: versions, device, processes and commit."""
     packages = {}
     for name in PACKAGES:
         try:
@@ -210,7 +231,10 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the checkout that this package runs from, if it does; whether it has changes."""
+    """Return the commit of the checkout that this package runs from, and whether the checkout has changes.
+
+    None if the package does not run from a checkout.
+    """
     root = Path(__file__).parent
 
     def ask(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""What the log says of an interval of steps, and whether training is still sane."""
+"""The training log: the metrics of an interval of steps, and a check that training has not diverged."""
 
 import time
 from collections.abc import Callable
@@ -18,16 +18,24 @@ from memhrm.training.step import Stepped
 from memhrm.training.supervision import Supervised
 
 MEMORY = ("z_H_norm", "memory_norm", "self_sup", "entropy", "reward")
-"""What is logged of a memory, mean over examples, beside the figures of `usage.describe`: root mean squares
-of z_H and of what was written, and the values of losses whether they have a weight or not."""
+"""Logged values of a memory, means over the examples, besides those of `usage.describe`: root mean squares
+of z_H and of what was written, and the values of losses, with or without a weight."""
 
 
 class Diverged(ValueError):
-    """The loss, or what the weights compute, is no longer a finite number."""
+    """The loss, or an output of the model, is not a finite number."""
 
 
 class IntervalLog:
-    """Sums of what the steps report; they stay on the device until the interval ends."""
+    """Sums of the values that the steps report; they stay on the device until the interval ends.
+
+    Args:
+        run: the settings of the run.
+        ranks: the processes of the run.
+        directory: the directory whose metrics are written.
+        pending: the values noted before a resumed run was interrupted, from its checkpoint.
+        span: returns the supervision steps of the optimiser step that follows so many finished ones.
+    """
 
     SCORES = ("count", "accuracy", "exact_accuracy", "q_halt_accuracy", "supervision_steps")
 
@@ -39,14 +47,13 @@ class IntervalLog:
         pending: Tensor | None,
         span: Callable[[int], int],
     ):
-        """span: the supervision steps of the optimiser step after so many finished ones."""
         self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
         self.rows = [] if pending is None else list(pending.to(ranks.device))
         self.lr = 0.0
         self.since = time.monotonic()
 
     def add(self, stepped: Stepped) -> None:
-        """Note one optimiser step; scores count the rows that halted, as published."""
+        """Add the values of one optimiser step; scores count the rows that halted, as published."""
         columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
@@ -60,18 +67,23 @@ class IntervalLog:
     def _scores(cls, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
         graded = done.graded
         q_right = (done.out.q_halt > 0) == graded.exact
-        halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback asks nothing.
+        halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback has no labels.
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
         return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
 
     def pending(self) -> Tensor:
-        """What was noted since the last line; a checkpoint keeps it, so that a resumed line is whole."""
+        """Return the values since the last line; a checkpoint keeps them, so that the next is complete."""
         return self.ranks.total(torch.stack(self.rows)) / self.ranks.size if self.rows else torch.zeros(0)
 
     def flush(self, step: int, *, write: bool) -> dict[str, str]:
         """Check the losses so far, write a line if asked, and return what the progress bar shows.
 
-        step: the step noted last.
+        Args:
+            step: the optimiser step that was added last.
+            write: write a line of metrics and begin a new interval.
+
+        Returns:
+            Short texts by their names.
 
         Raises:
             Diverged: a loss is not finite; the message says at which step.
@@ -83,9 +95,7 @@ class IntervalLog:
         mean = {name: values[0] for name, values in cells.items() if len(values) == 1}
         count = max(mean.pop("count"), 1e-9)
         spans = [self.span(done) for done in range(step - len(self.rows), step)]
-        examples = (
-            self.run.batch_size * sum(spans) / len(spans)
-        )  # In an optimiser step, once per supervision.
+        examples = self.run.batch_size * sum(spans) / len(spans)  # Per optimiser step, once per supervision.
         metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
@@ -109,7 +119,7 @@ class IntervalLog:
 
 
 def rescue(directory: RunDirectory) -> str:
-    """Say what to do when the training of a run has diverged."""
+    """Return the advice, for a message, on what to do when the training of a run has diverged."""
     calmer = "a lower optim.lr, optim.clip=1.0 or precision=float32"
     if not directory.last.exists():
         return f"no checkpoint was written yet; give {calmer}"
@@ -120,7 +130,7 @@ def rescue(directory: RunDirectory) -> str:
 
 
 def _memory(done: Supervised) -> dict[str, Tensor]:
-    """Sums over the examples, mean over the H-steps, of what the memory traced."""
+    """Return the memory's traced values, summed over the examples and averaged over the H-steps."""
     traces = done.out.traces
     sums = {
         name: torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()

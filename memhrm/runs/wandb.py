@@ -1,4 +1,4 @@
-"""Weights & Biases as a mirror of the run directory, imported only when chosen (logger=wandb)."""
+"""Weights & Biases as a mirror of the run directory; imported only with logger=wandb."""
 
 import secrets
 import sys
@@ -15,8 +15,14 @@ from memhrm.runs.directory import Mirror
 
 @dataclass(frozen=True, kw_only=True)
 class LoggerSettings(Settings):
-    """name: none, or wandb. mode: online, offline or disabled, as wandb has it; None: as the environment's
-    WANDB_MODE says, else online."""
+    """Settings of the logger.
+
+    Attributes:
+        name: none or wandb.
+        project: wandb's project.
+        entity: wandb's entity, a user or a team; None: the account's default.
+        mode: wandb's mode; None: that of the environment variable WANDB_MODE, otherwise online.
+    """
 
     FILE: ClassVar[str] = "logger/wandb"
     GROUP: ClassVar[str] = "logger"
@@ -28,18 +34,30 @@ class LoggerSettings(Settings):
 
 
 def open_mirror(settings: LoggerSettings, run_directory: Path, config: Mapping[str, Any]) -> Mirror | None:
-    """The mirror of a run, or None for logger=none and where wandb cannot start."""
+    """Return the mirror of a run, or None with logger=none or where wandb cannot start.
+
+    Args:
+        settings: the logger's settings.
+        run_directory: the directory to mirror; wandb's own files go there too.
+        config: the run's resolved configuration.
+    """
     if settings.name == "none":
         return None
     try:
         return WandbMirror(settings, run_directory, config)
-    except Exception as error:  # No account, no network, no package: training goes on.
+    except Exception as error:  # No account, network or package: training goes on.
         _warn("cannot start", error)
         return None
 
 
 class WandbMirror:
-    """Sends metrics to wandb and gives up, with one line, at the first failure. The files stay whole."""
+    """A mirror that sends metrics to wandb and gives up, with one line on stderr, at the first failure.
+
+    Args:
+        settings: the logger's settings.
+        run_directory: the directory to mirror; wandb's own files go there too.
+        config: the run's resolved configuration.
+    """
 
     def __init__(self, settings: LoggerSettings, run_directory: Path, config: Mapping[str, Any]):
         import wandb
@@ -61,12 +79,15 @@ class WandbMirror:
         )
 
     def log(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Send the metrics of an optimiser step."""
         self._try(lambda: self._run.log(dict(metrics), step=step))
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
+        """Send the final result."""
         self._try(lambda: self._run.summary.update(dict(summary)))
 
     def close(self) -> None:
+        """Finish the wandb run."""
         self._try(lambda: self._run.finish())
 
     def _try(self, action: Callable[[], Any]) -> None:

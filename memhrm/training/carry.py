@@ -1,4 +1,4 @@
-"""The carry: what each row of the batch takes along from one supervision step to the next.
+"""The carry: what each row of the batch keeps from one supervision step to the next.
 
 b batch, s token, t position (prefix and tokens), d width.
 """
@@ -13,9 +13,14 @@ from memhrm.models.recursion import State
 
 
 class Carry(NamedTuple):
-    """state: z_H, z_L and memory. steps: supervision steps spent on the example, (b,). halted: whether the
-    row takes a new example next, (b,). data: the example itself, `inputs` and `labels` (b, s),
-    `identifiers` (b,)."""
+    """The state and the example of each row of the batch.
+
+    Attributes:
+        state: z_H and z_L, (b, t, d), and the memory.
+        steps: (b,) int32, supervision steps spent on the example.
+        halted: (b,) bool, whether the row takes a new example next.
+        data: the example: `inputs` and `labels` (b, s), `identifiers` (b,).
+    """
 
     state: State
     steps: Tensor
@@ -24,7 +29,7 @@ class Carry(NamedTuple):
 
     @classmethod
     def empty(cls, state: State, batch: dict[str, Tensor]) -> "Carry":
-        """A carry whose rows have all halted, so that the first refill fills every one."""
+        """Return a carry whose rows have all halted, so that the first refill fills all of them."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
         data = {name: batch[name] for name in ("inputs", "labels", "identifiers")}
@@ -33,13 +38,18 @@ class Carry(NamedTuple):
     def refill(
         self, batch: dict[str, Tensor], initial: State, lifetime: Lifetime | None = "example"
     ) -> "Carry":
-        """Rows that halted take the next example and the initial state; the others go on as they are.
+        """Return the carry in which halted rows hold the next example and the initial state.
 
-        batch: may say by `feedback`, (b,), which rows are shown the answer to what they have just worked on:
-            the memory goes on, and so does the count of their steps; and by `begins`, (b,), which take the
-            batch's example though they have not halted.
-        lifetime: when a row's memory starts anew: with its example; with its episode, whose first examples
-            `batch["episode_start"]` marks, (b,) (absent: every example is an episode); or, global, not here.
+        The other rows are unchanged.
+
+        Args:
+            batch: the next example of every row, and up to three marks, (b,) bool. `feedback` marks rows that
+                are shown the answer to the example they have just worked on: they keep their memory and their
+                count of steps. `begins` marks rows that take the next example although they have not halted.
+                `episode_start` marks the first example of an episode; without it every example is an episode.
+            initial: the state in which an example begins.
+            lifetime: when the memory of a row is reset: "example": with each example; "episode": with the
+                first example of each episode; "global": never here.
         """
 
         def pick(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -62,10 +72,13 @@ class Carry(NamedTuple):
         )
 
     def advance(self, state: State, halted: Tensor, *, keep_memory_graph: bool) -> "Carry":
-        """The carry after a supervision step: one step more, the new state cut from its graph.
+        """Return the carry after a supervision step: one more step, and the new state without its graph.
 
-        keep_memory_graph: leave the memory's graph whole, for an optimiser step that spans several
-            supervision steps.
+        Args:
+            state: the state after the step.
+            halted: (b,) bool, the rows that halted.
+            keep_memory_graph: keep the graph of the memory, for an optimiser step that spans several
+                supervision steps.
         """
         memory = state.memory
         if not keep_memory_graph:

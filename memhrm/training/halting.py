@@ -1,4 +1,4 @@
-"""When a puzzle is done.
+"""Halting: the rules that decide when an example is done.
 
 b batch. Sources: HRM, arXiv 2506.21734 (Q-learning); TRM, arXiv 2510.04871 (sigmoid).
 """
@@ -19,13 +19,16 @@ from memhrm.models.reasoner import Output
 class Halting(Settings):
     """The halting rule of training.
 
-    rule: q_learning halts where q_halt > q_continue (HRM); sigmoid where sigmoid(q_halt) > threshold (TRM).
-    q_target: where HRM's target for q_continue comes from. next: one more forward on the new carry, as
-        published. reuse: the next supervision step, which runs anyway; it saves that forward, but the
-        loss then comes a step late, trains the Q-head alone (the state it reads was cut from its graph)
-        and leaves out rows that halted.
-    halt_max_steps: supervision steps after which every row halts.
-    halt_exploration_prob: share of rows that must run at least randint[2, halt_max_steps] steps.
+    Attributes:
+        rule: q_learning (HRM) halts at q_halt > q_continue; sigmoid (TRM) at sigmoid(q_halt) > threshold.
+        q_target: where HRM's target for q_continue comes from. next: one more forward pass on the new carry,
+            as published. reuse: the next supervision step, which runs anyway; this saves a forward pass, but
+            the loss then comes one step late, trains only the Q-head (the state it reads is detached) and
+            leaves out rows that halted.
+        halt_max_steps: supervision steps after which every row halts.
+        halt_exploration_prob: share of rows that must run at least randint[2, halt_max_steps] supervision
+            steps.
+        threshold: the probability above which the sigmoid rule halts.
     """
 
     FILE: ClassVar[str] = "model/trm"
@@ -50,13 +53,16 @@ class Halting(Settings):
         return self.rule == "q_learning" and self.halt_max_steps > 1
 
     def is_last(self, steps: Tensor) -> Tensor:
-        """Whether the step that follows `steps` finished ones is the last that is allowed, (b,)."""
+        """Return whether the next step is the last, (b,) bool, of rows with `steps` (b,) finished steps."""
         return steps + 1 >= self.halt_max_steps
 
     def __call__(self, out: Output, steps: Tensor, least_steps: Tensor) -> Tensor:
-        """Which rows halt after a step, (b,).
+        """Return which rows halt after a supervision step, (b,) bool.
 
-        steps: steps finished before it. least_steps: from `exploration`.
+        Args:
+            out: the output of the step.
+            steps: (b,) supervision steps finished before it.
+            least_steps: (b,) the fewest steps that each row runs, from `exploration`.
         """
         last = self.is_last(steps)
         if self.halt_max_steps == 1:
@@ -68,9 +74,14 @@ class Halting(Settings):
         return (last | satisfied) & (steps + 1 >= least_steps)
 
     def exploration(self, seed: int, index: int, rows: int) -> np.ndarray:
-        """Steps that each row of the global batch must at least run at supervision step `index`, (rows,).
+        """Return the fewest steps that each row of the global batch must run, (rows,); 0 for no minimum.
 
-        A function of its arguments alone, so that a resumed run, or one on other ranks, draws the same.
+        The draw depends on the arguments alone, so that a resumed run, on any number of ranks, repeats it.
+
+        Args:
+            seed: the run's seed.
+            index: number of the supervision step within the run.
+            rows: rows of the global batch.
         """
         rng = np.random.default_rng((seed, index, 0xE))
         least = rng.integers(2, max(self.halt_max_steps, 2) + 1, size=rows)
@@ -78,10 +89,18 @@ class Halting(Settings):
 
 
 def confident(q_halt: Tensor, threshold: float) -> Tensor:
-    """sigmoid(q) > threshold, as q > log(threshold / (1 - threshold))."""
+    """Return whether sigmoid(q_halt) > threshold, computed as q_halt > log(threshold / (1 - threshold))."""
     return q_halt > math.log(threshold / (1 - threshold))
 
 
 def q_target(q_halt: Tensor, q_continue: Tensor, last: Tensor) -> Tensor:
-    """HRM's target for q_continue from the Q-values one step later: their maximum, or q_halt at the end."""
+    """Return HRM's target for q_continue, (b,), from the Q-values one supervision step later.
+
+    The target is the sigmoid of the larger of the two, or of q_halt after the last step.
+
+    Args:
+        q_halt: (b,) one step later.
+        q_continue: (b,) one step later.
+        last: (b,) bool, whether the step whose q_continue is trained is the last.
+    """
     return torch.sigmoid(torch.where(last, q_halt, torch.maximum(q_halt, q_continue)))

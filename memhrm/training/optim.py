@@ -1,4 +1,4 @@
-"""Optimisers, their schedule, and the moving average of the weights."""
+"""Optimisers, the learning rate schedule, and the moving average of the weights."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -17,13 +17,23 @@ from memhrm.system.ranks import gathered
 
 @dataclass(frozen=True, kw_only=True)
 class OptimSettings(Settings):
-    """How the weights change; configs/optim/ has one file per optimiser.
+    """Settings of the optimisers; configs/optim/ has one file per optimiser.
 
-    lr, weight_decay: of the optimiser named; with muon, of its AdamW part (embeddings, heads, vectors).
-    muon_lr, muon_weight_decay: of the matrices, with muon.
-    puzzle_lr, puzzle_weight_decay: of the sign-SGD on the puzzle table.
-    warmup: optimiser steps of linear warm-up. schedule: what follows it, down to lr_min_ratio * lr.
-    clip: largest norm of the gradient; null for no clipping. ema: decay of the weights' moving average.
+    Attributes:
+        name: the optimiser of all weights but the puzzle table.
+        lr: learning rate; with muon, that of its AdamW part (embeddings, heads, vectors).
+        betas: decay rates of Adam's first and second moments.
+        eps: AdamW's epsilon.
+        weight_decay: decoupled weight decay, of the same weights as `lr`.
+        muon_lr: learning rate of the matrices with muon.
+        muon_weight_decay: weight decay of the matrices with muon.
+        puzzle_lr: learning rate of sign-SGD on the puzzle table.
+        puzzle_weight_decay: weight decay of the puzzle table.
+        warmup: optimiser steps of linear warm-up.
+        schedule: the learning rate after the warm-up: constant, or a cosine down to lr_min_ratio * lr.
+        lr_min_ratio: the share of the learning rate at which the cosine ends.
+        clip: largest norm of the gradient; None: no clipping.
+        ema: decay of the moving average of the weights.
     """
 
     FILE: ClassVar[str] = "optim/adam_atan2"
@@ -56,7 +66,7 @@ class OptimSettings(Settings):
         require(self.clip is None or self.clip > 0, "optim.clip", self.clip, "null or a number above 0")
 
     def factor(self, step: int, total: int) -> float:
-        """The share of the learning rate that optimiser step `step` of `total` takes, counted from 1."""
+        """Return the factor on the learning rate at optimiser step `step` of `total`, counted from 1."""
         if step < self.warmup:
             return step / self.warmup
         if self.schedule == "constant":
@@ -66,9 +76,15 @@ class OptimSettings(Settings):
 
 
 class AdamATan2(Optimizer):
-    """Adam whose division is an arctangent, so that it needs no eps. Everett et al. 2024, arXiv 2407.05872.
+    """Adam with atan2 in place of the division, so that no epsilon is needed (Everett et al. 2024).
 
-    p *= 1 - lr*wd;  p -= lr / (1 - b1^s) * atan2(m, sqrt(v) / sqrt(1 - b2^s)).
+    p *= 1 - lr*wd;  p -= lr / (1 - b1^s) * atan2(m, sqrt(v) / sqrt(1 - b2^s)).  Source: arXiv 2407.05872.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: learning rate.
+        betas: decay rates b1 and b2 of the moments m and v.
+        weight_decay: decoupled weight decay wd.
     """
 
     def __init__(self, params: Iterable[Any], *, lr: float, betas: tuple[float, float], weight_decay: float):
@@ -80,6 +96,7 @@ class AdamATan2(Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient; a closure is not supported."""
         assert closure is None
         for group in self.param_groups:
             (b1, b2), lr = group["betas"], group["lr"]
@@ -99,9 +116,13 @@ class AdamATan2(Optimizer):
 
 
 class SignSGD:
-    """Sign-SGD with decoupled decay on the rows of a table that the global batch holds.
+    """Sign-SGD with decoupled weight decay on the rows of a table that occur in the global batch.
 
-    Gradients of equal identifiers are summed first, over ranks as well (HRM, arXiv 2506.21734).
+    The gradients of equal identifiers are summed first, over all ranks (HRM, arXiv 2506.21734).
+
+    Args:
+        table: (identifiers, e), changed in place.
+        weight_decay: decoupled weight decay.
     """
 
     def __init__(self, table: Tensor, *, weight_decay: float):
@@ -110,7 +131,13 @@ class SignSGD:
 
     @torch.no_grad()
     def step(self, identifiers: Tensor, gradients: Tensor, lr: float) -> None:
-        """identifiers (b,) and the gradients (b, e) of their rows, on this rank."""
+        """Update the rows of the identifiers of all ranks.
+
+        Args:
+            identifiers: (b,) identifiers on this rank.
+            gradients: (b, e) gradients of their rows.
+            lr: learning rate of this step.
+        """
         identifiers, gradients = gathered(identifiers), gathered(gradients)
         rows, slot = identifiers.unique(return_inverse=True)
         total = gradients.new_zeros(len(rows), gradients.shape[1]).index_add_(0, slot, gradients)
@@ -119,7 +146,13 @@ class SignSGD:
 
 
 class Optimisers:
-    """All that changes the weights in one optimiser step."""
+    """The optimisers of a model: those of its parameters, and sign-SGD on its puzzle table.
+
+    Args:
+        model: the model whose weights change.
+        settings: the optimisers' settings.
+        total_steps: optimiser steps of the whole run, for the schedule.
+    """
 
     def __init__(self, model: Reasoner, settings: OptimSettings, total_steps: int):
         self.settings = settings
@@ -132,11 +165,14 @@ class Optimisers:
             self.puzzles = SignSGD(model.puzzles.weight, weight_decay=settings.puzzle_weight_decay)
 
     def step(self, step: int, puzzle_rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, float]:
-        """Optimiser step number `step`, counted from 1; the gradients are spent by it.
+        """Make one optimiser step, and clear the gradients of the parameters.
 
-        puzzle_rows: pairs of puzzle identifiers and their looked-up rows, whose gradients are in place.
+        Args:
+            step: its number, counted from 1.
+            puzzle_rows: pairs of puzzle identifiers (b,) and their looked-up rows (b, e), with gradients.
 
-        Returns the norm of the gradient before clipping, and the learning rate.
+        Returns:
+            The norm of the gradient before clipping, and the learning rate of `OptimSettings.lr`.
         """
         s, factor = self.settings, self.settings.factor(step, self.total_steps)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
@@ -155,9 +191,11 @@ class Optimisers:
         return norm, s.lr * factor
 
     def state_dict(self) -> list[dict[str, Any]]:
+        """Return the state of each optimiser; sign-SGD has none."""
         return [optimiser.state_dict() for optimiser in self.main]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Restore the states that `state_dict` returned."""
         for optimiser, state in zip(self.main, states, strict=True):
             optimiser.load_state_dict(state)
 
@@ -181,9 +219,13 @@ def _main_optimisers(model: Reasoner, s: OptimSettings) -> list[Optimizer]:
 
 
 def moving_average(model: Reasoner, decay: float) -> AveragedModel:
-    """The exponential moving average of the weights, begun at the weights as they are.
+    """Return the exponential moving average of a model's weights, which starts at the current weights.
 
-    Buffers, the puzzle table among them, are copied, not averaged.
+    Buffers, among them the puzzle table, are copied instead of averaged.
+
+    Args:
+        model: the model to average.
+        decay: the weight of the old average in each update.
     """
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     average.update_parameters(model)

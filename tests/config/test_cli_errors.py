@@ -182,9 +182,9 @@ def test_checkpoint_cut_short(share, run, capsys):
     last = run / "checkpoints/last.pt"
     os.truncate(last, int(share * last.stat().st_size))
     assert train(run) == 2
-    assert said(capsys).startswith(f"{last} is damaged or no checkpoint")
+    assert said(capsys).startswith(f"{last} is damaged or not a checkpoint")
     assert command_line("evaluate", evaluate.main, f"run={run}") == 2
-    assert said(capsys).startswith(f"{last} is damaged or no checkpoint")
+    assert said(capsys).startswith(f"{last} is damaged or not a checkpoint")
 
 
 def test_checkpoint_of_another_format(run, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Settings to data sets: splits, cache, files, messages, and the command line."""
+"""Datasets from settings: splits, cache, files, messages, and the command line."""
 
 import re
 import subprocess
@@ -385,7 +385,7 @@ def test_a_cache_that_cannot_be_used_is_a_warning(
     [
         ("sudoku9", {"max_clues": 17}, "data.max_clues is 17 and the fewest clues were 2"),
         ("sudoku6", {"min_guesses": 10_000}, "data.min_guesses is 10000 and the most guesses were"),
-        ("maze", {"min_length": 60}, "data.min_length is 60 and the longest way was"),
+        ("maze", {"min_length": 60}, "data.min_length is 60 and the longest path was"),
         ("maze", {"side": 2, "min_length": 12}, "data.min_length is 12; allowed: numbers below 3"),
         ("maze", {"min_walls": 0.995, "max_walls": 0.997}, "data.min_walls is 0.995; allowed: shares"),
         ("maze", {"side": 10**9}, "data.side is 1000000000; allowed: numbers from 2 to 1000"),
@@ -474,7 +474,7 @@ def test_inspect_guesses_the_task(
 
 @pytest.mark.parametrize("command", ["build", "download"])
 def test_files_are_not_overwritten_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str):
-    monkeypatch.setattr(sources, "generate", None)  # it is refused before the work
+    monkeypatch.setattr(sources, "generate", None)  # the error comes before the work
     (tmp_path / "test.csv").write_text("mine")
     name = "sudoku4" if command == "build" else "maze_hard"
     monkeypatch.setitem(sys.modules, "huggingface_hub", ModuleType("huggingface_hub"))

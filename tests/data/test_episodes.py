@@ -1,4 +1,4 @@
-"""Episodes: their rules and optimum, what is drawn, how the loop goes through them, how they are scored."""
+"""Episodes: their rules and optimum, how they are drawn, how the loop trains on them, how they are scored."""
 
 from dataclasses import replace
 from math import factorial
@@ -101,7 +101,7 @@ def test_the_optimum_is_what_an_ideal_player_reaches(overrides):
 
 
 def test_the_first_puzzle_without_knowledge_by_hand():
-    """All 16 strings of two of four digits: 4 of one digit (1/4), 12 of two (1/12)."""
+    """Of all 16 strings of length two over four digits, 4 have one digit (1/4) and 12 have two (1/12)."""
     data = load(
         **compose("train", ["data=recall", "data.length=2", "data.train_size=1", "data.test_size=15"])["data"]
     )
@@ -295,7 +295,7 @@ def test_feedback_leaves_the_memory_and_the_loss_alone():
 
 
 def test_what_was_written_at_a_feedback_learns_from_the_next_answers():
-    """The write's gradient with a horizon of an episode, none where the memory starts anew."""
+    """A write has a gradient if the horizon is an episode, and none where the memory is reset."""
     for lifetime, learns in (("episode", True), ("example", False)):
         words = "+memory=bicross model.gradient_window=last_cycle halting.halt_max_steps=1 data.lengths=[2]"
         run, data = configured(*words.split(), f"memory.lifetime={lifetime}")

@@ -1,4 +1,4 @@
-"""Puzzle files: what is written is read back, and what is wrong is named with its line."""
+"""Puzzle files: what is written is read back, and messages name a fault with its line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Identities: all images of a puzzle share one, and different puzzles do not, even of one solution."""
+"""Identities: all images of a puzzle share one; different puzzles, even with the same solution, do not."""
 
 import csv
 from pathlib import Path
@@ -26,7 +26,7 @@ def some_puzzles(count: int, clues: int, seed: int = 0) -> tuple[np.ndarray, np.
 
 
 def image(puzzle: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Question and answer ``(2, 81)`` under one random symmetry, step by step and without the package."""
+    """Return question and answer ``(2, 81)`` under one random symmetry, step by step, without the package."""
 
     def lines() -> list[int]:
         return [3 * band + line for band in rng.permutation(3) for line in rng.permutation(3)]
@@ -55,7 +55,7 @@ def test_all_images_of_a_sudoku_share_its_identity(clues: int):
 
 @pytest.mark.parametrize("clues", [1, 80])
 def test_puzzles_of_one_solution_that_differ_in_one_cell_have_different_identities(clues: int):
-    """Colours alone need three rounds here: all cells of the grid look alike but for the one."""
+    """Colours alone need three rounds here: all cells of the grid look alike except one."""
     for full in grids(5):
         one = np.eye(81, dtype=bool)
         questions = np.where(one if clues == 1 else ~one, full, BLANK)
@@ -71,7 +71,7 @@ def test_a_clue_more_or_less_is_another_puzzle():
 
 
 def test_puzzles_that_give_whole_rows_are_told_apart():
-    """Their cells keep few colours, however often these are refined."""
+    """The cells of such puzzles keep few colours, however often these are refined."""
     full = grids(30)
     found = []
     for rows in ([0, 1, 2], [3, 4, 5], [0], [0, 1], [0, 3]):

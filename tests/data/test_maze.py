@@ -11,7 +11,7 @@ from memhrm.data.sudoku.generate import collect
 
 
 def reference_distances(grid: str, side: int) -> list[int]:
-    """Moves from 'S' to every cell by a queue; -1 where it cannot be reached."""
+    """Return the moves from 'S' to every cell by breadth-first search; -1 if the cell is unreachable."""
     distances = [-1] * len(grid)
     start = grid.index("S")
     distances[start] = 0
@@ -51,7 +51,7 @@ def test_generated_labels_mark_a_shortest_path():
 
 
 def reference_paths(grid: str, side: int) -> int:
-    """How many shortest paths lead from start to goal; a cell has those of its nearer neighbours."""
+    """Return the number of shortest paths from start to goal; a cell sums those of its nearer neighbours."""
     distances = reference_distances(grid, side)
     paths = [int(character == "S") for character in grid]
     for cell in sorted(range(len(grid)), key=lambda cell: distances[cell]):
@@ -116,7 +116,7 @@ LABEL = "So #o# G "
     ("prediction", "exact", "valid", "optimal"),
     [
         ("So #o# G ", 1, 1, 1),
-        ("Soo#o# G ", 0, 1, 0),  # a cell too many
+        ("Soo#o# G ", 0, 1, 0),  # one cell too many
         ("S  #o# G ", 0, 0, 0),  # a gap
         ("So o # G ", 0, 0, 0),  # through a wall
         ("So #o# o ", 0, 0, 0),  # the goal overwritten

@@ -1,4 +1,4 @@
-"""Batches: what the stream holds, and that a batch depends on the seed and its index alone."""
+"""Batches: their content, and that a batch depends only on the seed and its index."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The sudoku solver and what rests on it, against plain recursive solvers."""
+"""The sudoku solver and everything that uses it, against plain recursive solvers."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def peers(side: int) -> list[set[int]]:
-    """For each cell the cells that must differ from it, by the rules."""
+    """Return, for each cell, the cells that must differ from it by the rules."""
     height, width = BOXES[side]
 
     def together(a: int, b: int) -> bool:
@@ -31,7 +31,7 @@ def peers(side: int) -> list[set[int]]:
 
 
 def count_solutions(puzzle: list[int], side: int, limit: int) -> int:
-    """By plain backtracking over the cells in order, without any propagation."""
+    """Count solutions by plain backtracking over the cells in order, without propagation."""
     neighbours, grid, found = peers(side), list(puzzle), 0
     for cell, token in enumerate(grid):
         if token > 1 and any(grid[other] == token for other in neighbours[cell]):
@@ -56,7 +56,7 @@ def count_solutions(puzzle: list[int], side: int, limit: int) -> int:
 
 
 def reference_guesses(puzzle: list[int], side: int) -> int:
-    """Guesses of a recursive depth-first solver on sets of candidates, until the first solution."""
+    """Count the guesses of a recursive depth-first solver on candidate sets until the first solution."""
     neighbours = peers(side)
     units = [set(map(int, unit)) for unit in shape_of(side).units]
     guesses = 0

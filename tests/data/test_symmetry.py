@@ -1,4 +1,4 @@
-"""Canonical forms, fingerprints and counts of classes, against plain symmetry moves."""
+"""Canonical forms, fingerprints and numbers of classes, against plain symmetry moves."""
 
 from itertools import combinations
 
@@ -28,13 +28,13 @@ def test_6x6_grids_fall_in_49_classes():
     shape = shape_of(6)
     grids = random_grids(6000, shape, rng())
     marks = fingerprint(grids, shape)
-    # Up to 12 grids of each fingerprint: few grids, and yet the rare classes among them.
+    # Up to 12 grids of each fingerprint: few grids, but the rare classes are among them.
     grids = np.concatenate([grids[marks == mark][:12] for mark in np.unique(marks)])
     assert len(np.unique(canonical(grids, shape), axis=0)) == 49
 
 
 def test_4x4_puzzle_classes_are_the_orbits_of_clue_sets():
-    """A second count: the clue sets of a grid that the grid's own symmetries do not map onto each other."""
+    """The reference counts the clue sets of a grid up to the grid's own symmetries."""
     task = Sudoku(side=4)
     grids, orbits = all_grids4(task), 0
     for grid in {form.tobytes(): form for form in canonical(grids, task.shape)}.values():
@@ -61,7 +61,7 @@ def test_4x4_puzzles_with_at_most_8_clues_are_2236():
 
 
 def reference_image(grid: np.ndarray, side: int, generator: np.random.Generator) -> np.ndarray:
-    """A random symmetry as a sequence of elementary moves: swaps and transpositions."""
+    """Apply a random symmetry as a sequence of elementary moves: swaps and transpositions."""
     height, width = BOXES[side]
     grid = grid.reshape(side, side)
     for _ in range(30):
@@ -95,7 +95,7 @@ def test_canonical_form_is_the_same_for_all_images(side: int):
 
 @pytest.mark.parametrize("side", [4, 6])
 def test_canonical_form_is_an_image_of_the_puzzle(side: int):
-    """So two puzzles with one canonical form are images of each other."""
+    """Hence two puzzles with the same canonical form are images of each other."""
     shape = shape_of(side)
     grids = random_grids(5, shape, rng())
     puzzles = np.where(rng(1).random(grids.shape) < 0.4, grids, 1)

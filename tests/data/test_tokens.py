@@ -1,4 +1,4 @@
-"""Numbers that never wrap, and bad input from Python: one clear ValueError."""
+"""Integers never wrap around, and bad input from Python raises one clear ValueError."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SUDOKU = Sudoku(side=4)
 
 
 class Letters(Recall):
-    """Strings over any alphabet."""
+    """A task of strings over any alphabet."""
 
     def __init__(self, alphabet: str, length: int) -> None:
         Task.__init__(self, name="letters", side=length, rows=1, alphabet=alphabet)

@@ -1,4 +1,4 @@
-"""Restarts from disturbed states: the noise, the rules of choice, and evaluation with them, done slowly."""
+"""Restarts from disturbed states: the noise, the selection rules and evaluation, against slow references."""
 
 import json
 import math
@@ -31,7 +31,7 @@ PUZZLES, STEPS, K, SIGMA = 7, 3, 4, 2.0
 
 
 def made(seed: int, restarts: int = 5, rows: int = 40) -> Attempts:
-    """Answers of two tokens out of two, q_halt of three values: ties of every kind."""
+    """Return answers of two tokens out of two and q_halt out of three values, with ties of every kind."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, 3, (restarts, rows, 2))
     q, residual = (rng.integers(-1, 2, (restarts, rows)).astype(np.float32) for _ in range(2))
@@ -39,7 +39,7 @@ def made(seed: int, restarts: int = 5, rows: int = 40) -> Attempts:
 
 
 def by_hand(rule: str, one: Attempts) -> int:
-    """The choice among K restarts of one puzzle, by sorting."""
+    """Return the restart selected among K restarts of one puzzle, by sorting."""
     order = range(len(one.tokens))
     if rule == "q":
         return min(order, key=lambda k: (-one.q_halt[k], k))
@@ -70,10 +70,10 @@ def test_rules_choose_as_by_hand(rule):
 @pytest.mark.parametrize(
     ("answers", "q", "best"),
     [
-        ("ABBC", [9, 0, 1, 8], 2),  # The frequent answer, in its surest form, however sure the others are.
+        ("ABBC", [9, 0, 1, 8], 2),  # The most frequent answer, from its most confident restart.
         ("ABAB", [0, 3, 4, 2], 3 - 2),  # A tie: B has the higher mean, 2.5 to 2, though A has the highest q.
-        ("AABB", [1, 3, 2, 2], 1),  # A tie of means: the surest.
-        ("ABCD", [0, 5, 5, 1], 1),  # Nobody agrees: the surest, the first of equals.
+        ("AABB", [1, 3, 2, 2], 1),  # A tie of means: the most confident.
+        ("ABCD", [0, 5, 5, 1], 1),  # No two agree: the most confident, the first of equals.
         ("AAAB", [-9, -8, -7, 9], 2),
     ],
 )
@@ -127,7 +127,7 @@ def tensors(puzzles: Examples) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def alone(model, puzzles: Examples, place: int, settings: EvaluationSettings, restart: int, start=None):
-    """One puzzle in one restart, step by step: what its last step gives, and the answer after each step."""
+    """Run one puzzle in one restart, step by step; return its last step and the answer after each step."""
     inputs = torch.from_numpy(puzzles.inputs[place : place + 1].astype(np.int32))
     puzzle_rows = model.puzzles(torch.zeros(1, dtype=torch.int32))
     state = model.initial_state(1) if start is None else start
@@ -153,8 +153,8 @@ def everything(model, puzzles: Examples, settings: EvaluationSettings) -> list[l
 
 @lru_cache
 def planted(threshold: float | None = None) -> tuple[Reasoner, Examples, list[list]]:
-    """A model that is sometimes sure, puzzles whose labels are what one of the restarts answers, and all that
-    the restarts give."""
+    """Return a model that is sometimes confident, puzzles whose labels are answers of one of the restarts,
+    and the results of all restarts."""
     torch.manual_seed(0)
     model = Reasoner(model_settings(), SHAPE).eval()
     torch.nn.init.normal_(model.q_head.weight)
@@ -162,7 +162,7 @@ def planted(threshold: float | None = None) -> tuple[Reasoner, Examples, list[li
     settings = EvaluationSettings(steps=STEPS, threshold=threshold, restarts=K, noise=SIGMA)
     runs = everything(model, puzzles_of(), settings)
     labels = np.stack([runs[place % K][place][0][-1] for place in range(PUZZLES)]).astype(np.uint8)
-    labels[-1] = 1 + labels[-1] % 5  # Nobody answers this.
+    labels[-1] = 1 + labels[-1] % 5  # No restart gives this answer.
     return model, puzzles_of(labels), runs
 
 
@@ -242,7 +242,7 @@ def test_of_several_restarts_the_first_has_no_noise_and_a_single_one_has():
 
 @pytest.mark.parametrize("restarts", [1, K])
 def test_an_answer_begins_at_the_given_state_and_hands_back_each_rows_last_one(restarts):
-    """Also of rows that stop early, and of the restart that was chosen."""
+    """This holds for rows that stop early and for the selected restart, too."""
     model, puzzles, _ = planted()
     generator = torch.Generator().manual_seed(1)
     size = model.initial_state(PUZZLES).z_H.shape
@@ -250,7 +250,7 @@ def test_an_answer_begins_at_the_given_state_and_hands_back_each_rows_last_one(r
     with torch.no_grad():
         rows = model.puzzles(torch.zeros(PUZZLES, dtype=torch.int32))
         _, first = model(start, tensors(puzzles)["inputs"], rows)
-    # Between two rows in the middle: some stop at once, whatever the weights are, and none is in doubt.
+    # A threshold between two rows in the middle: some stop at once, none is close to it.
     middle = torch.sigmoid(first.q_halt.sort().values[PUZZLES // 2 - 1 :][:2].mean()).item()
     settings = EvaluationSettings(
         steps=STEPS, threshold=middle, restarts=restarts, noise=SIGMA if restarts > 1 else 0.0
@@ -272,7 +272,7 @@ def test_an_answer_begins_at_the_given_state_and_hands_back_each_rows_last_one(r
 
 
 def test_one_restart_without_noise_is_plain_evaluation():
-    """The sums are those of a loop over whole batches, each loss where its row stops."""
+    """The sums equal those of a loop over whole batches, with each loss taken where its row stops."""
     model, puzzles, _ = planted()
     settings = EvaluationSettings(steps=STEPS, threshold=0.9, batch_size=PUZZLES)
     found = evaluate(model, TASK, puzzles, settings, CPU)

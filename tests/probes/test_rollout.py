@@ -379,7 +379,7 @@ def test_what_is_no_whole_run_is_refused(run, tmp_path):
     assert refused(half.path) == f"{half.last}: there is no such checkpoint"
     half.last.parent.mkdir()
     half.last.write_bytes(RunDirectory(run).last.read_bytes()[:1000])
-    assert "last.pt is damaged or no checkpoint" in refused(half.path)
+    assert "last.pt is damaged or not a checkpoint" in refused(half.path)
     checkpoint.write(half.last, {**content, "format": 99})
     assert "has checkpoint format 99; this version of memhrm reads formats" in refused(half.path)
     assert refused(run, puzzles=0) == "puzzles is 0; allowed: 1 or above"

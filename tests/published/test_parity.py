@@ -1,4 +1,4 @@
-"""What the published HRM, TRM and TRM-MLP compute, this package computes."""
+"""This package computes what the published HRM, TRM and TRM-MLP compute."""
 
 from pathlib import Path
 

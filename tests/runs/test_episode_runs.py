@@ -1,4 +1,4 @@
-"""Commands on runs of episodes."""
+"""Commands on runs trained on episodes."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_a_solver_is_shown_examples_as_an_episode_shows_them(run):
                 solver.task.decode(expected[known][row].numpy())
             ]
     logits = [solver._run(solver.model.initial_state(1), episodes.inputs[:1, 0], n)[1].logits for n in (1, 2)]
-    assert not torch.equal(*logits)  # Two supervision steps are not one.
+    assert not torch.equal(*logits)  # The number of supervision steps matters.
 
 
 def test_examples_are_for_models_of_episodes(tmp_path):

@@ -1,6 +1,6 @@
-"""Every setting that is given is used or refused: another value changes what can be seen, or it raises.
+"""Every given setting is used or refused: another value changes something observable, or it raises.
 
-A setting that is refused is also let through, to see that it would have changed nothing.
+A refused setting is also let through, to check that it would have changed nothing.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ MODELS = {
     "feedforward": "model=feedforward model.H_layers=1 model.L_cycles=0 halting.halt_max_steps=1",
 }
 CELLS = f"{MODELS['trm']} +memory=multicell memory.cells=3 memory.tokens=2"
-TRAINED = {  # The words of a context, and the groups of settings that are walked in it; "": the top level.
+TRAINED = {  # The overrides of each context, and the groups of settings tried in it; "": the top level.
     **{name: (words, ("model", "halting")) for name, words in MODELS.items()},
     "everything": (f"{MODELS['trm']} eval_every=2 checkpoint_every=1 steps=3", ("", "loss", "optim")),
     "no table": (f"{MODELS['trm']} model.puzzle_emb_ndim=0", ("optim.puzzle_lr", "model.puzzle_emb_len")),
@@ -139,16 +139,16 @@ OTHER = {
     "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
     "memory.shared_cell": True, "memory.usage_average": 0.3, "memory.aggregation": "concat", "k": (2, 1),
 }  # fmt: skip
-"""The values that settings are given; of several the first that is another."""
+"""The values to try for a setting: of several, the first that differs from the current one."""
 BESIDE = {
     ("model.H_net", "own"): {"model.H_layers": 1},
     ("model.H_net", "shared"): {"model.H_layers": 0},
 }
-"""What must be set with a value, since they are valid together only."""
+"""Other settings that must be given with a value, since they are only valid together."""
 
 
 def walked(config: dict, groups: tuple[str, ...]) -> list[str]:
-    """The dotted names of the settings of some groups, or of single ones."""
+    """Return the dotted names of the settings of some groups, or of single settings."""
     names = []
     for group in groups:
         if group in ("", *config) and isinstance(config.get(group, config), dict):
@@ -161,7 +161,7 @@ def walked(config: dict, groups: tuple[str, ...]) -> list[str]:
 
 
 def changed(config: dict, name: str) -> dict:
-    """The configuration with another value of a setting."""
+    """Return the configuration with another value of a setting."""
     made = copy.deepcopy(config)
     *parents, last = name.split(".")
     node = made
@@ -180,12 +180,12 @@ def changed(config: dict, name: str) -> dict:
 
 
 class Watch:
-    """What a training command does, as far as it can be seen from outside."""
+    """Everything observable that a training command does."""
 
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path):
         self.patch, self.folder, self.numbers = patch, folder, itertools.count()
         self.seen: dict = {}
-        patch.setattr(life, "environment", lambda device: {})  # It asks git, which takes time.
+        patch.setattr(life, "environment", lambda device: {})  # It calls git, which takes time.
         patch.setattr(checkpoint.os, "fsync", lambda file: None)
         for owner, name in ((checkpoint, "write"), (recursion, "checkpoint"), (ranks, "choose_device"),
                             (loop, "evaluate_on"), (supervision.SupervisionStep, "compile")):  # fmt: skip
@@ -213,7 +213,7 @@ class Watch:
         return types.SimpleNamespace(log=lambda *a, **w: None, finish=lambda: None, summary={})
 
     def train(self, config: dict) -> dict:
-        """What is seen of one run; nothing of its configuration, nothing of time."""
+        """Return everything observable of a run except its configuration and times."""
         self.seen = {}
         place = self.folder / str(next(self.numbers))
         place.mkdir()
@@ -247,7 +247,7 @@ def digest(array: np.ndarray) -> str:
 
 
 def told(config: dict, name: str) -> tuple[dict, str | None]:
-    """What a configuration with a given setting comes to, or why it is refused, which must name it."""
+    """Return the effect of a configuration with a given setting, or the error, which must name it."""
     try:
         return parse(config, frozenset([name])).config(), None
     except ValueError as error:
@@ -256,25 +256,25 @@ def told(config: dict, name: str) -> tuple[dict, str | None]:
 
 
 def named(error: ValueError, config: dict, name: str) -> bool:
-    """Whether a message names a setting, or the file that it gives."""
+    """Return whether a message names a setting, or the file that the setting gives."""
     files = ("data.path", "data.train_file", "data.test_file")
     value = config["data"][name.removeprefix("data.")] if name in files else name.split(".")[-1]
     return str(value) in str(error) or re.search(rf"\b{name.split('.')[-1]}\b", str(error)) is not None
 
 
 def drop_own_loss(seen: dict, name: str) -> None:
-    """Drop the log's column of a loss that is on: its being logged changes nothing."""
+    """Drop the log's column of a loss that has a weight: logging it does not count as a change."""
     if name.startswith("loss.") and "metrics" in seen:
         column = f"train/{name.removeprefix('loss.')}_loss"
         seen["metrics"] = [{k: v for k, v in line.items() if k != column} for line in seen["metrics"]]
 
 
 USED: set[str] = set()
-"""The settings that were seen to change something in some context."""
+"""The settings that changed something in some context."""
 
 
 def walk(config: dict, names: list[str], look, context: str) -> None:
-    """Give each setting another value, which must change something, or be refused and change nothing."""
+    """Give each setting another value: it must change something, or be refused and change nothing."""
     config = parse(config).config()
     before = look(config)
     wrong = []
@@ -283,10 +283,10 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
             continue
         other, why = told(changed(config, name), name)
         if why is not None and "changes nothing" not in why:
-            continue  # A value that is not allowed beside the others.
+            continue  # A value that the other settings do not allow.
         try:
             after = look(other)
-        except ValueError as error:  # Only where the parts of the run are made.
+        except ValueError as error:  # Refused only where the parts of the run are made.
             assert named(error, other, name), (name, str(error))
             continue
         if why is not None:
@@ -302,11 +302,11 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
 
 
 USUAL = ("everything", "multicell", "recall", "files")
-"""Contexts that are always walked through; the others are variations."""
+"""Contexts that are always tried; the others are variations."""
 
 
 def parted(contexts: dict) -> list:
-    """Return the contexts as parameters, with the variations marked thorough."""
+    """Return the contexts as parameters of a test, with the variations marked thorough."""
     marks = {True: (), False: pytest.mark.thorough}
     return [pytest.param(name, marks=marks[name in USUAL], id=name) for name in contexts]
 
@@ -337,7 +337,7 @@ OTHER |= {
     "data.test_length": 5,
 }  # fmt: skip
 MUTE = {
-    # Settings in contexts in which no cheap value changes anything.
+    # Settings, in contexts where no cheap value changes anything.
     ("sudoku4", "data.max_guesses"): "4x4 sudokus with so few clues need no guess",
     ("sudoku4", "data.min_guesses"): "the same",
     ("sudoku6", "data.max_guesses"): "the first puzzles that are generated need none",
@@ -348,7 +348,7 @@ MUTE = {
 
 @pytest.mark.parametrize("context", parted(DATA))
 def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch):
-    """What is looked at is all that training takes: both sets, the batches, what is held out, the cache."""
+    """The test compares all that training uses: both sets, the batches, the held-out data, the cache."""
     monkeypatch.chdir(tmp_path)
     for folder, seed in (("a", 1), ("b", 2)):
         puzzles = load_data(
@@ -376,7 +376,7 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
 
 
 def described(value) -> object:
-    """Arrays as hashes, whatever they are in."""
+    """Replace arrays by their hashes, in nested containers too."""
     if isinstance(value, np.ndarray | torch.Tensor):
         array = np.asarray(value)
         return array.shape, digest(array) if array.dtype != object else array.tolist()

@@ -1,4 +1,4 @@
-"""Nothing that users have is lost, mixed up or built on when it is broken."""
+"""Nothing of a user's is lost or mixed up, and nothing broken is used."""
 
 import errno
 import json
@@ -51,7 +51,7 @@ def error(capsys) -> str:
 
 
 def flip(path: Path, count: int, seed: int = 0) -> None:
-    """Turn a bit over at random places."""
+    """Flip a bit at random places."""
     content, rng = bytearray(path.read_bytes()), random.Random(seed)
     for place in rng.sample(range(len(content)), count):
         content[place] ^= 1 << rng.randrange(8)
@@ -110,7 +110,7 @@ def test_a_broken_checkpoint_is_refused_by_every_command(way, what, run, tmp_pat
 
 @pytest.mark.parametrize("seed", range(12))
 def test_any_single_flipped_bit_is_seen_or_changes_nothing(seed, finished, tmp_path):
-    """Of a checkpoint and of exported files: what is read is what was written, or nothing is."""
+    """A checkpoint and exported files are read as they were written, or not at all."""
     for name in ("checkpoints/last.pt", "model.safetensors", "memory.safetensors"):
         path = tmp_path / Path(name).name
         shutil.copy(finished / name, path)
@@ -146,7 +146,7 @@ def test_a_run_that_diverges_in_its_only_step_says_so(tmp_path, capsys):
 
 
 def test_a_diverged_run_keeps_a_good_checkpoint_and_is_rescued_by_init(tmp_path, monkeypatch, capsys):
-    """The advice of the message is followed to the letter, a lower rate with it."""
+    """The test follows the advice of the message to the letter, with a lower learning rate."""
 
     def explode(learner):
         with torch.no_grad():
@@ -189,7 +189,7 @@ def test_two_trainings_do_not_share_a_directory(tmp_path, capsys):
         assert train(tmp_path / "run", "steps=100000") == 2
         assert "is in use: another process writes there" in error(capsys)
     finally:
-        first.send_signal(signal.SIGKILL)  # The lock ends with it.
+        first.send_signal(signal.SIGKILL)  # The lock ends with the process.
         first.wait()
     assert train(tmp_path / "run", "optim.lr=0.5", "steps=100000") == 2
     assert "optim.lr" in error(capsys)
@@ -262,7 +262,7 @@ def test_the_same_evaluation_replaces_its_own_result_another_asks(run, capsys):
 
 
 def test_scores_are_said_when_they_cannot_be_written(run, monkeypatch, capsys):
-    """As on a disk that fills up while they are computed; no file of 0 bytes stays."""
+    """The disk fills up while the scores are computed; no empty file is left behind."""
 
     def full(self, *_args, **_kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -294,7 +294,7 @@ def test_slurm_and_a_closed_terminal_end_a_run_saved(number, tmp_path, monkeypat
     assert "saved in" in capsys.readouterr().err
 
 
-# Data are known by their content.
+# Data are identified by their content.
 
 
 def test_a_run_goes_on_with_the_same_puzzles_wherever_they_lie(tmp_path, monkeypatch, capsys):
@@ -329,7 +329,7 @@ def test_settings_that_change_no_number_are_free_on_resume(change, tmp_path, mon
 
 
 def test_init_from_published_weights(finished, tmp_path, capsys):
-    """A state dict with the prefixes of compiling and wrapping anywhere."""
+    """The state dict has the prefixes of compiling and wrapping at any place in its names."""
     assert train(tmp_path / "run", "steps=1") == 0
     model = from_run(tmp_path / "run").model
     names = {name: f"module._orig_mod.model.inner.{name}" for name in to_published(model)}
@@ -342,7 +342,7 @@ def test_init_from_published_weights(finished, tmp_path, capsys):
                      "optim.weight_decay=0") == 0  # fmt: skip
         assert "is not known" in capsys.readouterr().err
         new = checkpoint.read(tmp_path / f"new{number}/checkpoints/last.pt")["model"]
-        table = "puzzles.weight"  # Sign-SGD moves it whatever the other rate.
+        table = "puzzles.weight"  # Sign-SGD changes it at any learning rate.
         assert all(torch.equal(new[k], v) for k, v in model.state_dict().items() if k != table)
 
 

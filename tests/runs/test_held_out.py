@@ -1,4 +1,4 @@
-"""A scored puzzle was never trained on, nor did it choose the checkpoint, whatever the settings."""
+"""No scored puzzle was trained on or used to choose the checkpoint, whatever the settings."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ RECALL = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Makes a run of some settings, once."""
+    """Return a function that trains a run with some settings once, and returns its directory."""
     folder, made = tmp_path_factory.mktemp("runs"), {}
 
     def make(*changes: str) -> Path:
@@ -69,7 +69,7 @@ def test_a_run_knows_what_it_was_trained_on_and_what_chose_its_checkpoint(runs):
 
 
 def test_another_size_of_the_test_set_scores_no_trained_puzzle(runs, capsys):
-    """All 2,236 puzzles but 2,216 that the run was trained on, and 10 that chose."""
+    """Of 2,236 puzzles, the run was trained on 2,216, and 10 chose the checkpoint."""
     run = runs()
     capsys.readouterr()
     found = score(run, "data.test_size=2200")
@@ -88,7 +88,7 @@ def test_recall_and_its_validation_episodes_likewise(runs):
 
 
 def test_episodes_that_choose_nothing_are_drawn_from_all_test_puzzles(runs):
-    """Their scores are then those of older runs."""
+    """The scores then equal those of older runs."""
     run = runs(*RECALL, "eval_every=0")
     restored = from_run(run)
     dataset = make_dataset(restored.run)
@@ -107,7 +107,7 @@ def write(path: Path, rows) -> None:
 
 @pytest.fixture(scope="module")
 def rows() -> list[list[str]]:
-    """Sixty different 4x4 puzzles."""
+    """Return sixty different 4x4 puzzles."""
     data = load(name="s", kind="sudoku", side=4, test_size=60, max_clues=8)
     return [
         ["x", data.task.decode(q), data.task.decode(a), ""]
@@ -119,7 +119,7 @@ FILES = ("validation_size=4",)
 
 
 def test_test_rows_that_are_training_rows_are_left_out_of_training_too(rows, tmp_path, capsys):
-    images = [[s, q[::-1], a[::-1], r] for s, q, a, r in rows[:5]]  # Turned by 180 degrees.
+    images = [[s, q[::-1], a[::-1], r] for s, q, a, r in rows[:5]]  # Rotated by 180 degrees.
     write(tmp_path / "train.csv", rows[:30])
     write(tmp_path / "test.csv", [*images, *rows[30:]])
     run = tmp_path / "run"
@@ -128,7 +128,7 @@ def test_test_rows_that_are_training_rows_are_left_out_of_training_too(rows, tmp
     assert json.loads((run / "summary.json").read_text())["puzzles"] == 26
     capsys.readouterr()
     other = tmp_path / "other"
-    write(other / "test.csv", [*images, *rows[30:40]])  # A folder with a test file alone.
+    write(other / "test.csv", [*images, *rows[30:40]])  # A folder with a test file only.
     found = score(run, f"data.path={other}")
     trained_or_chose = 5 + sum(row in rows[56:60] for row in rows[30:40])
     assert found["left_out"] == trained_or_chose and found["puzzles"] == 15 - trained_or_chose
@@ -161,7 +161,7 @@ def test_none_left_is_said(rows, tmp_path, capsys):
 
 @pytest.mark.filterwarnings("ignore:left out:memhrm.config.settings.SettingWarning")
 def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
-    """Through init from a run, a checkpoint and an exported file, and with a memory."""
+    """Used puzzles stay known through init from a run, a checkpoint or an exported file, and a transfer."""
     run = runs("+memory=bicross", "model.H_cycles=2", "data.train_size=100")
     trained, chosen = known(run)
     assert command_line("export", export.main, f"run={run}", f"out={tmp_path}/w.safetensors") == 0
@@ -186,7 +186,7 @@ def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
 
 
 def test_a_run_that_starts_from_weights_scores_nothing_that_they_have_seen(runs, tmp_path):
-    """The other run was trained on half of the puzzles, and so on half of those that are held out here."""
+    """The other run was trained on half of the puzzles, and hence on half of those held out here."""
     parent = runs("data.seed=3", "data.train_size=1000")
     seen = np.union1d(*known(parent))
     new = tmp_path / "new"

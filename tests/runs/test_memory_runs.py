@@ -40,13 +40,13 @@ SHORT = ("model.H_cycles=2", "log_every=1", "steps=6", "eval_every=3", "optim=ad
 
 
 def overrides(name: str) -> tuple[str, ...]:
-    """The memory comes first, so that what it sets for the model can be set again."""
+    """Return the overrides; the memory comes first, so that what it sets for the model can be overridden."""
     return (*MEMORIES[name], *SHORT)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The run that nothing disturbed, once per memory."""
+    """Return a function that trains the undisturbed run with a memory once, and returns its directory."""
     folder = tmp_path_factory.mktemp("whole")
 
     def make(name: str):
@@ -87,7 +87,7 @@ def test_two_processes_have_the_numbers_of_one(name, whole, two):
 
 
 def subject(name: str, *changes: str) -> Subject:
-    """A learner with weights that learn from the first step on."""
+    """Return a learner whose weights learn from the first step on."""
     torch.manual_seed(0)
     made = Subject(compose("train", [*TINY, *overrides(name), "dir=none", "optim.warmup=0", *changes]))
     torch.nn.init.normal_(made.model.q_head.weight, std=0.1)
@@ -102,7 +102,7 @@ def stepped(made: Subject, steps: int = 2) -> dict[str, torch.Tensor]:
     return {**made.model.state_dict(), **memory}
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute")  # Asked for by the tracer, of the memory's graph.
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # Read by the tracer.
 @pytest.mark.parametrize(
     "name", ["policy", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon"))]
 )
@@ -130,6 +130,6 @@ def test_bfloat16_is_near_float32_and_weights_and_memory_stay_float32(name):
     assert {value.dtype for value in coarse.values() if value.is_floating_point()} == {torch.float32}
     assert second.learner.carry is not None and second.learner.carry.state.z_H.dtype == torch.bfloat16
     for key in plain:
-        if key.startswith("carry/") and key != "carry/usage":  # A near tie may select another cell.
+        if key.startswith("carry/") and key != "carry/usage":  # In a near tie another cell may be selected.
             like = torch.cosine_similarity(plain[key].flatten(1), coarse[key].flatten(1), dim=1)
             assert (like > 0.97).float().mean() >= 0.5, key

@@ -1,4 +1,4 @@
-"""A run that is stopped and goes on is the run that was never stopped, bit for bit."""
+"""A run that is stopped and resumed equals one that was never stopped, bit for bit."""
 
 import copy
 import json
@@ -36,7 +36,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Makes the undisturbed run of a kind, once."""
+    """Return a function that trains the undisturbed run of a kind once, and returns its directory."""
     folder = tmp_path_factory.mktemp("whole")
 
     def make(kind: str) -> Path:
@@ -50,7 +50,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_run_resumes_bit_for_bit(kind, number, whole, tmp_path, monkeypatch, capsys):
-    """Stopped at step 5, which is no step for a log line, a checkpoint or an evaluation."""
+    """The run stops at step 5, where no log line, checkpoint or evaluation is due."""
     at_step(monkeypatch, 5, send(number))
     path = tmp_path / "run"
     assert train(path, *KINDS[kind]) == 128 + number
@@ -63,7 +63,7 @@ def test_stopped_run_resumes_bit_for_bit(kind, number, whole, tmp_path, monkeypa
 
 
 def test_crash_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
-    """Nothing is saved at the crash at step 6: the run goes on from step 4 and says the rest again."""
+    """Nothing is saved at the crash at step 6: the run resumes from step 4 and logs the rest again."""
 
     def crash(_learner):
         raise OSError("power cut")
@@ -78,7 +78,7 @@ def test_crash_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("cut", [1, 20, -2])
 def test_crash_while_writing_metrics(cut, whole, tmp_path, monkeypatch):
-    """The half line is gone in the end, and every line is whole JSON."""
+    """The half line is gone in the end, and every line is complete JSON."""
     at_step(monkeypatch, 6, send(signal.SIGTERM))
     path = tmp_path / "run"
     assert train(path, *KINDS["trm"]) == 128 + signal.SIGTERM
@@ -108,7 +108,7 @@ def test_what_a_crash_left_of_a_checkpoint_is_ignored_and_removed(whole, tmp_pat
 
 
 def test_checkpoint_is_replaced_in_one_move(whole, tmp_path, monkeypatch):
-    """Until the new checkpoint is whole and on disk, the old one stands."""
+    """Until the new checkpoint is complete and on disk, the old one stays."""
     path, content = tmp_path / "last.pt", checkpoint.read(whole("trm") / "checkpoints/last.pt")
     checkpoint.write(path, {**content, "step": 1})
     seen = []
@@ -120,13 +120,13 @@ def test_checkpoint_is_replaced_in_one_move(whole, tmp_path, monkeypatch):
 
 def test_second_signal_acts_at_once(tmp_path, monkeypatch, capsys):
     def twice(_learner):
-        signal.raise_signal(signal.SIGINT)  # Of two that os.kill sends at once, the second may be lost.
+        signal.raise_signal(signal.SIGINT)  # If os.kill sent both at once, the second could be lost.
         signal.raise_signal(signal.SIGINT)
 
-    assert train(tmp_path / "before", "steps=1", "eval_every=0") == 0  # Generating the puzzles is said, too.
+    assert train(tmp_path / "before", "steps=1", "eval_every=0") == 0  # Fills the cache.
     capsys.readouterr()
     at_step(monkeypatch, 3, twice)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ignored in background jobs.
     try:
         assert train(tmp_path / "run") == 130
     finally:
@@ -155,7 +155,7 @@ def test_finished_run_says_so_and_does_nothing(whole, capsys):
 
 
 def test_same_command_same_numbers(whole, tmp_path):
-    """The command line finds its own directory, the same each time, and gives what the other entry gave."""
+    """The command line always uses the same directory, and gives the numbers of the call from Python."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         assert command_line("train", main, *TINY, *KINDS["trm"]) == 0
@@ -199,7 +199,7 @@ def test_free_settings_may_change_on_the_way(changes, tmp_path, monkeypatch, who
 
 
 def test_a_run_of_an_older_version_goes_on(tmp_path):
-    """A setting that it did not know counts as its default."""
+    """A setting that the older version did not have counts as its default."""
     given = compose("train", [*TINY, "+memory=multicell", "model.H_cycles=2"])
     saved = parse(given).config()
     del (

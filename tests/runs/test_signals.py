@@ -1,4 +1,4 @@
-"""How runs end that are told to: saved where they can be, and with the truth where they cannot."""
+"""Runs that are told to end save their state where they can, and say so truthfully where they cannot."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What comes from a run directory or a file is data: no way in imports or executes anything of it."""
+"""Run directories and files are data: nothing that reads them imports or executes their content."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ class Evil(MultiCell):
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory) -> Path:
-    """A finished run with cells, its exported weights and its exported memory."""
+    """Return a finished run with cells, its exported weights and its exported memory."""
     path = tmp_path_factory.mktemp("honest") / "run"
     assert train(path, *CELLS) == 0
     assert command_line("export", export.main, f"run={path}") == 0
@@ -48,7 +48,7 @@ def honest(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(honest, tmp_path, monkeypatch) -> Path:
-    """The current folder: a run that names a class of a module beside it, which notes that it is imported."""
+    """Prepare the current folder: a run names a class of a module in it, which records its import."""
     path = Path(shutil.copytree(honest, tmp_path / "run"))
     for name in ("last", "best"):
         file = path / f"checkpoints/{name}.pt"
@@ -68,7 +68,7 @@ def here(honest, tmp_path, monkeypatch) -> Path:
 
 
 def disguise(file: Path) -> None:
-    """Have an exported file name the class."""
+    """Make an exported file name the class."""
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -129,7 +129,7 @@ def test_what_is_trusted_must_be_an_h_module():
 
 
 def test_a_class_that_is_in_the_process_may_be_named(here):
-    """As in a notebook that defines a memory and opens a run of it."""
+    """A notebook may define a memory and open a run that uses it."""
     import evil  # pyright: ignore[reportMissingImports]
 
     assert type(memhrm.load(".").model.H_module) is evil.Evil
@@ -141,7 +141,7 @@ class Bomb:
 
 
 def test_pickles_objects_and_tags_are_refused(honest, tmp_path, monkeypatch, capsys):
-    """Those that torch, numpy and YAML would make when they are asked carelessly."""
+    """They are those that torch, numpy and YAML would construct if called carelessly."""
     path = Path(shutil.copytree(honest, tmp_path / "run"))
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 3, "config": Bomb()}, path / "checkpoints/last.pt")

@@ -1,4 +1,4 @@
-"""Settings that were given and change nothing are refused by every command; sizes, numbers and types."""
+"""Every command refuses given settings that change nothing; sizes, numbers and types."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_evaluation_refuses_what_changes_nothing(words, run, capsys):
     assert said(capsys).startswith(EVALUATED[words])
 
 
-USED = {  # Settings of evaluation, and what is seen of each in its scores.
+USED = {  # Settings of evaluation, and the effect of each on its scores.
     "halt_max_steps=1": "exact_accuracy_by_step", "threshold=0.0001": "steps", "noise=5": "lm_loss",
     "weights=raw": "lm_loss", "precision=bfloat16": "lm_loss", "data.test_size=5": "puzzles",
     "noise=5 seed=1": "lm_loss", "noise=5 restarts=2": "exact_accuracy_single",
@@ -118,7 +118,7 @@ def test_measuring_refuses_what_changes_nothing(words, message, capsys):
 
 
 def test_files_of_any_size_need_no_other_setting(tmp_path, capsys):
-    """Sizes in the files are the generator's; validation takes at most half of what is held out."""
+    """The sizes in the files are the generator's; validation takes at most half of the held-out puzzles."""
     kinds = {"name": "s", "kind": "sudoku", "side": 4, "max_clues": 8}
     write_set(tmp_path / "own", load_data(**kinds, train_size=20, test_size=12))
     words = f"data.path={tmp_path / 'own'}", "steps=1", "validation_size=null"

@@ -1,4 +1,4 @@
-"""Weights & Biases shows what the run directory holds, and its failures cost the run nothing."""
+"""Weights & Biases receives what the run directory holds, and its failures do not affect the run."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ WANDB = ("logger=wandb", "logger.mode=offline", "log_every=2", "eval_every=4")
 
 
 class FakeRun:
-    """Stands in for a wandb run: remembers what it is told, and fails at a given call of `log`."""
+    """A stand-in for a wandb run: it records what it receives, and fails at a given call of `log`."""
 
     def __init__(self, fails_at: int | None):
         self.fails_at = fails_at
@@ -38,7 +38,7 @@ class FakeRun:
 
 @pytest.fixture
 def fake_wandb(monkeypatch):
-    """Puts a fake wandb in place; returns its runs and what `init` was given."""
+    """Return a function that installs a fake wandb and returns its runs and the arguments of `init`."""
 
     def install(fails_at: int | None = None, start_fails: bool = False):
         runs, given = [], []
@@ -60,7 +60,7 @@ def fake_wandb(monkeypatch):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> Path:
-    """The same run without a mirror."""
+    """Return the directory of the same run without a mirror."""
     path = tmp_path_factory.mktemp("plain") / "run"
     assert train(path, *WANDB[2:]) == 0
     return path
@@ -121,7 +121,7 @@ def test_mirror_that_breaks_in_the_middle(fake_wandb, tmp_path, plain, capsys):
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 def test_wandb_itself_offline(tmp_path):
-    """The real package, in a process of its own, since it leaves threads and hooks behind."""
+    """The real package runs in its own process, since it leaves threads and hooks behind."""
     command = [sys.executable, "-m", "memhrm.train", *TINY, *WANDB, "dir=run"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

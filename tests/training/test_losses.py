@@ -47,7 +47,7 @@ def test_softmax_is_its_formula():
 
 
 def test_smoothed_labels_are_a_mixture():
-    """A share of each target is spread over all tokens; positions without a label stay without loss."""
+    """A share of each target is spread over all tokens; positions without a label have no loss."""
     loss = softmax_cross_entropy(LOGITS, LABELS, smoothing=0.3)[0]
     log_p = LOGITS[0, 0].log_softmax(-1)
     assert loss.tolist() == pytest.approx([float(-0.7 * log_p[2] - 0.3 * log_p.mean()), 0])
@@ -80,7 +80,7 @@ def test_an_answer_is_exact_if_it_has_labels_and_all_are_right_in_training_as_in
     labels = rng.integers(1, 4, size=(400, task.seq_len))
     answers = np.where(rng.random(labels.shape) < 0.03, 4, labels)
     unlabelled = rng.random(labels.shape) < rng.choice([0.0, 0.9, 1.0], size=(400, 1))
-    for ignored in (IGNORE, 0):  # Without a label is -100 in batches, and 0 in sets of puzzles.
+    for ignored in (IGNORE, 0):  # No label: -100 in batches, 0 in sets of puzzles.
         graded = grade(
             F.one_hot(torch.from_numpy(answers), 5).float(),
             torch.from_numpy(np.where(unlabelled, IGNORE, labels)),

@@ -1,4 +1,4 @@
-"""The supervision step, the optimiser step, evaluation: equivalences."""
+"""The supervision step, the optimiser step and evaluation against equivalent computations."""
 
 import copy
 
@@ -186,7 +186,7 @@ def test_evaluation_equals_one_puzzle_at_a_time(tiny_model, threshold):
     assert found["exact_accuracy_by_step"] == pytest.approx(by_step / 7)
     assert found["puzzles"] == 7
     if threshold is not None:
-        assert 1 < found["steps"] < 3  # Some stop early, some do not, or the test shows nothing.
+        assert 1 < found["steps"] < 3  # The test is void unless some stop early and some do not.
 
 
 def test_evaluation_changes_nothing(tiny_model):

@@ -1,0 +1,1 @@
+"""Episodes: sequences of puzzles under a secret rule."""

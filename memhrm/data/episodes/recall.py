@@ -1,4 +1,4 @@
-"""Recall: strings of digits that are their own answers, for episodes that relabel them."""
+"""Recall: strings of digits that are their own answers, for episodes that relabel the digits."""
 
 import numpy as np
 
@@ -8,12 +8,20 @@ from memhrm.data.sudoku.symmetry import row_keys
 from memhrm.data.task import Task
 
 DIGITS = "123456"
-MOST_LISTED = 1 << 20  # strings, up to which all are put in order to draw some of them
-MOST_SHUFFLED = 1 << 27  # strings, up to which memory holds an order of all; above, few of them are drawn
+MOST_LISTED = 1 << 20  # up to this number of strings, all are shuffled in order to draw some of them
+MOST_SHUFFLED = 1 << 27  # up to this number of strings, any number can be drawn; above it, a small share
 
 
 class Recall(Task):
-    """Say the digits. With an episode's secret relabelling, what is to be said has to be remembered."""
+    """Repeat the digits of a string; in an episode, its secret relabelling has to be remembered.
+
+    Args:
+        digits: the number of different digits, up to 6.
+        length: the number of digits of a string.
+
+    Raises:
+        ValueError: a number is out of bounds.
+    """
 
     def __init__(self, *, digits: int, length: int) -> None:
         digits, length = number("digits", digits, 1, len(DIGITS)), number("length", length, 1, 1 << 16)
@@ -21,6 +29,7 @@ class Recall(Task):
         self.digits = digits
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        """Raise a `PuzzleError` unless every answer ``(n, t)`` equals its question."""
         inputs, labels = self.pair_of_grids(inputs, labels)
         wrong = inputs != labels
         if wrong.any():
@@ -33,30 +42,40 @@ class Recall(Task):
             )
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return whether answers ``(n, t)`` equal their questions: ``(n,)`` bool."""
         return np.all(inputs == answers, axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return whether answers ``(n, t)`` have a token everywhere: ``(n,)`` bool."""
         return np.all(answers >= 1, axis=1)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
+        """Return a copy of the questions ``(n, t)``: without a relabelling they are the answers."""
         return self.grids("inputs", inputs).copy()
 
     def augment(
         self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        return inputs, labels  # Relabelling is the one symmetry, and the episode does it.
+        """Return the puzzles unchanged: their only symmetry is relabelling, which the episode does."""
+        return inputs, labels
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        if (self.digits + 1) ** self.seq_len >= 1 << 63:  # beyond int64
+        """Return a key of each string, ``(n,)``: a number, or bytes where int64 is too small."""
+        if (self.digits + 1) ** self.seq_len >= 1 << 63:
             return row_keys(inputs)
         return (inputs.astype(np.int64) * (self.digits + 1) ** np.arange(inputs.shape[1])).sum(axis=1)
 
 
 def strings(task: Recall, count: int | None, rng: np.random.Generator) -> Examples:
-    """Return `count` different strings in random order, or all there are.
+    """Return different strings in random order.
+
+    Args:
+        task: the task, which says how many strings there are.
+        count: the number of strings; None: all.
+        rng: the source of randomness.
 
     Raises:
-        ValueError: there are not so many; or too many for all.
+        ValueError: there are fewer than `count` strings, or too many to draw so many of them.
     """
     every = task.digits**task.seq_len
     if count is not None and count > every:

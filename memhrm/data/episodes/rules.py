@@ -1,7 +1,7 @@
-"""Secret rules of an episode, and how well anybody could do who has seen part of them.
+"""Secret rules of episodes, and the best accuracy possible when part of a rule is known.
 
-A rule is a permutation of the digits 0..a-1. Which digits of it are known is a set, written as the bits of an
-integer below 2^a. r rules, a digits.
+A rule is a permutation of the digits 0..a-1. The set of digits whose images are known is written as the bits
+of an integer below 2^a. r rules, a digits.
 """
 
 from functools import cache, cached_property
@@ -10,35 +10,41 @@ from itertools import permutations
 import numpy as np
 
 FAMILIES = ("shift", "mirror", "swap")
-MOST_DIGITS = 6  # all permutations and all pairs of sets are listed
+MOST_DIGITS = 6  # all permutations, and all pairs of sets of digits, are enumerated
 
 
 class Rules:
-    """What rules there are, how likely each is, and of which family.
+    """The rules that an episode may have, with their probabilities and families.
 
-    families: of whose rules one is drawn, first the family, then the rule, each uniformly. shift: digit x
-        becomes x + c, mirror: c - x (both modulo a), swap: two digits change places. Empty: every permutation
-        is equally likely, and there is one family.
+    Args:
+        digits: the number of digits, a.
+        families: the families that a rule is drawn from: first the family, then the rule, each uniformly.
+            shift: digit x becomes x + c; mirror: c - x (both modulo a); swap: two digits change places.
+            Empty: all permutations are equally likely and form one family.
+
+    Attributes:
+        permutations: (r, a) uint8, the rules; a rule that belongs to two families is listed twice.
+        family_of: (r,) the index of each rule's family.
+        probability: (r,) the probability of each rule.
     """
 
     def __init__(self, digits: int, families: tuple[str, ...] = ()):
         assert 2 <= digits <= MOST_DIGITS
         self.digits = digits
         lists = [_family(name, digits) for name in families] if families else [_all(digits)]
-        self.permutations = np.concatenate(lists)  # (r, a); a rule of two families stands here twice
-        self.family_of = np.repeat(np.arange(len(lists)), [len(rules) for rules in lists])  # (r,)
+        self.permutations = np.concatenate(lists)
+        self.family_of = np.repeat(np.arange(len(lists)), [len(rules) for rules in lists])
         self.probability = np.concatenate(
             [np.full(len(rules), 1 / len(rules) / len(lists)) for rules in lists]
         )
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Numbers of random rules, (count,)."""
+        """Return the indices of `count` random rules, (count,)."""
         return rng.choice(len(self.permutations), size=count, p=self.probability)
 
     @cached_property
     def _images(self) -> np.ndarray:
-        """For each set of digits, what each rule makes of it: a number that rules have in common which agree
-        on the set, (2^a, r)."""
+        """A number for each set of digits and each rule, (2^a, r), equal for rules that agree on the set."""
         found = np.zeros((1 << self.digits, len(self.permutations)), np.int64)
         for known in range(1 << self.digits):
             shown = np.where(known >> np.arange(self.digits) & 1, self.permutations, -1)
@@ -47,13 +53,17 @@ class Rules:
 
     @cache  # noqa: B019 (there are few of these objects, and they live long)
     def chance(self, known: int, asked: int) -> float:
-        """The probability that the best guess at the images of all digits of the set `asked` is right, for
-        one who knows those of the set `known`: the guess that most of the remaining rules agree with.
+        """Return the probability that the best guess at the images of a set of digits is right.
 
-        With all permutations equally likely: (a - |known or asked|)! / (a - |known|)!.
+        The best guess is the most probable one given the images that are known. With all permutations equally
+        likely its probability is (a - |known or asked|)! / (a - |known|)!.
+
+        Args:
+            known: the set of digits whose images are known.
+            asked: the set of digits whose images are asked for; all must be right.
         """
         both = self._images[known | asked]
-        mass = np.bincount(both, weights=self.probability)  # of the rules with the same images on both sets
+        mass = np.bincount(both, weights=self.probability)  # summed over rules that agree on both sets
         best = np.zeros(int(self._images[known].max()) + 1)
         np.maximum.at(best, self._images[known], mass[both])
         return float(best.sum())
@@ -62,11 +72,17 @@ class Rules:
 def optimum(
     rules: Rules, asked: np.ndarray, shown: list[np.ndarray], start: np.ndarray | None = None
 ) -> np.ndarray:
-    """The exact accuracy of the best possible answers at each puzzle of an episode, (len(shown) + 1,).
+    """Return the exact accuracy of the best possible answers at each puzzle of an episode.
 
-    asked: the probability of each set of digits whose images an answer needs, (2^a,). shown: for each
-        puzzle but the last, the probability of the set that the feedback after it reveals, (2^a,).
-    start: the probability of what is known before, (2^a,); None: nothing.
+    Args:
+        rules: the rules that the episode may have.
+        asked: (2^a,) the probability of each set of digits whose images an answer needs.
+        shown: for each puzzle but the last, (2^a,) the probability of each set of digits whose images the
+            feedback after it reveals.
+        start: (2^a,) the probability of each set of digits known at the start; None: nothing is known.
+
+    Returns:
+        (len(shown) + 1,) float64.
     """
     size = 1 << rules.digits
     known = np.eye(1, size)[0] if start is None else start

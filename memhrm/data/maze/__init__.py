@@ -1,0 +1,1 @@
+"""Mazes: generator and task."""

@@ -1,4 +1,4 @@
-"""Random mazes: walls thrown at random, start and goal far apart, one shortest path marked."""
+"""Random mazes: random walls, start and goal far apart, one shortest path marked."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,13 @@ from memhrm.data.trials import Reach, Trials
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Bounds on generated mazes, inclusive: the share of walls, and the moves from start to goal.
+    """Bounds on generated mazes, all inclusive.
 
-    unique: only mazes with a single shortest path, so that no right answer differs from the label.
+    Attributes:
+        min_walls: smallest share of walls.
+        max_walls: largest share of walls.
+        min_length: fewest moves from start to goal.
+        unique: keep only mazes with a single shortest path, so that every correct answer equals the label.
     """
 
     min_walls: float = 0.28
@@ -23,7 +27,7 @@ class Layout:
 
 
 class _Mazes(Trials):
-    """Mazes of random walls."""
+    """Mazes with random walls."""
 
     def __init__(self, task: Maze, layout: Layout) -> None:
         self.task, self.layout = task, layout
@@ -55,16 +59,17 @@ class _Mazes(Trials):
         return self.lengths.chance_above(self.layout.min_length, 1.5)
 
     def found(self) -> str:
-        reached = f", where data.min_length is {self.layout.min_length} and the longest way was "
+        reached = f", where data.min_length is {self.layout.min_length} and the longest path was "
         reached += f"{self.lengths.most:.0f} moves"
         return reached + (f", and {self.single} had a single shortest path" if self.layout.unique else "")
 
 
 def random_mazes(task: Maze, layout: Layout) -> Trials:
-    """Return a source of mazes whose goal is ``min_length`` moves or more from a random start, their rating.
+    """Return a source of mazes rated by the moves from start to goal.
 
-    The share of walls of each maze tried is uniform between its bounds. Mazes in which no cell is far enough
-    from the start are left out, and with ``unique`` those with several shortest paths.
+    The start is random, and the goal is a random cell at least ``min_length`` moves away. The share of walls
+    of each trial is uniform between its bounds. Mazes in which no cell is far enough from the start are left
+    out; with ``unique``, so are mazes with several shortest paths.
     """
     return _Mazes(task, layout)
 

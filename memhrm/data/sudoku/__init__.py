@@ -1,0 +1,1 @@
+"""Sudokus: generator, solver, symmetries and task."""

@@ -1,4 +1,4 @@
-"""Random sudoku puzzles with one solution each, no two of a set symmetric to each other."""
+"""Random sudokus with a unique solution each; no two of a set are symmetric to each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,21 @@ from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.data.task import Task
 from memhrm.data.trials import ENOUGH, HOPELESS, Counting, Draw, Reach, Trials
 
-Progress = Callable[[int, int], None]  # called with the number of puzzles done and wanted
+Progress = Callable[[int, int], None]  # called with the numbers of puzzles found and wanted
 ROUND = 1024  # puzzles tried at once
 PATIENCE = 20  # rounds without a new puzzle before giving up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difficulty:
-    """Bounds on generated sudokus, all inclusive; None means no bound."""
+    """Bounds on generated sudokus, all inclusive; None means no bound.
+
+    Attributes:
+        min_clues: fewest given cells.
+        max_clues: most given cells.
+        min_guesses: fewest guesses of the solver (`solver.search`).
+        max_guesses: most guesses of the solver.
+    """
 
     min_clues: int | None = None
     max_clues: int | None = None
@@ -28,9 +35,11 @@ class Difficulty:
     max_guesses: int | None = None
 
     def allows_clues(self, clues: np.ndarray) -> np.ndarray:
+        """Return which numbers of clues ``(n,)`` are within the bounds, ``(n,)`` bool."""
         return _within(clues, self.min_clues, self.max_clues)
 
     def allows_guesses(self, guesses: np.ndarray) -> np.ndarray:
+        """Return which numbers of guesses ``(n,)`` are within the bounds, ``(n,)`` bool."""
         return _within(guesses, self.min_guesses, self.max_guesses)
 
 
@@ -41,11 +50,21 @@ def _within(values: np.ndarray, low: int | None, high: int | None) -> np.ndarray
 def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progress: Progress) -> Examples:
     """Draw puzzles until ``count`` are found whose class keys all differ.
 
-    However such a set is split, no puzzle of one part is a symmetry image of one of another part.
+    However such a set is split, no puzzle of one part is a symmetry image of a puzzle of another part.
+
+    Args:
+        task: the task, whose `class_keys` tell the puzzles apart.
+        count: puzzles wanted.
+        draw: the source of puzzles.
+        rng: the source of randomness.
+        progress: called after every round.
+
+    Returns:
+        The ``count`` puzzles, in the order in which they were drawn.
 
     Raises:
-        ValueError: many rounds in a row brought nothing new; or none has been found yet, and what was found
-            instead leaves next to no chance.
+        ValueError: many rounds in a row found nothing new; or nothing has been found yet, and by the trials
+            so far the chance of finding anything is negligible.
     """
     progress(0, count)
     seen: set = set()
@@ -77,7 +96,7 @@ def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progre
 
 
 def concatenate(sets: list[Examples]) -> Examples:
-    """The puzzles of all sets in order."""
+    """Return the puzzles of all sets, in order."""
     return examples_of(
         np.concatenate([s.inputs for s in sets]),
         np.concatenate([s.labels for s in sets]),
@@ -87,7 +106,7 @@ def concatenate(sets: list[Examples]) -> Examples:
 
 
 class _Sudokus(Trials):
-    """Puzzles dug out of random grids."""
+    """Puzzles made from random full grids by `dig`."""
 
     def __init__(self, task: Sudoku, difficulty: Difficulty) -> None:
         self.task, self.bounds = task, difficulty
@@ -108,7 +127,7 @@ class _Sudokus(Trials):
         clues, guesses = self.bounds.max_clues, self.bounds.min_guesses
         chance = 1.0 if clues is None else self.clues.chance_below(clues)
         if guesses and self.guesses.most < guesses:
-            # Few puzzles need many guesses, but more than a normal tail has: fewer by the square at most.
+            # Few puzzles need many guesses, but more than a normal tail predicts: assume an inverse square.
             chance *= 1 / max(guesses, 1) ** 2
         return chance
 
@@ -124,7 +143,7 @@ class _Sudokus(Trials):
 
 
 def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Trials:
-    """Return a source of puzzles dug out of random grids, rated by guesses (`solver.search`)."""
+    """Return a source of puzzles made from random full grids by `dig`, rated by guesses (`solver.search`)."""
     return _Sudokus(task, difficulty)
 
 
@@ -135,10 +154,16 @@ def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Dif
 
 
 def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues: int) -> np.ndarray:
-    """Empty cells of full grids ``(n, t)`` in random order while the solution stays the only one.
+    """Return puzzles ``(n, t)``: full grids with cells emptied in random order while the solution is unique.
 
-    Unless ``min_clues`` stops it first, the puzzle is minimal: no further clue can go.
-    A clue can go if the puzzle has no solution with another digit in its cell.
+    A clue can be removed if the puzzle has no solution with another digit in its cell. Unless ``min_clues``
+    stops the removal earlier, the puzzle is minimal: no further clue can be removed.
+
+    Args:
+        grids: tokens ``(n, t)`` of full grids.
+        shape: their shape.
+        rng: the source of randomness.
+        min_clues: the number of clues at which to stop.
     """
     n, cells = grids.shape
     puzzles, clues = grids.copy(), np.full(n, cells)
@@ -155,16 +180,16 @@ def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues:
 
 
 def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator) -> Examples:
-    """One random image of every class of 4x4 puzzles within the bounds, in random order.
+    """Return a random image of every symmetry class of 4x4 puzzles within the bounds, in random order.
 
-    There are 288 grids in two classes. Every set of clues of one grid of each class is tried: it leaves one
-    solution if no other grid agrees with it in all its cells.
+    There are 288 grids in two classes. Every set of clues of one grid of each class is tried: the solution is
+    unique if no other grid agrees with the clues in all their cells.
     """
     assert task.side == 4
     found = all_grids4(task)
     _, representatives = np.unique(canonical(found, task.shape), axis=0, return_index=True)
     bit = 1 << np.arange(16)
-    sets = np.arange(1 << 16)  # of clues, a bit for each cell
+    sets = np.arange(1 << 16)  # sets of clues, a bit for each cell
     sets = sets[difficulty.allows_clues(np.bitwise_count(sets))]
     puzzles, grids = [], []
     for grid in found[representatives]:
@@ -183,7 +208,7 @@ def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator)
 
 
 def all_grids4(task: Sudoku) -> np.ndarray:
-    """All 288 full 4x4 grids as tokens ``(288, 16)`` uint8, by testing all stacks of four rows."""
+    """Return all 288 full 4x4 grids as tokens ``(288, 16)`` uint8, by testing all stacks of four rows."""
     orders = np.array(list(permutations(range(BLANK + 1, BLANK + 5))), np.uint8)
     stacks = np.indices((len(orders),) * 4).reshape(4, -1).T
     grids = orders[stacks].reshape(-1, 16)

@@ -14,36 +14,43 @@ from memhrm.data.sudoku.symmetry import Shape
 
 @dataclass(frozen=True)
 class Search:
-    """What the search found for each of ``n`` puzzles."""
+    """The result of a search in ``n`` puzzles.
 
-    solutions: np.ndarray  # (n,) number found, at most the limit
-    guesses: np.ndarray  # (n,) branchings made until the search stopped
-    grids: np.ndarray  # (n, side^2) uint8 tokens of the first solution; 0 where there is none
+    Attributes:
+        solutions: ``(n,)`` solutions found, at most the limit.
+        guesses: ``(n,)`` guesses made until the search stopped.
+        grids: ``(n, side^2)`` uint8 tokens of the first solution; 0 where there is none.
+    """
+
+    solutions: np.ndarray
+    guesses: np.ndarray
+    grids: np.ndarray
 
 
 def candidates_of(puzzles: np.ndarray, side: int) -> np.ndarray:
-    """Candidates ``(side^2, n)`` uint16 of puzzles ``(n, side^2)`` as tokens: all digits in empty cells."""
+    """Return the candidates ``(side^2, n)`` uint16 of puzzles ``(n, side^2)``: all digits in empty cells."""
     bits = np.concatenate([[0, (1 << side) - 1], 1 << np.arange(side)]).astype(np.uint16)
     return np.ascontiguousarray(bits[puzzles].T)
 
 
 def tokens_of(candidates: np.ndarray) -> np.ndarray:
-    """Tokens ``(n, side^2)`` uint8 of candidates ``(side^2, n)`` with one bit each."""
+    """Return the tokens ``(n, side^2)`` uint8 of candidates ``(side^2, n)`` with one bit each."""
     return np.bitwise_count(candidates - 1).T.astype(np.uint8) + 2
 
 
 def propagate(candidates: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """Apply naked and hidden singles until nothing changes.
 
-    A naked single is a cell with one candidate, which its units then lose; a hidden single is a digit with
-    one place left in a unit. The result does not depend on the order in which they are applied.
+    A naked single is a cell with one candidate, which is then removed from the rest of its units; a hidden
+    single is a digit with one place left in a unit. The order of application does not change the result.
 
     Args:
         candidates: ``(side^2, n)`` uint16, not changed.
+        shape: the shape of the grids.
 
     Returns:
-        The reduced candidates, and ``(n,)`` bool that is False where a contradiction appeared; such puzzles
-        are left unfinished.
+        The reduced candidates ``(side^2, n)``, and ``(n,)`` bool, False where a contradiction appeared; such
+        puzzles are left unfinished.
     """
     side, n = shape.side, candidates.shape[1]
     full = np.uint16((1 << side) - 1)
@@ -66,7 +73,7 @@ def propagate(candidates: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndar
         after = np.where(before & (before - 1), before & ~taken, before)
         hidden = np.bitwise_or.reduce((once & ~twice)[shape.cell_units], axis=1) & after
         after = np.where(hidden, hidden, after)
-        # A cell that is the only place of two digits keeps both bits, and fails when one of them is fixed.
+        # A cell that is the only place of two digits keeps both bits: fixing one of them is a contradiction.
         good &= after.all(axis=0)
 
         candidates[:, active] = after
@@ -78,16 +85,18 @@ def propagate(candidates: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndar
 def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
     """Search every puzzle depth first for up to ``limit`` solutions.
 
-    Between propagations the search guesses: in the first of the cells with fewest candidates it takes the
-    smallest digit, and on failure removes that digit and propagates again. Each digit so taken is a guess.
+    Between propagations the search guesses: in the first of the cells with the fewest candidates it takes the
+    smallest digit; on failure it removes that digit and propagates again. Each digit taken counts as a guess.
 
     Args:
         candidates: ``(side^2, n)`` uint16.
+        shape: the shape of the grids.
+        limit: the number of solutions at which the search of a puzzle stops.
     """
     cells, n = candidates.shape
     solutions, guesses, depth = np.zeros((3, n), np.int32)
     grids = np.zeros((n, cells), np.uint8)
-    stack = np.zeros((n, 4, cells), np.uint16)  # what is left to try of each guess
+    stack = np.zeros((n, 4, cells), np.uint16)  # the candidates left to try at each guess
     rows, state = np.arange(n), candidates
     while rows.size:
         state, consistent = propagate(state, shape)
@@ -120,13 +129,16 @@ def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
 
 
 def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
-    """Search puzzles for up to ``limit`` solutions; with 1, ``guesses`` is their difficulty.
+    """Search puzzles for up to ``limit`` solutions.
 
     Args:
         puzzles: tokens ``(n, side^2)``, 1 for an empty cell and ``d + 1`` for digit ``d``.
+        shape: the shape of the grids.
+        limit: most solutions to look for. With 1, ``guesses`` measures difficulty; with 2, ``solutions``
+            tells whether the solution is unique.
 
     Raises:
-        ValueError: another shape, or a token that is none.
+        ValueError: `puzzles` has another shape, or a number in it is not a token.
     """
     puzzles = integers("puzzles", puzzles, 2)
     if puzzles.shape[1] != shape.side**2:
@@ -136,10 +148,11 @@ def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
 
 
 def random_grids(count: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-    """Random full grids as tokens ``(count, side^2)`` uint8.
+    """Return random full grids as tokens ``(count, side^2)`` uint8.
 
-    Each grid is filled from empty: a random digit in a random one of the cells with fewest candidates, then
-    propagation, again from empty after a contradiction. Every grid can come up, though not equally often.
+    Each grid starts empty. A random digit is put into a random one of the cells with the fewest candidates
+    and propagated; after a contradiction the grid starts over. Every grid is possible, but not all are
+    equally likely.
     """
     cells = shape.side**2
     empty = candidates_of(np.ones((1, cells), np.uint8), shape.side)

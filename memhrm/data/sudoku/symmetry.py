@@ -1,7 +1,7 @@
-"""Shape and symmetries of sudoku grids: which cells form units, canonical forms, and invariants.
+"""Shapes and symmetries of sudoku grids: units, canonical forms and invariants.
 
-The symmetry group of a sudoku relabels digits, permutes the bands, the rows within each band, and the same
-for stacks and columns, and, where the boxes are square, transposes the grid.
+The symmetries of a sudoku relabel the digits, permute the bands and the rows within each band, permute the
+stacks and the columns within each stack and, where the boxes are square, transpose the grid.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,13 @@ BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}  # side -> rows and columns of a box
 
 @dataclass(frozen=True)
 class Shape:
-    """A grid of ``side`` x ``side`` cells cut into boxes of ``box_rows`` x ``box_columns``."""
+    """A grid of ``side`` x ``side`` cells divided into boxes.
+
+    Attributes:
+        side: cells in a row, a column and a box.
+        box_rows: rows of a box.
+        box_columns: columns of a box.
+    """
 
     side: int
     box_rows: int
@@ -23,11 +29,12 @@ class Shape:
 
     @property
     def transposable(self) -> bool:
+        """Whether the transpose of a grid is a grid of the same shape."""
         return self.box_rows == self.box_columns
 
     @cached_property
     def units(self) -> np.ndarray:
-        """Cells of each row, then column, then box: ``(3 side, side)`` indices."""
+        """The cells of every row, then of every column, then of every box: ``(3 side, side)`` indices."""
         s, h, w = self.side, self.box_rows, self.box_columns
         cells = np.arange(s * s).reshape(s, s)
         boxes = cells.reshape(s // h, h, s // w, w).swapaxes(1, 2).reshape(s, s)
@@ -51,7 +58,7 @@ class Shape:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """Every spatial symmetry as a gather: ``(g, side^2)``; ``grid[images[k]]`` is the k-th image.
+        """Every spatial symmetry as indices: ``(g, side^2)``; image k of a grid is ``grid[images[k]]``.
 
         There are 128 for side 4 and 3,456 for side 6. Side 9 has 3,359,232, too many to list.
         """
@@ -65,7 +72,7 @@ class Shape:
 
 @cache
 def shape_of(side: int) -> Shape:
-    """The shape of the sudoku with this side: 4, 6 or 9."""
+    """Return the shape of sudokus with this side: 4, 6 or 9."""
     return Shape(side, *BOXES[side])
 
 
@@ -81,15 +88,16 @@ def _line_orders(blocks: int, size: int) -> np.ndarray:
 
 
 def canonical(grids: np.ndarray, shape: Shape) -> np.ndarray:
-    """The canonical form of each grid or puzzle, exact: two are symmetric if and only if theirs are equal.
+    """Return the canonical form of each grid or puzzle: two are symmetric if and only if theirs are equal.
 
-    It is the least image in two steps. First come the images whose pattern of givens, read as a binary
-    number, is least; usually few, and found with one matrix product, since a pattern is below 2^36 and so
-    exact in double precision. Among those, with digits renumbered in order of appearance, it is the
-    lexicographically least, found two rows at a time.
+    The canonical form is the smallest image, found in two steps. The first keeps the images whose pattern of
+    givens, read as a binary number, is smallest. They are usually few, and one matrix product finds them: a
+    pattern is below 2^36, hence exact in double precision. The second renumbers the digits in order of
+    appearance and takes the lexicographically smallest of those images, comparing two rows at a time.
 
     Args:
         grids: tokens ``(n, side^2)``, 1 for an empty cell and ``d + 1`` for digit ``d``; side 4 or 6.
+        shape: their shape.
 
     Returns:
         Tokens ``(n, side^2)`` uint8.
@@ -98,7 +106,7 @@ def canonical(grids: np.ndarray, shape: Shape) -> np.ndarray:
     weights = np.zeros((cells, len(images)))
     weights[images.T, np.arange(len(images))] = 2.0 ** np.arange(cells)[::-1, None]
     forms = np.empty(grids.shape, np.uint8)
-    for start in range(0, len(grids), 256):  # bounds the memory that all images of full grids take
+    for start in range(0, len(grids), 256):  # bounds the memory of all images of full grids
         chunk = grids[start : start + 256].astype(np.uint8)
         patterns = (chunk > 1).astype(np.float64) @ weights
         rows, chosen = np.nonzero(patterns == patterns.min(axis=1, keepdims=True))
@@ -113,7 +121,7 @@ def canonical(grids: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _renumbered(grids: np.ndarray, side: int) -> np.ndarray:
-    """Digits renumbered in order of first appearance; the numbers in a prefix depend on that prefix alone."""
+    """Renumber digits in order of first appearance; the numbers in a prefix depend on that prefix alone."""
     first = np.full((len(grids), side), grids.shape[1])
     for digit in range(side):
         here = grids == digit + 2
@@ -126,7 +134,7 @@ def _renumbered(grids: np.ndarray, side: int) -> np.ndarray:
 def row_keys(tokens: np.ndarray) -> np.ndarray:
     """Return each row of tokens ``(n, t)`` as one comparable byte string: ``(n,)``.
 
-    Tokens below 256 take a byte each, so that keys sort as the rows do; larger ones take four.
+    Keys sort as the rows do. Where all tokens are below 256 each takes one byte, otherwise four.
     """
     small = not tokens.size or (tokens.min() >= 0 and tokens.max() < 256)
     tokens = np.ascontiguousarray(tokens, dtype=np.uint8 if small else ">u4")
@@ -138,20 +146,22 @@ def fingerprint(
 ) -> np.ndarray:
     """Return a symmetry-invariant hash of full grids: symmetric grids have equal fingerprints.
 
-    The converse holds only almost always, which is the safe side for a split: puzzles whose grids have
-    equal fingerprints are kept together, so no symmetric pair can be separated.
+    The converse holds only almost always. That is the safe side for a split: puzzles whose grids have equal
+    fingerprints are kept together, so no symmetric pair can be separated.
 
     Two rows define a permutation of the digits, from each digit to the one in the same column of the other
     row. Its cycle lengths do not change when digits are relabelled (conjugation), columns are permuted
-    (reordering) or the two rows swapped (inversion); they are summarised by the numbers of fixed points
-    of its powers 2 to 5. A row is the multiset of its relations to the other rows, each marked as within
-    the band or not; a band the multiset of its rows, a grid the multiset of its bands. The same is done for
-    columns, and the two are combined symmetrically, or in order where the grid cannot be transposed.
+    (reordering) or the two rows are swapped (inversion); the numbers of fixed points of its powers 2 to 5
+    summarise them. A row is represented by the multiset of its relations to the other rows, each marked as
+    within the band or not; a band by the multiset of its rows; a grid by the multiset of its bands. Columns
+    are treated in the same way. The two results are combined symmetrically, or in order where the grid cannot
+    be transposed.
 
     Args:
         grids: tokens ``(n, side^2)`` without empty cells.
-        lines: hashes of what else is known of each row and each column, twice ``(n, side)`` uint64; images of
-            a puzzle must have images of these.
+        shape: their shape.
+        lines: hashes of further properties of each row and each column, two arrays ``(n, side)`` uint64; a
+            symmetry of a puzzle must permute them in the same way.
 
     Returns:
         ``(n,)`` uint64.
@@ -170,7 +180,7 @@ def fingerprint(
 
 def _line_hash(digits: np.ndarray, size: int, known: np.ndarray) -> np.ndarray:
     n, side, _ = digits.shape
-    place = digits.argsort(axis=2)  # place[row, digit]: its column
+    place = digits.argsort(axis=2)  # place[row, digit]: the digit's column
     relation = np.zeros((n, side, side), np.uint64)
     for a, b in permutations(range(side), 2):
         step = np.take_along_axis(digits[:, b], place[:, a], axis=1)
@@ -185,7 +195,10 @@ def _line_hash(digits: np.ndarray, size: int, known: np.ndarray) -> np.ndarray:
 
 
 def mix(values: np.ndarray) -> np.ndarray:
-    """Return splitmix64's finaliser (Steele, Lea and Flood, 2014); sums of mixed values hash multisets."""
+    """Return the values mixed by splitmix64's finaliser; sums of mixed values hash multisets.
+
+    Source: Steele, Lea and Flood, 2014.
+    """
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
