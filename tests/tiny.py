@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,12 @@ def train(path: Path, *changes: str) -> int:
 
 def call(*words: str) -> int:
     """Run `memhrm WORDS` as from the command line, in this process; return its exit code."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(SystemExit) as ended,
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message=".*found in sys.modules")  # The tests import commands, too.
         patch.setattr(sys, "argv", ["memhrm", *words])
         memhrm.main()
     assert isinstance(ended.value.code, int)
