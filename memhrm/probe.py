@@ -19,7 +19,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from tqdm import tqdm
 
     from memhrm.config.settings import build
-    from memhrm.memory.choice import trust
+    from memhrm.config.trust import trust
     from memhrm.probes.settings import ProbeSettings
     from memhrm.probes.subject import open_subject
     from memhrm.report import figures

@@ -1,8 +1,9 @@
 """python -m memhrm.solve run=DIR FILE: answer a file of puzzles that need not have answers.
 
-FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line. Each
-puzzle is answered by a line of CSV: the question, the answer, whether the answer keeps the givens, whether it
-keeps the rules, and Q, how sure the model is that it is right.
+FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line; for a
+task of your own, a file that it reads. Each puzzle is answered by a line of CSV: the question, the answer,
+whether the answer keeps the givens and whether it keeps the rules (where the task can tell), and Q, how sure
+the model is that it is right.
 """
 
 import sys

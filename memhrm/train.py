@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from memhrm.config.command import command
 
 if TYPE_CHECKING:
-    from memhrm.data import Dataset
-    from memhrm.runs.held_out import HeldOut
+    from memhrm.data import Dataset, Episodes
     from memhrm.runs.loop import Observer
     from memhrm.runs.settings import RunSettings
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """Train a run, or go on with it; return 128 and the number of the signal if one stopped it."""
-    from memhrm.memory.choice import trust_own
+    from memhrm.config.trust import trust_own
     from memhrm.runs.identity import directory
     from memhrm.runs.loop import Interrupted
     from memhrm.runs.settings import parse
@@ -47,7 +46,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     write_text(path / "episodes.svg", of_summaries("episodes", {path.resolve().name: summary}).file())
 
 
-def observer(run: "RunSettings", dataset: "Dataset", puzzles: "HeldOut") -> "Observer | None":
+def observer(run: "RunSettings", dataset: "Dataset", puzzles: "Episodes") -> "Observer | None":
     """Return what looks at the model during training, on held-out puzzles."""
     if run.probe == "none":
         return None

@@ -7,7 +7,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # Before PyTorch is imported.
 import pytest
 import torch
 
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.data.sampler import schedule
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 
 torch.set_num_threads(1)
 
@@ -79,6 +81,7 @@ def batch():
             "inputs": draw(SHAPE.vocab_size, rows, SHAPE.num_tokens),
             "labels": draw(SHAPE.vocab_size, rows, SHAPE.num_tokens),
             "identifiers": draw(SHAPE.num_identifiers, rows),
+            **{name: torch.from_numpy(flags) for name, flags in schedule(rows).items()},
         }
 
     return make

@@ -11,9 +11,10 @@ from memhrm.config.command import compose
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.memory.h_module import HModule, HShape, MemorySettings
-from memhrm.memory.selector import choose
-from memhrm.models.reasoner import ModelSettings, Reasoner, puzzle_shape
+from memhrm.memory.base import HModule, HShape, MemorySettings
+from memhrm.memory.selection import choose
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, puzzle_shape
 from memhrm.probes.subject import Subject, subject_of
 from memhrm.runs import build as parts
 from memhrm.runs.settings import parse

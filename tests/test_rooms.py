@@ -13,11 +13,11 @@ MAY_IMPORT = {
     "system": {"config"},
     "nn": set(),
     "data": {"config", "system"},
-    "memory": {"config", "nn"},
+    "memory": {"config", "system", "nn"},
     "models": {"config", "nn", "memory"},
     "training": {"config", "system", "data", "memory", "models"},
     "evaluation": {"config", "system", "data", "memory", "models", "training"},
-    "published": {"config", "models", "training"},
+    "published": {"config", "data", "models", "training"},
     "runs": {"config", "system", "data", "memory", "models", "training", "evaluation"},
     "weights": {
         "config",
@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "published",
         "runs",
     },
-    "cost": {"config", "system", "data", "memory", "models", "training", "runs"},
+    "cost": {"config", "system", "data", "models", "training", "evaluation", "runs"},
     "probes": {"config", "system", "data", "memory", "models", "training", "evaluation", "runs", "weights"},
     "report": {"config", "system", "data", "memory", "models", "evaluation", "runs", "weights", "probes"},
 }

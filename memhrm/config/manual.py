@@ -31,8 +31,8 @@ def groups(name: str) -> list[str]:
 
 
 def options(group: str) -> list[str]:
-    """Return the names that can be chosen from a group."""
-    return sorted(path.stem for path in Path(CONFIGS, group).glob("*.yaml"))
+    """Return the names that can be chosen from a group; files that others build on begin with `_`."""
+    return sorted(path.stem for path in Path(CONFIGS, group).glob("[!_]*.yaml"))
 
 
 def settings(file: str) -> list[Setting]:

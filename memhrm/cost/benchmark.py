@@ -14,14 +14,17 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from memhrm.data.sampler import schedule
 from memhrm.data.settings import parse as parse_data
-from memhrm.models.reasoner import Guide, Reasoner, count_parameters, puzzle_shape
+from memhrm.evaluation.evaluate import tensors
+from memhrm.evaluation.rollout import rollout
+from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.batches import span
 from memhrm.runs.build import make_learner, prepare_machine
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.system.ranks import Ranks, choose_device
 from memhrm.training.step import Learner, train_step
-from memhrm.training.supervision import in_precision
 
 _UNKNOWN_TO_THE_COUNTER = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
@@ -38,17 +41,19 @@ class Subject:
         self.device = choose_device(self.run.device)
         prepare_machine(self.run)
         data = parse_data(self.run.data)
-        task, episodes = data.task(), data.episodes()
-        self.horizon = span(self.run, max(episodes.lengths) if episodes is not None else 1)
+        task = data.task()
+        self.horizon = span(self.run, max(data.maker(task).lengths))
         self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)
         self.learner: Learner = make_learner(self.run, self.model, Ranks(0, 1, self.device))
         size = (self.run.batch_size, task.seq_len)
         generator = torch.Generator().manual_seed(0)
         tokens = torch.randint(1, task.vocab_size, size, generator=generator, dtype=torch.int32)
+        labels = tokens[:, :1] % task.num_labels + 1 if task.num_labels else tokens.flip(1).contiguous()
         self.batch = {
             "inputs": tokens.to(self.device),
-            "labels": tokens.flip(1).contiguous().to(self.device),
+            "labels": labels.to(self.device),
             "identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
+            **tensors(schedule(size[0]), self.device),
         }
         wanted = (size[0], self.run.model.H_cycles, self.model.H_module.noise_size)
         self.noise = torch.rand(wanted, generator=generator).to(self.device) if wanted[-1] else None
@@ -62,9 +67,7 @@ class Subject:
     @torch.no_grad()
     def evaluation_step(self) -> None:
         """One supervision step without gradient."""
-        rows = self.model.puzzle_rows(self.batch["identifiers"])
-        guide = Guide(self.noise if self.model.H_module.noise_in_evaluation else None)
-        in_precision(self.model, self.run.dtype)(self.learner.initial, self.batch["inputs"], rows, guide)
+        next(rollout(self.model, self.batch, self.learner.initial, 1, dtype=self.run.dtype))
 
     def flops(self, step: Callable[[], None]) -> float:
         """Floating-point operations per example of a step, by PyTorch's counter (matrix products)."""

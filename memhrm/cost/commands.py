@@ -6,9 +6,9 @@ from statistics import median
 from typing import Any, Literal
 
 from memhrm.config.command import compose, given
+from memhrm.config.trust import trust_own
 from memhrm.cost.benchmark import Measured
 from memhrm.cost.matching import cost, match
-from memhrm.memory.choice import trust_own
 from memhrm.runs.settings import parse
 from memhrm.runs.unused_commands import refuse_unmeasured
 

@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from memhrm.config.settings import require
 from memhrm.data.settings import parse as parse_data
-from memhrm.models.reasoner import Reasoner, count_parameters, puzzle_shape
+from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.settings import parse
 
 

@@ -1,30 +1,20 @@
 """Build, inspect, convert and download data sets: ``python -m memhrm.data --help``."""
 
-import importlib
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from memhrm.config.command import CONFIGS, manual
-from memhrm.config.console import Parser, one_line, run
-from memhrm.config.settings import require, unknown
+from memhrm.config.console import Parser, run
+from memhrm.config.settings import unknown
+from memhrm.config.trust import trust_own
 from memhrm.config.words import values as values_of
 from memhrm.data.cache import expand, is_file
-from memhrm.data.dataset import Dataset, load, load_test
-from memhrm.data.episodes.episodes import milestones
-from memhrm.data.episodes.recall import Recall
-from memhrm.data.examples import Examples
-from memhrm.data.files import write_csv
+from memhrm.data.commands import COMMANDS
 from memhrm.data.formats import first_question
-from memhrm.data.settings import EpisodeSettings, parse
-from memhrm.data.sudoku.task import BLANK, Sudoku
-from memhrm.data.task import Task
-from memhrm.system.files import require_free
 
-NAMED = Path(CONFIGS) / "data"
 USAGE = """\
   build NAME out=DIR [key=value ...]      write DIR/train.csv and DIR/test.csv
   inspect NAME [key=value ...]            counts, difficulty, overlap of training and test, an example
@@ -33,7 +23,7 @@ USAGE = """\
                                           and write them in ours
   download NAME out=DIR                   fetch the files of sudoku_extreme or maze_hard
 
-NAME is one of {names}.
+NAME is one of {names}; with --config-dir DIR also a file of DIR/data.
 
 settings of {shown}, with their defaults (those of another: python -m memhrm.data inspect NAME --help):
   out                           (required)    build, download: the folder to write to; convert: the file
@@ -58,42 +48,45 @@ def main(arguments: list[str] | None = None) -> None:
         description="Build, inspect, convert and download data sets.",
         epilog=_usage(words),
     )
-    commands = {"build": build, "inspect": inspect, "convert": convert, "download": download}
-    parser.add_argument("command", choices=commands, help="what to do; see below")
+    parser.add_argument("command", choices=COMMANDS, help="what to do; see below")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a file of configs/data, without .yaml")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings to put over those of the file"
     )
-    options = parser.parse_args(words)
-    out, values = _settings(options.name, options.overrides)
+    parser.add_argument("--config-dir", "-cd", metavar="DIR", help="look for NAME in DIR/data too")
+    options = parser.parse_intermixed_args(words)
+    out, values = _settings(options.name, options.overrides, options.config_dir)
     if options.command != "inspect" and out is None:
         raise ValueError(f"out is missing; give the folder to write to as `{options.command} ... out=DIR`")
-    commands[options.command](values, Path(out or "").expanduser())
+    trust_own({"data": values})
+    COMMANDS[options.command](values, Path(out or "").expanduser())
 
 
 def _usage(words: list[str]) -> str:
     """Return what can be given, with the settings of the data set that the words name."""
-    shown = next((word for word in words if word in _names()), "sudoku4")
-    usual = manual.settings("data/sudoku4.yaml")
-    settings = manual.explained(manual.settings(f"data/{shown}.yaml"), usual)
-    return USAGE.format(names=", ".join(_names()), shown=shown, table=manual.table(settings))
+    names = manual.options("data")
+    shown = next((word for word in words if word in names), "sudoku4")
+    settings = [replace(one, name=one.name.removeprefix("data.")) for one in manual.chosen("data", shown)]
+    return USAGE.format(names=", ".join(names), shown=shown, table=manual.table(settings))
 
 
-def _settings(name: str | None, overrides: list[str]) -> tuple[str | None, dict[str, Any]]:
-    """The folder given as out=, and the settings of a named set with key=value over them."""
-    from memhrm.system.files import read_yaml  # the help text should not wait for it
-
+def _settings(
+    name: str | None, overrides: list[str], folder: str | None
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the folder given as out=, and the settings of a named set with key=value over them."""
     if name is not None and "=" in name:
         name, overrides = None, [name, *overrides]
     given = {key.removeprefix("data."): value for key, value in values_of(overrides).items()}
+    files = _files(folder)
+    names = sorted(name for name in files if name[0] != "_")
     if name is None:
         if "path" not in given:
-            raise ValueError(f"NAME is missing; allowed: {', '.join(_names())}")
+            raise ValueError(f"NAME is missing; allowed: {', '.join(names)}")
         named: Any = _guess(Path(str(given["path"])), str(given.get("train_file", "train.csv")))
-    elif (NAMED / f"{name}.yaml").is_file():
-        named = read_yaml(NAMED / f"{name}.yaml")
+    elif name in names:
+        named = _read(name, files)
     else:
-        raise ValueError(unknown(f"NAME {name!r}", name, _names()))
+        raise ValueError(unknown(f"NAME {name!r}", name, names))
     if given.get("path") is not None and not named.get("download"):
         named |= {"train_size": None, "test_size": None}  # Those of the generator say nothing of files.
     settings = {str(key): value for key, value in {**named, **given}.items()}
@@ -101,8 +94,26 @@ def _settings(name: str | None, overrides: list[str]) -> tuple[str | None, dict[
     return None if out is None else str(out), settings
 
 
-def _names() -> list[str]:
-    return sorted(file.stem for file in NAMED.glob("*.yaml"))
+def _files(folder: str | None = None) -> dict[str, Path]:
+    """Return the YAML files of data sets by name, those of the user's own folder first."""
+    folders = [CONFIGS, *([] if folder is None else [folder])]
+    return {file.stem: file for place in folders for file in Path(place, "data").expanduser().glob("*.yaml")}
+
+
+def _read(name: str, files: dict[str, Path]) -> dict[str, Any]:
+    """Return the settings of a file, put over those of the files that it builds on."""
+    from memhrm.system.files import read_yaml  # the help text should not wait for it
+
+    own: Any = read_yaml(files[name])
+    if not isinstance(own, dict):
+        raise ValueError(f"{files[name]}: allowed: settings, each as `name: value`")
+    merged: dict[str, Any] = {}
+    for parent in own.pop("defaults", ()):
+        if parent != "_self_":
+            if parent not in files:
+                raise ValueError(f"{files[name]} builds on {parent}, which does not exist")
+            merged |= _read(parent, files)
+    return merged | own
 
 
 def _guess(folder: Path, file: str) -> dict[str, Any]:
@@ -122,123 +133,6 @@ def _guess(folder: Path, file: str) -> dict[str, Any]:
             "the NAME too"
         )
     return {"name": str(folder), "kind": "maze" if "#" in question else "sudoku", "side": side}
-
-
-def build(values: dict[str, Any], out: Path) -> None:
-    """Write the training and test puzzles of a data set as files."""
-    overwrite = _overwrite(values)
-    files = [out / "train.csv", out / "test.csv"]
-    for file in files:  # before the puzzles are generated
-        require_free("out", file, overwrite)
-    dataset = load(**values)
-    for file, puzzles in zip(files, (dataset.train, dataset.test)):
-        write_csv(file, dataset.task, puzzles)
-        print(f"{file}: {len(puzzles):,} puzzles")
-
-
-def convert(values: dict[str, Any], out: Path) -> None:
-    """Write the puzzles of a file in any known format as a file in ours."""
-    require_free("out", out, _overwrite(values))
-    require(values.get("path") is not None, "path", None, "the file to convert, as path=FILE")
-    file = expand("path", str(values["path"]))
-    require(is_file(file), "path", str(file), "a file that exists")
-    dataset = load_test(**{**values, "path": str(file), "test_size": None, "holdout": 0})
-    write_csv(out, dataset.task, dataset.test)
-    print(f"{out}: {len(dataset.test):,} puzzles")
-
-
-def _overwrite(values: dict[str, Any]) -> bool:
-    overwrite = values.pop("overwrite", False)
-    require(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
-    return overwrite
-
-
-def inspect(values: dict[str, Any], _: Path) -> None:
-    """Print what a data set holds."""
-    alone = _alone(values)
-    dataset = load_test(**values) if alone else load(**values)
-    parts = {"puzzles" if alone else "test": dataset.test}
-    parts = parts if alone else {"train": dataset.train, **parts}
-    task = dataset.task
-    print(f"{dataset.name}: grids of {task.rows} x {task.side} cells, {task.vocab_size} tokens")
-    if dataset.episodes is not None:
-        print(_episodes(dataset, dataset.episodes))
-    for part, puzzles in parts.items():
-        print(f"\n{part}: {len(puzzles):,} puzzles from {', '.join(sorted(set(puzzles.sources)))}")
-        print(f"  {_describe(task, puzzles)}")
-        print(f"  {_quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")
-    first = dataset.test if alone else dataset.train
-    what = "puzzle" if alone else "training puzzle"
-    print(f"\n{_overlap(dataset)}\n\nfirst {what} and its answer:")
-    grids = (task.render(tokens[0]).splitlines() for tokens in (first.inputs, first.labels))
-    print("\n".join(f"  {question}    {answer}" for question, answer in zip(*grids, strict=True)))
-
-
-def _alone(values: dict[str, Any]) -> bool:
-    """Return whether there is one file to inspect: the path is one, or the folder has but test puzzles."""
-    if values.get("path") is None or values.get("holdout"):
-        return False
-    place = expand("path", str(values["path"]))
-    return is_file(place) or not (place / str(values.get("train_file", "train.csv"))).exists()
-
-
-def _episodes(dataset: Dataset, settings: EpisodeSettings) -> str:
-    length = settings.test_length
-    best, without = dataset.relabelled().optimum(dataset.test, length)
-    by_place = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in milestones(length))
-    return (
-        f"in episodes of {length} puzzles, in training {', '.join(map(str, settings.lengths))}\n"
-        f"exact at best {without:.1%} without memory; with it {by_place}"
-    )
-
-
-def _describe(task: Task, puzzles: Examples) -> str:
-    if isinstance(task, Recall):
-        return _quantiles("different digits", np.array([len(np.unique(row)) for row in puzzles.inputs]))
-    if isinstance(task, Sudoku):
-        return _quantiles("clues", (puzzles.inputs > BLANK).sum(axis=1))
-    return _quantiles("walls in %", (100 * (puzzles.inputs == 1).mean(axis=1)).round())
-
-
-def _quantiles(name: str, values: np.ndarray) -> str:
-    points = np.quantile(values, [0, 0.1, 0.5, 0.9, 1], method="nearest")
-    return f"{name}: {' '.join(f'{value:.0f}' for value in points)} (min, 10 %, median, 90 %, max)"
-
-
-def _overlap(dataset: Dataset) -> str:
-    task = dataset.task
-    train, test = (task.class_keys(part.inputs, part.labels) for part in (dataset.train, dataset.test))
-    what = "solution grids (by fingerprint)" if isinstance(task, Sudoku) and task.side == 9 else "puzzles"
-    repeated = [len(keys) - len(np.unique(keys)) for keys in (train, test)]
-    if not len(train):
-        return f"{what} up to symmetry: {repeated[1]} of {len(test):,} are repeated"
-    return (
-        f"{what} up to symmetry: {np.isin(test, train).sum()} of {len(test):,} in test are also in train; "
-        f"{repeated[0]} repeated within train, {repeated[1]} within test"
-    )
-
-
-def download(values: dict[str, Any], out: Path) -> None:
-    """Fetch the files of a data set that is published on the Hugging Face hub."""
-    overwrite = _overwrite(values)
-    settings = parse(values)
-    if settings.download is None:
-        raise ValueError(
-            f"{settings.name} is generated; make its files with `build {settings.name} out={out}`"
-        )
-    try:
-        hub = importlib.import_module("huggingface_hub")
-    except ImportError:
-        raise ValueError("downloading needs an extra; install it with `pip install 'memhrm[hub]'`") from None
-    for file in ("train.csv", "test.csv"):  # before anything is fetched
-        require_free("out", out / file, overwrite)
-    for file in ("train.csv", "test.csv"):
-        try:
-            path = hub.hf_hub_download(settings.download, file, repo_type="dataset", local_dir=out)
-        except Exception as error:  # the hub raises what its HTTP library raises, whichever that is
-            raise ValueError(f"cannot download {file} of {settings.download}: {one_line(error)}") from None
-        print(path)
-    print(f"use it with data={settings.name} data.path={out}")
 
 
 if __name__ == "__main__":

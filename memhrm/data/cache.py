@@ -8,24 +8,18 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
 from memhrm.config.settings import SettingWarning
 from memhrm.data.examples import Examples, examples_of
-from memhrm.data.settings import EpisodeSettings, Settings
+from memhrm.data.settings import DataSettings
 from memhrm.data.task import Task
 from memhrm.data.trials import Counting
 from memhrm.system.files import whole
 
 GENERATOR_VERSION = 1  # part of the cache key; raise it when the same settings give other puzzles
-NOT_GENERATED = {"name", "path", "train_file", "test_file", "download", "augment", "hints", "cache"}
-EPISODES_ALONE = {field.name for field in fields(EpisodeSettings)} - {
-    field.name for field in fields(Settings)
-}
-
 Parts = tuple[Examples, Examples]  # training and test puzzles
 
 
@@ -50,7 +44,7 @@ def is_file(path: Path) -> bool:
     return os.path.exists(path) and not os.path.isdir(path)
 
 
-def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) -> Parts:
+def cached(settings: DataSettings, generate: Callable[[DataSettings, Counting], Parts]) -> Parts:
     """Return a generated set, from the cache if it is there.
 
     A cache that cannot be written is a warning, not an error.
@@ -59,9 +53,7 @@ def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) 
         settings: the settings of the data; those that change the puzzles are the key.
         generate: makes the set where the cache does not have it.
     """
-    unused = NOT_GENERATED | EPISODES_ALONE
-    relevant = {name: value for name, value in asdict(settings).items() if name not in unused}
-    key = json.dumps([GENERATOR_VERSION, relevant], sort_keys=True)
+    key = json.dumps([GENERATOR_VERSION, settings.generated_by(), *_code(settings)], sort_keys=True)
     task = settings.task()
     name = f"{task.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     path: Path | None = None
@@ -89,7 +81,7 @@ def cached(settings: Settings, generate: Callable[[Settings, Counting], Parts]) 
     return parts
 
 
-def _generated(settings: Settings, generate: Callable[[Settings, Counting], Parts]) -> Parts:
+def _generated(settings: DataSettings, generate: Callable[[DataSettings, Counting], Parts]) -> Parts:
     """Generate a set and show the progress on stderr."""
     shown = False
 
@@ -107,15 +99,28 @@ def _generated(settings: Settings, generate: Callable[[Settings, Counting], Part
             print(file=sys.stderr)
 
 
-def _pack(puzzles: Examples, part: str) -> dict[str, np.ndarray]:
-    return {
-        f"{part}_inputs": puzzles.inputs,
-        f"{part}_labels": puzzles.labels,
-        f"{part}_ratings": puzzles.ratings,
-    }
+def _code(settings: DataSettings) -> list[str]:
+    """Return a hash of the file of a class of the user's own, which may change with each version of it."""
+    if type(settings).__module__.startswith("memhrm."):
+        return []
+    file = sys.modules[type(settings).__module__].__file__
+    return [] if file is None else [hashlib.sha256(Path(file).read_bytes()).hexdigest()]
+
+
+USUAL = {
+    "mask": lambda examples: examples.mask is None,
+    "identifiers": lambda examples: not examples.identifiers.any(),
+    "groups": lambda examples: np.array_equal(examples.groups, np.arange(len(examples))),
+}
+"""Arrays that are not kept where they are what `examples_of` makes of None."""
+
+
+def _pack(examples: Examples, part: str) -> dict[str, np.ndarray]:
+    names = ["inputs", "labels", "ratings", *(name for name, usual in USUAL.items() if not usual(examples))]
+    return {f"{part}_{name}": getattr(examples, name) for name in names}
 
 
 def _unpack(file: Mapping[str, np.ndarray], part: str, task: Task) -> Examples:
     inputs, labels, ratings = (file[f"{part}_{name}"] for name in ("inputs", "labels", "ratings"))
-    task.pair_of_grids(inputs, labels)
-    return examples_of(inputs, labels, ratings, ["generated"] * len(inputs))
+    others = {name: file[f"{part}_{name}"] for name in USUAL if f"{part}_{name}" in file}
+    return task.require(examples_of(inputs, labels, ratings, ["generated"] * len(inputs), **others))

@@ -1,80 +1,58 @@
-"""From settings to a data set: puzzles read from files, or generated once and kept in a cache."""
+"""A data set: a task with its training and test examples, and the episodes that are made of them."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from memhrm.config.settings import require
-from memhrm.data.cache import cached, expand, is_file
 from memhrm.data.checks import number
-from memhrm.data.episodes.episodes import Episodes, Relabelled
-from memhrm.data.examples import Examples, examples_of, no_examples
-from memhrm.data.files import read_puzzles
-from memhrm.data.settings import EpisodeSettings, Settings, parse
-from memhrm.data.sudoku.generate import Progress
+from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.episodes.maker import EpisodeMaker
+from memhrm.data.examples import Examples
 from memhrm.data.task import Task
-
-__all__ = ["Dataset", "examples_of", "generate", "load", "load_test"]
-
-USUAL = {"train_file": "train.csv", "test_file": "test.csv"}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A task with its training and test puzzles; of a set with episodes, those that episodes are made of."""
+    """A task with its examples.
+
+    Attributes:
+        name: name of the set.
+        task: task of every example.
+        train, test: training and test examples.
+        episodes: what makes episodes of them.
+    """
 
     name: str
     task: Task
     train: Examples
     test: Examples
-    augment: bool  # whether training batches hold random symmetry images
-    episodes: EpisodeSettings | None = None
-    seed: int = 0
+    episodes: EpisodeMaker
 
-    def held_out(self) -> Examples | Episodes:
-        """Return what a result stands on: the test puzzles, or the test episodes made of them."""
-        if self.episodes is None:
-            return self.test
-        return self.drawn(self.test, self.episodes.test_episodes, 0xE5)
+    def held_out(self) -> Episodes:
+        """Return the test episodes."""
+        return self.episodes.make(self.test, self.held_out_count())
 
     def held_out_count(self) -> int:
-        """How many puzzles, or episodes, `held_out` has."""
-        return len(self.test) if self.episodes is None else self.episodes.test_episodes
+        """Return the number of test episodes."""
+        return self.episodes.count(self.test)
 
-    def seen(self, count: int) -> Examples | Episodes:
-        """Return up to `count` training puzzles, evenly spaced because files may be sorted by difficulty.
-
-        With episodes, return enough episodes of test length to contain `count` puzzles, rounded up.
+    def seen(self, count: int) -> Episodes:
+        """Return test episodes that hold up to ``count`` training examples, rounded up to whole episodes.
 
         Raises:
-            ValueError: `count` is no number from 1, or there are no training puzzles.
+            ValueError: ``count`` is no number from 1, or there are no training examples.
         """
         count = number("count", count, 1)
         if not len(self.train):
             raise ValueError(f"{self.name} was loaded without training puzzles")
-        if self.episodes is None:
-            count = min(count, len(self.train))
-            return self.train.select(np.arange(count) * len(self.train) // count)
-        return self.drawn(self.train, -(-count // self.episodes.test_length), 0x5EE)
+        return self.episodes.sample(self.train, count)
 
     @cached_property
     def test_identities(self) -> np.ndarray:
-        """The identity of each test puzzle, `Task.identities`, (n,) uint64; worked out once."""
+        """Return the identity of each test example (`Task.identities`), (n,) uint64."""
         return self.task.identities(self.test.inputs, self.test.labels)
-
-    def relabelled(self) -> Relabelled:
-        """Return how the answers of episodes are relabelled.
-
-        Raises:
-            ValueError: the set has no episodes.
-        """
-        if self.episodes is None:
-            raise ValueError(f"{self.name} has no episodes: data.kind is neither recall nor episodes")
-        return Relabelled(self.task, self.episodes.plan())
 
     def digest(self) -> str:
         """Return a SHA-256 of the questions and answers, in their order, as 64 hexadecimal digits.
@@ -89,147 +67,3 @@ class Dataset:
                 for start in range(0, len(tokens), 65536):
                     digest.update(tokens[start : start + 65536].astype("<i4").tobytes())
         return digest.hexdigest()
-
-    def drawn(self, puzzles: Examples, count: int, key: int) -> Episodes:
-        """Return random test episodes of these puzzles, and the best that can be done in them.
-
-        key: of the stream of random numbers, beside the set's seed.
-        """
-        assert self.episodes is not None
-        length = self.episodes.test_length
-        rng = np.random.default_rng((self.seed, key))
-        relabelled = self.relabelled()
-        episodes = relabelled.draw(puzzles, count, length, rng, augment=self.augment, test=True)
-        return replace(episodes, best=relabelled.optimum(puzzles, length))
-
-
-def load(**values: Any) -> Dataset:
-    """Return the data set of a ``data`` group of settings; `memhrm.data.settings` says what each is.
-
-    Generated training and test puzzles are disjoint up to symmetry; files are taken as they are.
-
-    Raises:
-        ValueError: a bad setting, named as ``data.<key>``, or a bad file, named with its line.
-    """
-    settings = parse(values)
-    task = settings.task()
-    # A generator for each draw, so that the size of one part does not change another.
-    holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
-    if (places := _places(settings)) is not None:
-        train = read_puzzles(places[0], task)
-        alone = not settings.holdout and not places[1].exists()
-        require(not alone, "data.path", str(places[0].parent),
-                f"a folder with {places[1].name} too: {places[0].name} alone leaves nothing to test on; or "
-                "give data.holdout=N to test on N of its puzzles")  # fmt: skip
-        test = train if settings.holdout else read_puzzles(places[1], task)
-    else:
-        train, test = cached(settings, generate)
-    if settings.holdout:
-        require(settings.holdout < len(train), "data.holdout", settings.holdout, f"less than {len(train)}")
-        order = holdout_rng.permutation(len(train))
-        test = train.select(np.sort(order[: settings.holdout]))
-        train = train.select(np.sort(order[settings.holdout :]))
-    else:
-        test = _draw(test, settings.test_size, "data.test_size", test_rng)
-    train = _draw(train, settings.train_size, "data.train_size", train_rng)
-    return Dataset(settings.name, task, train, test, settings.augment, settings.episodes(), settings.seed)
-
-
-def load_test(**values: Any) -> Dataset:
-    """Return a data set with its test puzzles alone; its `train` is empty.
-
-    Only the test file is read: ``test_file`` in ``path``, which may also be a file, or, without ``path``, in
-    the current folder (path="." allows a file called test.csv there). A set that is generated is loaded as by
-    `load`, with the same test puzzles.
-
-    Args:
-        values: a ``data`` group; all puzzles of the file are taken unless ``test_size`` is a number.
-
-    Raises:
-        ValueError: as `load`; or ``holdout`` is not 0, whose puzzles are part of the training file.
-    """
-    settings = parse(values)
-    task = settings.task()
-    place = _test_place(settings)
-    if place is None:
-        return replace(load(**values), train=no_examples(task.seq_len))
-    require(settings.holdout == 0, "data.holdout", settings.holdout, "0 where only test puzzles are loaded")
-    *_, test_rng = np.random.default_rng(settings.seed).spawn(3)
-    test = _draw(read_puzzles(place, task), settings.test_size, "data.test_size", test_rng)
-    nothing = no_examples(task.seq_len)
-    return Dataset(settings.name, task, nothing, test, settings.augment, settings.episodes(), settings.seed)
-
-
-def _test_place(settings: Settings) -> Path | None:
-    """Return the test file; None where the set is generated."""
-    file = expand("data.test_file", settings.test_file)
-    if settings.path is not None:
-        path = expand("data.path", settings.path)
-        if not is_file(path) or file.is_absolute():
-            return path / file
-        allowed = "an absolute path, or none where data.path is a file"
-        require(settings.test_file == USUAL["test_file"], "data.test_file", settings.test_file, allowed)
-        return path
-    if settings.test_file != USUAL["test_file"]:
-        return file
-    _require_generator(settings)
-    return None
-
-
-def _places(settings: Settings) -> tuple[Path, Path] | None:
-    """Return the training and test file; None where the set is generated."""
-    files = [expand(f"data.{name}", getattr(settings, name)) for name in USUAL]
-    if settings.path is not None:
-        path = expand("data.path", settings.path)
-        if not is_file(path):
-            return path / files[0], path / files[1]
-        if all(file.is_absolute() for file in files):
-            return files[0], files[1]
-        require(settings.holdout > 0, "data.path", settings.path,
-                "a folder; or a file, with data.holdout=NUMBER of its puzzles to test on")  # fmt: skip
-        require(settings.train_file == USUAL["train_file"], "data.train_file", settings.train_file,
-                "none where data.path is a file")  # fmt: skip
-        return path, path
-    given = {name: getattr(settings, name) != usual for name, usual in USUAL.items()}
-    if given["train_file"] and (given["test_file"] or settings.holdout):
-        return files[0], files[1]
-    for name, usual in USUAL.items():
-        allowed = f"{usual} where data.path is null, or both data.train_file and data.test_file"
-        require(not given[name], f"data.{name}", getattr(settings, name), allowed)
-    _require_generator(settings)
-    return None
-
-
-def _require_generator(settings: Settings) -> None:
-    if settings.download is not None:
-        raise ValueError(
-            "data.path is null; download the files with "
-            f"`python -m memhrm.data download {settings.name} out=DIR` and set data.path=DIR"
-        )
-
-
-def _draw(puzzles: Examples, size: int | None, setting: str, rng: np.random.Generator) -> Examples:
-    """Return a random part of the puzzles, in their order."""
-    if size is None or size == len(puzzles):
-        return puzzles
-    require(
-        size <= len(puzzles), setting, size, f"at most the {len(puzzles)} puzzles there are, or null for all"
-    )
-    return puzzles.select(np.sort(rng.permutation(len(puzzles))[:size]))
-
-
-def generate(settings: Settings, progress: Progress) -> tuple[Examples, Examples]:
-    """Return training and test puzzles, none a symmetry image of another.
-
-    Puzzles to hold out come on top of ``train_size``. For 4x4 sudokus a ``train_size`` of null takes all
-    that are not in the test set.
-    """
-    if settings.test_size is None:
-        raise ValueError("data.test_size is null; a generated set needs the number of puzzles, above 0")
-    count = settings.train_size and settings.train_size + settings.holdout + settings.test_size
-    puzzles = settings.generate(count, np.random.default_rng(settings.seed), progress)
-    if len(puzzles) <= settings.test_size:
-        raise ValueError(
-            f"data.test_size is {settings.test_size}; allowed: less than the {len(puzzles)} puzzles there are"
-        )
-    return puzzles.select(slice(settings.test_size, None)), puzzles.select(slice(settings.test_size))

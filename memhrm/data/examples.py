@@ -1,7 +1,7 @@
-"""Sets of puzzles as token arrays."""
+"""Sets of examples as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -10,82 +10,151 @@ from memhrm.data.checks import MOST, in_range, integers, narrow, shown
 
 @dataclass(frozen=True)
 class Examples:
-    """``n`` original puzzles of ``t`` tokens each, before any augmentation.
+    """``n`` original examples of ``t`` tokens each, before any augmentation.
 
-    Tokens are stored as uint8 where all of them fit and as int32 otherwise; batches are int32 always.
+    Tokens and labels are stored as uint8 where all of them fit and as int32 otherwise; batches are int32
+    always.
+
+    Attributes:
+        inputs: ``(n, t)`` whole numbers.
+        labels: ``(n, l)`` whole numbers, 0 where there is no label; l is t, or 1 for a label per example.
+        mask: ``(n, t)`` bool, False at padding; None where nothing is padded.
+        identifiers: ``(n,)`` int32, the row of the puzzle table.
+        groups: ``(n,)`` int32. Examples of one number are variants of one source, and are never split between
+            training, validation and test; numbers of different sets have nothing to do with each other.
+        ratings: ``(n,)`` int32, the difficulty; -1 where unknown.
+        sources: ``(n,)`` str objects, where each example comes from.
 
     Raises:
         ValueError: a field is no array of its shape, or holds something else than whole numbers.
     """
 
-    inputs: np.ndarray  # (n, t) whole numbers
-    labels: np.ndarray  # (n, t) whole numbers, 0 where a position has no label
-    identifiers: np.ndarray  # (n,) int32
-    ratings: np.ndarray  # (n,) int32, difficulty; -1 where unknown
-    sources: np.ndarray  # (n,) str objects, where each puzzle comes from
+    inputs: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray | None
+    identifiers: np.ndarray
+    groups: np.ndarray
+    ratings: np.ndarray
+    sources: np.ndarray
 
     def __post_init__(self) -> None:
-        for name, dimensions in (("inputs", 2), ("labels", 2), ("identifiers", 1), ("ratings", 1)):
+        signed = ("groups", "ratings")
+        for name in ("inputs", "labels", "identifiers", *signed):
             values = getattr(self, name)
             if not isinstance(values, np.ndarray):
                 raise ValueError(f"{name} is {shown(values)}; allowed: an array of whole numbers")
-            integers(name, values, dimensions)
-            in_range(name, values, -MOST if name == "ratings" else 0, MOST)
-        if self.labels.shape != self.inputs.shape:
+            integers(name, values, 2 if name in ("inputs", "labels") else 1)
+            in_range(name, values, -MOST if name in signed else 0, MOST)
+        n, t = self.inputs.shape
+        if self.labels.shape not in ((n, t), (n, 1)):
             raise ValueError(f"labels have shape {self.labels.shape}; the inputs have {self.inputs.shape}")
-        for name in ("identifiers", "ratings", "sources"):
+        mask = self.mask
+        fits = mask is None or (isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (n, t))
+        if not fits:
+            raise ValueError(f"mask is {shown(mask)}; allowed: None, or an array of bool of shape {(n, t)}")
+        for name in ("identifiers", "groups", "ratings", "sources"):
             shape = np.shape(getattr(self, name))
-            if shape != self.inputs.shape[:1]:
-                raise ValueError(f"{name} have shape {shape}; there are {len(self.inputs)} puzzles")
+            if shape != (n,):
+                raise ValueError(f"{name} have shape {shape}; there are {n} examples")
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def select(self, rows: np.ndarray | slice) -> "Examples":
-        """Return the puzzles at ``rows`` (indices, a boolean mask or a slice), in that order."""
-        return Examples(
-            self.inputs[rows],
-            self.labels[rows],
-            self.identifiers[rows],
-            self.ratings[rows],
-            self.sources[rows],
-        )
+        """Return the examples at ``rows`` (indices, a boolean mask or a slice), in that order."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: values[rows] for name, values in arrays.items() if values is not None})
 
     def without(self, rows: np.ndarray) -> "Examples":
-        """Return the puzzles at which the boolean mask ``rows`` ``(n,)`` is False."""
+        """Return the examples at which the boolean mask ``rows`` ``(n,)`` is False."""
         return self.select(~np.asarray(rows, bool))
+
+    def part(self, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Choose examples for a part of the set, with whole groups.
+
+        Args:
+            count: how many at least; more only where the last group that is taken has more.
+            rng: chooses the groups; None takes those that begin first.
+
+        Returns:
+            ``(n,)`` bool, which are chosen.
+        """
+        _, first, number, sizes = np.unique(
+            self.groups, return_index=True, return_inverse=True, return_counts=True
+        )
+        order = np.argsort(first)  # the groups as they begin in the set
+        if rng is not None:
+            order = order[rng.permutation(len(order))]
+        before = np.cumsum(sizes[order]) - sizes[order]
+        chosen = np.zeros(len(order), bool)
+        chosen[order[before < count]] = True
+        return chosen[number]
 
 
 def examples_of(
-    inputs: np.ndarray, labels: np.ndarray, ratings: np.ndarray, sources: Sequence[str] | np.ndarray
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    ratings: Sequence[int] | np.ndarray | None = None,
+    sources: Sequence[str] | np.ndarray | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    identifiers: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Examples:
-    """Return a set whose puzzles all carry identifier 0, as in sudoku and maze sets.
+    """Return a set of examples; what is left out is what it is in sets of sudokus and mazes.
 
     Args:
-        inputs, labels: tokens ``(n, t)`` of any integer type.
-        ratings: ``(n,)``, -1 where unknown.
-        sources: ``(n,)``.
+        inputs: tokens ``(n, t)`` of any integer type.
+        labels: ``(n, t)`` or ``(n, 1)`` of any integer type, 0 where there is none.
+        ratings: ``(n,)``; None where unknown, which is -1.
+        sources: ``(n,)``; None: empty.
+        mask: ``(n, t)`` bool, False at padding; None: nothing is padded.
+        identifiers: ``(n,)``; None: all share 0.
+        groups: ``(n,)``; None: every example is a group of its own.
 
     Raises:
         ValueError: wrong shapes or types, or a number that int32 cannot hold.
     """
     inputs, labels = integers("inputs", inputs, 2), integers("labels", labels, 2)
-    rated = np.asarray(ratings) if isinstance(ratings, Sequence | np.ndarray) else ratings
+    n = len(inputs)
+    rated = np.full(n, -1) if ratings is None else ratings
+    rated = np.asarray(rated) if isinstance(rated, Sequence | np.ndarray) else rated
     if isinstance(rated, np.ndarray) and rated.dtype.kind == "f" and (np.abs(rated) <= MOST).all():
         rated = rated.astype(np.int64) if (rated == np.trunc(rated)).all() else rated
-    ratings = in_range("ratings", integers("ratings", rated, 1), -MOST, MOST)
+    sources = [""] * n if sources is None else sources
     if not isinstance(sources, Sequence | np.ndarray) or isinstance(sources, str | bytes):
         raise ValueError(f"sources is {shown(sources)}; allowed: one text for each puzzle")
     return Examples(
         narrow("inputs", inputs),
         narrow("labels", labels),
-        np.zeros(len(inputs), np.int32),
-        ratings.astype(np.int32),
+        mask,
+        _whole("identifiers", np.zeros(n, np.int32) if identifiers is None else identifiers, 0),
+        _whole("groups", np.arange(n) if groups is None else groups),
+        _whole("ratings", rated),
         np.array(sources, dtype=object),
     )
 
 
-def no_examples(length: int) -> Examples:
-    """Return a set without puzzles, for puzzles of ``length`` tokens."""
-    nothing = np.zeros((0, length), np.uint8)
-    return examples_of(nothing, nothing, np.zeros(0, np.int32), [])
+def _whole(name: str, values: np.ndarray, low: int = -MOST) -> np.ndarray:
+    return in_range(name, integers(name, values, 1), low, MOST).astype(np.int32)
+
+
+def no_examples(length: int, labels: int | None = None) -> Examples:
+    """Return a set without examples, of ``length`` tokens and ``labels`` labels each (None: as many)."""
+    shapes = (0, length), (0, length if labels is None else labels)
+    return examples_of(*(np.zeros(shape, np.uint8) for shape in shapes))
+
+
+def concatenate(sets: list[Examples]) -> Examples:
+    """Return the examples of all sets, in order; no group of one set is a group of another."""
+    numbers = [np.unique(part.groups, return_inverse=True)[1] for part in sets]
+    starts = np.cumsum([0, *(number.max(initial=-1) + 1 for number in numbers)])
+    joined = {name: np.concatenate([getattr(part, name) for part in sets])
+              for name in ("inputs", "labels", "identifiers", "ratings", "sources")}  # fmt: skip
+    masks = [part.mask for part in sets]
+    shown = [np.ones(part.inputs.shape, bool) if part.mask is None else part.mask for part in sets]
+    return examples_of(
+        **joined,
+        mask=None if all(mask is None for mask in masks) else np.concatenate(shown),
+        groups=np.concatenate([number + start for number, start in zip(numbers, starts)]),
+    )

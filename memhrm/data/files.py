@@ -5,47 +5,40 @@ import re
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memhrm.data.checks import MOST, PuzzleError, shown
 from memhrm.data.examples import Examples, examples_of
 from memhrm.data.formats import HEADER, Record, records
-from memhrm.data.task import Task
 from memhrm.system.files import whole
+
+if TYPE_CHECKING:
+    from memhrm.data.grid import GridTask
 
 CHUNK = 65536  # rows encoded at once
 
 
-def read_puzzles(path: Path, task: Task) -> Examples:
-    """Read all puzzles of a file, in its order; answers that it lacks are found by search.
+def read_grids(path: Path, task: "GridTask", *, solve: bool) -> Examples:
+    """Read all puzzles of a file, in its order.
 
     `memhrm.data.formats.records` says which formats there are. An empty or absent rating is read as -1.
     Fields are taken as they are: those of a maze may begin and end with spaces.
 
-    Raises:
-        ValueError: the file cannot be read or has no puzzles, or a row is no puzzle of ``task`` with an
-            answer (for sudokus, one only); the message names the file and the first such line.
-    """
-    return _read(path, task, solve=True)
-
-
-def read_questions(path: Path, task: Task) -> Examples:
-    """Read all questions of a file, in its order, whether or not they can be solved.
-
-    Answers are read where the file has them, and must be right; other labels are 0.
+    Args:
+        path: the file.
+        task: what a puzzle is.
+        solve: whether answers that it lacks are found by search, or the labels left 0. Answers that it has
+            must be right in either case.
 
     Raises:
-        ValueError: as `read_puzzles`, but for questions without an answer.
+        ValueError: the file cannot be read or has no puzzles, or a row is no puzzle of ``task``, with
+            ``solve`` one with an answer (for sudokus, one only); the message names the file and the first
+            such line.
     """
-    return _read(path, task, solve=False)
-
-
-def _read(path: Path, task: Task, *, solve: bool) -> Examples:
     if not isinstance(path, str | Path):  # A number is an open file, which would be closed.
         raise ValueError(f"path is {shown(path)}; allowed: a file, as text or pathlib.Path")
-    if not isinstance(task, Task):
-        raise ValueError(f"task is {shown(task)}; allowed: a Task")
     path = Path(path)
     inputs, labels, ratings, sources = [], [], [], []
     rows = records(path, task)
@@ -60,7 +53,7 @@ def _read(path: Path, task: Task, *, solve: bool) -> Examples:
     return examples_of(np.concatenate(inputs), np.concatenate(labels), np.concatenate(ratings), sources)
 
 
-def _checked(path: Path, chunk: list[Record], task: Task, solve: bool) -> tuple[np.ndarray, np.ndarray]:
+def _checked(path: Path, chunk: list[Record], task: "GridTask", solve: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return questions and answers as tokens; of several faults the first in the file is named."""
     fault: PuzzleError | None = None
     part = chunk
@@ -77,7 +70,7 @@ def _checked(path: Path, chunk: list[Record], task: Task, solve: bool) -> tuple[
     raise ValueError(f"{path}:{chunk[fault.row].line}: {fault}")
 
 
-def _tokens(chunk: list[Record], task: Task, solve: bool) -> tuple[np.ndarray, np.ndarray]:
+def _tokens(chunk: list[Record], task: "GridTask", solve: bool) -> tuple[np.ndarray, np.ndarray]:
     inputs = task.tokens("question", [record.question for record in chunk])
     labels = np.zeros_like(inputs)
     known = np.array([record.answer != "" for record in chunk])
@@ -109,8 +102,8 @@ def _rating(path: Path, record: Record) -> int:
     return -1
 
 
-def write_csv(path: Path, task: Task, puzzles: Examples) -> None:
-    """Write a file that `read_puzzles` reads back as the same set; it appears complete or not at all.
+def write_csv(path: Path, task: "GridTask", puzzles: Examples) -> None:
+    """Write a file that `read_grids` reads back as the same set; it appears complete or not at all.
 
     Raises:
         OSError: the place cannot be written, or the disk is full; the error names it.

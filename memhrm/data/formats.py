@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from memhrm.data.checks import shown
-from memhrm.data.task import Task
+
+if TYPE_CHECKING:
+    from memhrm.data.grid import GridTask
 
 HEADER = ["source", "question", "answer", "rating"]
 NAMES = {  # of columns, in lower case: ours, and those of the Kaggle sets
@@ -55,7 +57,7 @@ def opened(path: Path) -> Iterator[TextIO]:
         raise ValueError(f"{path}: not a text file in UTF-8{hint}") from None
 
 
-def records(path: Path, task: Task) -> Iterator[Record]:
+def records(path: Path, task: "GridTask") -> Iterator[Record]:
     """Read the puzzles of a file, in its order, as text.
 
     A file with a header that names a question or a puzzle is a table, separated by comma, semicolon or TAB.
@@ -156,7 +158,7 @@ def _row(line: str, comments: bool) -> str:
     return "" if RULE.fullmatch(line.strip()) else re.sub(r"[|\s]", "", _content(line, comments))
 
 
-def _is_row(first: str, second: str, task: Task, comments: bool) -> bool:
+def _is_row(first: str, second: str, task: "GridTask", comments: bool) -> bool:
     """Return whether a file with these first lines holds drawn grids, perhaps after a title or a rule."""
     if task.rows == 1:
         return False
@@ -165,7 +167,7 @@ def _is_row(first: str, second: str, task: Task, comments: bool) -> bool:
     return len(_row(first, comments)) == task.side
 
 
-def _drawn(path: Path, file: Iterable[str], task: Task, comments: bool) -> Iterator[Record]:
+def _drawn(path: Path, file: Iterable[str], task: "GridTask", comments: bool) -> Iterator[Record]:
     lines = list(enumerate(file, start=1))
     marks = [k for k, (_, line) in enumerate(lines) if line.strip().lower() == "[puzzle]"]
     lines = lines[marks[0] + 1 :] if marks else lines

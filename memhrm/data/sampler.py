@@ -10,6 +10,7 @@ from memhrm.data.examples import Examples
 from memhrm.data.task import Task
 
 IGNORE = -100  # the label of positions that carry no loss
+PADDING = {"labels": IGNORE, "mask": True}  # of rows that fill a batch; 0 elsewhere
 MOST_SEED = (1 << 64) - 1  # half of the key of the generator
 _ORDER, _AUGMENT = 0, 1  # separate streams of random numbers under one seed
 
@@ -22,16 +23,49 @@ def _generator(seed: int, index: int, stream: int) -> np.random.Generator:
 
 
 def arrays(
-    inputs: np.ndarray, labels: np.ndarray, identifiers: np.ndarray | None = None
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    identifiers: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """A batch as `Sampler.batch` gives it, of tokens; identifiers: None for 0."""
-    if identifiers is None:
-        identifiers = np.zeros(len(inputs))
-    return {
+    """Return a batch as `Sampler.batch` does, of arrays as in `Examples`.
+
+    Args:
+        inputs: tokens ``(b, t)``.
+        labels: ``(b, l)``, 0 where there is none.
+        identifiers: ``(b,)``; None for 0.
+        groups: ``(b,)``; None for 0.
+        mask: ``(b, t)`` bool; None where nothing is padded.
+    """
+    nothing = np.zeros(len(inputs), np.int32)
+    batch = {
         "inputs": inputs.astype(np.int32),
         "labels": np.where(labels > 0, labels.astype(np.int32), np.int32(IGNORE)),
-        "identifiers": identifiers.astype(np.int32),
+        "identifiers": nothing if identifiers is None else identifiers.astype(np.int32),
+        "groups": nothing if groups is None else groups.astype(np.int32),
     }
+    return batch if mask is None else {**batch, "mask": mask}
+
+
+def batch_of(examples: Examples) -> dict[str, np.ndarray]:
+    """Return all examples as one batch, as `Sampler.batch` does."""
+    return arrays(examples.inputs, examples.labels, examples.identifiers, examples.groups, examples.mask)
+
+
+def schedule(
+    rows: int, *, begins: bool = False, feedback: bool = False, episode_start: bool = True
+) -> dict[str, np.ndarray]:
+    """Return what a supervision step does to each row beside the batch, ``(rows,)`` bool each.
+
+    Args:
+        rows: the number of rows.
+        begins: whether the rows take the batch's example though they have not halted.
+        feedback: whether the batch shows the answer to the example that the rows have just worked on.
+        episode_start: whether the batch's example is the first of its episode.
+    """
+    flags = {"begins": begins, "feedback": feedback, "episode_start": episode_start}
+    return {name: np.full(rows, flag) for name, flag in flags.items()}
 
 
 class Sampler:
@@ -72,21 +106,25 @@ class Sampler:
         """Return batch ``index``, from 0.
 
         Returns:
-            int32 ``inputs`` ``(b, t)``, ``labels`` ``(b, t)``, -100 where there is none, and
-            ``identifiers`` ``(b,)``.
+            int32 ``inputs`` ``(b, t)``, ``labels`` ``(b, l)``, -100 where there is none, ``identifiers``
+            ``(b,)`` and ``groups`` ``(b,)``; and, unless nothing is padded, ``mask`` ``(b, t)`` bool, False
+            at padding.
+
+        Raises:
+            ValueError: a variant that the task made of an example is none of the task.
         """
-        rows = self.rows(index)
-        inputs, labels = self.puzzles.inputs[rows], self.puzzles.labels[rows]
+        part = self.puzzles.select(self.rows(index))
         if self.augment:
-            inputs, labels = self.task.augment(inputs, labels, _generator(self.seed, index, _AUGMENT))
-        return arrays(inputs, labels, self.puzzles.identifiers[rows])
+            part = self.task.require(self.task.augment(part, _generator(self.seed, index, _AUGMENT)))
+        return batch_of(part)
 
 
 def evaluation_batches(puzzles: Examples, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
     """Return all puzzles once, in order, as pairs of a batch and its number of real rows.
 
     Batches are as in `Sampler.batch`. The last one is filled up to ``batch_size`` with rows of padding (input
-    0, label -100, identifier 0), which come after the real rows.
+    0, label -100, identifier and group 0, mask True: a row without any token has nothing to attend to), which
+    come after the real rows.
 
     Raises:
         ValueError: ``puzzles`` is no `Examples`, or the batch size is no number from 1.
@@ -104,9 +142,8 @@ def _parts(puzzles: Examples, batch_size: int) -> Iterator[tuple[dict[str, np.nd
     for start in range(0, len(puzzles), batch_size):
         part = puzzles.select(slice(start, start + batch_size))
         missing = batch_size - len(part)
-        batch = arrays(
-            np.pad(part.inputs, ((0, missing), (0, 0))),
-            np.pad(part.labels, ((0, missing), (0, 0))),
-            np.pad(part.identifiers, (0, missing)),
-        )
+        batch = batch_of(part)
+        for name, values in batch.items():
+            widths = ((0, missing), *[(0, 0)] * (values.ndim - 1))
+            batch[name] = np.pad(values, widths, constant_values=PADDING.get(name, 0))
         yield batch, len(part)

@@ -1,190 +1,204 @@
-"""What a puzzle task is: how its puzzles are written, checked, solved, turned and graded.
+"""What a task is: how its examples are written, checked, varied and scored.
 
-A puzzle is a grid, square if it is no string, read row by row. Token 0 is padding, token ``k`` is the
-``k``-th character of the task's alphabet. Inputs hold the question, labels the answer; a label of 0 means "no
-label here".
+Token 0 is padding. Inputs hold the question, labels the answer, a label of 0 means "no label here".
+n examples, t tokens, l labels of an example: t, or 1.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from memhrm.data.checks import PuzzleError, in_range, integers, narrow, shown
+from memhrm.data.checks import in_range, integers, number, shown
+from memhrm.data.examples import Examples
+from memhrm.data.score import score
 
 
 class Verdict(NamedTuple):
-    """What can be said of n answers without knowing the right ones, ``(n,)`` bool each."""
+    """What can be said of n answers without knowing the right ones.
+
+    Attributes:
+        keeps_givens: whether an answer keeps what the question gives, ``(n,)`` bool.
+        keeps_rules: whether it keeps the rules of the task, ``(n,)`` bool.
+    """
 
     keeps_givens: np.ndarray
     keeps_rules: np.ndarray
 
 
 class Task(ABC):
-    """The rules of one kind of puzzle: its text form, its symmetries, and how answers are graded.
+    """The rules of one kind of example: its text form, its variants, and how answers are scored.
+
+    A task of your own needs `encode` and `decode`; everything else has a default. Grids of one-character
+    cells have a base class of their own, `memhrm.data.grid.GridTask`.
 
     Attributes:
-        name: name for people, such as ``sudoku9``.
-        side, rows: cells of a row, and rows of the grid; ``seq_len`` is their product.
-        alphabet: the characters of tokens 1, 2, ...; ``vocab_size`` counts the padding token too.
-        num_identifiers: number of different puzzle identifiers; 1, since all rows share 0.
-        answers: the last characters of the alphabet, which feedback may show as the answer of a cell
+        name: short name in messages and file names, such as ``sudoku9``.
+        seq_len: tokens of an example, t.
+        vocab_size: number of different tokens, padding included.
+        num_identifiers: rows of the puzzle table; 1 where all examples share identifier 0.
+        num_labels: 0 for a label per token, out of the vocabulary; C > 0 for one label per example, 1 to C.
+        layout: rows and columns in which the tokens are drawn; their product is ``seq_len``.
+        answers: the last tokens of the vocabulary, which feedback may show as the answer of a cell
             (`memhrm.data.episodes.episodes`); 0 where there is no feedback.
+        classes: what `class_keys` tells apart, for people.
     """
 
-    num_identifiers = 1
     answers = 0
+    classes = "examples"
 
     def __init__(
         self,
         *,
         name: str,
-        side: int,
-        alphabet: str,
-        rows: int | None = None,
-        aliases: dict[str, str] | None = None,
+        seq_len: int,
+        vocab_size: int,
+        num_identifiers: int = 1,
+        num_labels: int = 0,
+        layout: tuple[int, int] | None = None,
     ) -> None:
-        aliases = aliases or {}
-        if not isinstance(alphabet, str) or not alphabet or len(set(alphabet)) < len(alphabet):
-            raise ValueError(f"alphabet is {shown(alphabet)}; allowed: a text of different characters")
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name:
+            raise ValueError(f"name is {shown(name)}; allowed: a text without '/'")
         self.name = name
-        self.side = side
-        self.rows = side if rows is None else rows
-        self.seq_len = self.rows * side
-        self.alphabet = alphabet
-        self.vocab_size = len(alphabet) + 1
-        # A table over code points; the last entry, 0, is for all that are beyond it.
-        table = np.zeros(max(map(ord, (*alphabet, *aliases))) + 2, np.int32)
-        for token, character in enumerate(alphabet, start=1):
-            table[ord(character)] = token
-        for alias, character in aliases.items():
-            table[ord(alias)] = table[ord(character)]
-        self._token_of = narrow("alphabet", table)
+        self.seq_len = number("seq_len", seq_len, 1)
+        self.vocab_size = number("vocab_size", vocab_size, 2)
+        self.num_identifiers = number("num_identifiers", num_identifiers, 1)
+        self.num_labels = number("num_labels", num_labels, 0)
+        self.layout = (1, seq_len) if layout is None else layout
+        if self.layout[0] * self.layout[1] != seq_len:
+            raise ValueError(f"layout is {layout}; allowed: rows and columns with {seq_len} tokens")
 
-    def encode(self, question: str, answer: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the tokens of one puzzle, two arrays ``(t,)``.
+    @property
+    def label_len(self) -> int:
+        """Labels of an example, l."""
+        return 1 if self.num_labels else self.seq_len
 
-        Raises:
-            ValueError: wrong length, unknown character, or an answer that does not solve the question.
-        """
-        inputs, labels = self.encode_many([question], [answer])
-        return inputs[0], labels[0]
-
-    def encode_many(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the tokens of ``n`` puzzles, two arrays ``(n, t)``.
-
-        Raises:
-            ValueError: as `encode`, for the first bad puzzle; or there are not as many answers as questions.
-        """
-        inputs, labels = self.tokens("question", questions), self.tokens("answer", answers)
-        self.check(inputs, labels)
-        return inputs, labels
-
-    def tokens(self, field: str, texts: Sequence[str]) -> np.ndarray:
-        """Return the tokens of texts, ``(n, t)``.
+    @abstractmethod
+    def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
+        """Return examples of texts.
 
         Args:
-            field: what the texts are called in messages.
-            texts: ``n`` texts of ``t`` characters.
+            questions: ``n`` texts.
+            answers: as many; None leaves the labels 0.
 
         Raises:
-            ValueError: no texts, wrong length, or a character that is not in the alphabet.
+            ValueError: a text is not one of this task; a `PuzzleError` says which.
         """
-        if not isinstance(texts, Sequence | np.ndarray) or isinstance(texts, str | bytes):
-            raise ValueError(f"{field} is {shown(texts)}; allowed: a list of texts")
-        for row, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise PuzzleError(row, f"{field} is {shown(text)}; allowed: a text")
-            if len(text) != self.seq_len:
-                raise PuzzleError(row, f"{field} has {len(text)} characters; {self.name} has {self.seq_len}")
-        characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        tokens = self._token_of[np.minimum(characters, len(self._token_of) - 1)]
-        if not tokens.all():
-            row, cell = divmod(int((tokens == 0).argmax()), self.seq_len)
-            raise PuzzleError(
-                row,
-                f"{field} has {texts[row][cell]!r} at character {cell + 1}; allowed are {self.alphabet!r}",
-            )
-        return tokens.reshape(len(texts), self.seq_len)
 
-    def grids(self, name: str, tokens: Any, low: int = 1) -> np.ndarray:
-        """Return tokens ``(n, t)`` of this task, from an array or lists.
+    @abstractmethod
+    def decode(self, tokens: np.ndarray) -> str:
+        """Return the text of the tokens of a question, ``(t,)``; tokens of any value must have one."""
+
+    def decode_answer(self, labels: np.ndarray) -> str:
+        """Return the text of the labels of an example, ``(l,)``, or of as many predicted ones."""
+        return str(int(labels[0])) if self.num_labels else self.decode(labels)
+
+    def read(self, path: Path, *, solve: bool = True) -> Examples:
+        """Read the examples of a file, in its order.
+
+        Args:
+            path: the file.
+            solve: whether answers that it lacks are found by search, or their labels left 0.
 
         Raises:
-            ValueError: another shape or type, or a token below ``low`` or outside the vocabulary.
+            ValueError: the task reads no files, or the file cannot be read or holds something else; the
+                message names the file.
         """
-        values = integers(name, tokens, 2)
-        if values.shape[1] != self.seq_len:
-            raise ValueError(f"{name} have shape {values.shape}; {self.name} has {self.seq_len} cells")
-        return in_range(name, values, low, self.vocab_size - 1)
+        raise ValueError(f"{path}: {self.name} reads no files; define {type(self).__name__}.read")
 
-    def pair_of_grids(self, inputs: Any, labels: Any, low: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Return questions and as many answers as tokens ``(n, t)``, checked as by `grids`."""
-        inputs, labels = self.grids("inputs", inputs), self.grids("labels", labels, low)
+    def write(self, path: Path, examples: Examples) -> None:
+        """Write a file that `read` reads back as the same set.
+
+        Raises:
+            ValueError: the task writes no files.
+            OSError: the file cannot be written.
+        """
+        raise ValueError(f"{path}: {self.name} writes no files; define {type(self).__name__}.write")
+
+    def render(self, tokens: np.ndarray) -> str:
+        """Return a question, or labels of as many tokens, drawn for people, in one or several lines."""
+        return self.decode(tokens)
+
+    def describe(self, examples: Examples) -> str:
+        """Return one line on the examples of a set, for `python -m memhrm.data inspect`."""
+        if examples.mask is None:
+            return quantiles("different tokens", np.array([len(np.unique(row)) for row in examples.inputs]))
+        return quantiles("tokens", examples.mask.sum(axis=1))
+
+    def checked(self, name: str, values: Any, low: int = 0) -> np.ndarray:
+        """Return inputs ``(n, t)`` or labels ``(n, l)`` of this task, from an array or lists.
+
+        Args:
+            name: ``inputs``, or what the labels are called in messages.
+            values: whole numbers.
+            low: the least that is allowed.
+
+        Raises:
+            ValueError: another shape or type, or a number out of range.
+        """
+        values = integers(name, values, 2)
+        one = self.num_labels and name != "inputs"
+        width, most = (1, self.num_labels) if one else (self.seq_len, self.vocab_size - 1)
+        if values.shape[1] != width:
+            raise ValueError(f"{name} have shape {values.shape}; {self.name} has {width} columns")
+        return in_range(name, values, low, most)
+
+    def checked_pair(self, inputs: Any, labels: Any, low: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Return questions and as many answers, as `checked` does; `low` is for the answers."""
+        inputs, labels = self.checked("inputs", inputs), self.checked("labels", labels, low)
         if len(inputs) != len(labels):
             raise ValueError(f"there are {len(labels)} answers; allowed: as many as questions, {len(inputs)}")
         return inputs, labels
 
-    def decode(self, tokens: np.ndarray) -> str:
-        """Return the text of tokens of any shape; what is no token of the alphabet becomes '?'.
+    def require(self, examples: Examples) -> Examples:
+        """Return examples if their tokens, labels and identifiers are of this task.
 
         Raises:
-            ValueError: it is no array of whole numbers.
+            ValueError: another shape, or a number out of range.
         """
-        values = np.ravel(tokens)
-        if values.size and values.dtype.kind not in "iu":
-            raise ValueError(f"tokens are {shown(tokens)}; allowed: whole numbers")
-        return "".join(self.alphabet[k - 1] if 1 <= k < self.vocab_size else "?" for k in values.tolist())
+        self.checked_pair(examples.inputs, examples.labels, 0)
+        in_range("identifiers", examples.identifiers, 0, self.num_identifiers - 1)
+        return examples
 
-    def render(self, tokens: np.ndarray) -> str:
-        """Return the grid of a token array ``(t,)`` for people, one line per row."""
-        text = self.decode(tokens)
-        return "\n".join(text[start : start + self.side] for start in range(0, self.seq_len, self.side))
-
-    def place(self, cell: int) -> str:
-        """Return where a cell is, for messages; rows and columns count from 1."""
-        if self.rows == 1:
-            return f"character {cell + 1}"
-        return f"row {cell // self.side + 1}, column {cell % self.side + 1}"
-
-    def grade(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
+    def score(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
         """Return scores of each prediction, float64 arrays ``(n,)`` between 0 and 1.
 
-        ``accuracy`` is the share of the labelled tokens that are right. ``exact_accuracy`` is 1 for an exact
-        answer, which has at least one label and every labelled token right: the definition of
-        `memhrm.training.losses.grade` too.
+        ``accuracy`` is the share of the labels that are right, ``exact_accuracy`` is 1 for an exact answer
+        (`memhrm.data.score`).
 
         Args:
-            inputs, labels, predictions: tokens ``(n, t)``; no label, 0 or negative, is no score.
+            inputs: tokens ``(n, t)``.
+            labels: ``(n, l)``; 0 and negative numbers are no labels.
+            predictions: ``(n, l)``.
 
         Raises:
-            ValueError: they are no arrays of whole numbers of one shape.
+            ValueError: they are no arrays of whole numbers of these shapes.
         """
         shapes = {
             name: integers(name, values, 2).shape
             for name, values in (("inputs", inputs), ("labels", labels), ("predictions", predictions))
         }
-        if len(set(shapes.values())) > 1:
+        rows, columns = shapes["inputs"]
+        if not shapes["labels"] == shapes["predictions"] == (rows, 1 if self.num_labels else columns):
             found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise ValueError(f"shapes differ: {found}; allowed: one shape")
-        inputs, labels, predictions = map(np.asarray, (inputs, labels, predictions))
-        labelled = labels > 0
-        right = (labelled & (predictions == labels)).sum(axis=1)
-        total = labelled.sum(axis=1)
+            raise ValueError(f"shapes differ: {found}; allowed: a prediction for each label")
+        labels, predictions = np.asarray(labels), np.asarray(predictions)
+        found = score(labels > 0, predictions, labels)
         return {
-            "exact_accuracy": ((right == total) & (total > 0)).astype(np.float64),
-            "accuracy": right / np.maximum(total, 1),
+            "exact_accuracy": found.exact.astype(np.float64),
+            "accuracy": found.right / np.maximum(found.total, 1),
         }
 
-    @abstractmethod
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        """Check that every answer of ``labels`` ``(n, t)`` solves its question of ``inputs``.
+        """Check that every answer of ``labels`` ``(n, l)`` solves its question of ``inputs`` ``(n, t)``.
 
         Raises:
             ValueError: one does not; a `PuzzleError` says which.
         """
+        self.checked_pair(inputs, labels)
 
     def check_questions(self, inputs: np.ndarray) -> None:
         """Check that questions ``(n, t)`` are well formed, whether or not they can be solved.
@@ -192,75 +206,75 @@ class Task(ABC):
         Raises:
             ValueError: one is not; a `PuzzleError` says which.
         """
-        self.grids("inputs", inputs)
+        self.checked("inputs", inputs)
 
-    def verdict(self, inputs: np.ndarray, answers: np.ndarray) -> "Verdict":
-        """Return what can be said of answers ``(n, t)``, of any tokens, without knowing the right ones.
-
-        Where the answers are relabelled by an episode's rule (`answers` above 0), the givens are kept if one
-        relabelling explains them all.
-
-        Raises:
-            ValueError: they are no arrays of whole numbers of one shape.
-        """
-        inputs, answers = self.grids("inputs", inputs), integers("answers", answers, 2)
-        if inputs.shape != answers.shape:
-            raise ValueError(f"answers have shape {answers.shape}; the inputs have {inputs.shape}")
-        keeps = self.keeps_givens(inputs, answers)
-        if self.answers:
-            keeps = np.array([self._relabels(*row) for row in zip(inputs, answers)], bool)
-        return Verdict(keeps, self.keeps_rules(inputs, answers))
-
-    def _relabels(self, question: np.ndarray, answer: np.ndarray) -> bool:
-        first = self.vocab_size - self.answers
-        pairs = {(int(x), int(y)) for x, y in zip(question, answer) if x >= first}
-        return len(pairs) == len({x for x, _ in pairs}) == len({y for _, y in pairs})
-
-    @abstractmethod
-    def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)``, of any tokens, keep what the questions give: ``(n,)`` bool."""
-
-    @abstractmethod
-    def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)``, of any tokens, keep the rules of the task: ``(n,)`` bool."""
-
-    @abstractmethod
     def solve(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the answers to questions ``(n, t)``, found by search: ``(n, t)``.
+        """Return the answers to questions ``(n, t)``, found by search: ``(n, l)``.
 
         Raises:
-            ValueError: a question has no answer, or where only one is right, several; a `PuzzleError` says
-                which.
+            ValueError: the task has no search; or a question has no answer, or where only one is right,
+                several; a `PuzzleError` says which.
         """
+        raise ValueError(f"{self.name} finds no answers by search; give examples with their answers")
 
-    @abstractmethod
-    def augment(
-        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Replace each row of ``inputs`` and ``labels`` ``(n, t)`` by its image under a random symmetry.
+    def verdict(self, inputs: np.ndarray, answers: np.ndarray) -> Verdict | None:
+        """Return what can be said of answers ``(n, l)``, of any tokens, without knowing the right ones.
 
-        The symmetry is uniform over the task's group and the same for a row's input and label.
+        None where nothing can.
+
+        Raises:
+            ValueError: they are no arrays of whole numbers of these shapes.
         """
+        return None
 
-    @abstractmethod
+    def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
+        """Return a random variant of each example; of its inputs, labels, mask and identifier any may change.
+
+        A variant of an example is as likely as any other.
+        """
+        return examples
+
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return a hashable key ``(n,)`` of each puzzle that all its symmetry images share.
+        """Return a hashable key ``(n,)`` of each example that all its variants share.
 
         Sets whose keys are disjoint are disjoint up to symmetry.
         """
+        most = max(self.vocab_size - 1, self.num_labels)
+        return row_keys(np.concatenate([inputs, labels], axis=1), most)
 
     def identities(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return a hash of each puzzle, ``(n,)`` uint64, by which trained puzzles are told from new ones.
+        """Return a hash of each example, ``(n,)`` uint64, by which trained examples are told from new ones.
 
-        All symmetry images of a puzzle have the same hash, and different puzzles practically never do, even
-        where they share a solution.
+        All variants of an example have the same hash, and different examples practically never do, even
+        where they share an answer.
 
         Args:
-            inputs, labels: tokens ``(n, t)`` of questions and their answers.
+            inputs: tokens ``(n, t)``.
+            labels: ``(n, l)``.
 
         Raises:
             ValueError: wrong shapes or tokens.
         """
-        keys = self.class_keys(*self.pair_of_grids(inputs, labels, low=0)).tolist()
+        keys = self.class_keys(*self.checked_pair(inputs, labels, 0)).tolist()
         digests = (blake2b(key if isinstance(key, bytes) else b"%d" % key, digest_size=8) for key in keys)
         return np.frombuffer(b"".join(digest.digest() for digest in digests), "<u8").astype(np.uint64)
+
+
+def row_keys(tokens: np.ndarray, most: int | None = None) -> np.ndarray:
+    """Return each row of tokens ``(n, t)`` as one comparable byte string: ``(n,)``.
+
+    Tokens below 256 take a byte each, so that keys sort as the rows do; larger ones take four.
+
+    Args:
+        tokens: whole numbers from 0.
+        most: the largest that can be; None: that there is. Keys are comparable where it is the same.
+    """
+    most = int(tokens.max(initial=0)) if most is None else most
+    tokens = np.ascontiguousarray(tokens, dtype=np.uint8 if most < 256 else ">u4")
+    return tokens.view(f"S{tokens.shape[1] * tokens.itemsize}").ravel()
+
+
+def quantiles(name: str, values: np.ndarray) -> str:
+    """Return a line with the quantiles of a quantity that each example has."""
+    points = np.quantile(values, [0, 0.1, 0.5, 0.9, 1], method="nearest")
+    return f"{name}: {' '.join(f'{value:.0f}' for value in points)} (min, 10 %, median, 90 %, max)"

@@ -1,40 +1,56 @@
-"""Evaluation: the answers of a model to puzzles it was not trained on, without gradient.
+"""Evaluation: the scores of a model on episodes it was not trained on, without gradient.
 
-b batch, s token, n cells.
+The weights stand still, so whatever improves from the first to the last example of an episode came through
+the memory. An example that stands alone is an episode of length one.
+n episodes, p examples of each, b batch, s token.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 from tqdm import tqdm
 
 from memhrm.config.settings import MOST_STEPS, advise, check_types, require, require_size
-from memhrm.data.examples import Examples
-from memhrm.data.sampler import evaluation_batches
+from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.task import Task
 from memhrm.evaluation.metrics import Tally
-from memhrm.evaluation.restarts import RULES, Answers, chosen, disturbed, drawn, each_tensor, relative_change
+from memhrm.evaluation.restarts import RULES, Answers, chosen, relative_change
+from memhrm.evaluation.rollout import Noise, rollout, select
+from memhrm.memory.base import Memory
 from memhrm.memory.usage import selected
-from memhrm.models.reasoner import Guide, Reasoner
+from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.system.ranks import Ranks
-from memhrm.training.halting import confident
 from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
-from memhrm.training.supervision import Run, in_precision
+
+Kept = Literal["kept", "reset", "frozen", "shuffled"]
+"""What becomes of the memory in an episode: it goes on; starts again with each example; is never written; or
+goes to another row of the batch after each feedback."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """steps: supervision steps of a row at most. threshold: stop a row at the first step at which
-    sigmoid(q_halt) exceeds it; None runs every row to the end, as published. write: whether the memory is
-    written; its writes end with the puzzle, whatever its lifetime, so that no result depends on the order.
+    """How answers are found.
 
-    restarts: how often each puzzle is run. noise: the deviation of normal noise that is added to z_H and z_L
-    before each supervision step; of several restarts the first runs without. select: the rule of `RULES` by
-    which the answer that counts is chosen. seed: of the noise."""
+    Attributes:
+        steps: the most supervision steps of a row.
+        threshold: stop a row at the first step at which sigmoid(q_halt) exceeds it; None runs every row to
+            the end, as published.
+        batch_size: rows at a time.
+        loss: the cross-entropy that is reported.
+        write: whether the memory is written; what is written ends with the episode, whatever the lifetime is,
+            so that no result depends on the order.
+        restarts: how often each example is run.
+        noise: standard deviation of the noise added to z_H and z_L before each supervision step; of several
+            restarts the first runs without.
+        select: the rule of `RULES` that chooses the answer that counts.
+        seed: seed of the noise.
+    """
 
     steps: int
     threshold: float | None = None
@@ -67,130 +83,187 @@ class EvaluationSettings:
 def evaluate(
     model: Reasoner,
     task: Task,
-    puzzles: Examples,
+    episodes: Episodes,
     settings: EvaluationSettings,
     ranks: Ranks,
     dtype: torch.dtype = torch.float32,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Mean scores over the puzzles; every rank gets the same.
+    """Return the mean scores of the final answers to all examples; every process gets the same.
 
-    Returns the task's scores (exact_accuracy, accuracy, ...) of the final answers, `lm_loss`,
-    `q_halt_accuracy` (is sigmoid(q_halt) > 1/2 where the answer is exact?), `steps` used per puzzle,
-    `exact_accuracy_by_step`, and the number of `puzzles`. With several restarts all of this is of the chosen
-    ones, `exact_accuracy_single` is the mean over all, and `upper_bound` marks a choice that saw the labels.
+    Returns:
+        The task's scores (exact_accuracy, accuracy, ...); `lm_loss`; `q_halt_accuracy`, whether
+        sigmoid(q_halt) exceeds 1/2 where the answer is exact; `steps`, the supervision steps used;
+        `exact_accuracy_by_step`; and the number of `puzzles`. With several restarts all of these are of the
+        chosen answers, `exact_accuracy_single` is the mean over all, and `upper_bound` marks a choice that
+        saw the labels. In episodes of more than one example also the number of `episodes`,
+        `exact_accuracy_by_position`, and the best possible with memory, `optimum_by_position`, and without,
+        `optimum_without_memory`.
     """
     model.eval()
-    run = in_precision(model, dtype)
-    tally = tally_for(model, task, settings)
-    batches = tqdm(
-        evaluation_batches(puzzles, settings.batch_size),
-        total=-(-len(puzzles) // settings.batch_size),
-        desc="evaluate",
-        unit="batch",
-        disable=not progress,
-    )
-    for number, (batch, real) in enumerate(batches):
-        if number % ranks.size != ranks.rank:
-            continue
-        data = {name: torch.from_numpy(array[:real]).to(ranks.device) for name, array in batch.items()}
-        places = number * settings.batch_size + np.arange(real)
-        answers = answer(model, run, data, settings, model.initial_state(real, dtype), places)
-        tally.add(batch["inputs"][:real], batch["labels"][:real], answers)
-    return tally.means(len(puzzles), ranks) | bound(settings)
-
-
-def tally_for(model: Reasoner, task: Task, settings: EvaluationSettings, positions: int = 0) -> Tally:
-    """An empty tally of such an evaluation."""
-    return Tally(
+    tally = Tally(
         task,
         steps=settings.steps,
         single=settings.restarts > 1,
         cells=model.H_module.cells,
         H_cycles=model.settings.H_cycles,
-        positions=positions,
+        positions=episodes.length,
     )
+    starts = range(0, len(episodes), settings.batch_size)
+    for number, first in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):
+        if number % ranks.size != ranks.rank:
+            continue
+        part = episodes.select(slice(first, first + settings.batch_size))
+        for moment in walk(model, part, settings, first=first, device=ranks.device, dtype=dtype):
+            at = moment.at
+            tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, at)
+    scores = tally.means(len(episodes) * episodes.length, ranks)
+    if settings.restarts > 1 and settings.select == "oracle":
+        scores["upper_bound"] = True
+    if episodes.length > 1:
+        best = episodes.best.tolist()
+        scores |= {"optimum_by_position": best, "optimum_without_memory": best[0], "episodes": len(episodes)}
+    return scores
 
 
-def bound(settings: EvaluationSettings) -> dict[str, Any]:
-    """`upper_bound` where the choice among several restarts sees the labels."""
-    return {"upper_bound": True} if settings.restarts > 1 and settings.select == "oracle" else {}
+class Moment(NamedTuple):
+    """What happened at one example of b episodes.
+
+    Attributes:
+        at: the example's number in its episode, from 0.
+        data: the examples, a batch of tensors.
+        answers: the answers.
+        memory: what the next example begins with.
+    """
+
+    at: int
+    data: dict[str, Tensor]
+    answers: Answers
+    memory: Memory
+
+
+@torch.no_grad()
+def walk(
+    model: Reasoner,
+    episodes: Episodes,
+    settings: EvaluationSettings,
+    *,
+    kept: Kept = "kept",
+    first: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[Moment]:
+    """Go through b episodes example by example, with the model on its device.
+
+    Args:
+        model: the model.
+        episodes: the episodes.
+        settings: how each example is answered.
+        kept: what becomes of the memory; a difference to "kept" is what the memory does for the answers.
+        first: the place of the first episode among all, of which what is drawn is a function.
+        device: the device of the model.
+        dtype: the precision of the computation.
+    """
+    lasting = model.H_module.settings.lifetime == "episode" and kept != "reset"
+    if kept == "frozen":
+        settings = replace(settings, write=False)
+    initial = model.initial_state(len(episodes), dtype)
+    memory = initial.memory
+    for at in range(episodes.length):
+        data = tensors(episodes.batch(at), device)
+        places = (first + np.arange(len(episodes))) * episodes.length + at
+        answers = answer(model, data, settings, initial._replace(memory=memory), places, dtype)
+        if lasting and at + 1 < episodes.length:
+            memory = answers.state.memory
+            (shown,) = rollout(
+                model,
+                tensors(episodes.batch(at, feedback=True), device),
+                initial._replace(memory=memory),
+                1,
+                done=settings.steps,
+                dtype=dtype,
+                places=places,
+                write=settings.write,
+            )
+            memory = shown.state.memory
+            if kept == "shuffled":
+                memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
+        yield Moment(at, data, answers, memory)
+
+
+def tensors(batch: dict[str, np.ndarray], device: torch.device | str) -> dict[str, Tensor]:
+    """Return a batch as tensors on a device."""
+    return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
 
 
 def answer(
     model: Reasoner,
-    run: Run,
     data: dict[str, Tensor],
     settings: EvaluationSettings,
     start: State,
     places: np.ndarray,
+    dtype: torch.dtype = torch.float32,
 ) -> Answers:
-    """Answer b puzzles from the state `start`: the best restart of each, by the rule of the settings.
+    """Answer b examples: for each, the best restart by the rule of the settings.
 
-    run: the model in its precision. data: inputs and labels (b, s), identifiers (b,). places: each
-    row's place among the puzzles, (b,), of which all that is drawn is a function.
+    Args:
+        model: the model.
+        data: the examples, a batch of tensors.
+        settings: how they are answered.
+        start: the state that they begin with.
+        places: each row's place among all examples, (b,), of which all that is drawn is a function.
+        dtype: the precision of the computation.
     """
-    attempts = [attempt(model, run, data, settings, start, places, r) for r in range(settings.restarts)]
+    attempts = [attempt(model, data, settings, start, places, dtype, r) for r in range(settings.restarts)]
     return attempts[0] if len(attempts) == 1 else chosen(settings.select, attempts)
 
 
 def attempt(
     model: Reasoner,
-    run: Run,
     data: dict[str, Tensor],
     settings: EvaluationSettings,
     start: State,
     places: np.ndarray,
+    dtype: torch.dtype = torch.float32,
     restart: int = 0,
 ) -> Answers:
-    """One restart, step by step; rows that stop leave the batch, and the rest goes on as a smaller one.
-
-    Arguments as of `answer`.
-    """
-    rows = torch.arange(len(data["inputs"]), device=data["inputs"].device)
-    exact = torch.zeros(len(rows), settings.steps, dtype=torch.bool, device=rows.device)
-    cells = torch.zeros(len(rows), model.H_module.cells, dtype=torch.float64, device=rows.device)
-    draws = drawn(model, settings.steps, places)
-    quiet = settings.noise == 0 or (settings.restarts > 1 and restart == 0)
-    state, ended, stopped = start, [], []
-    for step in range(1, settings.steps + 1):
-        inputs, labels = data["inputs"][rows], data["labels"][rows]
-        puzzle_rows = model.puzzle_rows(data["identifiers"][rows])
-        guide = Guide(None if draws is None else draws[step - 1, rows], write=settings.write)
-        before = state.z_H
-        if not quiet:
-            here = places[rows.cpu().numpy()]
-            state = disturbed(state, settings.noise, settings.seed, restart, step, here)
-        state, out = run(state, inputs, puzzle_rows, guide)
+    """Return the answers of one restart, each at its last step; the arguments are those of `answer`."""
+    device = data["inputs"].device
+    exact = torch.zeros(len(places), settings.steps, dtype=torch.bool, device=device)
+    cells = torch.zeros(len(places), model.H_module.cells, dtype=torch.float64, device=device)
+    quiet = settings.restarts > 1 and restart == 0
+    noise = Noise(sigma=0.0 if quiet else settings.noise, seed=settings.seed, restart=restart)
+    stopped, ended = [], []
+    for step in rollout(
+        model,
+        data,
+        start,
+        settings.steps,
+        dtype=dtype,
+        places=places,
+        threshold=settings.threshold,
+        write=settings.write,
+        noise=noise,
+    ):
+        rows, out, labels = step.rows, step.output, data["labels"][step.rows]
         if cells.numel():
             cells[rows] += selected(out.traces).to(cells.dtype)
-        exact[rows, step - 1 :] = grade(out.logits, labels).exact.unsqueeze(1)
-
-        stop = torch.full_like(rows, step == settings.steps, dtype=torch.bool)
-        if settings.threshold is not None:
-            stop |= confident(out.q_halt, settings.threshold)
-        if not stop.any():
+        exact[rows, step.number - 1 :] = grade(out.logits, labels).exact.unsqueeze(1)
+        if not step.stops.any():
             continue
         now = Answers(
-            tokens=out.logits.argmax(dim=-1).to(inputs.dtype),
-            steps=torch.full_like(rows, step),
+            tokens=out.logits.argmax(dim=-1).to(labels.dtype),
+            steps=torch.full_like(rows, step.number),
             q_halt=out.q_halt,
-            residual=relative_change(before, state.z_H),
+            residual=relative_change(step.before.z_H, step.state.z_H),
             exact=exact[rows, -1],
             exact_by_step=exact[rows],
             exact_share=exact[rows, -1].double(),
             lm_loss=token_losses(out.logits, labels, CROSS_ENTROPY[settings.loss]),
             selected=cells[rows],
-            state=state,
+            state=step.state,
         )
-        stopped.append(rows[stop])
-        ended.append(_select(now, stop))
-        rows, state = rows[~stop], _select(state, ~stop)
-        if not len(rows):
-            break
+        stopped.append(rows[step.stops])
+        ended.append(select(now, step.stops))
     order = torch.cat(stopped).argsort()
-    return each_tensor(lambda *parts: torch.cat(parts)[order], *ended)
-
-
-def _select(tree: Any, keep: Tensor) -> Any:
-    return each_tensor(lambda tensor: tensor[keep], tree)
+    return pytree.tree_map(lambda *parts: torch.cat(parts)[order], *ended)

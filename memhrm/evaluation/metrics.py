@@ -18,30 +18,42 @@ from memhrm.system.ranks import Ranks
 class Tally:
     """Sums of scores in float64, whose means are the same on every rank.
 
-    steps: the most supervision steps of a puzzle. single: whether to count how often a single restart is
-    exact. cells, H_cycles: of the model. positions: puzzles of an episode, 0 for puzzles on their own.
+    Attributes:
+        sums: the scores, by name.
+        by_step: exact answers after each supervision step.
+        by_position: exact answers at each example of an episode.
+        cells: sums over the selections of the memory's cells.
     """
 
     def __init__(
-        self, task: Task, *, steps: int, single: bool, cells: int, H_cycles: int, positions: int = 0
+        self, task: Task, *, steps: int, single: bool, cells: int, H_cycles: int, positions: int = 1
     ):
+        """Begin at zero.
+
+        Args:
+            task: what grades the answers.
+            steps: the most supervision steps of an example.
+            single: whether to count how often a single restart is exact.
+            cells: cells of the model's memory.
+            H_cycles: H-steps of a supervision step.
+            positions: examples of an episode.
+        """
         self.task, self.H_cycles = task, H_cycles
         own = ["steps", "lm_loss", "q_halt_accuracy"] + (["exact_accuracy_single"] if single else [])
-        nothing = np.zeros((0, task.seq_len), np.int32)
-        names = sorted([*task.grade(nothing, nothing, nothing), *own])
+        inputs, labels = (np.zeros((0, length), np.int32) for length in (task.seq_len, task.label_len))
+        names = sorted([*task.score(inputs, labels, labels), *own])
         self.sums = dict.fromkeys(names, 0.0)
         self.by_step, self.by_position = np.zeros(steps), np.zeros(positions)
         self.cells = torch.zeros(1 + cells, dtype=torch.float64)
 
     def add(self, inputs: np.ndarray, labels: np.ndarray, answers: Answers, position: int = 0) -> None:
-        """Add b answers to puzzles with these tokens, (b, s), at `position`, from 0, of their episodes."""
+        """Add b answers to examples with these tokens, (b, s), at `position`, from 0, of their episodes."""
         tokens = answers.tokens.cpu().numpy()
-        scores = self.task.grade(inputs, labels, tokens) | _own_scores(answers)
+        scores = self.task.score(inputs, labels, tokens) | _own_scores(answers)
         for name in self.sums:
             self.sums[name] += float(np.sum(scores[name]))
         self.by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
-        if len(self.by_position):
-            self.by_position[position] += answers.exact.sum().item()
+        self.by_position[position] += answers.exact.sum().item()
         if len(self.cells) > 1:
             self.cells = self.cells + _cell_sums(answers, self.H_cycles)
 
@@ -59,7 +71,7 @@ class Tally:
         count = max(puzzles, 1)
         found: dict[str, Any] = dict(zip(self.sums, (own / count).tolist()))
         found["exact_accuracy_by_step"] = (steps / count).tolist()
-        if len(positions):
+        if len(positions) > 1:
             found["exact_accuracy_by_position"] = (positions / (count / len(positions))).tolist()
         if len(cells) > 1:
             used = (cells / count).tolist()

@@ -5,13 +5,13 @@ restart of each row, (b,), out; of equal ones the first.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
-from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 
 Select = Literal["q", "residual", "majority", "oracle"]
@@ -93,52 +93,13 @@ RULES: dict[str, Callable[[Attempts], np.ndarray]] = {
 
 
 def chosen(select: str, restarts: Sequence[Answers]) -> Answers:
-    """Of each row what the restart says that the rule chooses."""
+    """Return, for each row, the answer of the restart that the rule `select` chooses."""
     found = (torch.stack([getattr(one, name) for one in restarts]) for name in Attempts._fields)
     which = torch.from_numpy(RULES[select](Attempts(*(each.cpu().numpy() for each in found))))
     which = which.to(restarts[0].tokens.device)
     rows = torch.arange(len(which), device=which.device)
-    best = each_tensor(lambda *one: torch.stack(one)[which, rows], *restarts)
+    best = pytree.tree_map(lambda *one: torch.stack(one)[which, rows], *restarts)
     return best._replace(exact_share=torch.stack([one.exact_share for one in restarts]).mean(dim=0))
-
-
-def each_tensor(function: Callable[..., Tensor], *trees: Any) -> Any:
-    """A tree like the given ones, of named tuples and dicts, of what the function makes of the tensors that
-    stand at the same place."""
-    first = trees[0]
-    if isinstance(first, Tensor):
-        return function(*trees)
-    if isinstance(first, dict):
-        return {name: each_tensor(function, *(tree[name] for tree in trees)) for name in first}
-    return type(first)(*(each_tensor(function, *parts) for parts in zip(*trees)))
-
-
-def disturbed(
-    state: State, sigma: float, seed: int, restart: int, step: int, places: Sequence[int] | np.ndarray
-) -> State:
-    """The state with normal noise of deviation sigma on z_H and z_L, before supervision step `step` (from 1).
-
-    places: each row's place among the puzzles, (b,). A row's noise is a function of the seed, the restart,
-    the step and its place, whatever rows are beside it.
-    """
-    noise = np.empty((2, *state.z_H.shape), np.float32)
-    for row, place in enumerate(places):
-        rng = np.random.default_rng((seed, restart, step, int(place), 0x5E57))
-        noise[:, row] = rng.standard_normal((2, *noise.shape[2:]), dtype=np.float32)
-    shift = (sigma * torch.from_numpy(noise)).to(state.z_H)
-    return state._replace(z_H=state.z_H + shift[0], z_L=state.z_L + shift[1])
-
-
-def drawn(model: Reasoner, steps: int, places: Sequence[int] | np.ndarray) -> Tensor | None:
-    """What an H-module draws with in evaluation, (steps, b, H_cycles, u); None if it draws nothing.
-
-    A function of the place as above; every restart draws the same, and more steps draw the same first ones.
-    """
-    if not model.H_module.noise_in_evaluation:
-        return None
-    size = (steps, model.settings.H_cycles, model.H_module.noise_size)
-    rows = [np.random.default_rng((int(place), 0xE7A1)).random(size, dtype=np.float32) for place in places]
-    return torch.from_numpy(np.stack(rows, axis=1)).to(model.H_init.device)
 
 
 def relative_change(before: Tensor, after: Tensor) -> Tensor:

@@ -1,61 +1,106 @@
 """Aggregated cells, the cheap alternative: one cross-attention whatever the number of active cells.
 
-b batch, t position, d width, k active cells, l tokens of a cell. Source: proposal, remark in section 1.
+b batch, t position, d width, k active cells, l tokens of a cell.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.cells import CellMemory, Selection
-from memhrm.memory.exchange import layer_norm
-from memhrm.memory.h_module import HShape, Trace
+from memhrm.memory.base import Context, HModule, HShape, Memory, Trace, norms
+from memhrm.memory.cells import Cells, CellSettings
+from memhrm.memory.cross_attention import layer_norm
+from memhrm.memory.exchange import Exchange
+from memhrm.memory.maps import maps
+from memhrm.nn.layers import EPS
 
 
 @dataclass(frozen=True, kw_only=True)
 class AggregateSettings(CellSettings):
-    """aggregation: add, the active cells' tokens are summed with weights alpha into one memory; concat, all
-    their tokens stand side by side, the values weighted by k alpha (1 for equal scores)."""
+    """The settings of aggregated cells.
+
+    Attributes:
+        aggregation: add, the active cells' tokens are summed with weights alpha into one memory; concat,
+            all their tokens stand side by side, the values weighted by k alpha, which is 1 for equal
+            scores.
+    """
 
     aggregation: Literal["add", "concat"] = "add"
 
 
-class Aggregate(CellMemory):
-    """add:    M = sum_{i in A} alpha_i m_i;  dz = Attn(h, LN(M), LN(M));
+class Aggregate(HModule):
+    """N cells, of which each example's set A of k is read as one memory.
+
+    add:    M = sum_{i in A} alpha_i m_i;  dz = Attn(h, LN(M), LN(M));
             the write changes M into M' as BiCrossAttn would, and m_i' = m_i + alpha_i (M' - M).
     concat: dz = Attn(h, [LN(m_i)], [k alpha_i LN(m_i)]), i in A; each token is written as by MultiCell.
     """
 
     Settings = AggregateSettings
-    settings: AggregateSettings
+    has_maps = True
 
     def __init__(self, settings: AggregateSettings, shape: HShape):
+        settings = settings.explicit()
         super().__init__(settings, shape)
-        self.adds = settings.aggregation == "add"
-        self.rms = self.write_residual.rms
-        self.write_residual.rms = self.rms and not self.adds  # The cells are normed, their sum is not.
+        self.adds, self.rms = settings.aggregation == "add", settings.state_norm == "rms"
+        # With add the cells are normed after the write; their sum is not.
+        self.exchange = Exchange(settings, shape, norms_write=not self.adds)
+        self.store = Cells.of(self, settings, shape, self.exchange.read.num_heads)
+        self.needs_level = self.exchange.augments
 
-    def read_cells(self, h: Tensor, active: Tensor, selection: Selection) -> tuple[Tensor, Trace]:
-        alpha = selection.alpha
+    def forward(
+        self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context
+    ) -> tuple[Tensor, Memory, Trace]:
+        """Return z_H' (b, t, d), the memory after the step, and the trace."""
+        exchange, store, present = self.exchange, self.store, context.present
+        z_H, h = exchange.start(z_H, z_L, context)
+        selection, trace = store.select(h, memory, context, partial(self._read_alone, z_H, h))
+
+        active, alpha = store.take(memory, selection), selection.alpha
+        dz, tokens = self._read(h, active, alpha)
+        z_H = exchange.read_residual(z_H, dz)
+
+        h_plus = layer_norm(z_H + z_L)
+        written = store.attend_within(self._write(active, alpha, h_plus, present), h.dtype)
+        trace |= norms(z_H, written, present)
+        if context.maps:
+            weights = torch.ones_like(alpha[:, :1]) if self.adds else alpha * alpha.shape[1]
+            together = not self.adds
+            trace |= maps(
+                exchange.read, exchange.write, h, tokens, weights, h_plus, present, together=together
+            )
+        return z_H, store.put_back(memory, written, selection), trace
+
+    def _read(self, h: Tensor, active: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """Return dz, (b, t, d), and the normed tokens that were read: with add those of one memory."""
+        read, values = self.exchange.read, None
         if self.adds:
-            known = layer_norm(_sum(active, alpha).to(h.dtype))
-            return self.read.out(self.read(h, known.unsqueeze(1)).squeeze(2)), {}
-        known = layer_norm(active.to(h.dtype)).flatten(1, 2)
-        weights = (alpha * alpha.shape[1]).repeat_interleave(active.shape[2], dim=1)
-        return self.read.out(self.read(h, known.unsqueeze(1), weights.unsqueeze(1)).squeeze(2)), {}
+            tokens = known = layer_norm(_sum(active, alpha).to(h.dtype)).unsqueeze(1)
+        else:
+            tokens = layer_norm(active.to(h.dtype))
+            known = tokens.flatten(1, 2).unsqueeze(1)
+            values = (alpha * alpha.shape[1]).repeat_interleave(active.shape[2], dim=1).unsqueeze(1)
+        return read.out(read(h, known, values).squeeze(2)), tokens
 
-    def write_cells(self, active: Tensor, h: Tensor, selection: Selection) -> Tensor:
+    def _read_alone(self, z_H: Tensor, h: Tensor, cell: Tensor) -> Tensor:
+        """Return z_H after reading one cell of each example, (b, 1, l, d)."""
+        return self.exchange.read_residual(z_H, self._read(h, cell, torch.ones_like(cell[:, :, 0, 0]))[0])
+
+    def _write(self, active: Tensor, alpha: Tensor, h: Tensor, present: Tensor | None) -> Tensor:
+        """Return the active cells, (b, k, l, d), after the write of h (b, t, d)."""
+        exchange = self.exchange
         if not self.adds:
-            return super().write_cells(active, h, selection)
-        total = _sum(active, selection.alpha)
-        change = self.write_residual(total, self.write(layer_norm(total.to(h.dtype)), h)) - total
-        active = active + selection.alpha.to(active.dtype)[:, :, None, None] * change.unsqueeze(1)
-        return F.rms_norm(active, active.shape[-1:], eps=1e-5) if self.rms else active
+            return exchange.write_cells(active, h, present)
+        total = _sum(active, alpha)
+        written = exchange.write_residual(total, exchange.write(layer_norm(total.to(h.dtype)), h, present))
+        active = active + alpha.to(active.dtype)[:, :, None, None] * (written - total).unsqueeze(1)
+        return F.rms_norm(active, active.shape[-1:], eps=EPS) if self.rms else active
 
 
 def _sum(active: Tensor, alpha: Tensor) -> Tensor:
-    """sum_i alpha_i m_i, (b, k, l, d) and (b, k) to (b, l, d)."""
+    """Return sum_i alpha_i m_i: (b, k, l, d) and (b, k) to (b, l, d)."""
     return (alpha.to(active.dtype)[:, :, None, None] * active).sum(dim=1)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memhrm.memory.h_module import Trace
+from memhrm.memory.base import Trace
 
 
 def hits(trace: Trace) -> Tensor:

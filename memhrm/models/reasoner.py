@@ -3,148 +3,33 @@
 b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzle_emb_ndim.
 """
 
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memhrm.config.settings import MOST, check_types, require, require_size
-from memhrm.memory import choice
-from memhrm.memory.h_module import Context, HModule, HShape, Judge, Memory, MemorySettings, Trace
+from memhrm.memory import registry
+from memhrm.memory.base import Context, HLevel, HModule, HShape, Judge, Memory, MemorySettings, Trace
+from memhrm.memory.none import NO_MEMORY
 from memhrm.models.recursion import Recursion, State, gradient_start
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
+from memhrm.nn.attention import rotary_table
 from memhrm.nn.blocks import AttentionMixer, Block, Level, MLPMixer
 from memhrm.nn.embedding import InputEmbedding, PuzzleTable
-from memhrm.nn.layers import Linear, rotary_table, truncated_normal_
-
-NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.h_module.NoMemory")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PuzzleShape:
-    """What the model must know of the data: sizes only. answers: that feedback may show at a token."""
-
-    vocab_size: int
-    num_tokens: int
-    num_identifiers: int
-    answers: int = 0
-
-    def __post_init__(self):
-        for name, least in (
-            ("vocab_size", 1),
-            ("num_tokens", 1),
-            ("num_identifiers", 1),
-            ("answers", 0),
-        ):
-            require_size(name, getattr(self, name), least)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSettings:
-    """The architecture; configs/model/ has one file per published model.
-
-    mixer: how tokens are mixed, by attention or by an MLP over the token axis.
-    H_net: own blocks for z_H (HRM), or those of z_L shared (TRM).
-    gradient_window: one_step (HRM), last_cycle (TRM), or {cycles: g}, the last g whole H-cycles; null: see
-        `beside`.
-    puzzle_emb_ndim: numbers per puzzle identifier; 0 for none. null: the width.
-    puzzle_emb_len: tokens of the prefix they fill; 0 for as few as hold them.
-    unit: of the blocks' gated linear units, see `SwiGLU`.
-    """
-
-    name: str = "reasoner"
-    mixer: Literal["attention", "mlp"] = "attention"
-    hidden_size: int
-    num_heads: int
-    expansion: float = 4.0
-    L_layers: int
-    H_layers: int = 0
-    H_net: Literal["own", "shared"]
-    H_cycles: int
-    L_cycles: int
-    gradient_window: str | dict | None = None
-    positions: Literal["rope", "learned", "none"] = "rope"
-    puzzle_emb_ndim: int | None = None
-    puzzle_emb_len: int = 0
-    attention: Literal["sdpa", "xformers"] = "sdpa"
-    unit: Literal["swiglu", "normed"] = "swiglu"
-    checkpoint_activations: bool = False
-
-    def __post_init__(self):
-        check_types(self, "model")
-        for name, least in (("hidden_size", 1), ("num_heads", 1), ("L_layers", 0), ("H_layers", 0),
-                            ("H_cycles", 1), ("L_cycles", 0), ("puzzle_emb_len", 0)):  # fmt: skip
-            require_size(f"model.{name}", getattr(self, name), least)
-        d, n = self.hidden_size, self.num_heads
-        wide = d * self.expansion  # Of a feed-forward net; what is larger overflows further on.
-        require(self.expansion > 0 and wide <= MOST, "model.expansion", self.expansion,
-                f"a number above 0, up to {MOST // d:,} with model.hidden_size={d}")  # fmt: skip
-        if self.mixer == "attention":
-            paired = 2 if self.positions == "rope" else 1  # Rotation pairs the channels of a head.
-            if d % (n * paired):
-                fits = [str(i) for i in range(1, min(d, 1024) + 1) if d % (i * paired) == 0]
-                few = ", ".join(fits) or "no number; choose an even width"
-                require(False, "model.num_heads", n, f"with model.hidden_size={d}: {few}")
-        own = self.H_net == "own"
-        require(own == (self.H_layers > 0), "model.H_layers", self.H_layers,
-                "above 0 with H_net=own, 0 with H_net=shared")  # fmt: skip
-        require((self.L_cycles > 0) == (self.L_layers > 0), "model.L_layers", self.L_layers,
-                "above 0 with L_cycles above 0, else 0")  # fmt: skip
-        require(own or self.L_cycles > 0, "model.H_net", self.H_net, "own, since there is no L-net to share")
-        self.window()
-        ndim, length = self.puzzle_width(), self.prefix_length()
-        require(0 <= ndim <= length * d, "model.puzzle_emb_ndim", ndim,
-                f"0 to puzzle_emb_len * hidden_size = {length * d}")  # fmt: skip
-
-    def window(self) -> str | int:
-        """The gradient window in the form that `gradient_start` takes; null is the published one."""
-        window, setting = self.gradient_window, "model.gradient_window"
-        if window is None:
-            return self._published_window()
-        if isinstance(window, dict):
-            cycles = window.get("cycles")
-            fits = list(window) == ["cycles"] and type(cycles) is int and 1 <= cycles <= self.H_cycles
-            require(fits, setting, window, f"{{cycles: g}} with g from 1 to H_cycles={self.H_cycles}")
-            return window["cycles"]
-        require(window in ("one_step", "last_cycle"), setting, window, "one_step, last_cycle, {cycles: g}")
-        return window
-
-    def beside(self, memory: MemorySettings) -> Self:
-        """The settings with an explicit gradient window, where it is null, for a model with this memory.
-
-        With a memory the window is the last two H-cycles, so that the next read trains the write, or the only
-        one; without, the published one: one_step where both levels have a net of their own (HRM),
-        last_cycle elsewhere (TRM).
-        """
-        if self.gradient_window is not None:
-            return self
-        if memory.module == NO_MEMORY.module:
-            return replace(self, gradient_window=self._published_window())
-        return replace(self, gradient_window={"cycles": min(2, self.H_cycles)})
-
-    def _published_window(self) -> str:
-        return "one_step" if self.H_net == "own" and self.L_cycles > 0 else "last_cycle"
-
-    def puzzle_width(self) -> int:
-        """Numbers per puzzle identifier, e."""
-        return self.hidden_size if self.puzzle_emb_ndim is None else self.puzzle_emb_ndim
-
-    def prefix_length(self) -> int:
-        """Tokens of the puzzle's prefix, p."""
-        if self.puzzle_width() == 0:
-            return 0
-        return self.puzzle_emb_len or -(-self.puzzle_width() // self.hidden_size)
+from memhrm.nn.layers import Linear, first, masked_mean, truncated_normal_
 
 
 class Guide(NamedTuple):
     """What may be told to one supervision step beside its example.
 
-    noise: uniform numbers in (0, 1), (b, H_cycles, u), for H-modules that draw (`HModule.noise_size`).
-    judge: the loss of each example if z_H were the answer; only in training.
-    write: False leaves the memory unwritten.
-    prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
+    Attributes:
+        noise: uniform numbers in (0, 1), (b, H_cycles, u), for H-modules that draw (`HModule.noise_size`).
+        judge: the loss of each example if z_H were the answer; only in training.
+        write: False leaves the memory unwritten.
+        prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
     """
 
     noise: Tensor | None = None
@@ -157,7 +42,14 @@ NO_GUIDE = Guide()
 
 
 class Output(NamedTuple):
-    """What one supervision step says: logits (b, s, v), q_halt and q_continue (b,), a trace per H-step."""
+    """What one supervision step says.
+
+    Attributes:
+        logits: of the labels, (b, s, v); (b, 1, C + 1) with one label per example.
+        q_halt: value of halting, (b,).
+        q_continue: value of going on, (b,).
+        traces: what each H-step reports.
+    """
 
     logits: Tensor
     q_halt: Tensor
@@ -166,7 +58,7 @@ class Output(NamedTuple):
 
 
 class Reasoner(nn.Module):
-    """Embed, recur, read off. Computes no loss, keeps no state between calls, detaches nothing.
+    """Embed, recur, read off. Computes no loss, keeps no state between calls, decides on no gradient.
 
     Sources: HRM, arXiv 2506.21734; TRM, arXiv 2510.04871.
     """
@@ -200,7 +92,7 @@ class Reasoner(nn.Module):
             whole_memory_graph=memory.spans_steps,
         )
 
-        self.lm_head = Linear(d, shape.vocab_size)
+        self.lm_head = Linear(d, shape.num_labels + 1 if shape.num_labels else shape.vocab_size)
         self.q_head = Linear(d, 2, bias=True)
         nn.init.zeros_(self.q_head.weight)  # Almost zero halting probability at the start.
         nn.init.constant_(self.q_head.bias, -5.0)
@@ -211,68 +103,116 @@ class Reasoner(nn.Module):
         self.register_buffer("rotary", table, persistent=False)
 
     def initial_state(self, batch_size: int, dtype: torch.dtype = torch.float32) -> State:
-        """The state with which an example starts; one vector for every position."""
+        """Return the state with which an example starts; one vector for every position."""
         size = (batch_size, self.embed.prefix_length + self.shape.num_tokens, self.settings.hidden_size)
         z_H, z_L = self.H_init.to(dtype).expand(size), self.L_init.to(dtype).expand(size)
         return State(z_H, z_L, self.H_module.initial_memory(batch_size))
 
     def puzzle_rows(self, identifiers: Tensor) -> Tensor | None:
-        """The puzzle table's rows of the identifiers, (b,) to (b, e); None for a model without a table."""
+        """Return the puzzle table's rows of identifiers (b,): (b, e), or None for a model without a table."""
         return None if self.puzzles is None else self.puzzles(identifiers)
 
     def forward(
-        self, state: State, inputs: Tensor, puzzle_rows: Tensor | None, guide: Guide = NO_GUIDE
+        self,
+        state: State,
+        inputs: Tensor,
+        puzzle_rows: Tensor | None,
+        guide: Guide = NO_GUIDE,
+        mask: Tensor | None = None,
     ) -> tuple[State, Output]:
-        """One supervision step.
+        """Run one supervision step.
 
-        inputs: tokens, (b, s). puzzle_rows: what the method of this name gives for these examples; they
-            are an argument so that they can be a leaf of the graph.
+        Args:
+            state: as the step before left it, or `initial_state`.
+            inputs: tokens, (b, s).
+            puzzle_rows: what the method of this name gives for these examples; they are an argument so that
+                they can be a leaf of the graph.
+            guide: what else is told to the step.
+            mask: which tokens are there, (b, s) bool; the others are padding, which nothing that is there
+                ever sees. None: all are there.
         """
-        x = self.embed(inputs, puzzle_rows)
+        x, present = self.embed(inputs, puzzle_rows), self.present(mask)
         state, traces = self.recursion(
-            state, x, self.L_level, partial(self._H_step, guide), write=guide.write
+            state,
+            x,
+            partial(self.L_level, present=present),
+            partial(self.H_level, present=present),
+            partial(self._H_step, guide, present),
+            write=guide.write,
         )
-        return state, Output(self.logits(state.z_H), *self.q_values(state.z_H), traces)
+        z_H = state.z_H
+        return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
 
-    def logits(self, z_H: Tensor) -> Tensor:
-        """The output head on the positions after the prefix: z_H (b, t, d) to (b, s, v)."""
-        return self.lm_head(z_H[:, self.embed.prefix_length :])
+    def present(self, mask: Tensor | None) -> Tensor | None:
+        """Return which positions are no padding, (b, t): the prefix, and the tokens of the mask (b, s)."""
+        return None if mask is None else F.pad(mask, (self.embed.prefix_length, 0), value=True)
 
-    def q_values(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
-        """The Q-head on position 0, in float32: q_halt and q_continue, (b,) each."""
-        q = self.q_head(z_H[:, 0].to(self.q_head.weight.dtype))
+    def logits(self, z_H: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Apply the output head to z_H (b, t, d), after its prefix.
+
+        The one label of an example is read off the mean of z_H over its tokens: like the labels of tokens it
+        depends on all of them, but not on where they stand among the padding, and position 0 stays the
+        Q-head's.
+
+        Returns:
+            Logits (b, s, v); (b, 1, C + 1) with one label per example.
+        """
+        tokens = z_H[:, self.embed.prefix_length :]
+        if self.shape.num_labels:
+            tokens = masked_mean(tokens, mask).unsqueeze(1)
+        return self.lm_head(tokens)
+
+    def q_values(self, z_H: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Apply the Q-head, in float32, to the first position that is there, which is 0 with a prefix.
+
+        Returns:
+            q_halt and q_continue, (b,) each.
+        """
+        z_H = z_H[:, 0] if self.embed.prefix_length else first(z_H, mask)
+        q = self.q_head(z_H.to(self.q_head.weight.dtype))
         return q[:, 0], q[:, 1]
 
-    def L_level(self, z_L: Tensor, injection: Tensor) -> Tensor:
-        """The L-net, as the recursion applies it: (b, t, d) each."""
+    def L_level(self, z_L: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
+        """Apply the L-net, as the recursion does: (b, t, d) each; present (b, t) or None."""
         assert self.L_net is not None
-        return self.L_net(z_L, injection, self.rotary)
+        return self.L_net(z_L, injection, self.rotary, present)
 
     def _H_step(
-        self, guide: Guide, h: int, z_H: Tensor, z_L: Tensor, memory: Memory, learns: bool
+        self,
+        guide: Guide,
+        present: Tensor | None,
+        h: int,
+        z_H: Tensor,
+        z_L: Tensor,
+        memory: Memory,
+        level: HLevel,
     ) -> tuple[Tensor, Memory, Trace]:
-        level = self.H_level if learns else self._fixed_H_level
         noise = None if guide.noise is None else guide.noise[:, h]
-        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer))
+        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer, present))
 
-    def H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
-        """The H-net, the L-net where they are shared, as an H-module applies it: (b, t, d) each."""
+    def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
+        """Apply the H-net, the L-net where they are shared, as an H-module does: (b, t, d) each.
+
+        An H-module may add tokens behind the state's; they have no position and are no padding.
+        """
         net = self.H_net if self.H_net is not None else self.L_net
         assert net is not None
         rotary, extra = self.rotary, z_H.shape[1] - self.embed.prefix_length - self.shape.num_tokens
-        if rotary is not None and extra:  # Tokens that an H-module adds have no position: they do not turn.
-            still = torch.tensor([1.0, 0.0], device=rotary.device).view(2, 1, 1, 1)
-            rotary = torch.cat((rotary, still.to(rotary.dtype).expand(2, extra, 1, rotary.shape[-1])), dim=1)
-        return net(z_H, injection, rotary)
-
-    def _fixed_H_level(self, z_H: Tensor, injection: Tensor) -> Tensor:
-        with torch.no_grad():
-            return self.H_level(z_H, injection)
+        if extra:
+            if rotary is not None:  # Without a position a token does not turn.
+                still = torch.tensor([1.0, 0.0], device=rotary.device).view(2, 1, 1, 1)
+                still = still.to(rotary.dtype).expand(2, extra, 1, rotary.shape[-1])
+                rotary = torch.cat((rotary, still), dim=1)
+            if present is not None:
+                present = F.pad(present, (0, extra), value=True)
+        return net(z_H, injection, rotary, present)
 
 
 def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> HModule:
-    """The H-module, drawn beside the stream of random numbers, so that a seed gives the rest of the model the
-    weights that it gives without a memory."""
+    """Make the H-module, drawn beside the stream of random numbers.
+
+    A seed then gives the rest of the model the weights that it gives without a memory.
+    """
     shape = HShape(
         width=settings.hidden_size,
         num_heads=settings.num_heads,
@@ -283,7 +223,7 @@ def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> H
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((torch.initial_seed() + 0x3E) % 2**63)  # Else it would draw what the L-net draws.
-        return choice.make(memory, shape)
+        return registry.make(memory, shape)
 
 
 def _level(settings: ModelSettings, layers: int, length: int) -> Level:
@@ -298,15 +238,5 @@ def _level(settings: ModelSettings, layers: int, length: int) -> Level:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Trained numbers, without the puzzle table (as published counts have it)."""
+    """Return the number of trained numbers, without the puzzle table, as published counts have it."""
     return sum(p.numel() for p in model.parameters())
-
-
-def puzzle_shape(task: Any) -> PuzzleShape:
-    """The shape of a task's puzzles (see memhrm.data)."""
-    return PuzzleShape(
-        vocab_size=task.vocab_size,
-        num_tokens=task.seq_len,
-        num_identifiers=task.num_identifiers,
-        answers=task.answers,
-    )

@@ -1,18 +1,20 @@
 """The recursion of one supervision step: H_cycles times (L_cycles L-steps, then one H-step).
 
-The order of z_L and z_H, and how far the gradient reaches, are decided here and nowhere else.
+The order of z_L and z_H, and which of the steps have a gradient, are decided here and nowhere else. What is
+cut between supervision steps is decided by `memhrm.training.carry.Carry.advance`.
 b batch, t position (prefix and tokens), d width.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from memhrm.memory.h_module import Memory, Trace
+from memhrm.memory.base import HLevel, Memory, Trace
 
 
 class State(NamedTuple):
@@ -26,21 +28,25 @@ class State(NamedTuple):
 LStep = Callable[[Tensor, Tensor], Tensor]
 """(z_L, injection) to z_L."""
 
-HStep = Callable[[int, Tensor, Tensor, Memory, bool], tuple[Tensor, Memory, Trace]]
-"""(H-cycle, z_H, z_L, memory, whether the level learns) to (z_H, memory, trace)."""
+HStep = Callable[[int, Tensor, Tensor, Memory, HLevel], tuple[Tensor, Memory, Trace]]
+"""(H-cycle, z_H, z_L, memory, transformer level) to (z_H, memory, trace)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recursion:
     """How often each level steps, and from which step on the gradient flows.
 
-    gradient_from: the first (H-cycle, L-step) with gradient, counted from 0. Everything before runs
-        without. The H-step of cycle h counts as L-step L_cycles of that cycle.
-    checkpoint_activations: keep only each step's input for the backward pass and compute the rest again.
-    whole_memory_graph: the memory's path has a gradient from the first H-step on. Before `gradient_from` its
-        graph, and only the memory's, goes through the H-steps: z_H and z_L are cut before and after each.
-
     Without L-steps (L_cycles = 0, the recurrent transformer) there is no z_L: the H-step receives x.
+
+    Attributes:
+        H_cycles: H-steps of a supervision step.
+        L_cycles: L-steps before each H-step.
+        gradient_from: the first (H-cycle, L-step) with gradient, counted from 0. Everything before runs
+            without. The H-step of cycle h counts as L-step L_cycles of that cycle.
+        checkpoint_activations: keep only each step's input for the backward pass and compute the rest again.
+        whole_memory_graph: the memory's path has a gradient from the first H-step on. Before
+            `gradient_from` its graph, and only the memory's, goes through the H-steps: z_H and z_L are cut
+            before and after each, and the transformer level runs without.
     """
 
     H_cycles: int
@@ -50,11 +56,20 @@ class Recursion:
     whole_memory_graph: bool = False
 
     def __call__(
-        self, state: State, x: Tensor, L_step: LStep, H_step: HStep, *, write: bool = True
+        self, state: State, x: Tensor, L_step: LStep, level: HLevel, H_step: HStep, *, write: bool = True
     ) -> tuple[State, list[Trace]]:
-        """Run the recursion on the embedded input x (b, t, d); one trace per H-step.
+        """Run the recursion.
 
-        write: False leaves the memory as it is, whatever the H-steps make of it.
+        Args:
+            state: the state before it.
+            x: the embedded input, (b, t, d).
+            L_step: the step of z_L.
+            level: the transformer level that is given to each H-step.
+            H_step: the step of z_H and the memory.
+            write: False leaves the memory as it is, whatever the H-steps make of it.
+
+        Returns:
+            The state after it, and one trace per H-step.
         """
         z_H, z_L, memory = state
         traces: list[Trace] = []
@@ -67,7 +82,8 @@ class Recursion:
             learns = learning and (h, self.L_cycles) >= self.gradient_from
             with torch.set_grad_enabled(learns or (learning and self.whole_memory_graph)):
                 injection = z_L if self.L_cycles else (x if learns else x.detach())
-                z_H, written, trace = self._run(H_step, h, z_H, injection, memory, learns)
+                given = level if learns else partial(_fixed, level)
+                z_H, written, trace = self._run(H_step, h, z_H, injection, memory, given)
             if not learns:
                 z_H = z_H.detach()
             memory = written if write else memory
@@ -80,11 +96,20 @@ class Recursion:
         return step(*args)
 
 
-def gradient_start(window: str | int, H_cycles: int, L_cycles: int) -> tuple[int, int]:
-    """Where a gradient window begins, as `Recursion.gradient_from`.
+@torch.no_grad()
+def _fixed(level: HLevel, z_H: Tensor, injection: Tensor) -> Tensor:
+    """Apply the level without gradient."""
+    return level(z_H, injection)
 
-    window: "one_step", the last L-step and the last H-step (HRM); "last_cycle", the last whole H-cycle
-        (TRM); or an integer g, the last g whole H-cycles.
+
+def gradient_start(window: str | int, H_cycles: int, L_cycles: int) -> tuple[int, int]:
+    """Return where a gradient window begins, as `Recursion.gradient_from`.
+
+    Args:
+        window: "one_step", the last L-step and the last H-step (HRM); "last_cycle", the last whole H-cycle
+            (TRM); or an integer g, the last g whole H-cycles.
+        H_cycles: H-steps of a supervision step.
+        L_cycles: L-steps before each H-step.
     """
     if window == "one_step":
         return H_cycles - 1, max(L_cycles - 1, 0)

@@ -3,11 +3,12 @@
 b batch, t position (prefix and tokens), d width.
 """
 
+import torch
 from torch import Tensor, nn
 
 from memhrm.nn.attention import Attend, SelfAttention
-from memhrm.nn.fused import add_rms
-from memhrm.nn.layers import SwiGLU
+from memhrm.nn.layers import EPS
+from memhrm.nn.swiglu import SwiGLU
 
 
 class AttentionMixer(nn.Module):
@@ -17,18 +18,23 @@ class AttentionMixer(nn.Module):
         super().__init__()
         self.attention = SelfAttention(width, num_heads, attend)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        return add_rms(x, self.attention(x, rotary))
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        return add_rms(x, self.attention(x, rotary, mask))
 
 
 class MLPMixer(nn.Module):
-    """Tokens are mixed by a SwiGLU over the token axis (TRM-MLP); the norm runs over tokens too."""
+    """Tokens are mixed by a SwiGLU over the token axis (TRM-MLP); the norm runs over tokens too.
+
+    Positions that are padding enter as zeros.
+    """
 
     def __init__(self, length: int, expansion: float, normed: bool = False):
         super().__init__()
         self.mlp = SwiGLU(length, expansion, normed)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        if mask is not None:
+            x = torch.where(mask.unsqueeze(-1), x, 0)
         if self.mlp.by_parts(x):
             return add_rms(x, self.mlp.across(x), dim=-2)
         x = x.transpose(1, 2)
@@ -43,20 +49,59 @@ class Block(nn.Module):
         self.mixer = mixer
         self.mlp = SwiGLU(width, expansion, normed)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        x = self.mixer(x, rotary)
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        x = self.mixer(x, rotary, mask)
         return add_rms(x, self.mlp(x))
 
 
 class Level(nn.Module):
-    """The network of one level: the state plus what is injected, through the blocks in turn."""
+    """The network of one level: the state plus what is injected, through the blocks in turn.
+
+    mask: the positions that are no padding, (b, t); None: all.
+    """
 
     def __init__(self, blocks: list[Block]):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, state: Tensor, injection: Tensor, rotary: Tensor | None) -> Tensor:
+    def forward(
+        self, state: Tensor, injection: Tensor, rotary: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor:
         x = state + injection
         for block in self.blocks:
-            x = block(x, rotary)
+            x = block(x, rotary, mask)
         return x
+
+
+class _AddRMS(torch.autograd.Function):
+    """Keeps only the result y and the inverse norm: dx = (g - y mean(g y)) / norm."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        total = x + y
+        precision = torch.promote_types(x.dtype, torch.float32)
+        if dim == -1:
+            norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=precision)
+            mean = norm.square() / x.shape[-1]
+        else:  # Along another dimension PyTorch's norm is slow on the CPU.
+            mean = total.to(precision).square().mean(dim=dim, keepdim=True)
+        inverse = torch.rsqrt(mean + EPS)
+        return total.mul_(inverse), inverse.to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.dim = inputs[2]
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*output)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]
+        out, inverse = ctx.saved_tensors
+        along = (gradient * out).mean(dim=ctx.dim, keepdim=True)
+        gradient = torch.addcmul(gradient, out, along, value=-1).mul_(inverse)
+        return gradient, gradient, None
+
+
+def add_rms(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
+    """x + y divided by its root mean square over a dimension, which is computed in float32 at least."""
+    return _AddRMS.apply(x, y, dim)[0]  # pyright: ignore[reportOptionalSubscript]

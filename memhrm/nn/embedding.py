@@ -1,4 +1,4 @@
-"""From a puzzle to vectors: tokens, the puzzle's own prefix, positions.
+"""From an example to vectors: tokens, the puzzle's own prefix, positions.
 
 b batch, s token, p prefix, t = p + s, d width, e puzzle_emb_ndim.
 """
@@ -24,7 +24,7 @@ class PuzzleTable(nn.Module):
         self.register_buffer("weight", torch.zeros(num_identifiers, width))
 
     def forward(self, identifiers: Tensor) -> Tensor:
-        """The rows of the identifiers: (b,) to (b, e)."""
+        """Return the rows of the identifiers: (b,) to (b, e)."""
         return self.weight[identifiers.long()]
 
 
@@ -32,11 +32,10 @@ class InputEmbedding(nn.Module):
     """Tokens (b, s) and puzzle rows (b, e) to x (b, t, d), scaled by sqrt(d).
 
     The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix. A token
-    behind the vocabulary is a pair of one of its tokens and one of `answers` answers
-    (`memhrm.data.episodes.episodes.pair`): the
-    token's embedding and one of the pair. (Were it the sum of the token's
-    and the answer's, the mean over a feedback in which all digits are equally frequent would not tell which
-    became which.)
+    behind the vocabulary is a (question, answer) pair, made by `memhrm.data.episodes.episodes.pair`: its
+    vector is the question's embedding plus one of the pair. Each pair has its own embedding. Adding two
+    embeddings would lose the pairing: averaged over positions, every permutation of the digits would give
+    the same vector.
     """
 
     def __init__(
@@ -63,6 +62,7 @@ class InputEmbedding(nn.Module):
             self.positions = nn.Parameter(truncated_normal_(table, std=width**-0.5))
 
     def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
+        """Return x (b, t, d) of tokens (b, s) and, if there is a prefix, of puzzle rows (b, e)."""
         if self.pairs is None:
             x = F.embedding(inputs, self.tokens)
         else:

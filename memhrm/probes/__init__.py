@@ -22,7 +22,7 @@ OFFERS = {
     "cells": "hits counts usage weights entropy switching dead co_selection cosine cosines alike "
     "cls_trajectories",
     "information": "mutual_information with_null puzzle_information cell_information quartiles",
-    "attention": "readable exchanged read_map write_map read_token_map write_token_map on_grid",
+    "attention": "readable attention_maps on_grid",
     "causal": "effects",
     "intervals": "paired",
     "light": "light_numbers",

@@ -2,7 +2,7 @@
 
 The mutual information of a few selections is above 0 by chance. What exceeds the mean of the null is the
 null-corrected information; `usage_information` of `memhrm.memory.usage`, which a log keeps of every run, is
-not corrected, and the loss `information` of `memhrm.training.memory_losses` is of scores, not of selections.
+not corrected, and the loss `information` of `memhrm.memory.losses` is of scores, not of selections.
 
 n puzzles, g groups, N cells, S supervision steps, H H-steps of each, k active cells.
 """

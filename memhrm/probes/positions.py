@@ -8,8 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from memhrm.data.episodes.episodes import Episodes
-from memhrm.evaluation.episodes import Kept, walk
-from memhrm.evaluation.evaluate import EvaluationSettings
+from memhrm.evaluation.evaluate import EvaluationSettings, Kept, walk
 from memhrm.probes.intervals import wilson
 from memhrm.probes.subject import Subject
 
@@ -28,8 +27,8 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
     exact, accuracy = [], []
     for moment in walk(subject.model, episodes, how, kept=kept, device=subject.model.H_init.device,
                        dtype=subject.dtype):  # fmt: skip
-        at = moment.puzzle
-        scores = task.grade(
+        at = moment.at
+        scores = task.score(
             episodes.inputs[:, at], episodes.labels[:, at], moment.answers.tokens.cpu().numpy()
         )
         exact.append(scores["exact_accuracy"])
@@ -41,13 +40,11 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
 
 def best(subject: Subject) -> dict[str, Any]:
     """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
-    found = _episodes(subject).best
-    assert found is not None
-    with_memory, without = found
-    return {"with_memory": with_memory, "without_memory": without}
+    best = _episodes(subject).best
+    return {"with_memory": best, "without_memory": float(best[0])}
 
 
 def _episodes(subject: Subject) -> Episodes:
-    if subject.episodes is None:
+    if subject.episodes is None or subject.episodes.length == 1:
         raise ValueError(f"{subject.name} was not trained on episodes; its puzzles have no positions")
     return subject.episodes

@@ -13,15 +13,12 @@ import torch
 from torch import Tensor
 
 from memhrm.config.settings import require, require_size
-from memhrm.evaluation.restarts import disturbed, drawn
-from memhrm.models.reasoner import Guide, Output, Reasoner
+from memhrm.evaluation import rollout as evaluation
+from memhrm.evaluation.rollout import Intervene, Noise, select
+from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.probes.subject import Subject
 from memhrm.training.losses import grade
-from memhrm.training.supervision import in_precision
-
-Intervene = Callable[[int, State], State]
-"""(supervision step from 0, the state before it) to the state with which the step is taken."""
 
 UNMEASURED = {"usage"}
 """Tensors of a memory that only count usage."""
@@ -114,33 +111,29 @@ def rollout(
     _check_names(keep, subject.initial_state())
     prefer = _preferred(prefer, n, model)
     model.eval()
-    run = in_precision(model, subject.dtype)
 
     parts: list[dict[str, Any]] = []
     for first in range(0, n, batch_size):
         rows = slice(first, min(first + batch_size, n))
         part = subject.select(rows)
-        state = part.initial_state() if start is None else _rows(start, rows)
-        device = state.z_H.device
-        inputs, labels = part.inputs.to(device), part.labels.to(device)
-        puzzle_rows = model.puzzle_rows(part.identifiers.to(device))
-        draws = drawn(model, steps, part.numbered())
+        state = part.initial_state() if start is None else select(start, rows)
+        data = {name: tensor.to(state.z_H.device) for name, tensor in part.data().items()}
         seen: dict[str, Any] = defaultdict(list)
         seen["states"].append(_kept(state, keep))
-        for step in range(steps):
-            if intervene is not None:
-                state = intervene(step, state)
-            before = state
-            if noise:
-                state = disturbed(state, noise, seed, restart, step + 1, part.numbered())
-            guide = Guide(
-                noise=None if draws is None else draws[step],
-                write=subject.write if write is None else write,
-                prefer=None if prefer is None else prefer[rows].to(device),
-            )
-            state, out = run(state, inputs, puzzle_rows, guide)
-            _note(seen, before, state, out, labels)
-            seen["states"].append(_kept(state, keep))
+        for step in evaluation.rollout(
+            model,
+            data,
+            state,
+            steps,
+            dtype=subject.dtype,
+            places=part.numbered(),
+            write=subject.write if write is None else write,
+            prefer=None if prefer is None else prefer[rows].to(state.z_H.device),
+            noise=Noise(sigma=noise, seed=seed, restart=restart),
+            intervene=intervene,
+        ):
+            _note(seen, step, data["labels"])
+            seen["states"].append(_kept(step.state, keep))
             if progress is not None:
                 progress(len(part))
         parts.append({name: _stacked(values) for name, values in seen.items()})
@@ -175,24 +168,21 @@ def _preferred(prefer: Tensor | None, n: int, model: Reasoner) -> Tensor | None:
     return prefer.expand(n, cells)
 
 
-def _rows(state: State, rows: slice) -> State:
-    return State(state.z_H[rows], state.z_L[rows], {name: m[rows] for name, m in state.memory.items()})
-
-
 def _kept(state: State, keep: Collection[str]) -> dict[str, np.ndarray]:
     named = _named(state)
     return {name: _array(named[name]) for name in keep}
 
 
-def _note(seen: dict[str, Any], before: State, state: State, out: Output, labels: Tensor) -> None:
+def _note(seen: dict[str, Any], step: evaluation.Step, labels: Tensor) -> None:
     """Append the record of one supervision step."""
+    out = step.output
     graded = grade(out.logits, labels)
     seen["tokens"].append(_array(out.logits.argmax(dim=-1).to(torch.int32)))
     seen["exact"].append(_array(graded.exact))
     seen["accuracy"].append(_array(graded.accuracy))
     seen["q_halt"].append(_array(out.q_halt))
     seen["q_continue"].append(_array(out.q_continue))
-    old, new = measured(before), measured(state)
+    old, new = measured(step.before), measured(step.state)
     seen["residual"].append({name: _array(_change(old[name], z)) for name, z in new.items()})
     seen["norm"].append({name: _array(_size(z) / z[0].numel() ** 0.5) for name, z in new.items()})
     names = out.traces[0] if out.traces else {}

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from memhrm.config.settings import require
-from memhrm.data.sampler import IGNORE
+from memhrm.data.examples import examples_of
+from memhrm.data.sampler import batch_of
 from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
@@ -109,10 +110,14 @@ def relabelled(
 
 def _image(subject: Subject, rng: np.random.Generator) -> Subject:
     """Each puzzle under a random symmetry of its task."""
-    inputs, labels = (tensor.cpu().numpy() for tensor in (subject.inputs, subject.labels))
-    inputs, labels = subject.task.augment(inputs, np.maximum(labels, 0), rng)
-    labels = np.where(labels > 0, labels, IGNORE)  # A missing label is 0 in sets of puzzles, -100 in batches.
-    return replace(subject, inputs=torch.from_numpy(inputs), labels=torch.from_numpy(labels))
+    inputs, labels, identifiers = (
+        tensor.cpu().numpy() for tensor in (subject.inputs, subject.labels, subject.identifiers)
+    )
+    puzzles = examples_of(inputs, np.maximum(labels, 0), identifiers=identifiers)
+    batch = batch_of(subject.task.augment(puzzles, rng))
+    return replace(
+        subject, **{name: torch.from_numpy(batch[name]) for name in ("inputs", "labels", "identifiers")}
+    )
 
 
 def _solutions(subject: Subject) -> Tensor | None:

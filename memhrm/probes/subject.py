@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from memhrm.config.settings import require, require_size
-from memhrm.data import Dataset, evaluation_batches
+from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import Episodes
-from memhrm.data.examples import Examples
 from memhrm.data.task import Task
-from memhrm.evaluation.episodes import walk
-from memhrm.evaluation.evaluate import EvaluationSettings
-from memhrm.memory.h_module import Memory
+from memhrm.evaluation.evaluate import EvaluationSettings, walk
+from memhrm.memory.base import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.runs.held_out import scored
@@ -32,13 +30,14 @@ from memhrm.weights.restore import from_run
 class Subject:
     """A trained model and the puzzles it is probed with.
 
-    inputs, labels: tokens, (n, s) int32, on any device; a label of -100 is none.
+    inputs: tokens, (n, s) int32, on any device. labels: (n, s) or (n, 1), -100 where there is none.
+    mask: (n, s) bool, False at padding; None: nothing is padded.
     groups: labels of the puzzles, (n,) each, those that differ between them: `rating` (-1 unknown), `source`.
     memory: what the memory holds when a puzzle begins, (n, ...) each; None: what it starts with.
     halt_max_steps: the supervision steps of training. write: whether evaluation writes the memory.
     dtype: the precision in which the run trained and evaluates.
     places: each puzzle's place in the evaluation, (n,), of which noise is a function; None: in order.
-    episodes, dataset: of a run on episodes, all of each puzzle's episode, and what it was drawn from.
+    episodes, dataset: all of each puzzle's episode, and what it was made of.
     """
 
     name: str
@@ -49,6 +48,7 @@ class Subject:
     labels: Tensor
     identifiers: Tensor
     groups: dict[str, np.ndarray]
+    mask: Tensor | None = None
     memory: Memory | None = None
     halt_max_steps: int
     write: bool
@@ -59,6 +59,11 @@ class Subject:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def data(self) -> dict[str, Tensor]:
+        """Return the examples as a batch."""
+        data = {"inputs": self.inputs, "labels": self.labels, "identifiers": self.identifiers}
+        return data if self.mask is None else {**data, "mask": self.mask}
 
     def numbered(self) -> np.ndarray:
         """Return the puzzles' places, (n,)."""
@@ -76,6 +81,7 @@ class Subject:
             inputs=taken(self.inputs),
             labels=taken(self.labels),
             identifiers=taken(self.identifiers),
+            mask=None if self.mask is None else taken(self.mask),
             groups={name: values[chosen] for name, values in self.groups.items()},
             memory=None if self.memory is None else {name: taken(m) for name, m in self.memory.items()},
             places=self.numbered()[chosen],
@@ -119,7 +125,7 @@ def open_subject(
     restored = from_run(path, checkpoint, weights)
     run = restored.run
     test = scored(run, restored.used, restored.content.get("data"), data or {})
-    chosen = test.puzzles.select(slice(puzzles))
+    chosen = test.episodes.select(slice(puzzles))
     return subject_of(restored.model, run, test.dataset, chosen, name=path.resolve().name, path=path)
 
 
@@ -127,61 +133,60 @@ def subject_of(
     model: Reasoner,
     run: RunSettings,
     dataset: Dataset,
-    puzzles: Examples | Episodes,
+    episodes: Episodes,
     *,
     name: str,
     path: Path | None = None,
 ) -> Subject:
-    """Return a model with these puzzles or, for episodes, with the puzzle of each that `open_subject` names.
+    """Return a model with the example of each episode that `open_subject` names.
+
+    Args:
+        model: the model.
+        run: the settings of its run.
+        dataset: the data of which the episodes are made.
+        episodes: the episodes.
+        name: what the subject is called.
+        path: the directory of the run, if there is one.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no episodes.
     """
-    require(len(puzzles) >= 1, "puzzles", len(puzzles), "1 or above; there is none to look at")
-    if isinstance(puzzles, Episodes):
-        assert dataset.episodes is not None
-        at = min(max(dataset.episodes.lengths), puzzles.length) - 1
-        what = of_episodes(model, run, puzzles, at)
-    else:
-        what = of_puzzles(puzzles)
+    require(len(episodes) >= 1, "puzzles", len(episodes), "1 or above; there is none to look at")
+    at = min(max(dataset.episodes.lengths), episodes.length) - 1
     return Subject(
         name=name,
         path=path,
         model=model,
         task=dataset.task,
+        **examples(episodes, at),
+        memory=_memory_before(model, run, episodes, at),
         halt_max_steps=run.halting.halt_max_steps,
         write=run.memory.write_in_evaluation,
         dtype=run.dtype,
+        places=np.arange(len(episodes)) * episodes.length + at,
         dataset=dataset,
-        **what,
+        episodes=episodes,
     )
 
 
-def of_puzzles(puzzles: Examples) -> dict[str, Any]:
-    """Return a subject's fields for its puzzles: `inputs`, `labels`, `identifiers` and `groups`."""
-    batch, _ = next(evaluation_batches(puzzles, len(puzzles)))
-    known = {"rating": puzzles.ratings, "source": puzzles.sources.astype(str)}
+def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:
+    """Return a subject's fields for example `at` of each episode: the batch, and groups for people."""
+    known = {
+        "rule": episodes.rules[:, at],
+        "family": episodes.families,
+        "rating": episodes.ratings[:, at],
+        "source": episodes.sources[:, at].astype(str),
+    }
     return {
-        **{name: torch.from_numpy(array) for name, array in batch.items()},
+        **{name: torch.from_numpy(array) for name, array in episodes.batch(at).items()},
         "groups": {name: values for name, values in known.items() if len(np.unique(values)) > 1},
     }
 
 
-def of_episodes(model: Reasoner, run: RunSettings, episodes: Episodes, puzzle: int) -> dict[str, Any]:
-    """Return a subject's fields for one puzzle, counted from 0, of each episode: as `of_puzzles`, and
-    `memory`, `places` and `episodes`."""
+def _memory_before(model: Reasoner, run: RunSettings, episodes: Episodes, at: int) -> Memory:
+    """Return the memory with which example `at` of each episode begins."""
+    if at == 0:
+        return model.initial_state(len(episodes), run.dtype).memory
     how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
     moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
-    moment = next(islice(moments, puzzle, None))
-    known = {
-        "rule": episodes.rules[:, puzzle],
-        "family": episodes.families,
-        "rating": episodes.ratings[:, puzzle],
-    }
-    return {
-        **moment.data,
-        "memory": moment.start.memory,
-        "places": np.arange(len(episodes)) * episodes.length + puzzle,
-        "groups": {name: values for name, values in known.items() if len(np.unique(values)) > 1},
-        "episodes": episodes,
-    }
+    return next(islice(moments, at - 1, None)).memory

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.data.sampler import schedule
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.published.weights import load_published
 from memhrm.training.halting import Halting
 from memhrm.training.optim import OptimSettings
@@ -80,17 +82,16 @@ class Record:
         return sorted(int(number) for number in numbers)
 
     def batch(self, prefix: str) -> dict[str, Tensor]:
-        """Return a recorded batch: `inputs` and `labels` (b, t), `identifiers` (b,), all int32.
+        """Return a recorded batch: `inputs` and `labels` (b, t), `identifiers` (b,), and its schedule.
 
         Args:
             prefix: the key that the three arrays are stored under.
         """
         # Our names: the published names.
         names = {"inputs": "inputs", "labels": "labels", "identifiers": "puzzle_identifiers"}
-        return {
-            ours: torch.from_numpy(self[f"{prefix}/{theirs}"].astype(np.int32))
-            for ours, theirs in names.items()
-        }
+        arrays = {ours: self[f"{prefix}/{theirs}"].astype(np.int32) for ours, theirs in names.items()}
+        arrays |= schedule(len(arrays["inputs"]))
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def model(self) -> Reasoner:
         """Return a model of the recorded architecture with the recorded weights."""

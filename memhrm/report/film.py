@@ -46,7 +46,7 @@ def shown_answers(task: Task, feedback: np.ndarray) -> np.ndarray:
 
 def grid(task: Task) -> tuple[int, int]:
     """Return the rows and columns on which a puzzle's tokens are drawn."""
-    return task.rows, task.side
+    return task.layout
 
 
 def boxes(task: Task) -> tuple[int, int] | None:

@@ -7,7 +7,8 @@ import torch
 from memhrm.config.settings import advise, require
 from memhrm.data import Dataset
 from memhrm.data import load as load_data
-from memhrm.models.reasoner import Reasoner, puzzle_shape
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.used import identities, left_out, unused
 from memhrm.system.ranks import Ranks

@@ -6,51 +6,40 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memhrm.config.settings import require
-from memhrm.data import Dataset, Episodes, Examples, load_test
+from memhrm.data import Dataset, Episodes, load_test
 from memhrm.data import load as load_data
 from memhrm.runs.build import make_dataset
 from memhrm.runs.settings import RunSettings, usual_validation
 from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused
 
-HeldOut = Examples | Episodes
 
+def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) -> tuple[Episodes, Episodes]:
+    """Return the episodes that choose the best checkpoint, and others for the result.
 
-def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) -> tuple[HeldOut, HeldOut]:
-    """Return the puzzles, or episodes, that choose the best checkpoint, and others for the result.
+    No example that chooses is scored, nor a symmetry image of one.
 
-    No puzzle that chooses is scored, nor a symmetry image of one; the two sets of episodes are then made of
-    different puzzles.
-
-    chosen: identities of puzzles that have chosen already, (n,) uint64; they are not scored either.
+    Args:
+        run: the settings of the run.
+        dataset: its data.
+        chosen: (n,) uint64, identities of examples that have chosen already; they are not scored either.
 
     Raises:
         ValueError: validation would leave nothing to test on.
     """
-    held_out = dataset.held_out()
-    size = validation_size(run, len(held_out))
-    count = len(held_out) - size
+    test, maker = dataset.test, dataset.episodes
+    total = maker.count(test)
+    size = validation_size(run, total)
     barred = np.zeros(0, np.uint64) if chosen is None else chosen
-    if isinstance(held_out, Episodes):
-        if not chooses(run, dataset) and not len(barred):
-            return held_out.select(slice(count, None)), held_out.select(slice(0, count))
-        choosing = scored = dataset.test
-        if chooses(run, dataset):
-            choosing, scored = _pools(dataset, size / len(held_out))
-        scored = _without(scored, identities(scored, dataset.task), barred, dataset)
-        return dataset.drawn(choosing, size, 0xE5), dataset.drawn(scored, count, 0xE5)
-    validation, test = held_out.select(slice(count, None)), held_out.select(slice(0, count))
+    if not chooses(run, dataset) and not len(barred):
+        return maker.parts(test, size)
     known = dataset.test_identities
+    choosing, scored = maker.pools(test, size)
     if chooses(run, dataset):
-        barred = np.union1d(barred, known[count:])
-    return validation, _without(test, known[:count], barred, dataset)
-
-
-def _without(puzzles: Examples, known: np.ndarray, barred: np.ndarray, dataset: Dataset) -> Examples:
-    """The puzzles, whose identities are known, but for those whose identities are barred."""
-    left = ~np.isin(known, barred)
-    if not left.any():
-        raise ValueError(NONE_LEFT.format(len(left), dataset.name))
-    return puzzles if left.all() else puzzles.select(left)
+        barred = np.union1d(barred, known[choosing])
+    left = scored[~np.isin(known[scored], barred)]
+    if not len(left):
+        raise ValueError(NONE_LEFT.format(len(scored), dataset.name))
+    return maker.make(test.select(choosing), size), maker.make(test.select(left), total - size)
 
 
 def validation_size(run: RunSettings, held_out: int) -> int:
@@ -70,34 +59,21 @@ def chooses(run: RunSettings, dataset: Dataset) -> bool:
     return run.eval_every > 0 and validation_size(run, dataset.held_out_count()) > 0
 
 
-def _pools(dataset: Dataset, share: float) -> tuple[Examples, Examples]:
-    """The test puzzles of a set with episodes in two parts: this share of them, and the rest."""
-    total = len(dataset.test)
-    require(total > 1, "validation_size", share, "0, since there is one test puzzle only")
-    order = np.random.default_rng((dataset.seed, 0x5A)).permutation(total)
-    first = min(max(round(total * share), 1), total - 1)
-    return dataset.test.select(np.sort(order[:first])), dataset.test.select(np.sort(order[first:]))
-
-
 def used_by(run: RunSettings, dataset: Dataset) -> UsedPuzzles:
     """Return which puzzles of its own data a run uses."""
     used = UsedPuzzles().with_trained(identities(dataset.train, dataset.task))
     if not chooses(run, dataset):
         return used
-    total = dataset.held_out_count()
-    size = validation_size(run, total)
-    if dataset.episodes is None:
-        choosing = dataset.test.select(slice(total - size, None))
-    else:
-        choosing, _ = _pools(dataset, size / total)
-    return used.with_chosen(identities(choosing, dataset.task))
+    size = validation_size(run, dataset.held_out_count())
+    choosing, _ = dataset.episodes.pools(dataset.test, size)
+    return used.with_chosen(dataset.test_identities[choosing])
 
 
 class Scored(NamedTuple):
     """What a trained model is scored on: the puzzles, the data set that they are of, and how many test
     puzzles are left out because the run has used them, of how many."""
 
-    puzzles: HeldOut
+    episodes: Episodes
     dataset: Dataset
     left_out: int
     total: int

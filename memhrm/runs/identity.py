@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memhrm.config.settings import SettingWarning
-from memhrm.models.reasoner import NO_MEMORY
+from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings, parse
 
 FREE = (

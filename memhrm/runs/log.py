@@ -1,7 +1,7 @@
 """The training log: the metrics of an interval of steps, and a check that training has not diverged."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,10 +17,6 @@ from memhrm.training.losses import widened
 from memhrm.training.step import Stepped
 from memhrm.training.supervision import Supervised
 
-MEMORY = ("z_H_norm", "memory_norm", "self_sup", "entropy", "reward")
-"""Logged values of a memory, means over the examples, besides those of `usage.describe`: root mean squares
-of z_H and of what was written, and the values of losses, with or without a weight."""
-
 
 class Diverged(ValueError):
     """The loss, or an output of the model, is not a finite number."""
@@ -35,6 +31,7 @@ class IntervalLog:
         directory: the directory whose metrics are written.
         pending: the values noted before a resumed run was interrupted, from its checkpoint.
         span: returns the supervision steps of the optimiser step that follows so many finished ones.
+        logged: names of the traced values that the memory has logged (`HModule.logged`).
     """
 
     SCORES = ("count", "accuracy", "exact_accuracy", "q_halt_accuracy", "supervision_steps")
@@ -46,8 +43,10 @@ class IntervalLog:
         directory: RunDirectory,
         pending: Tensor | None,
         span: Callable[[int], int],
+        logged: Sequence[str],
     ):
         self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
+        self.logged = logged
         self.rows = [] if pending is None else list(pending.to(ranks.device))
         self.lr = 0.0
         self.since = time.monotonic()
@@ -57,7 +56,7 @@ class IntervalLog:
         columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
-            for name, value in (sums | self._scores(*seen) | _memory(seen.supervised)).items():
+            for name, value in (sums | self._scores(*seen) | self._memory(seen.supervised)).items():
                 columns[name] = columns[name] + widened(value) if name in columns else widened(value)
         self.layout = {name: value.numel() for name, value in columns.items()}
         self.rows.append(torch.cat([value.flatten() for value in columns.values()]))
@@ -70,6 +69,22 @@ class IntervalLog:
         halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback has no labels.
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
         return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
+
+    def _memory(self, done: Supervised) -> dict[str, Tensor]:
+        """Return sums over the examples, means over the H-steps, of what the memory traced."""
+        traces = done.out.traces
+        sums = {}
+        for name in self.logged:
+            if name not in traces[0]:
+                raise ValueError(f"the memory logs {name!r}, which is not in the trace of its H-step")
+            sums[name] = torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()
+        if done.reward is not None:
+            sums["reward"] = done.reward.sum()
+        if "indices" in traces[0]:
+            counts = selected(traces)
+            sums["own_entropy"] = own_entropy(counts).sum()
+            sums["usage"] = counts.sum(dim=0) / len(traces)
+        return sums
 
     def pending(self) -> Tensor:
         """Return the values since the last line; a checkpoint keeps them, so that the next is complete."""
@@ -99,7 +114,7 @@ class IntervalLog:
         metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
-        metrics |= {name: mean[name] / examples for name in MEMORY if name in mean}
+        metrics |= {name: mean[name] / examples for name in (*self.logged, "reward") if name in mean}
         if "own_entropy" in mean:
             usage = [value / examples for value in cells["usage"]]
             metrics |= describe(usage, mean["own_entropy"] / examples)
@@ -127,20 +142,3 @@ def rescue(directory: RunDirectory) -> str:
         f"the last good checkpoint is {directory.last}; to go on from its weights in a new run, give "
         f"init={directory.path}, another dir=..., and {calmer}"
     )
-
-
-def _memory(done: Supervised) -> dict[str, Tensor]:
-    """Return the memory's traced values, summed over the examples and averaged over the H-steps."""
-    traces = done.out.traces
-    sums = {
-        name: torch.stack([trace[name].detach() for trace in traces]).mean(dim=0).sum()
-        for name in MEMORY
-        if name in traces[0]
-    }
-    if done.reward is not None:
-        sums["reward"] = done.reward.sum()
-    if "indices" in traces[0]:
-        counts = selected(traces)
-        sums["own_entropy"] = own_entropy(counts).sum()
-        sums["usage"] = counts.sum(dim=0) / len(traces)
-    return sums

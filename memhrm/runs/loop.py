@@ -13,10 +13,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memhrm.config.settings import advise
-from memhrm.data import Dataset, Episodes, Examples
-from memhrm.evaluation.episodes import evaluate_on
-from memhrm.evaluation.evaluate import EvaluationSettings
-from memhrm.models.reasoner import NO_GUIDE, Reasoner, count_parameters
+from memhrm.data import Dataset, Episodes
+from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.rollout import rollout
+from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.runs import checkpoint
 from memhrm.runs.batches import Batches
 from memhrm.runs.directory import RunDirectory
@@ -27,7 +27,6 @@ from memhrm.runs.used import UsedPuzzles, left_out, unused
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
 from memhrm.training.step import Learner, train_step
-from memhrm.training.supervision import in_precision
 
 Observer = Callable[[Reasoner], Mapping[str, Any]]
 """Looks at a model during training and says what it sees, by name."""
@@ -58,8 +57,8 @@ class Start:
     dataset: Dataset
     used: UsedPuzzles
     digest: str
-    validation: Examples | Episodes
-    test: Examples | Episodes
+    validation: Episodes
+    test: Episodes
     best: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     pending: Tensor | None = None
@@ -123,7 +122,7 @@ def train(
 
     validation, test = start.validation, start.test
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
-    log = IntervalLog(run, ranks, directory, start.pending, batches.span)
+    log = IntervalLog(run, ranks, directory, start.pending, batches.span, learner.model.H_module.logged)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
     saved = learner.step  # By the last checkpoint; 0 without one.
 
@@ -214,9 +213,8 @@ def require_sane(learner: Learner, dtype: torch.dtype, directory: RunDirectory, 
 
 def _tried(learner: Learner, carry: Carry, dtype: torch.dtype) -> list[Tensor]:
     """All that the model computes for the examples of the carry, from the initial state."""
-    rows = learner.model.puzzle_rows(carry.data["identifiers"])
-    state, out = in_precision(learner.model, dtype)(learner.initial, carry.data["inputs"], rows, NO_GUIDE)
-    return [state.z_H, out.logits, out.q_halt, *state.memory.values()]
+    (step,) = rollout(learner.model, carry.data, learner.initial, 1, dtype=dtype)
+    return [step.state.z_H, step.output.logits, step.output.q_halt, *step.state.memory.values()]
 
 
 def averaged(learner: Learner) -> Reasoner:
@@ -230,13 +228,13 @@ def evaluate_average(
     run: RunSettings,
     learner: Learner,
     dataset: Dataset,
-    puzzles: Examples | Episodes,
+    episodes: Episodes,
     ranks: Ranks,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Scores of the averaged weights, every row to the last step, as published."""
     settings = evaluation_settings(run, run.eval_batch_size)
-    return evaluate_on(averaged(learner), dataset, puzzles, settings, ranks, run.dtype, progress)
+    return evaluate(averaged(learner), dataset.task, episodes, settings, ranks, run.dtype, progress)
 
 
 STOP_SIGNALS = [

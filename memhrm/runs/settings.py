@@ -19,11 +19,12 @@ from memhrm.config.settings import (
     require_threads,
 )
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.choice import parse as parse_memory
-from memhrm.memory.h_module import MemorySettings
-from memhrm.models.reasoner import NO_MEMORY, ModelSettings
+from memhrm.memory.base import MemorySettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.none import NO_MEMORY
+from memhrm.memory.registry import parse as parse_memory
 from memhrm.models.recursion import gradient_start
+from memhrm.models.settings import ModelSettings
 from memhrm.runs.unused import refuse_unused
 from memhrm.runs.wandb import LoggerSettings
 from memhrm.training.halting import Halting
@@ -99,16 +100,13 @@ class RunSettings(Settings):
 
     def _resolve(self) -> None:
         """Put values in the place of null where other settings decide them."""
-        data = parse_data(self.data)
-        episodes = data.episodes()
-        size = self.validation_size
-        if size is None:
-            held_out = (data.holdout or data.test_size) if episodes is None else episodes.test_episodes
-            size = None if held_out is None else usual_validation(held_out)
+        data, size = parse_data(self.data), self.validation_size
+        if size is None and data.held_out is not None:
+            size = usual_validation(data.held_out)
         for name, value in (
             ("data", asdict(data)),
             ("model", self.model.beside(self.memory)),
-            ("memory", self.memory.within(episodes is not None)),
+            ("memory", self.memory.within(data.in_episodes)),
             ("validation_size", size),
         ):
             object.__setattr__(self, name, value)
@@ -120,7 +118,7 @@ class RunSettings(Settings):
 
     def config(self) -> dict[str, Any]:
         """Return the settings as plain data, as a run directory keeps them; `parse` reads them back."""
-        values = _plain(asdict(self))
+        values = _plain({**asdict(self), "loss": self.loss.flat()})
         if "k" in values["memory"]:
             values["k"] = values["memory"].pop("k")
         return values
@@ -145,6 +143,7 @@ def parse(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> Run
         values["data"] = _with_files(values["data"], given)
     with warnings.catch_warnings(record=True) as caught:  # A refusal says all there is to say.
         warnings.simplefilter("always")
+        values["loss"] = LossSettings.parse(values.get("loss", {}))
         values["memory"] = _memory(values.pop("k", None), values.get("memory"))
         run = build(RunSettings, values)
         refuse_unused(run, config, given)

@@ -6,8 +6,9 @@ from typing import Any
 
 from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import milestones
+from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.usage import words
-from memhrm.models.reasoner import NO_MEMORY, Reasoner, count_parameters
+from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
 from memhrm.runs.chart import curves
 from memhrm.runs.directory import RunDirectory

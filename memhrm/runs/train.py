@@ -5,12 +5,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from memhrm.data import Dataset
+from memhrm.data import Dataset, Episodes
 from memhrm.models.reasoner import Reasoner
 from memhrm.runs import checkpoint
 from memhrm.runs.build import make_dataset, make_learner, make_model, prepare_machine
 from memhrm.runs.directory import RunDirectory, environment
-from memhrm.runs.held_out import HeldOut
 from memhrm.runs.identity import check_same
 from memhrm.runs.loop import Observer, begin, train
 from memhrm.runs.settings import RunSettings
@@ -24,7 +23,7 @@ from memhrm.system.ranks import ranks as joined
 Initial = Callable[[Reasoner, Path], UsedPuzzles]
 """Puts the weights at a path into a new model; returns the puzzles that they have seen."""
 
-Watch = Callable[[RunSettings, Dataset, HeldOut], Observer | None]
+Watch = Callable[[RunSettings, Dataset, Episodes], Observer | None]
 """Makes what looks at the model during training, on puzzles that the run does not train on."""
 
 

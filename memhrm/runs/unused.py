@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memhrm.config.settings import refuse
-from memhrm.data.settings import EpisodeSettings, RecallSettings
+from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.models.reasoner import NO_MEMORY
+from memhrm.memory.cells import CellSettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.none import NO_MEMORY
 
 if TYPE_CHECKING:
     from memhrm.runs.settings import RunSettings
@@ -66,7 +66,7 @@ class Run:
     def scored(self) -> bool:
         """Whether anything depends on the scores of the cells."""
         chosen = {"policy": True, "lowest_loss": True, "topk": not self.every_cell}
-        losses = self.loss.diverse, self.loss.balance, self.loss.information, self.loss.self_sup
+        losses = (self.loss.memory.get(name) for name in ("diverse", "balance", "information", "self_sup"))
         return chosen.get(self.memory.selector, False) or not self.one_weight or any(losses)
 
     def selects_by(self, selector: str) -> bool:
@@ -102,7 +102,7 @@ RULES = (
          lambda r: not r.selects_by("policy"), "without memory.selector=policy", (0,)),
     Rule(("loss.imitation",), lambda r: not r.selects_by("lowest_loss"),
          "without memory.selector=lowest_loss", (0,)),
-    Rule(("loss.baseline",), lambda r: r.loss.policy == 0, "with loss.policy=0"),
+    Rule(("loss.baseline",), lambda r: r.loss.memory.get("policy") == 0, "with loss.policy=0"),
     Rule(("loss.diverse", "loss.balance"), lambda r: r.every_cell,
          "with every cell active: their shares are equal", (0,)),
     Rule(("loss.self_sup",), lambda r: r.cells and r.memory.active == 1 and r.memory.gate != "all",

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from memhrm.config.settings import refuse
-from memhrm.data.settings import EpisodeSettings
+from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.h_module import MemorySettings
-from memhrm.models.reasoner import NO_MEMORY
+from memhrm.memory.base import MemorySettings
+from memhrm.memory.cells import CellSettings
+from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.unused import value_of
 

@@ -8,8 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from memhrm.memory.h_module import Lifetime
+from memhrm.memory.base import Lifetime
 from memhrm.models.recursion import State
+
+EXAMPLE = ("inputs", "labels", "identifiers", "mask")
+"""What a batch may say of its examples: tokens (b, s), labels (b, s) or (b, 1), identifiers (b,), and which
+tokens are no padding, (b, s)."""
 
 
 class Carry(NamedTuple):
@@ -19,7 +23,7 @@ class Carry(NamedTuple):
         state: z_H and z_L, (b, t, d), and the memory.
         steps: (b,) int32, supervision steps spent on the example.
         halted: (b,) bool, whether the row takes a new example next.
-        data: the example: `inputs` and `labels` (b, s), `identifiers` (b,).
+        data: the example, by the names in `EXAMPLE`.
     """
 
     state: State
@@ -32,7 +36,7 @@ class Carry(NamedTuple):
         """Return a carry whose rows have all halted, so that the first refill fills all of them."""
         rows, device = len(batch["inputs"]), batch["inputs"].device
         steps = torch.zeros(rows, dtype=torch.int32, device=device)
-        data = {name: batch[name] for name in ("inputs", "labels", "identifiers")}
+        data = {name: batch[name] for name in EXAMPLE if name in batch}
         return cls(state, steps, torch.ones(rows, dtype=torch.bool, device=device), data)
 
     def refill(
@@ -56,12 +60,11 @@ class Carry(NamedTuple):
             return torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
 
         state, memory, halted = self.state, self.state.memory, self.halted
-        if "begins" in batch:
-            halted = halted | batch["begins"]
-        fresh = halted & ~batch["feedback"] if "feedback" in batch else halted
+        halted = halted | batch["begins"]
+        fresh = halted & ~batch["feedback"]
         if lifetime != "global":
             start = fresh
-            if lifetime == "episode" and "episode_start" in batch:
+            if lifetime == "episode":
                 start = fresh & batch["episode_start"]
             memory = {name: pick(start, initial.memory[name], memory[name]) for name in memory}
         return Carry(

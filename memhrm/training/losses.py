@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memhrm.data.sampler import IGNORE
+from memhrm.data.score import score
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
 """(logits (b, s, v), labels (b, s)) to the loss of each position, (b, s), 0 where there is no label."""
@@ -63,13 +64,10 @@ class Graded(NamedTuple):
 def grade(logits: Tensor, labels: Tensor) -> Graded:
     """Compare the most likely tokens with the labels.
 
-    An answer is exact if it has at least one label and every labelled token is right: the definition of
-    `memhrm.data.task.Task.grade`, for tensors.
+    `memhrm.data.score` says when an answer is exact.
     """
-    labelled = labels != IGNORE
-    right = labelled & (logits.argmax(dim=-1) == labels)
-    count, total = right.sum(dim=-1), labelled.sum(dim=-1)
-    return Graded(count / total.clamp(min=1), (count == total) & (total > 0))
+    found = score(labels != IGNORE, logits.argmax(dim=-1), labels)
+    return Graded(found.right / found.total.clamp(min=1), found.exact)
 
 
 def token_losses(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:

@@ -9,8 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from memhrm.memory.h_module import HModule
-from memhrm.memory.lifetime import absorb
+from memhrm.memory.bank import absorb
+from memhrm.memory.base import HModule, Situation
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
@@ -18,7 +18,6 @@ from memhrm.system.ranks import sum_gradients, summed
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
-from memhrm.training.memory_losses import LOSSES, Situation, memory_losses
 from memhrm.training.optim import Optimisers, OptimSettings, moving_average
 from memhrm.training.supervision import LossSettings, Supervised, SupervisionStep
 
@@ -140,15 +139,11 @@ def train_step(
 
 
 def _memory_losses(learner: Learner, supervised: Supervised) -> dict[str, Tensor]:
-    """Outside the compiled step, since they exchange shares with the other processes."""
-    names = [name for name in LOSSES if name in learner.loss_weights]
-    situation = Situation(
-        supervised.out.traces,
-        supervised.reward,
-        always_active=learner.model.H_module.always_active,
-        baseline=learner.loss.baseline == "leave_one_out",
-    )
-    return memory_losses(names, situation)
+    """Return the memory's losses; outside the compiled step, since they may sum over processes."""
+    baseline = learner.loss.baseline == "leave_one_out"
+    situation = Situation(supervised.out.traces, supervised.reward, baseline)
+    declared = learner.model.H_module.losses
+    return {name: declared[name].function(situation) for name in declared if name in learner.loss_weights}
 
 
 def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:

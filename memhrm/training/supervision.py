@@ -4,18 +4,18 @@ This is what is compiled as a whole and wrapped for several processes; it has no
 b batch, e puzzle_emb_ndim.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memhrm.config.settings import Settings, require
+from memhrm.config.settings import Settings, build, convert, require
 from memhrm.data.sampler import IGNORE
-from memhrm.memory.h_module import HModule
+from memhrm.memory.base import HModule
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
 from memhrm.training.carry import Carry
@@ -29,9 +29,19 @@ from memhrm.training.losses import (
     token_loss,
     token_losses,
 )
-from memhrm.training.memory_losses import BY_SELECTOR, LOSSES
 
-Run = Callable[[State, Tensor, Tensor | None, Guide], tuple[State, Output]]
+
+class Run(Protocol):
+    """`Reasoner.forward`, in some precision."""
+
+    def __call__(
+        self,
+        state: State,
+        inputs: Tensor,
+        puzzle_rows: Tensor | None,
+        guide: Guide = ...,
+        mask: Tensor | None = None,
+    ) -> tuple[State, Output]: ...
 
 
 def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
@@ -42,15 +52,26 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
     if dtype == torch.float32:
         return model
     cast = {name: p.to(dtype) for name, p in model.named_parameters() if not name.startswith("q_head.")}
-    return lambda *args: functional_call(model, cast, args)
+    return lambda *args, **named: functional_call(model, cast, args, named)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings(Settings):
-    """kind: the cross-entropy of the tokens. label_smoothing: see `softmax_cross_entropy`. reward, baseline:
-    of the policy that selects cells: the fall of the token loss over the supervision step, or whether the
-    answer is exact after it (both 0 for feedback, which has no labels), compared with the mean of the other
-    examples, or with 0. The rest: the weight of each loss, 0 for off."""
+    """The losses of a run and their weights, 0 for off.
+
+    Attributes:
+        kind: the cross-entropy of the labels.
+        label_smoothing: see `softmax_cross_entropy`.
+        lm: weight of the loss of the labels.
+        q_halt: weight of the halting loss.
+        q_continue: weight of the loss of its second head, with halting.rule=q_learning.
+        reward: reward of what a memory chose in a supervision step. fall: of the loss of the labels over
+            the step; exact: whether the answer is exact after it. Both are 0 for feedback, which has no
+            labels.
+        baseline: what a reward is compared with: the mean of the other examples, or 0.
+        memory: weights of the losses that the memory declares (`HModule.losses`), by name; on the command
+            line `loss.NAME`. A loss that is not named has the weight that it is declared with.
+    """
 
     FILE: ClassVar[str] = "train"
     GROUP: ClassVar[str] = "loss"
@@ -60,48 +81,65 @@ class LossSettings(Settings):
     lm: float
     q_halt: float
     q_continue: float
-    diverse: float
-    balance: float
-    information: float
-    self_sup: float
-    policy: float
-    entropy: float
-    imitation: float
     reward: Literal["fall", "exact"]
     baseline: Literal["leave_one_out", "none"]
+    memory: dict[str, float]
 
     def __post_init__(self):
         super().__post_init__()
         s = self.label_smoothing
         allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
         require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
-        for name in ("lm", "q_halt", "q_continue", *LOSSES):
-            weight = getattr(self, name)
+        given = {name: convert(value, float | None, f"loss.{name}") for name, value in self.memory.items()}
+        own = {name: value for name, value in given.items() if value is not None}
+        object.__setattr__(self, "memory", own)
+        for name, weight in {
+            "lm": self.lm,
+            "q_halt": self.q_halt,
+            "q_continue": self.q_continue,
+            **own,
+        }.items():
             require(weight >= 0, f"loss.{name}", weight, "0 or above")
 
-    def weights(self, halting: Halting, h_module: HModule) -> dict[str, float]:
-        """The weights of the losses that a run with this halting rule and this memory has.
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings with these values, and the default for everything else."""
+        return cls.parse(values)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings of a `loss` group, in which the losses of the memory stand beside the others.
 
         Raises:
-            ValueError: a loss is asked for that this memory has nothing for.
+            ValueError: the group is none, or a value is not allowed.
         """
-        memory = h_module.settings
-        unknown = sorted(h_module.losses - LOSSES.keys())
-        allowed = (
-            f"a memory whose losses are among {', '.join(LOSSES)}; nothing computes {', '.join(unknown)}"
-        )
-        require(not unknown, "memory.module", memory.module, allowed)
+        if not isinstance(values, Mapping):
+            return build(cls, values)  # Which says what is wrong.
+        fixed = {one.name for one in fields(cls)} - {"memory"}
+        memory = {name: value for name, value in values.items() if name not in fixed}
+        return build(cls, {**{name: values[name] for name in fixed & values.keys()}, "memory": memory})
+
+    def flat(self) -> dict[str, Any]:
+        """Return the group of which `parse` makes these settings."""
+        values = asdict(self)
+        return {**values, **values.pop("memory")}
+
+    def weights(self, halting: Halting, h_module: HModule) -> dict[str, float]:
+        """Return the weights of the losses that a run with this halting rule and this memory has.
+
+        Raises:
+            ValueError: a loss is asked for that this memory does not declare.
+        """
+        declared, name = h_module.losses, h_module.settings.name
+        has = f"it has {', '.join(sorted(declared))}" if declared else "it has none"
+        for loss, weight in self.memory.items():
+            allowed = f"0, since memory={name} has nothing for it; {has}"
+            require(weight == 0 or loss in declared, f"loss.{loss}", weight, allowed)
         weights = {"lm": self.lm, "q_halt": self.q_halt}
         if halting.learns_to_continue:
             weights["q_continue"] = self.q_continue
-        for name in LOSSES:
-            weight = getattr(self, name)
-            if name in h_module.losses and weight > 0:
-                weights[name] = weight
-            elif name not in BY_SELECTOR:
-                allowed = f"0, since memory={memory.name} has nothing for it"
-                require(weight == 0, f"loss.{name}", weight, allowed)
-        return weights
+        given = {loss: self.memory.get(loss, declared[loss].weight) for loss in declared}
+        return weights | {loss: weight for loss, weight in given.items() if weight > 0}
 
 
 class Supervised(NamedTuple):
@@ -129,18 +167,19 @@ class SupervisionStep(nn.Module):
         if loss.label_smoothing:
             self.cross_entropy = partial(softmax_cross_entropy, smoothing=loss.label_smoothing)
         self.reward = loss.reward
+        self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
         self.dtype = dtype
 
     def forward(self, carry: Carry, puzzle_rows: Tensor | None, noise: Tensor | None = None) -> Supervised:
         """puzzle_rows: the puzzle table's rows of the carry's examples, (b, e); None without a table.
         noise: as in `Guide`."""
         run = in_precision(self.model, self.dtype)
-        inputs, labels = carry.data["inputs"], carry.data["labels"]
+        inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
 
         def judge(z_H: Tensor) -> Tensor:
-            return token_losses(self.model.logits(z_H), labels, self.cross_entropy)
+            return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
 
-        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge))
+        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge), mask)
 
         graded = grade(out.logits.detach(), labels)
         asked = (labels != IGNORE).any(dim=-1)  # Feedback asks nothing.
@@ -153,15 +192,15 @@ class SupervisionStep(nn.Module):
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise))
+                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise), mask)
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.
-                _, said = self.model.q_values(carry.state.z_H)
+                _, said = self.model.q_values(carry.state.z_H, mask)
                 target = q_target(out.q_halt, out.q_continue, torch.zeros_like(last)).detach()
                 losses["q_continue"] = halting_loss(said, target, asked & (carry.steps > 0))
         reward = None
-        if "policy" in self.model.H_module.losses:
+        if self.rewards:
             reward = graded.exact.float()
             if self.reward == "fall":
                 with torch.no_grad():

@@ -14,12 +14,11 @@ import torch
 from tqdm import tqdm
 
 from memhrm.config.settings import require
-from memhrm.data import Task, read_puzzles, read_questions
-from memhrm.memory.choice import trust
+from memhrm.config.trust import trust
+from memhrm.data import Task
+from memhrm.data.score import score
 from memhrm.system.ranks import choose_device
 from memhrm.weights.solver import Solver, load
-
-HEADER = ["question", "answer", "keeps_givens", "keeps_rules", "q"]
 
 
 @dataclass(frozen=True)
@@ -44,25 +43,30 @@ class Answers:
         """Return the answers as CSV, one line a puzzle."""
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(HEADER)
-        verdict, yes = self.task.verdict(self.questions, self.tokens), ("no", "yes")
-        for question, answer, givens, rules, q in zip(self.questions, self.tokens, *verdict, self.q):
-            row = [self.task.decode(question), self.task.decode(answer), yes[int(givens)], yes[int(rules)]]
-            writer.writerow([*row, f"{q:.4f}"])
+        verdict = self.task.verdict(self.questions, self.tokens)
+        known = {} if verdict is None else verdict._asdict()
+        writer.writerow(["question", "answer", *known, "q"])
+        for row, (question, answer, q) in enumerate(zip(self.questions, self.tokens, self.q)):
+            judged = ["yes" if values[row] else "no" for values in known.values()]
+            writer.writerow(
+                [self.task.decode(question), self.task.decode_answer(answer), *judged, f"{q:.4f}"]
+            )
         return text.getvalue()
 
     def verdict(self) -> str:
         """Say how many answers can be right and, where the file has answers, how many agree."""
         verdict = self.task.verdict(self.questions, self.tokens)
-        possible, known = (
-            int((verdict.keeps_givens & verdict.keeps_rules).sum()),
-            (self.labels > 0).all(axis=1),
+        text = (
+            f"{len(self.tokens):,} answers; {self.task.name} cannot tell by its rules whether they are right"
         )
-        text = f"{possible:,} of {len(self.tokens):,} answers keep the givens and the rules"
-        if not known.any():
+        if verdict is not None:
+            possible = int((verdict.keeps_givens & verdict.keeps_rules).sum())
+            text = f"{possible:,} of {len(self.tokens):,} answers keep the givens and the rules"
+        known = int((self.labels > 0).any(axis=1).sum())
+        if not known:
             return text
-        agree = int((self.labels == self.tokens).all(axis=1).sum())
-        return f"{text}; {agree:,} are those of the file, which has {int(known.sum()):,}"
+        agree = int(score(self.labels > 0, self.tokens, self.labels).exact.sum())
+        return f"{text}; {agree:,} are those of the file, which has {known:,}"
 
 
 def opened(settings: Any) -> Solver:
@@ -84,15 +88,17 @@ def answers_to(solver: Solver, settings: Any) -> Answers:
     task, examples = solver.task, []
     if settings.examples is not None:
         require(task.answers > 0, "examples", settings.examples, "null, as the training was not on episodes")
-        shown = read_puzzles(Path(settings.examples), task)
+        shown = task.read(Path(settings.examples))
         examples = list(zip(shown.inputs, shown.labels))
-    questions = read_questions(Path(settings.file), task)
-    starts = range(0, len(questions.inputs), settings.batch_size)
+    questions = task.require(task.read(Path(settings.file), solve=False))
+    starts = range(0, len(questions), settings.batch_size)
+    batches = (questions.select(slice(start, start + settings.batch_size)) for start in starts)
+    bar = tqdm(batches, total=len(starts), desc="solve", unit="batch", disable=not settings.progress)
     parts = [
         solver.answer(
-            questions.inputs[start : start + settings.batch_size], settings.halt_max_steps, examples
+            batch.inputs, settings.halt_max_steps, examples, identifiers=batch.identifiers, mask=batch.mask
         )
-        for start in tqdm(starts, desc="solve", unit="batch", disable=not settings.progress)
+        for batch in bar
     ]
     tokens, q = np.concatenate([part.tokens for part in parts]), np.concatenate([part.q for part in parts])
     return Answers(task, questions.inputs, questions.labels, tokens, q)

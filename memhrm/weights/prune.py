@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 
 from memhrm.config.settings import SettingWarning, require
-from memhrm.data import Dataset
-from memhrm.evaluation.episodes import evaluate_on
+from memhrm.data import Episodes
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import Reasoner
-from memhrm.runs.held_out import HeldOut, own_data, split
+from memhrm.runs.held_out import own_data, split
 from memhrm.runs.loop import evaluation_settings
 from memhrm.system.ranks import Ranks
 from memhrm.weights.restore import Restored
@@ -85,11 +85,11 @@ def prune(restored: Restored, keep: Keep, puzzles: int, batch_size: int, ranks: 
     """
     run, module = restored.run, restored.model.H_module
     names = list(starts_of(module, run.memory.name))
-    dataset: Dataset = own_data(run, restored.used, restored.content.get("data"))
+    dataset = own_data(run, restored.used, restored.content.get("data"))
     settings = evaluation_settings(run, batch_size)
 
-    def scores(model: Reasoner, held_out: HeldOut) -> dict[str, Any]:
-        return evaluate_on(model.to(ranks.device), dataset, held_out, settings, ranks, run.dtype, bar)
+    def scores(model: Reasoner, held_out: Episodes) -> dict[str, Any]:
+        return evaluate(model.to(ranks.device), dataset.task, held_out, settings, ranks, run.dtype, bar)
 
     found = scores(restored.model, dataset.seen(puzzles))
     usage, least = found["cells"]["usage"], _least(restored)

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from memhrm.config.command import RunSource
 from memhrm.config.settings import require
+from memhrm.config.trust import trust
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.choice import trust
-from memhrm.models.reasoner import Reasoner, puzzle_shape
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import puzzle_shape
 from memhrm.models.weights import load_weights
 from memhrm.runs.build import make_dataset
 from memhrm.runs.checkpoint import average_of, read

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memhrm.evaluation.episodes import evaluate_on
-from memhrm.evaluation.evaluate import EvaluationSettings
+from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.models.reasoner import count_parameters
 from memhrm.runs.build import prepare_machine
 from memhrm.runs.held_out import scored
@@ -92,10 +91,10 @@ def score(restored: Restored, settings: Any, evaluation: EvaluationSettings, ran
     what = scored(run, restored.used, restored.content.get("data"), other)
     if ranks.first and what.left_out:
         print(left_out(what.left_out, what.total), file=sys.stderr)
-    scores = evaluate_on(
+    scores = evaluate(
         restored.model.to(ranks.device),
-        what.dataset,
-        what.puzzles,
+        what.dataset.task,
+        what.episodes,
         evaluation,
         ranks,
         DTYPES[settings.precision or run.precision],

@@ -11,11 +11,17 @@ from memhrm.config import console
 from memhrm.config.settings import MOST_STEPS, build, require
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import pair
+from memhrm.data.examples import no_examples
+from memhrm.data.grid import GridTask
+from memhrm.data.sampler import arrays
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
-from memhrm.memory.choice import parse as parse_memory
-from memhrm.models.reasoner import Guide, ModelSettings, Output, PuzzleShape, Reasoner
-from memhrm.models.recursion import State
+from memhrm.evaluation.evaluate import tensors
+from memhrm.evaluation.rollout import Step, rollout
+from memhrm.memory.base import Memory
+from memhrm.memory.registry import parse as parse_memory
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.models.weights import load_weights
 from memhrm.system.files import said_of
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
@@ -67,8 +73,10 @@ class Solver:
                 other; or examples for a model that was not trained on episodes.
         """
         shown = self._shown(examples)
-        solved = self.answer(self._tokens("questions", "question", questions), steps, shown)
-        return [self.task.decode(answer) for answer in solved.tokens]
+        _require_texts("questions", questions)
+        asked = self.task.encode(questions) if questions else no_examples(self.task.seq_len)
+        solved = self.answer(asked.inputs, steps, shown, identifiers=asked.identifiers, mask=asked.mask)
+        return [self.task.decode_answer(answer) for answer in solved.tokens]
 
     @torch.no_grad()
     def answer(
@@ -76,31 +84,35 @@ class Solver:
         inputs: np.ndarray,
         steps: int | None = None,
         examples: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+        *,
+        identifiers: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> Solved:
         """Answer n puzzles given as tokens, (n, t), as `solve` does those that are given as text.
 
-        examples: pairs of tokens of a question and its answer, (t,) each.
+        examples: pairs of tokens of a question and its answer, (t,) each. identifiers: (n,); None: 0. mask:
+            (n, t) bool, False at padding; None: nothing is padded.
         """
         if steps is not None:
             number("steps", steps, 1, MOST_STEPS)
-        inputs = self.task.grids("inputs", inputs)
+        inputs = self.task.checked("inputs", inputs)
         allowed = "a list of pairs of tokens, question and answer"
         require(isinstance(examples, list | tuple), "examples", examples, allowed)
         allowed = "none, as the training was not on episodes"
         require(not len(examples) or self.task.answers > 0, "examples", len(examples), allowed)
         if not len(inputs):
-            return Solved(np.zeros((0, self.task.seq_len), np.int32), np.zeros(0, np.float32))
-        initial, steps = self.model.initial_state(len(inputs)), steps or self.halt_max_steps
-        memory = initial.memory
+            return Solved(np.zeros((0, self.task.label_len), np.int32), np.zeros(0, np.float32))
+        steps = steps or self.halt_max_steps
+        memory = start = self.model.initial_state(len(inputs)).memory
         for asked, told in examples:
-            for tokens, count in ((asked, steps), (pair(self.task, asked, told), 1)):
-                repeated = np.repeat(tokens[None], len(inputs), axis=0)
-                memory = self._run(initial._replace(memory=memory), repeated, count)[0].memory
-            if self.model.H_module.settings.lifetime != "episode":  # As evaluation has it.
-                memory = initial.memory
-        _, out = self._run(initial._replace(memory=memory), inputs, steps)
-        answers = out.logits.argmax(dim=-1).int().cpu().numpy()
-        return Solved(answers, torch.sigmoid(out.q_halt.float()).cpu().numpy())
+            answered = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps)
+            shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
+            memory = self._run(shown, answered.state.memory, 1, done=steps).state.memory
+            if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
+                memory = start
+        output = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask).output
+        answers = output.logits.argmax(dim=-1).int().cpu().numpy()
+        return Solved(answers, torch.sigmoid(output.q_halt.float()).cpu().numpy())
 
     def _shown(self, examples: Sequence[tuple[str, str]]) -> list[tuple[np.ndarray, np.ndarray]]:
         pairs = isinstance(examples, list | tuple) and all(
@@ -111,30 +123,35 @@ class Solver:
         require(not examples or self.task.answers > 0, "examples", list(examples), allowed)
         if not examples:
             return []
-        asked = self._tokens("examples", "question", [question for question, _ in examples])
-        told = self._tokens("examples", "answer", [answer for _, answer in examples])
-        return list(zip(asked, told))
+        questions, answers = ([pair[i] for pair in examples] for i in range(2))
+        for texts in (questions, answers):
+            _require_texts("examples", texts)
+        assert isinstance(self.task, GridTask)  # Feedback is of cells.
+        # The answers are under the episode's rule: they need not solve the questions.
+        return list(zip(self.task.encode(questions).inputs, self.task.tokens("answer", answers)))
 
-    def _tokens(self, argument: str, field: str, texts: Sequence[str]) -> np.ndarray:
-        listed = isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts)
-        require(
-            listed, argument, texts if isinstance(texts, str) else type(texts).__name__, "a list of texts"
-        )
-        tokens = [self.task.tokens(field, [text])[0] for text in texts]
-        if not tokens:
-            return np.zeros((0, self.task.seq_len), np.int32)
-        if field == "question":
-            self.task.check_questions(np.stack(tokens))
-        return np.stack(tokens)
+    def _run(
+        self,
+        tokens: np.ndarray,
+        memory: Memory,
+        supervision_steps: int,
+        *,
+        done: int = 0,
+        identifiers: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> Step:
+        """Return the last supervision step on tokens (n, t) that begin with this memory."""
+        batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), self.model.H_init.device)
+        state = self.model.initial_state(len(tokens))._replace(memory=memory)
+        write = self.model.H_module.settings.write_in_evaluation
+        *_, last = rollout(self.model, batch, state, supervision_steps, done=done, write=write)
+        return last
 
-    def _run(self, state: State, tokens: np.ndarray, steps: int) -> tuple[State, Output]:
-        inputs = torch.from_numpy(tokens.astype(np.int32)).to(state.z_H.device)
-        rows = self.model.puzzle_rows(torch.zeros(len(inputs), dtype=torch.int32, device=inputs.device))
-        guide, out = Guide(write=self.model.H_module.settings.write_in_evaluation), None
-        for _ in range(steps):
-            state, out = self.model(state, inputs, rows, guide)
-        assert out is not None
-        return state, out
+
+def _require_texts(argument: str, texts: Sequence[str]) -> None:
+    listed = isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts)
+    given = texts if isinstance(texts, str) else type(texts).__name__
+    require(listed, argument, given, "a list of texts")
 
 
 def load(

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from memhrm.config.settings import require
-from memhrm.memory.h_module import HModule
+from memhrm.memory.base import HModule
 from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory, locked
 from memhrm.runs.used import UsedPuzzles

@@ -13,6 +13,7 @@ import memhrm
 from bad import make_runs, refused_call
 from memhrm.config.command import compose
 from memhrm.config.settings import build
+from memhrm.config.trust import trust
 from memhrm.data import (
     Examples,
     Maze,
@@ -21,14 +22,13 @@ from memhrm.data import (
     evaluation_batches,
     load,
     load_test,
-    read_puzzles,
-    read_questions,
 )
 from memhrm.data.checks import shown
 from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings
-from memhrm.memory.choice import parse, trust
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner
+from memhrm.memory.registry import parse
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.probes import effects, open_subject, roll_out
 from memhrm.published.replay import replay
 from memhrm.published.weights import from_published, load_published, our_name, published_name
@@ -244,8 +244,8 @@ CALLS = {
     "load_test holdout": lambda s: load_test(**SET, path="nowhere", holdout=3),
     "load_test nowhere": lambda s: load_test(**SET, path="nowhere"),
     **each(
-        "read_puzzles",
-        lambda s, bad: read_puzzles(bad, TASK),
+        "read",
+        lambda s, bad: TASK.read(bad),
         None,
         3,
         "",
@@ -254,15 +254,7 @@ CALLS = {
         Path("plain"),
     ),
     **each(
-        "read_questions", lambda s, bad: read_questions(bad, TASK), None, 3, Path("nowhere"), Path("plain")
-    ),
-    **each(
-        "read_puzzles task",
-        lambda s, bad: read_puzzles(Path("plain/config.yaml"), bad),
-        None,
-        3,
-        "sudoku4",
-        Sudoku,
+        "read questions", lambda s, bad: TASK.read(bad, solve=False), None, 3, Path("nowhere"), Path("plain")
     ),
     **each("sudoku", lambda s, bad: Sudoku(side=bad), None, 0, 5, "4", 4.0, True, NAN),
     **each("maze", lambda s, bad: Maze(side=bad), None, 0, 1, -3, "4", 4.0, True, 10**6),
@@ -304,8 +296,8 @@ CALLS = {
         ROWS,
     ),
     **each(
-        "grade",
-        lambda s, bad: TASK.grade(ROWS, ROWS, bad),
+        "score",
+        lambda s, bad: TASK.score(ROWS, ROWS, bad),
         None,
         3,
         "x",
@@ -386,7 +378,6 @@ CALLS = {
     **each(
         "ratings",
         lambda s, bad: examples_of(ROWS, ROWS, bad, ["x"]),
-        None,
         3,
         [],
         [1, 2],
@@ -396,7 +387,7 @@ CALLS = {
         [2**40],
         [None],
     ),
-    **each("sources", lambda s, bad: examples_of(ROWS, ROWS, [1], bad), None, 3, "x", [], ["a", "b"]),
+    **each("sources", lambda s, bad: examples_of(ROWS, ROWS, [1], bad), 3, "x", [], ["a", "b"]),
     # Settings.
     **each(
         "model",

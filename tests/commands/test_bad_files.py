@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import memhrm
 from bad import call, cases, make_runs, refused, refused_call
-from memhrm.data import Maze, Sudoku, read_puzzles
+from memhrm.data import Maze, Sudoku
 from memhrm.runs import checkpoint
 from memhrm.weights.transfer import load as load_memory
 from tiny import variations
@@ -125,7 +125,7 @@ def test_file_of_sudokus(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content, said = SUDOKUS[name]
     Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
-    refused_call(lambda: read_puzzles(Path(name), Sudoku(side=4)), [name, said])
+    refused_call(lambda: Sudoku(side=4).read(Path(name)), [name, said])
 
 
 @pytest.mark.parametrize("name", MAZES)
@@ -133,7 +133,7 @@ def test_file_of_mazes(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content, said = MAZES[name]
     Path(name).write_text(content)
-    refused_call(lambda: read_puzzles(Path(name), Maze(side=3)), [name, said])
+    refused_call(lambda: Maze(side=3).read(Path(name)), [name, said])
 
 
 BY_COMMAND = """

@@ -6,7 +6,7 @@ import pytest
 
 import memhrm
 from bad import call, in_time, make_runs
-from memhrm.data import Maze, Sudoku, read_puzzles, read_questions
+from memhrm.data import Maze, Sudoku
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 
@@ -43,15 +43,15 @@ def test_file_of_puzzles(name, tmp_path):
     content = FILES[name]
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    found = read_puzzles(path, Sudoku(side=4))
+    found = Sudoku(side=4).read(path)
     assert Sudoku(side=4).decode(found.inputs[0]) == QUESTION.replace("0", ".")
     assert Sudoku(side=4).decode(found.labels[0]) == SOLVED
-    assert len(read_questions(path, Sudoku(side=4))) == 1
+    assert len(Sudoku(side=4).read(path, solve=False)) == 1
 
 
 def test_maze_that_begins_and_ends_with_spaces(tmp_path):
     (tmp_path / "maze.csv").write_text("question,answer\n  S G    , oS G    \n")
-    assert len(read_puzzles(tmp_path / "maze.csv", Maze(side=3))) == 1
+    assert len(Maze(side=3).read(tmp_path / "maze.csv")) == 1
 
 
 @pytest.fixture(scope="module")

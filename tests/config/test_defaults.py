@@ -10,8 +10,9 @@ from memhrm.config.command import compose, given
 from memhrm.config.manual import options
 from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.models.reasoner import ModelSettings, Reasoner
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import ModelSettings
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import check_same, digest
 from memhrm.runs.settings import RunSettings, parse

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
+from memhrm.config.command import compose
+from memhrm.config.manual import options
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Dataset, load, load_test
-from memhrm.data import dataset as sources
+from memhrm.data import loading as sources
 from memhrm.data.__main__ import main
-from memhrm.data.files import write_csv
 from memhrm.data.settings import parse
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 SMALL = {"kind": "sudoku", "name": "small", "side": 4, "max_clues": 6, "test_size": 50}
 
 
@@ -31,9 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(name: str, **changes: Any) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(CONFIGS[0].with_name(f"{name}.yaml")))
-    assert isinstance(values, dict)
-    return {**{str(key): value for key, value in values.items()}, **changes}
+    return {**compose("train", [f"data={name}"])["data"], **changes}
 
 
 def same(a: Dataset, b: Dataset) -> bool:
@@ -44,9 +41,9 @@ def same(a: Dataset, b: Dataset) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_is_valid_and_carries_its_name(path: Path):
-    assert parse(config(path.stem)).name == path.stem
+@pytest.mark.parametrize("name", options("data"))
+def test_every_config_is_valid_and_carries_its_name(name: str):
+    assert parse(config(name)).name == name
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_other_settings_use_another_cache_file(cache: Path):
 def folder(tmp_path: Path) -> Path:
     dataset = load(**SMALL)
     for part, puzzles in (("train", dataset.train), ("test", dataset.test)):
-        write_csv(tmp_path / f"{part}.csv", dataset.task, puzzles)
+        dataset.task.write(tmp_path / f"{part}.csv", puzzles)
     return tmp_path
 
 
@@ -206,9 +203,8 @@ def test_build_writes_the_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_inspect_finds_symmetric_puzzles(folder: Path, capsys: pytest.CaptureFixture[str]):
     dataset = load(**SMALL)
     turned = dataset.train.select(slice(0, 7))
-    inputs, labels = dataset.task.augment(turned.inputs, turned.labels, np.random.default_rng(0))
-    parts = sources.examples_of(inputs, labels, turned.ratings, turned.sources)
-    write_csv(folder / "test.csv", dataset.task, parts)
+    images = dataset.task.augment(turned, np.random.default_rng(0))
+    dataset.task.write(folder / "test.csv", images)
     main(["inspect", f"path={folder}"])
     text = capsys.readouterr().out
     assert "train: 435 puzzles from generated\n  clues: 4 5 6 6 6 " in text
@@ -429,8 +425,6 @@ def test_counts_that_are_none():
     for count in (0, -1, None, 1.5, True, "3"):
         with pytest.raises(ValueError, match="count is"):
             dataset.seen(count)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="has no episodes"):
-        dataset.relabelled()
 
 
 def test_convert_and_inspect_of_a_single_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -456,12 +450,12 @@ def test_convert_and_inspect_of_a_single_file(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("name", "text", "found"),
     [
-        ("a.sdk", "1..4\n3.1.\n21..\n....\n", "4 x 4 cells"),
-        ("a.txt", "Grid 01\n1004\n3010\n2100\n0000\n", "4 x 4 cells"),
-        ("a.csv", "\ufeffpuzzle;solution\n1..43.1.21......;1234341221434321\n", "4 x 4 cells"),
-        ("a.txt", "# S G    \n# S G    \n", "3 x 3 cells"),
-        ("a.csv", "question\n# S G    \n", "3 x 3 cells"),
-        ("a.txt", "# S\n G \n   \n", "3 x 3 cells"),
+        ("a.sdk", "1..4\n3.1.\n21..\n....\n", "4 x 4 tokens"),
+        ("a.txt", "Grid 01\n1004\n3010\n2100\n0000\n", "4 x 4 tokens"),
+        ("a.csv", "\ufeffpuzzle;solution\n1..43.1.21......;1234341221434321\n", "4 x 4 tokens"),
+        ("a.txt", "# S G    \n# S G    \n", "3 x 3 tokens"),
+        ("a.csv", "question\n# S G    \n", "3 x 3 tokens"),
+        ("a.txt", "# S\n G \n   \n", "3 x 3 tokens"),
     ],
 )
 def test_inspect_guesses_the_task(

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from memhrm.data.examples import examples_of
-from memhrm.data.files import read_puzzles, read_questions, write_csv
 from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
 
 HEADER = "source,question,answer,rating"
 SOLVED = "1234341221434321"
+TASK = Sudoku(side=4)
 GOOD = f"book,1..4....21......,{SOLVED},7"
 
 
@@ -21,9 +21,7 @@ def write(path: Path, *lines: str, end: str = "\n") -> Path:
 
 
 def test_reads_fields_as_tokens(tmp_path: Path):
-    puzzles = read_puzzles(
-        write(tmp_path / "a.csv", HEADER, GOOD, f"web,0...{'.' * 12},{SOLVED},"), Sudoku(side=4)
-    )
+    puzzles = TASK.read(write(tmp_path / "a.csv", HEADER, GOOD, f"web,0...{'.' * 12},{SOLVED},"))
     assert puzzles.inputs[0].tolist() == [2, 1, 1, 5, 1, 1, 1, 1, 3, 2, 1, 1, 1, 1, 1, 1]
     assert puzzles.inputs[1].tolist() == [1] * 16
     assert puzzles.labels[1].tolist() == [int(digit) + 1 for digit in SOLVED]
@@ -33,17 +31,17 @@ def test_reads_fields_as_tokens(tmp_path: Path):
 
 
 def test_line_ends_may_be_those_of_windows(tmp_path: Path):
-    assert len(read_puzzles(write(tmp_path / "a.csv", HEADER, GOOD, end="\r\n"), Sudoku(side=4))) == 1
+    assert len(Sudoku(side=4).read(write(tmp_path / "a.csv", HEADER, GOOD, end="\r\n"))) == 1
 
 
 def test_written_file_reads_back_the_same(tmp_path: Path):
     task = Maze(side=3)
     # The fields of the first maze begin and end with spaces.
-    rows = [task.encode("  S G    ", " oS G    "), task.encode("S  # # G ", "So #o# G ")]
-    inputs, labels = (np.stack(parts) for parts in zip(*rows, strict=True))
+    rows = task.encode(["  S G    ", "S  # # G "], [" oS G    ", "So #o# G "])
+    inputs, labels = rows.inputs, rows.labels
     puzzles = examples_of(inputs, labels, np.array([-1, 3]), ["a, b", 'say "so"'])
-    write_csv(tmp_path / "new" / "maze.csv", task, puzzles)
-    back = read_puzzles(tmp_path / "new" / "maze.csv", task)
+    task.write(tmp_path / "new" / "maze.csv", puzzles)
+    back = task.read(tmp_path / "new" / "maze.csv")
     assert (back.inputs == inputs).all() and (back.labels == labels).all()
     assert back.ratings.tolist() == [-1, 3]
     assert back.sources.tolist() == ["a, b", 'say "so"']
@@ -68,24 +66,23 @@ def test_written_file_reads_back_the_same(tmp_path: Path):
 )
 def test_errors_name_the_line(tmp_path: Path, lines: list[str], message: str):
     with pytest.raises(ValueError) as caught:
-        read_puzzles(write(tmp_path / "a.csv", *lines), Sudoku(side=4))
+        Sudoku(side=4).read(write(tmp_path / "a.csv", *lines))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r"b\.csv: no such file"):
-        read_puzzles(tmp_path / "b.csv", Sudoku(side=4))
+        Sudoku(side=4).read(tmp_path / "b.csv")
 
 
 def test_binary_file_is_named(tmp_path: Path):
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"a\.csv: not a text file in UTF-8"):
-        read_puzzles(tmp_path / "a.csv", Sudoku(side=4))
+        Sudoku(side=4).read(tmp_path / "a.csv")
 
 
 NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
-TASK = Sudoku(side=4)
 QUESTION = "1..43.1.21......"
 
 
@@ -107,7 +104,7 @@ def text_of(path: Path, text: str, encoding: str = "utf-8") -> Path:
     ],
 )
 def test_columns_go_by_name(tmp_path: Path, name: str, text: str):
-    puzzles = read_puzzles(text_of(tmp_path / name, text), TASK)
+    puzzles = TASK.read(text_of(tmp_path / name, text))
     assert TASK.decode(puzzles.inputs) == QUESTION and TASK.decode(puzzles.labels) == SOLVED
     assert puzzles.ratings.tolist() == [7] and puzzles.sources.tolist() == ["book"]
 
@@ -138,7 +135,7 @@ GRID = "1 . | . 4\n3 . | 1 .\n---------\n2 1 | . .\n. . | . .\n"
 )
 def test_public_formats(tmp_path: Path, name: str, text: str):
     question = "1..43.1.21......"
-    puzzles = read_puzzles(text_of(tmp_path / name, text), TASK)
+    puzzles = TASK.read(text_of(tmp_path / name, text))
     assert [TASK.decode(row) for row in puzzles.inputs] == [question]
     assert [TASK.decode(row) for row in puzzles.labels] == [SOLVED]
     assert puzzles.ratings.tolist() == [-1] and puzzles.sources.tolist() == [name]
@@ -146,12 +143,12 @@ def test_public_formats(tmp_path: Path, name: str, text: str):
 
 def test_several_drawn_grids_with_titles(tmp_path: Path):
     path = text_of(tmp_path / "a.txt", f"{GRID}\nGrid 02\n{GRID}")
-    assert len(read_puzzles(path, TASK)) == 2
+    assert len(TASK.read(path)) == 2
 
 
 def test_lines_of_nine(tmp_path: Path):
     task = Sudoku(side=9)
-    puzzles = read_puzzles(text_of(tmp_path / "a.sdm", f"{NINE}\n{NINE}\n"), task)
+    puzzles = task.read(text_of(tmp_path / "a.sdm", f"{NINE}\n{NINE}\n"))
     task.check(puzzles.inputs, puzzles.labels)
     assert task.decode(puzzles.inputs[1]) == NINE
 
@@ -166,7 +163,7 @@ def test_mazes_keep_their_spaces_and_walls(tmp_path: Path):
         ("d.txt", f"{question},{answer}\n"),
         ("e.txt", "# S\n G \n   \n"),
     ):
-        puzzles = read_puzzles(text_of(tmp_path / name, text), task)
+        puzzles = task.read(text_of(tmp_path / name, text))
         assert task.decode(puzzles.inputs) == question
         task.check(puzzles.inputs, puzzles.labels)
 
@@ -192,7 +189,7 @@ def test_mazes_keep_their_spaces_and_walls(tmp_path: Path):
 )
 def test_faults_of_any_format_name_the_line(tmp_path: Path, name: str, text: str, message: str):
     with pytest.raises(ValueError) as caught:
-        read_puzzles(text_of(tmp_path / name, text), TASK)
+        TASK.read(text_of(tmp_path / name, text))
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -200,19 +197,19 @@ def test_faults_of_any_format_name_the_line(tmp_path: Path, name: str, text: str
 @pytest.mark.parametrize("name", ["a.csv", "a.sdk", "a.txt"])
 def test_other_encodings_are_one_line(tmp_path: Path, name: str, encoding: str):
     with pytest.raises(ValueError, match=rf"{name}") as caught:
-        read_puzzles(text_of(tmp_path / name, f"{HEADER}\n{GOOD}\n", encoding), TASK)
+        TASK.read(text_of(tmp_path / name, f"{HEADER}\n{GOOD}\n", encoding))
     assert "\n" not in str(caught.value)
 
 
 def test_folder_instead_of_a_file(tmp_path: Path):
     with pytest.raises(ValueError, match="a folder; allowed: a file"):
-        read_puzzles(tmp_path, TASK)
+        TASK.read(tmp_path)
 
 
 def test_questions_are_read_without_being_solved(tmp_path: Path):
     several = "1" + "." * 15
     path = text_of(tmp_path / "a.csv", f"question,answer\n{'.' * 16},\n{QUESTION},{SOLVED}\n{several},\n")
-    puzzles = read_questions(path, TASK)
+    puzzles = TASK.read(path, solve=False)
     assert [TASK.decode(row) for row in puzzles.inputs] == ["." * 16, QUESTION, several]
     assert puzzles.labels.any(axis=1).tolist() == [False, True, False]
     for line, message in (
@@ -221,14 +218,14 @@ def test_questions_are_read_without_being_solved(tmp_path: Path):
         ("11" + "." * 14, "question repeats 1 in row 1"),
     ):
         with pytest.raises(ValueError, match=f"a.csv:2: {message}"):
-            read_questions(text_of(tmp_path / "a.csv", f"question\n{line}\n"), TASK)
+            TASK.read(text_of(tmp_path / "a.csv", f"question\n{line}\n"), solve=False)
     with pytest.raises(ValueError, match=r"a\.csv:2: answer"):
-        read_questions(text_of(tmp_path / "a.csv", f"question,answer\n2{QUESTION[1:]},{SOLVED}\n"), TASK)
+        TASK.read(text_of(tmp_path / "a.csv", f"question,answer\n2{QUESTION[1:]},{SOLVED}\n"), solve=False)
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path):
-    puzzles = read_puzzles(write(tmp_path / "a.csv", HEADER, GOOD), TASK)
+    puzzles = TASK.read(write(tmp_path / "a.csv", HEADER, GOOD))
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(OSError, match=r"b\.csv"):
-        write_csv(tmp_path / "b.csv", TASK, puzzles)
+        TASK.write(tmp_path / "b.csv", puzzles)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.csv", "b.csv"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memhrm.data import Examples, Task, examples_of
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.solver import random_grids
@@ -23,6 +24,10 @@ def some_puzzles(count: int, clues: int, seed: int = 0) -> tuple[np.ndarray, np.
     full = grids(count, seed)
     order = np.random.default_rng(seed).permuted(np.tile(np.arange(81), (count, 1)), axis=1)
     return np.where(order < clues, full, BLANK), full
+
+
+def identities(task: Task, puzzles: Examples) -> np.ndarray:
+    return task.identities(puzzles.inputs, puzzles.labels)
 
 
 def image(puzzle: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -84,11 +89,11 @@ def test_puzzles_that_give_whole_rows_are_told_apart():
 def test_published_puzzles_have_different_identities():
     with open(EXTREME, newline="") as file:
         rows = list(csv.DictReader(file))
-    puzzles = TASK.encode_many([row["question"] for row in rows], [row["answer"] for row in rows])
-    found = TASK.identities(*puzzles)
+    puzzles = TASK.encode([row["question"] for row in rows], [row["answer"] for row in rows])
+    found = identities(TASK, puzzles)
     assert len(np.unique(found)) == len({(row["question"], row["answer"]) for row in rows})
-    images = TASK.augment(*puzzles, np.random.default_rng(0))
-    assert (TASK.identities(*images) == found).all()
+    images = TASK.augment(puzzles, np.random.default_rng(0))
+    assert (identities(TASK, images) == found).all()
 
 
 @pytest.mark.parametrize("side", [4, 6])
@@ -97,16 +102,16 @@ def test_identities_of_small_sudokus_are_those_of_their_canonical_form(side: int
     questions = np.where(np.random.default_rng(0).random(full.shape) < 0.5, full, BLANK)
     found, keys = task.identities(questions, full), task.class_keys(questions, full)
     assert len(np.unique(found)) == len(np.unique(keys))
-    images = task.augment(questions, full, np.random.default_rng(0))
-    assert (task.identities(*images) == found).all()
+    images = task.augment(examples_of(questions, full), np.random.default_rng(0))
+    assert (identities(task, images) == found).all()
 
 
 def test_identities_of_mazes_and_strings():
     maze = Maze(side=3)
     tokens = np.stack([maze.tokens("question", [text])[0] for text in ("S  # # G ", "S  #   G ")])
     tokens = np.repeat(tokens, 20, axis=0)
-    images = maze.augment(tokens, tokens, np.random.default_rng(0))
-    assert len(np.unique(maze.identities(*images))) == 2
+    images = maze.augment(examples_of(tokens, tokens), np.random.default_rng(0))
+    assert len(np.unique(identities(maze, images))) == 2
     recall = Recall(digits=4, length=6)
     strings = np.indices((4,) * 6).reshape(6, -1).T + 1
     assert len(np.unique(recall.identities(strings, strings))) == 4**6

@@ -5,9 +5,9 @@ from collections import deque
 import numpy as np
 import pytest
 
+from memhrm.data.collect import collect
 from memhrm.data.maze.generate import Layout, mark_shortest_path, random_mazes
 from memhrm.data.maze.task import Maze
-from memhrm.data.sudoku.generate import collect
 
 
 def reference_distances(grid: str, side: int) -> list[int]:
@@ -83,7 +83,7 @@ def test_ties_between_shortest_paths_are_broken_at_random():
     task = Maze(side=3)
     question = "S       G"
     distances = np.array([reference_distances(question, 3)] * 200)
-    inputs = np.array([task.encode(question, "Soo  o  G")[0]] * 200)
+    inputs = task.tokens("question", [question] * 200)
     answers = mark_shortest_path(inputs, distances, np.random.default_rng(0))
     assert len({task.decode(answer) for answer in answers}) == 6
 
@@ -91,11 +91,11 @@ def test_ties_between_shortest_paths_are_broken_at_random():
 def test_augmentation_draws_all_eight_images_evenly():
     task, puzzles = some_mazes()
     one = puzzles.select(np.zeros(4000, int))
-    inputs, labels = task.augment(one.inputs, one.labels, np.random.default_rng(0))
-    task.check(inputs, labels)
+    drawn = task.augment(one, np.random.default_rng(0))
+    task.check(drawn.inputs, drawn.labels)
     grid = puzzles.inputs[0].reshape(8, 8)
     expected = {np.rot90(g, k).tobytes() for g in (grid, grid.T) for k in range(4)}
-    images, counts = np.unique(inputs, axis=0, return_counts=True)
+    images, counts = np.unique(drawn.inputs, axis=0, return_counts=True)
     assert {image.tobytes() for image in images} == expected
     assert counts.min() > 400  # 500 expected, with a standard deviation of 21
 
@@ -103,8 +103,8 @@ def test_augmentation_draws_all_eight_images_evenly():
 def test_class_keys_are_shared_by_images_alone():
     task, puzzles = some_mazes()
     keys = task.class_keys(puzzles.inputs, puzzles.labels)
-    images = task.augment(puzzles.inputs, puzzles.labels, np.random.default_rng(0))
-    assert (task.class_keys(*images) == keys).all()
+    images = task.augment(puzzles, np.random.default_rng(0))
+    assert (task.class_keys(images.inputs, images.labels) == keys).all()
     assert len(set(keys.tolist())) == len(puzzles)
 
 
@@ -126,25 +126,24 @@ LABEL = "So #o# G "
 )
 def test_grade_of_paths(prediction: str, exact: int, valid: int, optimal: int):
     task = Maze(side=3)
-    inputs, labels = task.encode(QUESTION, LABEL)
+    maze = task.encode([QUESTION], [LABEL])
     tokens = np.array([["# SGo".index(character) + 1 for character in prediction]], np.int32)
-    scores = task.grade(inputs[None], labels[None], tokens)
+    scores = task.score(maze.inputs, maze.labels, tokens)
     found = [scores[name].tolist() for name in ("exact_accuracy", "valid_path", "optimal_path")]
     assert found == [[exact], [valid], [optimal]]
 
 
 def test_any_shortest_path_is_optimal():
     task = Maze(side=3)
-    inputs, labels = task.encode("S       G", "Soo  o  G")
-    _, other = task.encode("S       G", "S  o  ooG")
-    scores = task.grade(inputs[None], labels[None], other[None])
+    maze, other = (task.encode(["S       G"], [answer]) for answer in ("Soo  o  G", "S  o  ooG"))
+    scores = task.score(maze.inputs, maze.labels, other.labels)
     assert scores["exact_accuracy"][0] == 0 and scores["optimal_path"][0] == 1
 
 
 def test_padding_predictions_are_graded_as_wrong():
     task = Maze(side=3)
-    inputs, labels = task.encode(QUESTION, LABEL)
-    scores = task.grade(inputs[None], labels[None], np.zeros((1, 9), np.int32))
+    maze = task.encode([QUESTION], [LABEL])
+    scores = task.score(maze.inputs, maze.labels, np.zeros((1, 9), np.int32))
     assert {name: float(score[0]) for name, score in scores.items()} == dict.fromkeys(scores, 0.0)
 
 
@@ -163,5 +162,5 @@ def test_padding_predictions_are_graded_as_wrong():
 )
 def test_bad_mazes_are_refused(question: str, answer: str, message: str):
     with pytest.raises(ValueError) as caught:
-        Maze(side=3).encode(question, answer)
+        Maze(side=3).encode([question], [answer])
     assert message in str(caught.value)

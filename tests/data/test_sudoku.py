@@ -5,10 +5,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from memhrm.data.sudoku.generate import Difficulty, all_sudokus4, collect, random_sudokus
+from memhrm.data.collect import collect
+from memhrm.data.examples import examples_of
+from memhrm.data.sudoku.generate import Difficulty, all_sudokus4, random_sudokus
 from memhrm.data.sudoku.solver import random_grids, solve
-from memhrm.data.sudoku.symmetry import row_keys
 from memhrm.data.sudoku.task import Sudoku
+from memhrm.data.task import row_keys
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -20,7 +22,8 @@ def test_augmentation_keeps_the_class_and_the_pairing(side: int):
     task = Sudoku(side=side)
     grids = random_grids(200, task.shape, rng())
     puzzles = np.where(rng(1).random(grids.shape) < 0.5, grids, 1)
-    inputs, labels = task.augment(puzzles, grids, rng(2))
+    images = task.augment(examples_of(puzzles, grids), rng(2))
+    inputs, labels = images.inputs, images.labels
     task.check(inputs, labels)
     assert (inputs != puzzles).mean() > 0.3
     assert (task.class_keys(inputs, labels) == task.class_keys(puzzles, grids)).all()
@@ -37,8 +40,8 @@ def test_augmentation_is_uniform_over_the_group():
     puzzles = all_sudokus4(task, Difficulty(min_clues=8, max_clues=8), rng())
     row = next(row for row, puzzle in enumerate(puzzles.inputs) if len(every_image(puzzle, task)) == 3072)
     one = puzzles.select(np.full(3072 * 30, row))
-    inputs, _ = task.augment(one.inputs, one.labels, rng(1))
-    images, counts = np.unique(row_keys(inputs), return_counts=True)
+    drawn = task.augment(one, rng(1))
+    images, counts = np.unique(row_keys(drawn.inputs), return_counts=True)
     assert set(images.tolist()) == every_image(puzzles.inputs[row], task)
     # The chi-square statistic has 3071 degrees of freedom: mean 3071, standard deviation 78.
     assert abs(((counts - 30) ** 2 / 30).sum() - 3071) < 4 * 78
@@ -48,7 +51,7 @@ def test_augmentation_leaves_unlabelled_positions():
     task = Sudoku(side=4)
     grids = random_grids(10, task.shape, rng())
     labels = np.where(rng(1).random(grids.shape) < 0.5, grids, 0)
-    _, images = task.augment(grids, labels, rng(2))
+    images = task.augment(examples_of(grids, labels), rng(2)).labels
     assert ((images > 0).sum(axis=1) == (labels > 0).sum(axis=1)).all()
 
 
@@ -76,7 +79,8 @@ SOLVED = "1234341221434321"
 
 def test_text_form_round_trips():
     task = Sudoku(side=4)
-    inputs, labels = task.encode("1..0....2.......", SOLVED)
+    one = task.encode(["1..0....2......."], [SOLVED])
+    inputs, labels = one.inputs[0], one.labels[0]
     assert inputs.tolist() == [2, 1, 1, 1, 1, 1, 1, 1, 3, *[1] * 7]
     assert task.decode(inputs) == "1.......2......."
     assert task.decode(labels) == SOLVED
@@ -106,7 +110,7 @@ def test_render_draws_the_boxes():
 )
 def test_bad_puzzles_are_refused(question: str, answer: str, message: str):
     with pytest.raises(ValueError) as caught:
-        Sudoku(side=4).encode(question, answer)
+        Sudoku(side=4).encode([question], [answer])
     assert message in str(caught.value)
 
 
@@ -114,6 +118,6 @@ def test_grade_counts_labelled_positions_only():
     task = Sudoku(side=4)
     labels = np.array([[2, 3, 0, -100], [2, 3, 4, 5], [0, 0, 0, 0]])
     predictions = np.array([[2, 3, 5, 5], [2, 3, 4, 4], [0, 0, 0, 0]])
-    scores = task.grade(labels, labels, predictions)
+    scores = task.score(labels, labels, predictions)
     assert scores["exact_accuracy"].tolist() == [1, 0, 0]
     assert scores["accuracy"].tolist() == [1, 0.75, 0]

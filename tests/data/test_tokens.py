@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memhrm.data import Examples, Maze, Sampler, Sudoku, Task, evaluation_batches
+from memhrm.data import Examples, GridTask, Maze, Sampler, Sudoku, Task, evaluation_batches
 from memhrm.data.episodes.episodes import pair
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.solver import random_grids, solve
-from memhrm.data.sudoku.symmetry import row_keys
+from memhrm.data.task import row_keys
 
 SOLVED = "1234341221434321"
 SUDOKU = Sudoku(side=4)
@@ -20,7 +20,7 @@ class Letters(Recall):
     """A task of strings over any alphabet."""
 
     def __init__(self, alphabet: str, length: int) -> None:
-        Task.__init__(self, name="letters", side=length, rows=1, alphabet=alphabet)
+        GridTask.__init__(self, name="letters", side=length, rows=1, alphabet=alphabet)
         self.digits = len(alphabet)
         self.answers = len(alphabet)
 
@@ -61,12 +61,12 @@ def test_ratings_beyond_int32_are_refused():
 def test_alphabets_of_any_size_and_script():
     alphabet = "".join(chr(0x4E00 + k) for k in range(400)) + "é😀a"
     task = Letters(alphabet, 3)
-    inputs, _ = task.encode(alphabet[299] + "😀a", alphabet[299] + "😀a")
-    assert inputs.tolist() == [300, 402, 403]
+    inputs = task.encode([alphabet[299] + "😀a"]).inputs
+    assert inputs.tolist() == [[300, 402, 403]]
     assert task.decode(inputs) == alphabet[299] + "😀a"
     for wrong in ("b", "?", "\udc80", "\U0010ffff"):
         with pytest.raises(ValueError, match="at character 2"):
-            task.encode("a" + wrong + "a", "aaa")
+            task.encode(["a" + wrong + "a"])
 
 
 def test_pairs_of_a_large_alphabet():
@@ -153,18 +153,18 @@ BAD: list[Any] = [None, 5, True, 1.5, b"12", "x", {1}, [None], [[1], [2, 3]], {}
 def test_bad_arguments_of_a_task(task: Task, bad: Any):
     good = np.ones((1, 16), int)
     for call in (
-        lambda: task.encode(bad, SOLVED),
-        lambda: task.encode(SOLVED, bad),
-        lambda: task.encode_many(bad, [SOLVED]),
+        lambda: task.encode(bad),
+        lambda: task.encode([bad], [SOLVED]),
+        lambda: task.encode([SOLVED], [bad]),
         lambda: task.tokens("question", bad),
         lambda: task.check(bad, good),
         lambda: task.check(good, bad),
         lambda: task.solve(bad),
         lambda: task.check_questions(bad),
         lambda: task.identities(bad, good),
-        lambda: task.grade(bad, good, good),
-        lambda: task.grade(good, bad, good),
-        lambda: task.grade(good, good, bad),
+        lambda: task.score(bad, good, good),
+        lambda: task.score(good, bad, good),
+        lambda: task.score(good, good, bad),
     ):
         with pytest.raises(ValueError) as caught:
             call()
@@ -177,14 +177,17 @@ def test_bad_sets(bad: Any):
     for call in (
         lambda: examples_of(bad, good, np.zeros(1), ["x"]),
         lambda: examples_of(good, bad, np.zeros(1), ["x"]),
-        lambda: examples_of(good, good, bad, ["x"]),
-        lambda: examples_of(good, good, np.zeros(1), bad),
+        lambda: examples_of(good, good, bad or [], ["x"]),
+        lambda: examples_of(good, good, np.zeros(1), bad or []),
+        lambda: examples_of(good, good, mask=bad or []),
+        lambda: examples_of(good, good, identifiers=bad or []),
+        lambda: examples_of(good, good, groups=bad or []),
         lambda: examples_of(good, np.ones((1, 5), int), np.zeros(1), ["x"]),
         lambda: examples_of(good, good, np.zeros(2), ["x"]),
         lambda: examples_of(good, good, np.array([np.nan]), ["x"]),
         lambda: examples_of(good, good, np.array([0.5]), ["x"]),
-        lambda: Examples(bad, bad, bad, bad, bad),
-        lambda: Examples(good, good, np.zeros(1, int), np.zeros(1, int), bad),
+        lambda: Examples(bad, bad, bad, bad, bad, bad, bad),
+        lambda: Examples(good, good, None, *[np.zeros(1, int)] * 3, bad),
     ):
         with pytest.raises(ValueError) as caught:
             call()

@@ -13,9 +13,12 @@ from conftest import SHAPE, model_settings
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Examples, Sudoku, evaluation_batches
+from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluate import main
 from memhrm.evaluation.evaluate import EvaluationSettings, answer, evaluate
-from memhrm.evaluation.restarts import RULES, Attempts, disturbed
+from memhrm.evaluation.restarts import RULES, Attempts
+from memhrm.evaluation.rollout import Noise
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.system.ranks import Ranks
@@ -93,7 +96,8 @@ def test_noise_is_a_function_of_seed_restart_step_and_place():
     def noise(seed=0, restart=1, step=1, places=(4, 9, 2), sigma=0.5) -> State:
         rows = len(places)
         memory_rows = {name: m[:rows] for name, m in memory.items()}
-        return disturbed(State(zero[:rows], zero[:rows], memory_rows), sigma, seed, restart, step, places)
+        noise = Noise(sigma=sigma, seed=seed, restart=restart)
+        return noise.added(State(zero[:rows], zero[:rows], memory_rows), step, places)
 
     first = noise()
     assert torch.equal(first.z_H[1:2], noise(places=(9,)).z_H)
@@ -106,7 +110,7 @@ def test_noise_is_a_function_of_seed_restart_step_and_place():
     many = noise(places=(1, 2, 3))
     values = torch.cat((many.z_H.flatten(), many.z_L.flatten())).numpy()
     assert values.mean() == pytest.approx(0, abs=0.05) and values.std() == pytest.approx(0.5, rel=0.05)
-    low = disturbed(State(zero.bfloat16(), zero.bfloat16(), {}), 0.5, 0, 1, 1, (4, 9, 2))
+    low = Noise(sigma=0.5, restart=1).added(State(zero.bfloat16(), zero.bfloat16(), {}), 1, (4, 9, 2))
     assert low.z_H.dtype == torch.bfloat16
     torch.testing.assert_close(low.z_H.float(), first.z_H, atol=0.01, rtol=0.01)
 
@@ -116,8 +120,7 @@ def test_noise_is_a_function_of_seed_restart_step_and_place():
 
 def puzzles_of(labels: np.ndarray | None = None) -> Examples:
     inputs = np.random.default_rng(0).integers(1, SHAPE.vocab_size, (PUZZLES, 16)).astype(np.uint8)
-    none = np.zeros(PUZZLES, np.int32)
-    return Examples(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * PUZZLES))
+    return examples_of(inputs, inputs if labels is None else labels)
 
 
 def tensors(puzzles: Examples) -> dict[str, torch.Tensor]:
@@ -135,7 +138,8 @@ def alone(model, puzzles: Examples, place: int, settings: EvaluationSettings, re
     for step in range(1, settings.steps + 1):
         before = state
         if settings.noise and (settings.restarts == 1 or restart):
-            state = disturbed(state, settings.noise, settings.seed, restart, step, [place])
+            noise = Noise(sigma=settings.noise, seed=settings.seed, restart=restart)
+            state = noise.added(state, step, [place])
         state, out = model(state, inputs, puzzle_rows)
         answers.append(out.logits[0].argmax(dim=-1).numpy())
         if settings.threshold is not None and torch.sigmoid(out.q_halt) > settings.threshold:
@@ -173,7 +177,7 @@ def test_evaluation_with_restarts_equals_one_puzzle_in_one_restart_at_a_time(sel
     settings = EvaluationSettings(
         steps=STEPS, restarts=K, noise=SIGMA, select=select, threshold=threshold, batch_size=4
     )
-    found = evaluate(model, TASK, puzzles, settings, CPU)
+    found = evaluate(model, TASK, each_alone(puzzles), settings, CPU)
     labels = puzzles.labels.astype(int)
 
     def right(tokens: np.ndarray, place: int) -> bool:
@@ -211,7 +215,7 @@ def test_no_rule_beats_the_oracle_and_the_batch_size_changes_nothing():
     scores = {}
     for select in RULES:
         results = [
-            evaluate(model, TASK, puzzles, EvaluationSettings(
+            evaluate(model, TASK, each_alone(puzzles), EvaluationSettings(
                 steps=STEPS, restarts=K, noise=SIGMA, select=select, batch_size=size), CPU)
             for size in (3, 16)
         ]  # fmt: skip
@@ -231,7 +235,7 @@ def test_of_several_restarts_the_first_has_no_noise_and_a_single_one_has():
         )
         with torch.no_grad():  # The oracle takes the first restart of puzzle 6, which none solves.
             start = model.initial_state(PUZZLES)
-            return answer(model, model, tensors(puzzles), settings, start, np.arange(PUZZLES)).state.z_H[6]
+            return answer(model, tensors(puzzles), settings, start, np.arange(PUZZLES)).state.z_H[6]
 
     plain = z_H(1, 0.0)
     assert torch.equal(z_H(K, SIGMA), plain)
@@ -256,7 +260,7 @@ def test_an_answer_begins_at_the_given_state_and_hands_back_each_rows_last_one(r
         steps=STEPS, threshold=middle, restarts=restarts, noise=SIGMA if restarts > 1 else 0.0
     )
     with torch.no_grad():
-        found = answer(model, model, tensors(puzzles), settings, start, np.arange(PUZZLES))
+        found = answer(model, tensors(puzzles), settings, start, np.arange(PUZZLES))
     for place in range(PUZZLES):
         own = State(start.z_H[place : place + 1], start.z_L[place : place + 1], {})
         runs = [alone(model, puzzles, place, settings, restart, own) for restart in range(restarts)]
@@ -275,9 +279,9 @@ def test_one_restart_without_noise_is_plain_evaluation():
     """The sums equal those of a loop over whole batches, with each loss taken where its row stops."""
     model, puzzles, _ = planted()
     settings = EvaluationSettings(steps=STEPS, threshold=0.9, batch_size=PUZZLES)
-    found = evaluate(model, TASK, puzzles, settings, CPU)
+    found = evaluate(model, TASK, each_alone(puzzles), settings, CPU)
     assert 1 < found["steps"] < STEPS
-    inputs, labels, _ = tensors(puzzles).values()
+    inputs, labels = (tensors(puzzles)[name] for name in ("inputs", "labels"))
     state, rows = model.initial_state(PUZZLES), torch.arange(PUZZLES)
     loss = torch.zeros((), dtype=torch.float64)
     for step in range(STEPS):

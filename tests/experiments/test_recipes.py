@@ -5,7 +5,8 @@ import torch
 
 from memhrm.config.command import compose
 from memhrm.data.settings import parse
-from memhrm.models.reasoner import Reasoner, count_parameters, puzzle_shape
+from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.settings import puzzle_shape
 from memhrm.runs.settings import parse as parse_run
 
 RECIPES = {  # H_cycles, L_cycles, gradient window, halting rule, EMA, optimiser steps, parameters

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
-from memhrm.memory import choice
-from memhrm.memory.h_module import Context, HShape
-from memhrm.memory.lifetime import absorb
+from memhrm.memory import registry
+from memhrm.memory.bank import absorb
+from memhrm.memory.base import Context, HShape
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.nn import attention as attend
 from memhrm.runs.checkpoint import restore, snapshot
@@ -30,7 +32,7 @@ NONE = torch.zeros(4, dtype=torch.int32)
 BICROSS = {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens": 3}
 CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
 ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
-TOKENS = {"name": "tokens", "module": "memhrm.memory.controls.Tokens", "tokens": 3}
+TOKENS = {"name": "tokens", "module": "memhrm.memory.tokens.Tokens", "tokens": 3}
 MEMORIES = {
     "bicross": BICROSS,
     "multicell": {**CELLS, "decay": 0.2, "self_attention": True},
@@ -38,7 +40,7 @@ MEMORIES = {
     "lowest_loss": {**CELLS, "selector": "lowest_loss"},
     "add": ADD,
     "concat": {**ADD, "aggregation": "concat"},
-    "carry_add": {"name": "carry_add", "module": "memhrm.memory.controls.CarryAdd"},
+    "carry_add": {"name": "carry_add", "module": "memhrm.memory.carry_add.CarryAdd"},
     "tokens": TOKENS,
 }
 every_memory = pytest.mark.parametrize("name", MEMORIES)
@@ -46,7 +48,7 @@ every_memory = pytest.mark.parametrize("name", MEMORIES)
 
 def reasoner_of(values: dict, seed: int = 0, **changes) -> Reasoner:
     torch.manual_seed(seed)
-    model = Reasoner(model_settings(**changes), SHAPE, choice.parse(values))
+    model = Reasoner(model_settings(**changes), SHAPE, registry.parse(values))
     torch.nn.init.normal_(model.q_head.weight, std=0.1)
     torch.nn.init.normal_(model.puzzles.weight, std=0.1)
     return model
@@ -306,11 +308,11 @@ def puzzles(count: int) -> Examples:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
     identifiers = rng.integers(0, 3, count).astype(np.int32)
-    return Examples(inputs, labels, identifiers, np.zeros(count, np.int32), np.array(["x"] * count))
+    return examples_of(inputs, labels, identifiers=identifiers)
 
 
 def scores_of(model: Reasoner, chosen: Examples, **changes) -> dict:
-    return evaluate(model, Sudoku(side=4), chosen, EvaluationSettings(steps=3, **changes), CPU)
+    return evaluate(model, Sudoku(side=4), each_alone(chosen), EvaluationSettings(steps=3, **changes), CPU)
 
 
 def flat(scores: dict) -> dict[str, float]:
@@ -363,7 +365,7 @@ def test_usage_is_a_running_average_and_decay_shrinks_what_is_not_used():
     """Three H-steps by hand, for a cell at a time."""
     torch.manual_seed(0)
     values = {**CELLS, "usage_average": 0.6, "decay": 0.3, "selector": "random", "placement": "replace"}
-    module = choice.make(choice.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
+    module = registry.make(registry.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
     z_H, z_L = torch.randn(2, 3, 6, 8)
     memory = module.initial_memory(3)
     assert memory["usage"].tolist() == [[0.5] * 4] * 3

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from conftest import SHAPE, model_settings
 from memhrm.data.sampler import IGNORE
-from memhrm.memory import choice
-from memhrm.memory.h_module import Context, HModule, HShape
-from memhrm.memory.selector import choose, entropy, plackett_luce
+from memhrm.memory import losses, registry
+from memhrm.memory.base import Context, HModule, HShape, Situation
+from memhrm.memory.selection import choose, entropy, plackett_luce
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.nn import attention as attend
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import CROSS_ENTROPY, token_losses
-from memhrm.training.memory_losses import LOSSES, Situation, memory_losses
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
@@ -29,14 +28,21 @@ CONCAT = {**ADD, "aggregation": "concat"}
 SIGMOID = Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
 
 
-def loss_of(name: str, situation: Situation) -> Tensor:
-    return memory_losses([name], situation)[name]
+LOSSES = {
+    **{name: getattr(losses, name) for name in ("diverse", "balance", "information")},
+    **{name: getattr(losses, name) for name in ("policy", "entropy", "imitation")},
+    "self_sup": losses.traced("self_sup"),
+}
+
+
+def loss_of(name: str, situation: Situation, **more) -> Tensor:
+    return LOSSES[name](situation, **more)
 
 
 def module_of(values: dict, seed: int = 0) -> HModule:
     """An H-module by itself, of width 8 over 6 positions."""
     torch.manual_seed(seed)
-    return choice.make(choice.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
+    return registry.make(registry.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
 
 
 def states(rows: int = 3) -> tuple[Tensor, Tensor]:
@@ -51,13 +57,13 @@ def level(z_H: Tensor, injection: Tensor) -> Tensor:
 
 def reasoner_of(values: dict, **changes) -> Reasoner:
     torch.manual_seed(0)
-    return Reasoner(model_settings(**changes), SHAPE, choice.parse(values))
+    return Reasoner(model_settings(**changes), SHAPE, registry.parse(values))
 
 
 def learner_of(model: Reasoner, **loss) -> Learner:
     optim = OptimSettings.of(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
     return Learner.build(
-        model, halting=SIGMOID, loss=LossSettings.of(**loss), optim=optim, total_steps=10, local_batch_size=4
+        model, halting=SIGMOID, loss=LossSettings.parse(loss), optim=optim, total_steps=10, local_batch_size=4
     )
 
 
@@ -83,7 +89,7 @@ def situation() -> Situation:
             "entropy": entropy(scores),
             "self_sup": draw(B).square(),
         })  # fmt: skip
-    return Situation(traces, draw(B), always_active=1)
+    return Situation(traces, draw(B))
 
 
 def shares_by_hand(traces) -> list[float]:
@@ -117,7 +123,7 @@ def test_balance_is_the_squared_variation_of_the_cells_that_compete(situation, a
     p = shares_by_hand(situation.traces)[always:]
     mean = sum(p) / len(p)
     by_hand = sum((x - mean) ** 2 for x in p) / len(p) / mean**2
-    found = loss_of("balance", Situation(situation.traces, None, always_active=always))
+    found = loss_of("balance", situation, always_active=always)
     assert found.item() / B == pytest.approx(by_hand)
 
 
@@ -289,7 +295,7 @@ def test_selections_of_cycles_without_gradient_are_credited(values, batch):
     noise = torch.rand(4, 3, 4, generator=torch.Generator().manual_seed(0))
     rows = model.puzzle_rows(data["identifiers"])
     _, out = model(model.initial_state(4), data["inputs"], rows, Guide(noise))
-    reward, weight = torch.tensor([1.0, -0.5, 0.25, 2.0]), model.H_module.scorer.weight
+    reward, weight = torch.tensor([1.0, -0.5, 0.25, 2.0]), model.H_module.store.scorer.weight
 
     def gradient(traces) -> Tensor:
         loss = loss_of("policy", Situation(traces, reward))
@@ -348,22 +354,22 @@ def test_self_sup_compares_the_best_cell_alone_with_all_and_moves_it_alone():
     module, rows = module_of(CELLS), 3
     (z_H, z_L), memory = states(rows), module.initial_memory(rows)
     seen = []
-    hook = module.read.register_forward_pre_hook(lambda _, args: seen.append(args))
+    hook = module.exchange.read.register_forward_pre_hook(lambda _, args: seen.append(args))
     _, _, trace = module(z_H, z_L, memory, Context(level))
     hook.remove()
     ((h, active),) = seen
     alpha = trace["scores"].gather(1, trace["indices"]).softmax(dim=1)
-    by_hand = []
+    by_hand, read = [], module.exchange.read
     for row in range(rows):
-        alone = [module.read.out(module.read(h[row : row + 1], active[row : row + 1, i : i + 1])[:, :, 0])
-                 for i in range(2)]  # fmt: skip
+        one = slice(row, row + 1)
+        alone = [read.out(read(h[one], active[one, i : i + 1])[:, :, 0]) for i in range(2)]
         together = sum(alpha[row, i].item() * alone[i] for i in range(2))
         best = alone[0 if trace["scores"][row, trace["indices"][row, 0]]
                      >= trace["scores"][row, trace["indices"][row, 1]] else 1]  # fmt: skip
         by_hand.append((together.detach() - best).square().mean())
     found = loss_of("self_sup", Situation([trace], None))
     torch.testing.assert_close(found, sum(by_hand))
-    weights = list(module.read.parameters())
+    weights = list(module.exchange.read.parameters())
     torch.testing.assert_close(
         torch.autograd.grad(found, weights), torch.autograd.grad(sum(by_hand), weights)
     )
@@ -447,7 +453,7 @@ def test_a_shared_cell_takes_no_part_in_the_competition(name):
     ],
 )
 def test_a_run_has_the_losses_of_its_memory_that_have_a_weight(values, loss, expected):
-    weights = LossSettings.of(**loss).weights(SIGMOID, module_of(values))
+    weights = LossSettings.parse(loss).weights(SIGMOID, module_of(values))
     assert weights == {"lm": 1.0, "q_halt": 0.5, **expected}
 
 
@@ -462,15 +468,16 @@ def test_a_run_has_the_losses_of_its_memory_that_have_a_weight(values, loss, exp
 )
 def test_a_loss_that_the_memory_has_nothing_for_is_refused(values, name, memory):
     with pytest.raises(ValueError) as refused:
-        LossSettings.of(**{name: 0.1}).weights(SIGMOID, module_of(values))
-    expected = f"loss.{name} is 0.1; allowed: 0, since memory={memory} has nothing for it"
+        LossSettings.parse({name: 0.1}).weights(SIGMOID, module_of(values))
+    has = "none" if memory == "bicross" else "balance, diverse, information"
+    expected = f"loss.{name} is 0.1; allowed: 0, since memory={memory} has nothing for it; it has {has}"
     assert str(refused.value) == expected
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_weight_below_zero_is_refused(name):
     with pytest.raises(ValueError, match=rf"^loss\.{name} is -1\.0; allowed: 0 or above$"):
-        LossSettings.of(**{name: -1.0})
+        LossSettings.parse({name: -1.0})
 
 
 @pytest.mark.parametrize("name", ["diverse", "balance", "information", "self_sup"])

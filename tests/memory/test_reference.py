@@ -15,8 +15,8 @@ from torch import Tensor
 
 from conftest import SHAPE, model_settings
 from memhrm.config.settings import SettingWarning
-from memhrm.memory.choice import make, parse
-from memhrm.memory.h_module import Context, HModule, HShape
+from memhrm.memory.base import Context, HModule, HShape
+from memhrm.memory.registry import make, parse
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import Recursion, State
 from memhrm.nn.attention import sdpa
@@ -119,7 +119,8 @@ def build(kind: str, seed: int = 0, **changes) -> Any:
 
 def reference(kind: str, module: Any) -> Reference:
     heads = module.settings.num_heads or 2
-    return Reference(kind, module.settings, dict(module.named_parameters()), heads, module.training)
+    weights = {name.partition(".")[2]: p for name, p in module.named_parameters()}  # Of its parts.
+    return Reference(kind, module.settings, weights, heads, module.training)
 
 
 class World:
@@ -241,7 +242,10 @@ def test_options_together_are_those_of_the_reference(kind, changes):
 def test_own_width_of_the_feed_forward_nets(kind):
     """256 is the least inner width; 64 * 8 * 2/3 is 341 and rounded up to 512."""
     for module, inner in ((build(kind), 256), (build(kind, expansion=64.0), 512)):
-        widths = [x.ffn.down.weight.shape[1] for x in (module.read_residual, module.write_residual)]
+        widths = [
+            x.ffn.down.weight.shape[1]
+            for x in (module.exchange.read_residual, module.exchange.write_residual)
+        ]
         assert widths == [inner, inner]
 
 
@@ -275,7 +279,7 @@ def test_selections_without_gradient_are_credited_as_of_constant_inputs(selector
     for name in ("log_probability", "entropy"):
         same(fast[name], slow[name], name)
         assert_same_gradients(fast[name].sum(), slow[name].sum(), world.leaves(module), 1e-9)
-        (by_scorer,) = torch.autograd.grad(fast[name].sum(), module.scorer.weight, retain_graph=True)
+        (by_scorer,) = torch.autograd.grad(fast[name].sum(), module.store.scorer.weight, retain_graph=True)
         assert by_scorer.abs().max() > 1e-3
 
 
@@ -288,11 +292,11 @@ def test_without_write_every_H_step_reads_the_memory_as_it_was(kind):
     def L_step(z_L, injection):
         return (z_L + injection).tanh()
 
-    def H_step(h, z_H, z_L, memory, learns):
+    def H_step(h, z_H, z_L, memory, level):
         return module(z_H, z_L, memory, world.context(h))
 
     x, start = world.z_L[1], State(world.z_H, world.z_L[0], world.memory)
-    (z_H, _, memory), traces = recursion(start, x, L_step, H_step, write=False)
+    (z_H, _, memory), traces = recursion(start, x, L_step, world.level, H_step, write=False)
     assert all(memory[name] is world.memory[name] for name in memory)
 
     slow_H, slow_L, slow_traces = world.z_H, world.z_L[0], []
@@ -318,14 +322,15 @@ def plain_attention(attention, queries: Tensor, tokens: Tensor) -> Tensor:
 
 def test_equal_scores_read_all_cells_with_weights_one_nth():
     module = build("multicell", k=4, placement="replace")
-    torch.nn.init.zeros_(module.scorer.weight)
+    torch.nn.init.zeros_(module.store.scorer.weight)
     world = World(module)
     h = F.layer_norm(world.z_H + world.z_L[0], (D,))
     each = [
-        plain_attention(module.read, h, F.layer_norm(world.memory["cells"][:, i], (D,))) for i in range(4)
+        plain_attention(module.exchange.read, h, F.layer_norm(world.memory["cells"][:, i], (D,)))
+        for i in range(4)
     ]
     u = world.z_H + torch.stack(each).mean(dim=0)
-    dense = u + module.read_residual.ffn(F.layer_norm(u, (D,)))
+    dense = u + module.exchange.read_residual.ffn(F.layer_norm(u, (D,)))
     z_H, _, trace = module(world.z_H, world.z_L[0], world.memory, world.context(0))
     same(trace["alpha"], torch.full((B, 4), 0.25), "alpha")
     same(z_H, dense, "z_H", 1e-12)
@@ -410,17 +415,19 @@ def test_concat_with_equal_weights_is_attention_over_the_tokens_of_the_active_ce
     active = torch.stack([x[i] for x, i in zip(world.memory["cells"], trace["indices"], strict=True)])
     tokens = F.layer_norm(active, (D,)).reshape(B, -1, D)
     assert tokens.shape[1] == 2 * (1 + M)
-    u = world.z_H + plain_attention(module.read, F.layer_norm(world.z_H + world.z_L[0], (D,)), tokens)
-    u = u + module.read_residual.ffn(F.layer_norm(u, (D,)))
+    u = world.z_H + plain_attention(
+        module.exchange.read, F.layer_norm(world.z_H + world.z_L[0], (D,)), tokens
+    )
+    u = u + module.exchange.read_residual.ffn(F.layer_norm(u, (D,)))
     same(z_H, rms(u) if norm == "rms" else u, "z_H", 1e-12)
 
 
 # The whole reasoner.
 
 MEMORIES = {
-    "none": {"module": "memhrm.memory.h_module.NoMemory"},
-    "carry_add": {"module": "memhrm.memory.controls.CarryAdd"},
-    "tokens": {"module": "memhrm.memory.controls.Tokens", "tokens": 3},
+    "none": {"module": "memhrm.memory.none.NoMemory"},
+    "carry_add": {"module": "memhrm.memory.carry_add.CarryAdd"},
+    "tokens": {"module": "memhrm.memory.tokens.Tokens", "tokens": 3},
     **{kind: {"module": path, "tokens": M, **values} for kind, (path, values) in MODULES.items()},
 }
 TRM = {"gradient_window": {"cycles": 2}}

@@ -15,9 +15,10 @@ from conftest import SHAPE, model_settings
 from memhrm.config.command import CONFIGS, compose
 from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
-from memhrm.memory import choice
-from memhrm.memory.h_module import Context, HModule, HShape
-from memhrm.memory.selector import Scorer, plackett_luce
+from memhrm.memory import losses, registry
+from memhrm.memory.base import Context, HModule, HShape, Situation
+from memhrm.memory.losses import shares, straight_through
+from memhrm.memory.selection import Scorer, plackett_luce
 from memhrm.memory.usage import describe, own_entropy
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.recursion import State
@@ -25,7 +26,6 @@ from memhrm.nn import attention as attend
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
-from memhrm.training.memory_losses import Situation, memory_losses, shares, straight_through
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
@@ -42,7 +42,7 @@ BICROSS = {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens
 CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
 ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
 CONCAT = {**ADD, "aggregation": "concat"}
-WRITE = ("write.", "write_residual.", "within.")
+WRITE = ("exchange.write.", "exchange.write_residual.", "store.within.")
 
 
 def subject_of(*overrides: str, model: str = "trm") -> Subject:
@@ -84,7 +84,7 @@ def module_of(values: dict, seed: int = 0, attention=attend.sdpa, width: int = 8
     """An H-module by itself."""
     torch.manual_seed(seed)
     shape = HShape(width, 2, 1.0, length, "attention", attention)
-    return choice.make(choice.parse(values), shape)
+    return registry.make(registry.parse(values), shape)
 
 
 def states(rows: int = 3, length: int = 6, width: int = 8) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ def level(z_H: Tensor, injection: Tensor) -> Tensor:
 
 def reasoner_of(values: dict, seed: int = 0, **changes) -> Reasoner:
     torch.manual_seed(seed)
-    model = Reasoner(model_settings(**changes), SHAPE, choice.parse(values))
+    model = Reasoner(model_settings(**changes), SHAPE, registry.parse(values))
     torch.nn.init.normal_(model.q_head.weight, std=0.1)
     return model
 
@@ -109,7 +109,7 @@ def learner_of(model: Reasoner, halt_max_steps: int = 3, **loss) -> Learner:
     return Learner.build(
         model,
         halting=Halting.of(rule="sigmoid", halt_max_steps=halt_max_steps, halt_exploration_prob=0.0),
-        loss=LossSettings.of(**loss),
+        loss=LossSettings.parse(loss),
         optim=OptimSettings.of(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9),
         total_steps=10,
         local_batch_size=4,
@@ -188,8 +188,8 @@ def test_trap_2_one_cell_trains_the_scorer_only_with_a_gate_over_all(gate):
     else:
         subject = subject_of(*overrides)  # A warning would be an error.
     got = trained(subject)
-    assert got["scorer.weight"] == (gate == "all")
-    assert all(got[name] for name in got if name.startswith("read"))
+    assert got["store.scorer.weight"] == (gate == "all")
+    assert all(got[name] for name in got if name.startswith("exchange.read"))
 
 
 # 3. The mean of R bilinear forms is one bilinear form; scores need a scale.
@@ -239,7 +239,7 @@ def test_trap_4_the_value_is_the_count_and_the_gradient_that_of_the_softmax():
     (soft,) = torch.autograd.grad((scores.softmax(dim=-1) * weight).sum(), scores)
     torch.testing.assert_close(estimated, soft)
 
-    loss = memory_losses(["diverse"], Situation([trace], None))["diverse"]
+    loss = losses.diverse(Situation([trace]))
     p = hard.mean(dim=0)
     assert loss.item() == pytest.approx(-b * ((p - p.mean()) ** 2).mean().item())
     q, by_hand = scores.detach().softmax(dim=-1), torch.zeros(b, n, dtype=torch.float64)
@@ -257,13 +257,11 @@ def test_trap_5_the_least_minus_variance_is_collapse_and_nothing_else():
     """Every assignment of 2 of 4 cells to 3 examples."""
     pairs = list(itertools.combinations(range(4), 2))
     value = {
-        given: memory_losses(
-            ["diverse"], Situation([selections([*map(list, given)], torch.zeros(3, 4))], None)
-        )
+        given: losses.diverse(Situation([selections([*map(list, given)], torch.zeros(3, 4))])).item()
         for given in itertools.product(pairs, repeat=3)
     }
-    least = min(losses["diverse"].item() for losses in value.values())
-    best = {given for given, losses in value.items() if losses["diverse"].item() < least + 1e-6}
+    least = min(value.values())
+    best = {given for given, loss in value.items() if loss < least + 1e-6}
     assert best == {(pair,) * 3 for pair in pairs}
 
 
@@ -273,7 +271,7 @@ def test_trap_5_information_is_largest_for_confident_and_different_selections():
     value = {}
     for given in itertools.product(range(4), repeat=3):
         trace = selections([[0]] * 3, torch.stack([answers[i] for i in given]))
-        value[given] = memory_losses(["information"], Situation([trace], None))["information"].item() / 3
+        value[given] = losses.information(Situation([trace])).item() / 3
     least = min(value.values())
     assert least == pytest.approx(-math.log(3), abs=1e-5)
     assert {given for given, v in value.items() if v < least + 1e-4} == set(itertools.permutations(range(3)))
@@ -427,7 +425,7 @@ def test_trap_9_random_selection_is_blind_and_even():
     noise = torch.rand(draws, 4, generator=torch.Generator().manual_seed(0))
     memory = {name: m.expand(draws, *m.shape[1:]) for name, m in module.initial_memory(1).items()}
     with torch.no_grad():
-        module.scorer.weight.mul_(100)
+        module.store.scorer.weight.mul_(100)
         wide = (draws, -1, -1)
         _, _, trace = module(z_H.expand(wide), z_L.expand(wide), memory, Context(level, noise))
     assert trace["scores"].softmax(-1).amax() > 0.9  # The scorer has a favourite.
@@ -460,7 +458,7 @@ def test_trap_10_one_attention_call_reads_all_cells_and_one_writes_them(values, 
         for k in (2, 3, 4):
             seen = []
 
-            def counting(q, keys, v):
+            def counting(q, keys, v, mask=None):
                 seen.append(q.shape)  # noqa: B023 (called within this turn)
                 return attend.sdpa(q, keys, v)
 
@@ -490,18 +488,18 @@ def test_trap_10_the_step_has_no_branch_on_data(changes):
     assert trace["indices"].shape == (3, 2)
 
 
-# 11. Policy gradient; the estimate and its baselines are enumerated in test_memory_losses.py.
+# 11. Policy gradient; the estimate and its baselines are enumerated in test_losses.py.
 
 
 def test_trap_11_selections_without_gradient_are_credited_from_detached_inputs(batch):
     model = reasoner_of({**CELLS, "selector": "policy"}, gradient_window="one_step", H_cycles=3)
     data, seen = batch(), []
-    hook = model.H_module.scorer.register_forward_pre_hook(lambda _, args: seen.append(args))
+    hook = model.H_module.store.scorer.register_forward_pre_hook(lambda _, args: seen.append(args))
     noise = torch.rand(4, 3, 4, generator=torch.Generator().manual_seed(0))
     rows = model.puzzle_rows(data["identifiers"])
     _, out = model(model.initial_state(4), data["inputs"], rows, Guide(noise))
     hook.remove()
-    scorer = model.H_module.scorer
+    scorer = model.H_module.store.scorer
     for h, trace in enumerate(out.traces):
         inputs = next(args for args in seen if torch.equal(scorer(*args), trace["scores"]))
         by_hand = plackett_luce(scorer(*(x.detach() for x in inputs)), trace["indices"])
@@ -514,10 +512,10 @@ def test_trap_11_selections_without_gradient_are_credited_from_detached_inputs(b
         )
         reached = {name for name, g in zip(parameters, found) if g is not None and g.count_nonzero()}
         if h < 2:  # Constant inputs: the credit ends at the scorer.
-            assert reached == {"H_module.scorer.weight"}
+            assert reached == {"H_module.store.scorer.weight"}
         else:
-            assert "H_module.scorer.weight" in reached and "embed.tokens" in reached
-        torch.testing.assert_close(dict(zip(parameters, found))["H_module.scorer.weight"], expected)
+            assert "H_module.store.scorer.weight" in reached and "embed.tokens" in reached
+        torch.testing.assert_close(dict(zip(parameters, found))["H_module.store.scorer.weight"], expected)
 
 
 def test_trap_11_the_policy_is_greedy_without_noise_and_draws_with_it():
@@ -586,7 +584,9 @@ def test_trap_12_the_later_loss_reaches_the_earlier_step_by_the_memory_alone(val
     if horizon == 1:
         assert reached == set()
     else:
-        assert {name for name in first if name.startswith(("H_module.write", "H_module.read"))} <= reached
+        assert {
+            name for name in first if name.startswith(("H_module.exchange.write", "H_module.exchange.read"))
+        } <= reached
         assert "lm_head.weight" not in reached and "q_head.weight" not in reached
 
 
@@ -631,7 +631,7 @@ def test_trap_12_a_horizon_of_one_is_the_published_loop_bit_for_bit(values, wind
 
 @pytest.mark.parametrize("window", ["one_step", "last_cycle"])
 def test_trap_12_a_whole_memory_graph_changes_nothing_where_there_is_no_memory(window, batch):
-    none = {"name": "none", "module": "memhrm.memory.h_module.NoMemory"}
+    none = {"name": "none", "module": "memhrm.memory.none.NoMemory"}
     found = []
     for horizon in (1, 2):
         model, data = reasoner_of({**none, "horizon": horizon}, gradient_window=window), batch()

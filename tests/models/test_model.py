@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from conftest import SHAPE, model_settings
-from memhrm.models.reasoner import ModelSettings, PuzzleShape, Reasoner, count_parameters
+from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
+from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
-from memhrm.nn import fused
-from memhrm.nn.fused import add_rms, rotate, silu_gate, swiglu
-from memhrm.nn.layers import SwiGLU, inner_width, normed_gate, rotary_table, truncated_normal_
+from memhrm.nn import swiglu as units
+from memhrm.nn.attention import rotary_table, rotate
+from memhrm.nn.blocks import add_rms
+from memhrm.nn.layers import truncated_normal_
+from memhrm.nn.swiglu import SwiGLU, inner_width, normed_gate, silu_gate, swiglu
 
 PUBLISHED = {"hidden_size": 512, "num_heads": 8, "L_layers": 2, "H_net": "shared", "H_cycles": 3,
              "L_cycles": 6, "gradient_window": "last_cycle", "puzzle_emb_len": 16}  # fmt: skip
@@ -80,7 +83,7 @@ def test_silu_gate_is_its_formula():
 @pytest.mark.parametrize("part", [1, 3000, 2**21], ids=["row by row", "unequal parts", "one part"])
 @pytest.mark.parametrize("across", [False, True])
 def test_swiglu_by_parts_is_its_formula(monkeypatch, part, across):
-    monkeypatch.setattr(fused, "PART", part)
+    monkeypatch.setattr(units, "PART", part)
     gate_up, down = torch.randn(16, 5, requires_grad=True), torch.randn(5, 8, requires_grad=True)
     x = torch.randn(7, 5, 9) if across else torch.randn(63, 5)
     x.requires_grad_()
@@ -108,7 +111,7 @@ def test_tokens_are_mixed_alike_by_parts_and_by_plain_products(monkeypatch):
 
 def test_bfloat16_loses_no_gradient_between_parts(monkeypatch):
     """The gradient of a weight adds up over parts in float32: its error stays at one rounding."""
-    monkeypatch.setattr(fused, "PART", 1)
+    monkeypatch.setattr(units, "PART", 1)
     gate_up, down = torch.randn(16, 5).bfloat16().requires_grad_(), torch.randn(5, 8).bfloat16()
     x = torch.randn(2000, 5, 9).bfloat16()
     (found,) = torch.autograd.grad(swiglu(x, gate_up, down).sum(), gate_up)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.selector import choose
+from memhrm.memory.cells import CellSettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.selection import choose
 from memhrm.models.reasoner import NO_GUIDE, Guide
 from memhrm.probes.causal import count, effects
 from memhrm.probes.cells import hits

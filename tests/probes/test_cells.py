@@ -6,13 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from memhrm.memory.aggregate import AggregateSettings
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.exchange import layer_norm
-from memhrm.models.reasoner import NO_MEMORY
+from memhrm.memory.cells import CellSettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.none import NO_MEMORY
 from memhrm.probes import attention, cells, information
 from memhrm.probes.light import light
 from memhrm.probes.rollout import rollout
@@ -232,120 +230,41 @@ def test_trajectories_keep_the_distances_of_what_lies_in_a_plane():
 
 # Attention maps.
 
-EXCHANGES = {
-    "bicross": ExchangeSettings(name="", module="memhrm.memory.bicross.BiCross", tokens=3),
-    "bicross_replace": ExchangeSettings(
-        name="", module="memhrm.memory.bicross.BiCross", tokens=3, placement="replace", positions="both",
-        state_norm="rms", num_heads=4,
-    ),
-    "multicell": CellSettings(
-        name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2, positions="both"
-    ),
-    "multicell_shared": CellSettings(
-        name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=3, shared_cell=True,
-        gate="all", placement="replace", positions="write", state_norm="rms",
-    ),
-    "multicell_random": CellSettings(
-        name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2, selector="random"
-    ),
-    "concat": AggregateSettings(
-        name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2, aggregation="concat",
-        positions="both",
-    ),
-    "add": AggregateSettings(
-        name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2, state_norm="rms",
-        positions="write",
-    ),
-}  # fmt: skip
+MULTICELL = CellSettings(
+    name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2, positions="both"
+)
+BICROSS = ExchangeSettings(name="", module="memhrm.memory.bicross.BiCross", tokens=3)
+ADD = AggregateSettings(name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2)
 
 
-@pytest.fixture(params=EXCHANGES)
-def exchange(request):
-    return small(EXCHANGES[request.param], n=3)
-
-
-def test_attention_times_values_is_what_the_module_computes(exchange):
-    random = torch.random.get_rng_state()
-    module, met = exchange.model.H_module, attention.exchanged(exchange, 1)
-    assert torch.equal(torch.random.get_rng_state(), random)
-    with torch.no_grad():
-        if met.together:
-            each = met.weights.repeat_interleave(met.tokens.shape[2], dim=1).unsqueeze(1)
-            read = module.read.out(module.read(met.h, met.tokens.flatten(1, 2).unsqueeze(1), each)).squeeze(2)
-        else:
-            read = module.read.out(torch.einsum("btkd,bk->btd", module.read(met.h, met.tokens), met.weights))
-        written = module.write(met.tokens.flatten(1, 2), met.h_plus).view(met.tokens.shape)
-    torch.testing.assert_close(attention.contributions(met).sum(dim=1), read)
-    torch.testing.assert_close(attention.written(met), written)
-    sums = attention.read_attention(met).sum(dim=(2, 3) if met.together else 3)
-    torch.testing.assert_close(sums, torch.ones_like(sums))
-    sums = attention.write_attention(met).sum(dim=-1)
-    torch.testing.assert_close(sums, torch.ones_like(sums))
-
-
-def test_the_step_that_is_taken_apart_is_the_step_that_was_taken(exchange):
-    """One H-step per supervision step: its parts, put together again, give the state that the model gave."""
-    module, model, met = exchange.model.H_module, exchange.model, attention.exchanged(exchange, 1)
-    name = "cells" if module.cells else "m"
-    seen = rollout(exchange, 2, keep=("z_H", "z_L", name))
-    kept = {key: torch.from_numpy(values) for key, values in seen.states.items()}
-    z_H, z_L = kept["z_H"][1], kept["z_L"][2]
-    with torch.no_grad():
-        if module.augments:
-            z_H = model.L_net(z_H, z_L, model.rotary)
-        read = module.read_residual(z_H, attention.contributions(met).sum(dim=1))
-        torch.testing.assert_close(read, kept["z_H"][2])
-        torch.testing.assert_close(met.h_plus, layer_norm(kept["z_H"][2] + z_L))
-
-        before, after = kept[name][1], kept[name][2]
-        change = attention.written(met)
-        if not module.cells:
-            torch.testing.assert_close(module.write_residual(before, change.squeeze(1)), after)
-            return
-        chosen = torch.from_numpy(seen.traces["indices"][1, 0])
-        old, new = (m[torch.arange(3)[:, None], chosen] for m in (before, after))
-        if met.cells is None:  # The cells are added; each is moved by its share.
-            alpha = torch.from_numpy(seen.traces["alpha"][1, 0])[:, :, None, None]
-            total = (alpha * old).sum(dim=1)
-            moved = module.write_residual(total, change.squeeze(1)) - total
-            expected = F.rms_norm(old + alpha * moved.unsqueeze(1), (16,), eps=1e-5)
-            torch.testing.assert_close(expected, new)
-            return
-        order = torch.from_numpy(met.cells).argsort(dim=1).argsort(dim=1)
-        same = chosen.argsort(dim=1).gather(1, order)  # Where each cell of `met` stands in `chosen`.
-        assert torch.equal(chosen.gather(1, same), torch.from_numpy(met.cells))
-        old, new = (m[torch.arange(3)[:, None], same] for m in (old, new))
-        torch.testing.assert_close(module.write_residual(old, change), new)
-
-
-def test_maps_of_every_H_step_and_their_shapes():
-    subject = small(EXCHANGES["multicell"], n=3, H_cycles=2)
-    seen = rollout(subject, 2, keep=("z_H", "z_L"))
+def test_maps_are_those_of_the_H_step_and_leave_the_module_as_it_was():
+    subject = small(MULTICELL, n=3, H_cycles=2)
+    random, seen = torch.random.get_rng_state(), rollout(subject, 2)
     for h in range(2):
-        met = attention.exchanged(subject, 1, h)
+        met = attention.attention_maps(subject, 1, h)
         np.testing.assert_array_equal(met.cells, seen.traces["indices"][1, h])
-    end = layer_norm(torch.from_numpy(seen.states["z_H"][2] + seen.states["z_L"][2]))
-    torch.testing.assert_close(met.h_plus, end)
-
-    read, write = attention.read_map(met), attention.write_map(met)
-    assert read.shape == write.shape == (3, 2, 17)
-    size = attention.contributions(met)[1, 0, 5].numpy()
-    assert read[1, 0, 5] == pytest.approx(np.sqrt(np.mean(size**2)), rel=1e-5)
-    tokens = attention.write_token_map(met)
-    np.testing.assert_allclose(tokens[2, 1, 0], attention.write_attention(met)[2, :, 1, 0].mean(dim=0))
-    np.testing.assert_allclose(write, tokens.mean(axis=2), rtol=1e-5)
-    np.testing.assert_allclose(attention.read_token_map(met).sum(axis=2), 1, rtol=1e-5)
-    grid = attention.on_grid(subject.task, write)
+        assert met.read.shape == met.write.shape == (3, 2, 17)
+        np.testing.assert_allclose(met.write.sum(axis=-1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(met.traces["scores"], seen.traces["scores"][1, h])
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert not any("map" in name for name in rollout(subject, 1).traces)
+    grid = attention.on_grid(subject.task, met.write)
     assert grid.shape == (3, 2, 4, 4)
-    assert grid[2, 1, 3, 0] == write[2, 1, 1 + 12]
+    assert grid[2, 1, 3, 0] == met.write[2, 1, 1 + 12]
 
 
-def test_memories_without_known_attention_say_so():
-    with pytest.raises(ValueError, match=r"memory\.module is Planted; attention maps are of BiCross"):
-        attention.exchanged(planted([0], [2]), 0)
+@pytest.mark.parametrize("memory", [BICROSS, ADD])
+def test_one_memory_has_one_map(memory):
+    met = attention.attention_maps(small(memory, n=3), 1)
+    assert met.cells is None and met.read.shape == met.write.shape == (3, 1, 17)
+
+
+def test_memories_without_maps_say_so():
+    with pytest.raises(ValueError, match=r"memory\.module is 'Planted'; allowed: a memory that has maps"):
+        attention.attention_maps(planted([0], [2]), 0)
     with pytest.raises(ValueError, match=r"step is -1; allowed: 0 or above"):
-        attention.exchanged(small(EXCHANGES["bicross"]), -1)
-    assert attention.readable(small(EXCHANGES["add"]).model.H_module)
+        attention.attention_maps(small(BICROSS), -1)
+    assert attention.readable(small(ADD).model.H_module)
     assert not attention.readable(small(None).model.H_module)
 
 
@@ -380,7 +299,7 @@ def test_light_numbers_of_a_planted_memory():
 def test_light_numbers_of_what_has_no_cells_or_no_memory():
     assert set(numbers(small(None))) == {"exact_accuracy", "accuracy"}
     assert set(numbers(small(NO_MEMORY))) == {"exact_accuracy", "accuracy"}
-    assert set(numbers(small(EXCHANGES["bicross"]))) == {
+    assert set(numbers(small(BICROSS))) == {
         "exact_accuracy",
         "accuracy",
         "exact_accuracy_unwritten",
@@ -388,7 +307,7 @@ def test_light_numbers_of_what_has_no_cells_or_no_memory():
 
 
 def test_light_leaves_the_model_and_the_random_numbers_as_they_are():
-    subject = small(EXCHANGES["multicell_random"])
+    subject = small(replace(MULTICELL, selector="random"))
     subject.model.train()
     before, weights = torch.random.get_rng_state(), subject.model.state_dict()
     weights = {name: w.clone() for name, w in weights.items()}

@@ -173,7 +173,7 @@ def subject(batch):
         groups={},
         halt_max_steps=3,
         write=True,
-        **data,
+        **{name: data[name] for name in ("inputs", "labels", "identifiers")},
     )
 
 

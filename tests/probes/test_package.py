@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import memhrm.probes as probes
-from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.cells import CellSettings
 from planted import recall, small
 
 MULTICELL = CellSettings(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
@@ -29,8 +29,7 @@ def test_every_function_returns_plain_values():
     seen = probes.roll_out(subject, 2, keep=("cells", "z_H"))
     traces, cells = seen.traces, seen.states["cells"]
     selected, labels = probes.counts(traces), np.arange(6) % 2
-    met = probes.exchanged(subject, 1)
-    maps = probes.read_map(met)
+    met = probes.attention_maps(subject, 1)
     episode = recall()
     found = {
         "over_steps": probes.over_steps(seen),
@@ -66,11 +65,8 @@ def test_every_function_returns_plain_values():
         "cell_information": probes.cell_information(traces, {"rule": labels}, shuffles=3),
         "quartiles": probes.quartiles(np.arange(20)),
         "readable": probes.readable(subject.model.H_module),
-        "read_map": maps,
-        "write_map": probes.write_map(met),
-        "read_token_map": probes.read_token_map(met),
-        "write_token_map": probes.write_token_map(met),
-        "on_grid": probes.on_grid(subject.task, maps),
+        "attention_maps": vars(met),
+        "on_grid": probes.on_grid(subject.task, met.read),
         "effects": probes.effects(subject),
         "paired": probes.paired(np.ones(3), np.zeros(3)),
         "light_numbers": probes.light_numbers(subject),
@@ -78,7 +74,7 @@ def test_every_function_returns_plain_values():
     assert {name: strange(value) for name, value in found.items() if strange(value)} == {}
     fields = "tokens", "exact", "accuracy", "q_halt", "q_continue", "residual", "norm", "traces", "states"
     assert [strange(getattr(seen, name)) for name in fields] == [[]] * len(fields)
-    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured", "exchanged"}
+    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured"}
     assert set(found) | rest == set(probes.__all__)  # Whatever is offered is looked at here.
 
 

@@ -22,7 +22,7 @@ def rules(subject: Subject) -> np.ndarray:
 def identity(subject: Subject) -> int:
     """The number of the rule that changes nothing."""
     assert isinstance(subject.dataset, Dataset) and subject.dataset.episodes is not None
-    permutations = subject.dataset.episodes.plan().rules().permutations
+    permutations = subject.dataset.episodes.plan.rules().permutations
     (number,) = np.flatnonzero((permutations == np.arange(3)).all(axis=1))
     return int(number)
 
@@ -83,7 +83,7 @@ def test_the_subject_begins_with_what_its_episode_has_made():
     position = 2  # The longest training episodes have three puzzles.
     assert subject.numbered().tolist() == [LENGTH * e + position for e in range(EPISODES)]
     assert subject.dataset is not None and subject.dataset.episodes is not None
-    permutations = torch.from_numpy(subject.dataset.episodes.plan().rules().permutations.astype(int))
+    permutations = torch.from_numpy(subject.dataset.episodes.plan.rules().permutations.astype(int))
     rule = torch.from_numpy(rules(subject)[:, position])
     books = torch.nn.functional.one_hot(permutations[rule.long()], 3).float()
     assert subject.memory is not None

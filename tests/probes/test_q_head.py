@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.evaluation.restarts import RULES
 from memhrm.models.reasoner import Output, Reasoner
@@ -18,7 +20,7 @@ from memhrm.models.recursion import State
 from memhrm.probes.intervals import paired
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import rollout
-from memhrm.probes.subject import Subject, of_puzzles
+from memhrm.probes.subject import Subject, examples
 from memhrm.system.ranks import Ranks
 
 CPU = Ranks(0, 1, torch.device("cpu"))
@@ -109,14 +111,13 @@ class Coin(nn.Module):
 def subject_of(model, puzzles: Examples) -> Subject:
     return Subject(
         name="planted", path=None, model=model, task=Sudoku(side=4), halt_max_steps=STEPS, write=True,
-        **of_puzzles(puzzles),
+        **examples(each_alone(puzzles)),
     )  # fmt: skip
 
 
 def puzzles_of(count: int, labels: np.ndarray | None = None) -> Examples:
     inputs = np.random.default_rng(0).integers(1, 6, (count, 16)).astype(np.uint8)
-    none = np.zeros(count, np.int32)
-    return Examples(inputs, inputs if labels is None else labels, none, none, np.array(["x"] * count))
+    return examples_of(inputs, inputs if labels is None else labels, [0] * count, ["x"] * count)
 
 
 def test_a_planted_model_gives_the_known_accuracy_by_each_rule_and_number():
@@ -162,7 +163,11 @@ def test_restarts_are_those_of_the_command(rule):
     for place, count in enumerate(found["restarts"].tolist()):
         several = {"restarts": count, "noise": 2.0, "select": rule} if count > 1 else {}
         scores = evaluate(
-            model, Sudoku(side=4), puzzles, EvaluationSettings(steps=STEPS, batch_size=16, **several), CPU
+            model,
+            Sudoku(side=4),
+            each_alone(puzzles),
+            EvaluationSettings(steps=STEPS, batch_size=16, **several),
+            CPU,
         )
         assert found[rule][place] == pytest.approx(scores["exact_accuracy"])
         if count > 1:

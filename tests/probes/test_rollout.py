@@ -8,13 +8,14 @@ import torch
 
 from conftest import SHAPE
 from memhrm.config.command import compose
-from memhrm.data.examples import Examples
+from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
-from memhrm.evaluation.restarts import disturbed
+from memhrm.evaluation.rollout import Noise
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.probes.rollout import measured, rollout
-from memhrm.probes.subject import Subject, of_puzzles, open_subject
+from memhrm.probes.subject import Subject, examples, open_subject
 from memhrm.runs import checkpoint
 from memhrm.runs.build import make_dataset
 from memhrm.runs.directory import RunDirectory
@@ -61,7 +62,7 @@ def subject(batch):
             "groups": {"rating": np.arange(n)},
             "halt_max_steps": STEPS,
             "write": True,
-            **data,
+            **{name: data[name] for name in ("inputs", "labels", "identifiers")},
         }
         return Subject(**{**values, **changes})
 
@@ -80,7 +81,7 @@ def by_hand(subject: Subject, row: int, steps: int, state=None, write=True, sigm
         noise = uniform[step][None] if model.H_module.noise_in_evaluation else None
         before = state
         if sigma:
-            state = disturbed(state, sigma, seed, 0, step + 1, [place])
+            state = Noise(sigma=sigma, seed=seed).added(state, step + 1, [place])
         with torch.no_grad():
             rows, guide = model.puzzle_rows(identifier), Guide(noise, write=write)
             state, out = model(state, subject.inputs[row : row + 1], rows, guide)
@@ -152,16 +153,18 @@ def test_as_evaluation_counts(subject, name, sigma):
     looked_at = subject(name, n)
     labels = looked_at.labels.numpy().clip(min=0).astype(np.uint8)
     labels[:, 1:] = 0
-    puzzles = Examples(
-        looked_at.inputs.numpy().astype(np.uint8),
+    puzzles = examples_of(
+        looked_at.inputs.numpy(),
         labels,
-        looked_at.identifiers.numpy(),
-        np.arange(n, dtype=np.int32),
-        np.array(["a", "b"] * (n // 2), dtype=object),
+        np.arange(n),
+        ["a", "b"] * (n // 2),
+        identifiers=looked_at.identifiers.numpy(),
     )
-    looked_at = replace(looked_at, **of_puzzles(puzzles))
+    looked_at = replace(looked_at, **examples(each_alone(puzzles)))
     how = EvaluationSettings(steps=4, batch_size=7, noise=sigma, seed=5)
-    scores = evaluate(looked_at.model, looked_at.task, puzzles, how, Ranks(0, 1, torch.device("cpu")))
+    scores = evaluate(
+        looked_at.model, looked_at.task, each_alone(puzzles), how, Ranks(0, 1, torch.device("cpu"))
+    )
     seen = rollout(looked_at, 4, noise=sigma, seed=5, batch_size=16)
     assert len(set(scores["exact_accuracy_by_step"])) > 1
     assert_near(seen.exact.mean(axis=1), scores["exact_accuracy_by_step"])
@@ -169,7 +172,7 @@ def test_as_evaluation_counts(subject, name, sigma):
     assert looked_at.groups["rating"].tolist() == list(range(n))
     assert looked_at.groups["source"].tolist() == ["a", "b"] * (n // 2)
     alike = replace(puzzles, ratings=np.full(n, -1, np.int32))
-    assert list(of_puzzles(alike)["groups"]) == ["source"]
+    assert list(examples(each_alone(alike))["groups"]) == ["source"]
 
 
 def test_selected_puzzles_keep_what_is_drawn_for_them(subject):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memhrm.data import Examples, Maze, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import BLANK
 from memhrm.data.task import Task
@@ -15,7 +16,7 @@ from memhrm.models.reasoner import Output
 from memhrm.models.recursion import State
 from memhrm.probes.rollout import rollout
 from memhrm.probes.stability import from_solution, one_blank, relabelled
-from memhrm.probes.subject import Subject, of_puzzles
+from memhrm.probes.subject import Subject, examples
 
 SUDOKU, MAZE = Sudoku(side=4), Maze(side=3)
 N = 24
@@ -48,9 +49,8 @@ class Planted(nn.Module):
 
 def grids(count: int = N, seed: int = 0) -> np.ndarray:
     """Random full grids, (count, 16)."""
-    _, solution = SUDOKU.encode("." * 16, "1234341221434321")
-    rows = np.tile(solution, (count, 1))
-    return SUDOKU.augment(rows, rows, np.random.default_rng(seed))[1]
+    rows = SUDOKU.tokens("answer", ["1234341221434321"] * count)
+    return SUDOKU.augment(examples_of(rows, rows), np.random.default_rng(seed)).labels
 
 
 def sudokus() -> Examples:
@@ -63,7 +63,7 @@ def sudokus() -> Examples:
 def subject_of(say, puzzles: Examples, task: Task = SUDOKU) -> Subject:
     return Subject(
         name="planted", path=None, model=Planted(say), task=task, halt_max_steps=3, write=True,
-        **of_puzzles(puzzles),
+        **examples(each_alone(puzzles)),
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def test_without_failures_there_is_nothing_to_relabel():
 def test_mazes_have_symmetries_but_no_blanks():
     """Start and goal are neighbours, so that the question is its own answer."""
     questions = ["SG      #", "  # GS   ", "#S  G    "]
-    inputs, labels = MAZE.encode_many(questions, questions)
+    mazes = MAZE.encode(questions, questions)
 
     def upright(inputs: np.ndarray, step: int) -> np.ndarray:
         for grid in inputs:
@@ -213,7 +213,7 @@ def test_mazes_have_symmetries_but_no_blanks():
                 grid[4] = 5
         return inputs
 
-    puzzles = examples_of(inputs, labels, np.zeros(3), ["x"] * 3)
+    puzzles = examples_of(mazes.inputs, mazes.labels, np.zeros(3), ["x"] * 3)
     subject = subject_of(upright, puzzles, MAZE)
     found = relabelled(subject, tries=40)
     assert found["rows"].tolist() == [1, 2]

@@ -324,7 +324,8 @@ def test_shade_is_opacity():
 def test_film_holds_what_was_answered():
     task = Sudoku(side=4)
     answer = "1234341221434321"
-    inputs, labels = task.encode("1..4" + "." * 12, answer)
+    sudoku = task.encode(["1..4" + "." * 12], [answer])
+    inputs, labels = sudoku.inputs[0], sudoku.labels[0]
     tokens = np.stack([inputs, labels])
     fragment = film("f", "<name>", task, [Shot("one", inputs, labels, tokens, np.array([0.25, 0.5]))])
     assert "&lt;name&gt;" in fragment.html
@@ -340,7 +341,8 @@ def test_film_holds_what_was_answered():
 
 def test_what_is_given():
     sudoku, maze = Sudoku(side=4), Maze(side=2)
-    inputs, labels = sudoku.encode("1..4" + "." * 12, "1234341221434321")
+    one = sudoku.encode(["1..4" + "." * 12], ["1234341221434321"])
+    inputs, labels = one.inputs[0], one.labels[0]
     assert given(sudoku, inputs, labels).tolist() == [True, False, False, True] + [False] * 12
     assert not given(sudoku, inputs, np.where(labels == 2, 3, labels - 1)).any()  # Relabelled.
     walls = np.array([1, 2, 3, 4])

@@ -11,8 +11,7 @@ from memhrm import prune
 from memhrm.data import Episodes
 from memhrm.data import load as load_data
 from memhrm.data.__main__ import main as data_main
-from memhrm.evaluation.episodes import walk
-from memhrm.evaluation.evaluate import EvaluationSettings
+from memhrm.evaluation.evaluate import EvaluationSettings, walk
 from memhrm.runs.summary import positions
 from memhrm.weights.restore import from_run
 from tiny import call, command_line, train
@@ -49,7 +48,8 @@ def test_a_solver_is_shown_examples_as_an_episode_shows_them(run):
             assert solver.solve([questions[known]], examples=examples) == [
                 solver.task.decode(expected[known][row].numpy())
             ]
-    logits = [solver._run(solver.model.initial_state(1), episodes.inputs[:1, 0], n)[1].logits for n in (1, 2)]
+    memory = solver.model.initial_state(1).memory
+    logits = [solver._run(episodes.inputs[:1, 0], memory, n).output.logits for n in (1, 2)]
     assert not torch.equal(*logits)  # The number of supervision steps matters.
 
 

@@ -188,7 +188,7 @@ class Watch:
         patch.setattr(life, "environment", lambda device: {})  # It calls git, which takes time.
         patch.setattr(checkpoint.os, "fsync", lambda file: None)
         for owner, name in ((checkpoint, "write"), (recursion, "checkpoint"), (ranks, "choose_device"),
-                            (loop, "evaluate_on"), (supervision.SupervisionStep, "compile")):  # fmt: skip
+                            (loop, "evaluate"), (supervision.SupervisionStep, "compile")):  # fmt: skip
             self.count(owner, name)
         wandb = types.SimpleNamespace(
             init=lambda **words: self.note("wandb", [words[name] for name in ("project", "entity", "mode")]),
@@ -315,7 +315,7 @@ DATA = {
     "sudoku4": "data=sudoku4 data.train_size=20 data.test_size=6",
     "sudoku6": "data=sudoku6 data.train_size=5 data.test_size=3 data.min_clues=12",
     "maze": "data=maze data.side=5 data.min_length=4 data.train_size=8 data.test_size=3",
-    "recall": "data=recall data.train_size=30 data.test_size=9 data.lengths=[2] data.test_length=2 "
+    "recall": "data=recall data.train_size=30 data.test_size=9 data.lengths=[3] data.test_length=3 "
     "data.test_episodes=4 data.favour=0.5",
     "part": "data=recall data.train_size=30 data.test_size=9 data.shows=part "
     "data.lengths=[2,2] data.test_length=2",

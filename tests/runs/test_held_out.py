@@ -53,7 +53,7 @@ def known(run: Path) -> tuple[np.ndarray, np.ndarray]:
 def identities_of_scored(run: Path, **other) -> np.ndarray:
     restored = from_run(run)
     found = scored(restored.run, restored.used, restored.content["data"], other)
-    inputs, labels = found.puzzles.inputs, found.puzzles.labels
+    inputs, labels = found.episodes.inputs[:, 0], found.episodes.labels[:, 0]
     return found.dataset.task.identities(
         inputs.reshape(-1, inputs.shape[-1]), labels.reshape(-1, labels.shape[-1])
     )

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import memhrm
 from memhrm import evaluate, export, probe, prune, solve
-from memhrm.memory.choice import trust
+from memhrm.config.trust import trust
 from memhrm.probes import open_subject
 from memhrm.runs import checkpoint
 from tiny import call, command_line, train

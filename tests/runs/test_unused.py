@@ -9,8 +9,9 @@ from memhrm import evaluate, probe
 from memhrm.config.command import compose
 from memhrm.config.settings import MOST, build, convert
 from memhrm.data import load as load_data
-from memhrm.memory.bicross import ExchangeSettings
-from memhrm.models.reasoner import NO_MEMORY, ModelSettings
+from memhrm.memory.exchange import ExchangeSettings
+from memhrm.memory.none import NO_MEMORY
+from memhrm.models.settings import ModelSettings
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.train import main
 from memhrm.training.halting import Halting

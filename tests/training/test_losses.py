@@ -85,7 +85,7 @@ def test_an_answer_is_exact_if_it_has_labels_and_all_are_right_in_training_as_in
             F.one_hot(torch.from_numpy(answers), 5).float(),
             torch.from_numpy(np.where(unlabelled, IGNORE, labels)),
         )
-        scores = task.grade(labels, np.where(unlabelled, ignored, labels), answers)
+        scores = task.score(labels, np.where(unlabelled, ignored, labels), answers)
         np.testing.assert_array_equal(graded.exact.numpy(), scores["exact_accuracy"] == 1)
         np.testing.assert_allclose(graded.accuracy.numpy(), scores["accuracy"], rtol=1e-6)
     assert unlabelled.all(axis=1).sum() > 50 and not graded.exact[unlabelled.all(axis=1)].any()

@@ -8,6 +8,8 @@ import torch
 
 from conftest import SHAPE
 from memhrm.data import Examples, Sudoku
+from memhrm.data.episodes.episodes import alone as each_alone
+from memhrm.data.examples import examples_of
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
@@ -43,7 +45,7 @@ def test_refill_gives_halted_rows_the_next_example_and_leaves_the_others_alone(t
     after = before.refill(second, initial)
     for row, done in enumerate(halted.tolist()):
         source = second if done else first
-        assert all(torch.equal(after.data[name][row], source[name][row]) for name in source)
+        assert all(torch.equal(after.data[name][row], source[name][row]) for name in after.data)
         assert after.steps[row] == (0 if done else 1)
         assert torch.equal(after.state.z_H[row], (initial if done else state).z_H[row])
         assert torch.equal(after.state.z_L[row], (initial if done else state).z_L[row])
@@ -151,9 +153,7 @@ def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(tiny_model, 
 def _puzzles(count: int) -> Examples:
     rng = np.random.default_rng(0)
     inputs, labels = rng.integers(1, SHAPE.vocab_size, (2, count, 16)).astype(np.uint8)
-    return Examples(
-        inputs, labels, np.zeros(count, np.int32), np.zeros(count, np.int32), np.array(["x"] * count)
-    )
+    return examples_of(inputs, labels)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
@@ -162,7 +162,7 @@ def test_evaluation_equals_one_puzzle_at_a_time(tiny_model, threshold):
     with torch.no_grad():
         model.q_head.weight.mul_(10)
     found = evaluate(
-        model, task, puzzles, EvaluationSettings(steps=3, threshold=threshold, batch_size=4), CPU
+        model, task, each_alone(puzzles), EvaluationSettings(steps=3, threshold=threshold, batch_size=4), CPU
     )
     accuracy, steps, by_step = [], [], np.zeros(3)
     for i in range(7):
@@ -192,6 +192,6 @@ def test_evaluation_equals_one_puzzle_at_a_time(tiny_model, threshold):
 def test_evaluation_changes_nothing(tiny_model):
     model = tiny_model()
     before = copy.deepcopy(model.state_dict())
-    evaluate(model, Sudoku(side=4), _puzzles(3), EvaluationSettings(steps=2), CPU)
+    evaluate(model, Sudoku(side=4), each_alone(_puzzles(3)), EvaluationSettings(steps=2), CPU)
     assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values()))
     assert all(p.grad is None for p in model.parameters())

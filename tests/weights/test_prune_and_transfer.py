@@ -21,8 +21,8 @@ from memhrm import evaluate, export, prune
 from memhrm.config import console
 from memhrm.config.defaults import defaults
 from memhrm.config.settings import SettingWarning
-from memhrm.data.dataset import load as load_data
-from memhrm.memory.cells import CellMemory
+from memhrm.data.loading import load as load_data
+from memhrm.memory.multicell import MultiCell
 from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory
 from memhrm.weights.prune import kept_cells
@@ -49,9 +49,9 @@ def plant(run: Path) -> None:
     long, so that what a write adds does not turn them; and such that puzzles differ in which they select.
     """
     module, queries = from_run(run).model.H_module, []
-    assert isinstance(module, CellMemory)
+    assert isinstance(module, MultiCell)
     content, solver = read(run), memhrm.load(run)
-    scorer = solver.model.get_submodule("H_module.scorer")
+    scorer = solver.model.get_submodule("H_module.store.scorer")
     with scorer.register_forward_hook(lambda _, given, __: queries.append(given[0])):
         test = load_data(**from_run(run).run.data).test
         solver.solve([solver.task.decode(row) for row in test.inputs])
@@ -297,7 +297,7 @@ def test_every_kind_of_cells_can_be_pruned_and_trained_on(kind, runs, tmp_path):
     run, out = runs(*CELLS, *changes, *SHORT), tmp_path / "out"
     assert run_prune(run, out, keep=keep) == 0
     before, after = (from_run(path).model.H_module for path in (run, out))
-    assert isinstance(after, CellMemory)
+    assert isinstance(after, MultiCell)
     assert (after.cells, after.settings.k, after.settings.active) == (len(kept), k, 2)
     for name, start in after.starts().items():
         assert torch.equal(start, before.starts()[name][kept])

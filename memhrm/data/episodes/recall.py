@@ -4,15 +4,15 @@ import numpy as np
 
 from memhrm.data.checks import PuzzleError, number
 from memhrm.data.examples import Examples, examples_of
-from memhrm.data.sudoku.symmetry import row_keys
-from memhrm.data.task import Task
+from memhrm.data.grid import GridTask
+from memhrm.data.task import quantiles, row_keys
 
 DIGITS = "123456"
 MOST_LISTED = 1 << 20  # up to this number of strings, all are shuffled in order to draw some of them
 MOST_SHUFFLED = 1 << 27  # up to this number of strings, any number can be drawn; above it, a small share
 
 
-class Recall(Task):
+class Recall(GridTask):
     """Repeat the digits of a string; in an episode, its secret relabelling has to be remembered.
 
     Args:
@@ -30,7 +30,7 @@ class Recall(Task):
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
         """Raise a `PuzzleError` unless every answer ``(n, t)`` equals its question."""
-        inputs, labels = self.pair_of_grids(inputs, labels)
+        inputs, labels = self.checked_pair(inputs, labels)
         wrong = inputs != labels
         if wrong.any():
             row, cell = np.argwhere(wrong)[0].tolist()
@@ -51,13 +51,10 @@ class Recall(Task):
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
         """Return a copy of the questions ``(n, t)``: without a relabelling they are the answers."""
-        return self.grids("inputs", inputs).copy()
+        return self.checked("inputs", inputs).copy()
 
-    def augment(
-        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the puzzles unchanged: their only symmetry is relabelling, which the episode does."""
-        return inputs, labels
+    def describe(self, examples: Examples) -> str:
+        return quantiles("different digits", np.array([len(np.unique(row)) for row in examples.inputs]))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return a key of each string, ``(n,)``: a number, or bytes where int64 is too small."""

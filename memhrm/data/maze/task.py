@@ -1,16 +1,20 @@
 """Mazes on a square grid: '#' wall, ' ' free, 'S' start, 'G' goal, and 'o' on a path from start to goal."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, number, require_none
-from memhrm.data.sudoku.symmetry import row_keys
-from memhrm.data.task import Task
+from memhrm.data.examples import Examples
+from memhrm.data.grid import GridTask
+from memhrm.data.task import quantiles, row_keys
 
 MOST_SIDE = 1000
 WALL, FREE, START, GOAL, PATH = range(1, 6)
 
 
-class Maze(Task):
+class Maze(GridTask):
     """Mark the free cells of a shortest path from start to goal; moves go up, down, left and right."""
 
     def __init__(self, *, side: int) -> None:
@@ -21,7 +25,7 @@ class Maze(Task):
         self.images = np.stack([image.ravel() for c in turned for image in (c, c.T)])  # (8, t) gathers
 
     def check_questions(self, inputs: np.ndarray) -> None:
-        inputs = self.grids("inputs", inputs)
+        inputs = self.checked("inputs", inputs)
         for token, name in ((START, "start"), (GOAL, "goal")):
             counts = (inputs == token).sum(axis=1)
             if (counts != 1).any():
@@ -33,7 +37,7 @@ class Maze(Task):
             raise PuzzleError(row, f"question marks a path at {self.place(cell)}")
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        inputs, labels = self.pair_of_grids(inputs, labels)
+        inputs, labels = self.checked_pair(inputs, labels)
         self.check_questions(inputs)
         changed = ~self._keeps(inputs, labels)
         if changed.any():
@@ -64,25 +68,28 @@ class Maze(Task):
         Raises:
             ValueError: a maze has no path from start to goal, or is not well formed.
         """
-        inputs = self.grids("inputs", inputs)
+        inputs = self.checked("inputs", inputs)
         self.check_questions(inputs)
         distances = self.distances(inputs == START, inputs != WALL)
         cut = ((inputs == GOAL) & (distances < 0)).any(axis=1)
         require_none(cut, "question has no path from start to goal")
         return mark_shortest_path(inputs, distances, None)
 
-    def grade(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
+    def score(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
         """Add ``valid_path`` and ``optimal_path`` to the scores of every task.
 
         A path is valid if the prediction differs from the question only by 'o' on free cells, and start and
         goal are connected through 'o'. It is optimal if it is valid and has as many 'o' as the label, so
         that any shortest path counts.
         """
-        scores = super().grade(inputs, labels, predictions)  # checks the arrays
+        scores = super().score(inputs, labels, predictions)  # checks the arrays
         inputs, labels, predictions = map(np.asarray, (inputs, labels, predictions))
         valid = self._keeps(inputs, predictions).all(axis=1) & self.connects(predictions)
         optimal = valid & ((predictions == PATH).sum(axis=1) == (labels == PATH).sum(axis=1))
         return scores | {"valid_path": valid.astype(np.float64), "optimal_path": optimal.astype(np.float64)}
+
+    def describe(self, examples: Examples) -> str:
+        return quantiles("walls in %", (100 * (examples.inputs == WALL).mean(axis=1)).round())
 
     def _keeps(self, inputs: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         return (predictions == inputs) | ((inputs == FREE) & (predictions == PATH))
@@ -132,11 +139,10 @@ class Maze(Task):
             step += 1
         return distances
 
-    def augment(
-        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        cells = self.images[rng.integers(8, size=len(inputs))]
-        return np.take_along_axis(inputs, cells, axis=1), np.take_along_axis(labels, cells, axis=1)
+    def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
+        cells = self.images[rng.integers(8, size=len(examples))]
+        image = partial(np.take_along_axis, indices=cells, axis=1)
+        return replace(examples, inputs=image(examples.inputs), labels=image(examples.labels))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the least of the eight rotations and reflections of the question."""

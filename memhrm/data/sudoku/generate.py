@@ -1,6 +1,5 @@
 """Random sudokus with a unique solution each; no two of a set are symmetric to each other."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -10,12 +9,7 @@ from memhrm.data.examples import Examples, examples_of
 from memhrm.data.sudoku.solver import candidates_of, random_grids, search, solve
 from memhrm.data.sudoku.symmetry import Shape, canonical
 from memhrm.data.sudoku.task import BLANK, Sudoku
-from memhrm.data.task import Task
-from memhrm.data.trials import ENOUGH, HOPELESS, Counting, Draw, Reach, Trials
-
-Progress = Callable[[int, int], None]  # called with the numbers of puzzles found and wanted
-ROUND = 1024  # puzzles tried at once
-PATIENCE = 20  # rounds without a new puzzle before giving up
+from memhrm.data.trials import Reach, Trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,64 +39,6 @@ class Difficulty:
 
 def _within(values: np.ndarray, low: int | None, high: int | None) -> np.ndarray:
     return (values >= (0 if low is None else low)) & (values <= (np.inf if high is None else high))
-
-
-def collect(task: Task, count: int, draw: Draw, rng: np.random.Generator, progress: Progress) -> Examples:
-    """Draw puzzles until ``count`` are found whose class keys all differ.
-
-    However such a set is split, no puzzle of one part is a symmetry image of a puzzle of another part.
-
-    Args:
-        task: the task, whose `class_keys` tell the puzzles apart.
-        count: puzzles wanted.
-        draw: the source of puzzles.
-        rng: the source of randomness.
-        progress: called after every round.
-
-    Returns:
-        The ``count`` puzzles, in the order in which they were drawn.
-
-    Raises:
-        ValueError: many rounds in a row found nothing new; or nothing has been found yet, and by the trials
-            so far the chance of finding anything is negligible.
-    """
-    progress(0, count)
-    seen: set = set()
-    kept: list[Examples] = []
-    tried, idle = 0, 0
-    while len(seen) < count:
-        rate = max(len(seen), 1) / tried if tried else 1.0
-        size = min(ROUND, int(1.1 * (count - len(seen)) / rate) + 16)
-        puzzles = draw(size, rng)
-        tried += size
-        new = []
-        for row, key in enumerate(task.class_keys(puzzles.inputs, puzzles.labels).tolist()):
-            if key not in seen and len(seen) < count:
-                seen.add(key)
-                new.append(row)
-        kept.append(puzzles.select(np.array(new, np.intp)))
-        idle = 0 if new else idle + 1
-        hopeless = isinstance(draw, Trials) and not seen and tried >= ENOUGH and draw.chance() < HOPELESS
-        if idle == PATIENCE or hopeless:
-            reached = draw.found() if isinstance(draw, Trials) else ""
-            raise ValueError(
-                f"only {len(seen)} of {count} {task.name} puzzles found in {tried} tries{reached}; "
-                "allow more by data.min_* and data.max_*, or ask for fewer"
-            )
-        if isinstance(progress, Counting):
-            progress.tries = tried
-        progress(len(seen), count)
-    return concatenate(kept)
-
-
-def concatenate(sets: list[Examples]) -> Examples:
-    """Return the puzzles of all sets, in order."""
-    return examples_of(
-        np.concatenate([s.inputs for s in sets]),
-        np.concatenate([s.labels for s in sets]),
-        np.concatenate([s.ratings for s in sets]),
-        [source for s in sets for source in s.sources],
-    )
 
 
 class _Sudokus(Trials):
@@ -203,8 +139,9 @@ def all_sudokus4(task: Sudoku, difficulty: Difficulty, rng: np.random.Generator)
         puzzles.append(np.where(masks[first], grid, BLANK))
         grids.append(np.tile(grid, (len(first), 1)))
     order = rng.permutation(sum(map(len, puzzles)))
-    images = task.augment(np.concatenate(puzzles)[order], np.concatenate(grids)[order], rng)
-    return _rated(task, *images, difficulty)
+    puzzles = examples_of(np.concatenate(puzzles)[order], np.concatenate(grids)[order])
+    images = task.augment(puzzles, rng)
+    return _rated(task, images.inputs, images.labels, difficulty)
 
 
 def all_grids4(task: Sudoku) -> np.ndarray:

@@ -131,16 +131,6 @@ def _renumbered(grids: np.ndarray, side: int) -> np.ndarray:
     return np.take_along_axis(tokens, grids, axis=1)
 
 
-def row_keys(tokens: np.ndarray) -> np.ndarray:
-    """Return each row of tokens ``(n, t)`` as one comparable byte string: ``(n,)``.
-
-    Keys sort as the rows do. Where all tokens are below 256 each takes one byte, otherwise four.
-    """
-    small = not tokens.size or (tokens.min() >= 0 and tokens.max() < 256)
-    tokens = np.ascontiguousarray(tokens, dtype=np.uint8 if small else ">u4")
-    return tokens.view(f"S{tokens.shape[1] * tokens.itemsize}").ravel()
-
-
 def fingerprint(
     grids: np.ndarray, shape: Shape, lines: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:

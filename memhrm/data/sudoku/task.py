@@ -1,18 +1,22 @@
 """Sudoku of side 4, 6 or 9: token 1 is an empty cell, token ``d + 1`` is digit ``d``."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, require_none, shown
+from memhrm.data.examples import Examples
+from memhrm.data.grid import GridTask
 from memhrm.data.sudoku.identity import identities9
 from memhrm.data.sudoku.solver import solve
-from memhrm.data.sudoku.symmetry import BOXES, canonical, fingerprint, row_keys, shape_of
-from memhrm.data.task import Task
+from memhrm.data.sudoku.symmetry import BOXES, canonical, fingerprint, shape_of
+from memhrm.data.task import quantiles, row_keys
 
 BLANK = 1
 UNITS = ("row", "column", "box")
 
 
-class Sudoku(Task):
+class Sudoku(GridTask):
     """Fill a grid so that each row, column and box has every digit once.
 
     Boxes are 2 x 2 for side 4, 2 rows x 3 columns for side 6, and 3 x 3 for side 9.
@@ -25,9 +29,11 @@ class Sudoku(Task):
         blanks = dict.fromkeys("0*_-", ".")  # as other programs write an empty cell
         super().__init__(name=f"sudoku{side}", side=side, alphabet="." + digits, aliases=blanks)
         self.shape = shape_of(side)
+        if side == 9:
+            self.classes = "solution grids (by fingerprint)"
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        inputs, labels = self.pair_of_grids(inputs, labels)
+        inputs, labels = self.checked_pair(inputs, labels)
         clash = (inputs > BLANK) & (labels != inputs)
         if clash.any():
             row, cell = np.argwhere(clash)[0].tolist()
@@ -48,12 +54,15 @@ class Sudoku(Task):
         return f"{UNITS[kind]} {number + 1}"
 
     def check_questions(self, inputs: np.ndarray) -> None:
-        inputs = self.grids("inputs", inputs)
+        inputs = self.checked("inputs", inputs)
         digits = np.arange(BLANK + 1, self.vocab_size)
         repeated = (inputs[:, self.shape.units][..., None] == digits).sum(axis=2) > 1  # (n, units, digits)
         if repeated.any():
             row, unit, digit = np.argwhere(repeated)[0].tolist()
             raise PuzzleError(row, f"question repeats {digit + 1} in {self._unit(unit)}: it has no answer")
+
+    def describe(self, examples: Examples) -> str:
+        return quantiles("clues", (examples.inputs > BLANK).sum(axis=1))
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
         return np.all((inputs <= BLANK) | (answers == inputs), axis=1)
@@ -67,7 +76,7 @@ class Sudoku(Task):
         Raises:
             ValueError: a question contradicts itself, has no answer or several; a `PuzzleError` says which.
         """
-        inputs = self.grids("inputs", inputs)
+        inputs = self.checked("inputs", inputs)
         self.check_questions(inputs)
         found = solve(inputs, self.shape, limit=2)
         require_none(found.solutions == 0, "question has no answer")
@@ -87,10 +96,8 @@ class Sudoku(Task):
         found = np.bitwise_or.reduce(bits[:, self.shape.units], axis=2)
         return found == (1 << self.vocab_size) - (1 << BLANK + 1)
 
-    def augment(
-        self, inputs: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        n, shape = len(inputs), self.shape
+    def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
+        n, shape = len(examples), self.shape
         rows = shape.row_orders[rng.integers(len(shape.row_orders), size=n)]
         columns = shape.column_orders[rng.integers(len(shape.column_orders), size=n)]
         cells = rows[:, :, None] * self.side + columns[:, None, :]
@@ -98,13 +105,13 @@ class Sudoku(Task):
             flipped = rng.random(n) < 0.5
             cells[flipped] = cells[flipped].swapaxes(1, 2)
         cells = cells.reshape(n, self.seq_len)
-        tokens = np.tile(np.arange(self.vocab_size, dtype=inputs.dtype), (n, 1))
+        tokens = np.tile(np.arange(self.vocab_size, dtype=examples.inputs.dtype), (n, 1))
         tokens[:, BLANK + 1 :] = rng.permuted(tokens[:, BLANK + 1 :], axis=1)
 
         def image(grids: np.ndarray) -> np.ndarray:
             return np.take_along_axis(tokens, np.take_along_axis(grids, cells, axis=1), axis=1)
 
-        return image(inputs), image(labels)
+        return replace(examples, inputs=image(examples.inputs), labels=image(examples.labels))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the canonical form of the puzzle; for side 9 a fingerprint of its solution.
@@ -118,7 +125,7 @@ class Sudoku(Task):
     def identities(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         if self.side != 9:
             return super().identities(inputs, labels)
-        inputs, labels = self.pair_of_grids(inputs, labels)
+        inputs, labels = self.checked_pair(inputs, labels)
         require_none((labels == BLANK).any(axis=1), "answer has an empty cell; allowed: full grids")
         return identities9(inputs > BLANK, labels - (BLANK + 1))
 

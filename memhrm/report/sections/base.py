@@ -57,7 +57,11 @@ class Looking:
     def position(self) -> int | None:
         """Return which puzzle of each episode is probed, counted from 1; None for puzzles on their own."""
         episodes = self.subject.episodes
-        return None if episodes is None else int(self.subject.numbered()[0]) % episodes.length + 1
+        return (
+            None
+            if episodes is None or episodes.length == 1
+            else int(self.subject.numbered()[0]) % episodes.length + 1
+        )
 
     @property
     def cells(self) -> int:

@@ -22,7 +22,7 @@ WORDS = {
 
 
 def look(looking: Looking) -> Numbers | None:
-    if looking.subject.episodes is None:
+    if looking.position is None or looking.subject.episodes is None:
         return None
     kept = KEPT if looking.remembers else KEPT[:1]
     found = {one: by_position(looking.subject, one) for one in kept}

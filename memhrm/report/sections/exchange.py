@@ -25,10 +25,10 @@ def look(looking: Looking) -> Numbers | None:
     if not attention.readable(looking.subject.model.H_module):
         return None
     few = looking.few(min(PUZZLES, looking.how.few_puzzles))
-    met = attention.exchanged(few, looking.trained - 1)
+    met = attention.attention_maps(few, looking.trained - 1)
     maps = {
-        "read": attention.on_grid(few.task, attention.read_map(met)),
-        "write": attention.on_grid(few.task, attention.write_map(met)),
+        "read": attention.on_grid(few.task, met.read),
+        "write": attention.on_grid(few.task, met.write),
     }
     owners = np.full(maps["read"].shape[:2], -1) if met.cells is None else met.cells
     found: Numbers = {"one_cells": owners[0], "puzzles": len(few)}

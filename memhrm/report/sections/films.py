@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from memhrm.data.grid import GridTask
 from memhrm.probes.rollout import rollout
 from memhrm.report.film import Shot, film, given, shown_answers
 from memhrm.report.page import Section
@@ -15,6 +16,8 @@ def look(looking: Looking) -> Numbers:
     """Return, by kind of example, the row of the puzzle and what its film shows."""
     steps = max(looking.trained, min(4 * looking.trained, 16))
     found: Numbers = {}
+    if not isinstance(looking.subject.task, GridTask):  # A film shows a character for each token.
+        return found
     for kind, row in looking.examples.items():
         one = looking.subject.select([row])
         seen = rollout(one, steps)
@@ -25,7 +28,7 @@ def look(looking: Looking) -> Numbers:
             "tokens": seen.tokens[:, 0],
             "q": 0.5 * (1 + np.tanh(seen.q_halt[:, 0].astype(float) / 2)),
         }
-        if (episodes := one.episodes) is not None:
+        if (episodes := one.episodes) is not None and episodes.length > 1:
             before = slice(int(one.numbered()[0]) % episodes.length)
             shown = shown_answers(one.task, episodes.feedback[0, before])
             found[kind] |= {"shown_questions": episodes.inputs[0, before], "shown_answers": shown}
@@ -39,6 +42,8 @@ def look(looking: Looking) -> Numbers:
 def show(runs: list[Seen]) -> Section:
     parts = []
     for run in runs:
+        if not run.numbers[NAME]:
+            continue
         what = "puzzle" if run.looking.position is None else f"puzzle {run.looking.position} of episode"
         shots = [
             Shot(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from memhrm.memory.h_module import Memory
+from memhrm.memory.base import Memory
 
 
 @torch.no_grad()

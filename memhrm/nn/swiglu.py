@@ -1,50 +1,64 @@
-"""Operations whose gradient is written by hand, so that each passes over memory as seldom as it can.
+"""The gated linear unit of every block, and how it is computed fast on the CPU.
 
-On the CPU these passes are what is left beside the matrix products; a compiler fuses them anyway. Each is
-tested against its plain formula. b batch, t position, n heads, c channels of a head, d width, f inner width.
+Gradients are written by hand, so that each passes over memory as seldom as it can; on the CPU these passes
+are what is left beside the matrix products. Each is tested against its plain formula.
+n rows, b batch, d width, f inner width.
 """
 
 import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-EPS = 1e-5
+from memhrm.nn.layers import EPS, Linear
 
-
-class _AddRMS(torch.autograd.Function):
-    """Keeps only the result y and the inverse norm: dx = (g - y mean(g y)) / norm."""
-
-    @staticmethod
-    def forward(x: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-        total = x + y
-        precision = torch.promote_types(x.dtype, torch.float32)
-        if dim == -1:
-            norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=precision)
-            mean = norm.square() / x.shape[-1]
-        else:  # Along another dimension PyTorch's norm is slow on the CPU.
-            mean = total.to(precision).square().mean(dim=dim, keepdim=True)
-        inverse = torch.rsqrt(mean + EPS)
-        return total.mul_(inverse), inverse.to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.dim = inputs[2]
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*output)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]
-        out, inverse = ctx.saved_tensors
-        along = (gradient * out).mean(dim=ctx.dim, keepdim=True)
-        gradient = torch.addcmul(gradient, out, along, value=-1).mul_(inverse)
-        return gradient, gradient, None
+PART = 2**21
+"""Bytes of gate and up that `swiglu` has in hand at a time: the second-level caches of two cores."""
 
 
-def add_rms(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
-    """x + y divided by its root mean square over a dimension, which is computed in float32 at least."""
-    return _AddRMS.apply(x, y, dim)[0]  # pyright: ignore[reportOptionalSubscript]
+def inner_width(width: int, expansion: float) -> int:
+    """Inner width of a SwiGLU: two thirds of the expansion, rounded up to a multiple of 256."""
+    return -(-round(expansion * width * 2 / 3) // 256) * 256
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)); (..., width) to (..., width). Shazeer 2020, arXiv 2002.05202.
+
+    normed: down(sigmoid(gate(x)) * rms(gate(x) * up(x))) instead, whose size does not grow with the weights';
+        large steps of Muon need it. Dillon 2026, arXiv 2601.19085.
+    """
+
+    def __init__(self, width: int, expansion: float, normed: bool = False):
+        super().__init__()
+        inner = inner_width(width, expansion)
+        self.gate_up = Linear(width, 2 * inner)
+        self.down = Linear(inner, width)
+        self.normed = normed
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.by_parts(x):
+            return self._swiglu(x.reshape(-1, x.shape[-1])).view_as(x)
+        gate_up = self.gate_up(x)
+        return self.down(normed_gate(gate_up) if self.normed else silu_gate(gate_up))
+
+    def across(self, x: Tensor) -> Tensor:
+        """The same along the last dimension but one: (b, width, d) to (b, width, d)."""
+        return self._swiglu(x) if self.by_parts(x) else self(x.transpose(1, 2)).transpose(1, 2)
+
+    def by_parts(self, x: Tensor) -> bool:
+        """Whether `swiglu` computes this unit: on the CPU, if the weights stay in the cache beside a part."""
+        return x.device.type == "cpu" and not self.normed and 2 * self.gate_up.weight.nbytes <= PART
+
+    def _swiglu(self, x: Tensor) -> Tensor:
+        return swiglu(x, self.gate_up.weight.to(x.dtype), self.down.weight.to(x.dtype))
+
+
+def normed_gate(gate_up: Tensor) -> Tensor:
+    """sigmoid(gate) * rms(gate * up) for gate and up side by side, (..., 2 f) to (..., f)."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    product = gate * up
+    return torch.sigmoid(gate) * F.rms_norm(product, product.shape[-1:], eps=EPS)
 
 
 class _SiLUGate(torch.autograd.Function):
@@ -73,10 +87,6 @@ class _SiLUGate(torch.autograd.Function):
 def silu_gate(gate_up: Tensor) -> Tensor:
     """silu(gate) * up for gate and up side by side, (..., 2 f) to (..., f)."""
     return _SiLUGate.apply(gate_up)  # pyright: ignore[reportReturnType]
-
-
-PART = 2**21
-"""Bytes of gate and up that `swiglu` has in hand at a time: the second-level caches of two cores."""
 
 
 class _SwiGLU(torch.autograd.Function):
@@ -197,39 +207,3 @@ _op.register_autograd(
     lambda ctx, to_out, to_inner: torch.ops.memhrm.swiglu_backward(to_out, *ctx.saved_tensors),
     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[1]),
 )
-
-
-class _Rotation(torch.autograd.Function):
-    """Keeps only the table; the gradient is turned back."""
-
-    @staticmethod
-    def forward(x: Tensor, rotary: Tensor) -> Tensor:
-        return _turned(x, rotary[0], rotary[1])
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        (rotary,) = ctx.saved_tensors
-        return _turned(gradient, rotary[0], -rotary[1]), None
-
-
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    wide = x.to(cos.dtype)
-    left, right = wide.chunk(2, dim=-1)
-    sin_left, sin_right = sin.chunk(2, dim=-1)
-    out = wide * cos
-    out_left, out_right = out.chunk(2, dim=-1)
-    out_left.addcmul_(right, sin_left)
-    out_right.addcmul_(left, sin_right)
-    return out.to(x.dtype)
-
-
-def rotate(x: Tensor, rotary: Tensor) -> Tensor:
-    """x * cos + (halves of x exchanged) * sin: x (b, t, n, c), rotary (2, t, 1, c) from `rotary_table`.
-
-    The rotation runs in the table's precision.
-    """
-    return _Rotation.apply(x, rotary)  # pyright: ignore[reportReturnType]

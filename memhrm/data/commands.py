@@ -1,0 +1,127 @@
+"""What ``python -m memhrm.data`` does with a data set."""
+
+import importlib
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memhrm.config.console import one_line
+from memhrm.config.settings import require
+from memhrm.data.cache import expand, is_file
+from memhrm.data.dataset import Dataset
+from memhrm.data.loading import load, load_test
+from memhrm.data.settings import parse
+from memhrm.data.task import quantiles
+from memhrm.system.files import require_free
+
+
+def build(values: dict[str, Any], out: Path) -> None:
+    """Write the training and test puzzles of a data set as files."""
+    overwrite = _overwrite(values)
+    files = [out / "train.csv", out / "test.csv"]
+    for file in files:  # before the puzzles are generated
+        require_free("out", file, overwrite)
+    dataset = load(**values)
+    for file, puzzles in zip(files, (dataset.train, dataset.test)):
+        dataset.task.write(file, puzzles)
+        print(f"{file}: {len(puzzles):,} puzzles")
+
+
+def convert(values: dict[str, Any], out: Path) -> None:
+    """Write the puzzles of a file in any known format as a file in ours."""
+    require_free("out", out, _overwrite(values))
+    require(values.get("path") is not None, "path", None, "the file to convert, as path=FILE")
+    file = expand("path", str(values["path"]))
+    require(is_file(file), "path", str(file), "a file that exists")
+    dataset = load_test(**{**values, "path": str(file), "test_size": None, "holdout": 0})
+    dataset.task.write(out, dataset.test)
+    print(f"{out}: {len(dataset.test):,} puzzles")
+
+
+def _overwrite(values: dict[str, Any]) -> bool:
+    overwrite = values.pop("overwrite", False)
+    require(isinstance(overwrite, bool), "overwrite", overwrite, "true or false")
+    return overwrite
+
+
+def inspect(values: dict[str, Any], _: Path) -> None:
+    """Print what a data set holds."""
+    alone = _alone(values)
+    dataset = load_test(**values) if alone else load(**values)
+    parts = {"puzzles" if alone else "test": dataset.test}
+    parts = parts if alone else {"train": dataset.train, **parts}
+    task = dataset.task
+    rows, columns = task.layout
+    labels = f"one of {task.num_labels} labels each" if task.num_labels else "a label per token"
+    print(f"{dataset.name}: {rows} x {columns} tokens out of {task.vocab_size:,}, {labels}")
+    for sentence in dataset.episodes.describe(dataset.test):
+        print(sentence)
+    for part, puzzles in parts.items():
+        sources = ", ".join(sorted({str(source) for source in puzzles.sources} - {""}))
+        print(f"\n{part}: {len(puzzles):,} puzzles{' from ' if sources else ''}{sources}")
+        print(f"  {task.describe(puzzles)}")
+        if (puzzles.ratings >= 0).any():
+            print(f"  {quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")
+    first = dataset.test if alone else dataset.train
+    what = "puzzle" if alone else "training puzzle"
+    print(f"\n{_overlap(dataset)}\n\nfirst {what} and its answer:")
+    question = task.render(first.inputs[0]).splitlines()
+    answer = first.labels[0]
+    answered = task.decode_answer(answer) if task.num_labels else task.render(answer)
+    width = max(map(len, question))
+    for line, said in zip_longest(question, answered.splitlines(), fillvalue=""):
+        print(f"  {line:<{width}}    {said}")
+
+
+def _alone(values: dict[str, Any]) -> bool:
+    """Return whether there is one file to inspect: the path is one, or the folder has but test puzzles."""
+    if values.get("path") is None or values.get("holdout"):
+        return False
+    place = expand("path", str(values["path"]))
+    return is_file(place) or not (place / str(values.get("train_file", "train.csv"))).exists()
+
+
+def _overlap(dataset: Dataset) -> str:
+    task = dataset.task
+    train, test = (task.class_keys(part.inputs, part.labels) for part in (dataset.train, dataset.test))
+    repeated = [len(keys) - len(np.unique(keys)) for keys in (train, test)]
+    if not len(train):
+        return f"{task.classes} up to symmetry: {repeated[1]} of {len(test):,} are repeated"
+    return (
+        f"{task.classes} up to symmetry: {np.isin(test, train).sum()} of {len(test):,} in test are also in "
+        f"train; {repeated[0]} repeated within train, {repeated[1]} within test"
+    )
+
+
+def download(values: dict[str, Any], out: Path) -> None:
+    """Fetch the files of a data set that is published on the Hugging Face hub."""
+    overwrite = _overwrite(values)
+    settings = parse(values)
+    if settings.download is None:
+        raise ValueError(
+            f"{settings.name} is generated; make its files with `build {settings.name} out={out}`"
+        )
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise ValueError("downloading needs an extra; install it with `pip install 'memhrm[hub]'`") from None
+    for file in ("train.csv", "test.csv"):  # before anything is fetched
+        require_free("out", out / file, overwrite)
+    for file in ("train.csv", "test.csv"):
+        try:
+            path = hub.hf_hub_download(settings.download, file, repo_type="dataset", local_dir=out)
+        except Exception as error:  # the hub raises what its HTTP library raises, whichever that is
+            raise ValueError(f"cannot download {file} of {settings.download}: {one_line(error)}") from None
+        print(path)
+    print(f"use it with data={settings.name} data.path={out}")
+
+
+COMMANDS: dict[str, Callable[[dict[str, Any], Path], None]] = {
+    "build": build,
+    "inspect": inspect,
+    "convert": convert,
+    "download": download,
+}

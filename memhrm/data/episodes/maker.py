@@ -1,0 +1,113 @@
+"""How episodes are made of examples; here each example stands alone, `relabelled.py` makes longer ones.
+
+n examples.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from memhrm.data.episodes.episodes import Episodes, alone
+from memhrm.data.examples import Examples
+from memhrm.data.task import Task
+
+
+class EpisodeMaker(ABC):
+    """What makes episodes of examples.
+
+    Attributes:
+        task: the task of the examples.
+        augment: whether training episodes hold random symmetry images of the examples.
+        seed: seed of the test episodes.
+        lengths: examples of a training episode; several lengths each have an equal part of the training.
+        test_length: examples of a test episode.
+        in_step: whether the rows of a batch go through their episodes in step, every example taking the same
+            number of supervision steps. Otherwise a row takes the next example when it has halted.
+    """
+
+    lengths: tuple[int, ...] = (1,)
+    test_length: int = 1
+    in_step: bool = False
+
+    def __init__(self, task: Task, *, augment: bool, seed: int) -> None:
+        self.task, self.augment, self.seed = task, augment, seed
+
+    @abstractmethod
+    def draw(
+        self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False
+    ) -> Episodes:
+        """Return random episodes of examples that are drawn with replacement.
+
+        Args:
+            examples: what is drawn from.
+            count: the number of episodes.
+            length: the number of examples of each.
+            rng: what draws.
+            test: whether the episodes are for testing.
+        """
+
+    @abstractmethod
+    def count(self, test: Examples) -> int:
+        """Return how many test episodes the test examples give."""
+
+    @abstractmethod
+    def make(self, examples: Examples, count: int) -> Episodes:
+        """Return ``count`` test episodes of the examples, always the same ones."""
+
+    @abstractmethod
+    def sample(self, examples: Examples, count: int) -> Episodes:
+        """Return test episodes that hold up to ``count`` training examples, rounded up to whole episodes."""
+
+    @abstractmethod
+    def parts(self, test: Examples, size: int) -> tuple[Episodes, Episodes]:
+        """Return ``size`` test episodes for validation, and the others, where validation chooses nothing."""
+
+    @abstractmethod
+    def pools(self, test: Examples, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which test examples choose a checkpoint, and which are scored.
+
+        Args:
+            test: the test examples, n.
+            size: the number of test episodes that choose.
+
+        Returns:
+            Two arrays of indices that have no group of examples in common.
+        """
+
+    def describe(self, test: Examples) -> list[str]:
+        """Return sentences about the test episodes; none where each example stands alone."""
+        return []
+
+
+class Alone(EpisodeMaker):
+    """Each example is an episode of length one."""
+
+    def draw(
+        self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False
+    ) -> Episodes:
+        """Return ``count`` random examples as episodes; their length is one."""
+        assert length == 1
+        return alone(examples.select(rng.integers(len(examples), size=count)))
+
+    def count(self, test: Examples) -> int:
+        """Return the number of test examples."""
+        return len(test)
+
+    def make(self, examples: Examples, count: int) -> Episodes:
+        """Return each example as an episode."""
+        return alone(examples)
+
+    def sample(self, examples: Examples, count: int) -> Episodes:
+        """Return up to ``count`` examples, evenly spaced because files may be sorted by difficulty."""
+        count = min(count, len(examples))
+        return alone(examples.select(np.arange(count) * len(examples) // count))
+
+    def parts(self, test: Examples, size: int) -> tuple[Episodes, Episodes]:
+        """Return the last ``size`` examples, rounded to whole groups, and the others."""
+        choosing, scored = self.pools(test, size)
+        return alone(test.select(choosing)), alone(test.select(scored))
+
+    def pools(self, test: Examples, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the last ``size`` examples, rounded to whole groups, and the others."""
+        chosen = test.select(slice(None, None, -1)).part(size)[::-1]
+        return np.flatnonzero(chosen), np.flatnonzero(~chosen)

@@ -1,0 +1,226 @@
+"""The slot of the H-module: what a module is given, what it gives, and what it may declare.
+
+b batch, t position (prefix and tokens), d width, k active cells, u random numbers that one H-step wants.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from memhrm.config.settings import check_types, require
+from memhrm.nn.attention import Attend
+
+Memory = dict[str, Tensor]
+"""What an H-module carries from one H-step to the next; every tensor starts with the batch axis."""
+
+Trace = dict[str, Tensor]
+"""What one H-step reports to losses, log and probes, by name; every tensor starts with the batch axis."""
+
+HLevel = Callable[[Tensor, Tensor], Tensor]
+"""The transformer level of the H-step: (z_H, injection) to z_H, both (b, t, d)."""
+
+Lifetime = Literal["example", "episode", "global"]
+"""When a memory starts again; see `MemorySettings`."""
+
+Judge = Callable[[Tensor], Tensor]
+"""The loss of each example if z_H (b, t, d) were the answer, (b,)."""
+
+
+class Context(NamedTuple):
+    """What surrounds one H-step.
+
+    Attributes:
+        level: the transformer level; it heeds `present` by itself.
+        noise: uniform numbers in (0, 1), (b, u), for modules that draw; None: be greedy.
+        judge: the loss of a state as an answer; only in training, where the labels are known.
+        prefer: added to the scores of the cells when they are chosen, and only there, (b, cells): -inf
+            keeps a cell out, +inf forces it.
+        present: which positions are no padding, (b, t); None: all. What a module itself does across
+            positions must leave the others out.
+        maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
+    """
+
+    level: HLevel
+    noise: Tensor | None = None
+    judge: Judge | None = None
+    prefer: Tensor | None = None
+    present: Tensor | None = None
+    maps: bool = False
+
+
+class HShape(NamedTuple):
+    """What an H-module must know of the model around it."""
+
+    width: int
+    num_heads: int
+    expansion: float
+    length: int
+    mixer: str
+    attend: Attend
+
+
+class Situation(NamedTuple):
+    """What a loss of a memory looks at.
+
+    Attributes:
+        traces: those of a supervision step, one per H-step.
+        reward: the reward of each example for what was chosen in the step, (b,); None where no loss asks
+            for it.
+        baseline: whether the reward is compared with that of the other examples.
+    """
+
+    traces: Sequence[Trace]
+    reward: Tensor | None = None
+    baseline: bool = True
+
+
+class Loss(NamedTuple):
+    """A loss that an H-module declares; `loss.NAME` sets its weight.
+
+    Attributes:
+        function: the loss as the sum over the examples of this process.
+        weight: its weight where the settings give none; 0 for off.
+        needs_reward: whether it asks for `Situation.reward`.
+    """
+
+    function: Callable[[Situation], Tensor]
+    weight: float = 0.0
+    needs_reward: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorySettings:
+    """What every memory can set; a memory's own settings extend these.
+
+    Attributes:
+        name: the memory's name, for people.
+        module: the class of the H-module, as package.module.Class.
+        lifetime: when the memory starts again. example: with each example; episode: with each episode;
+            global: never, one bank for all rows is part of the model's state, and after each optimiser step
+            the rows' writes are averaged, cell by cell over the rows that wrote the cell, and applied at
+            `rate`. null: episode where the data have episodes, else example.
+        horizon: supervision steps per optimiser step, over which the memory's graph, and only the memory's,
+            stays whole (truncated back-propagation); 1 as published; episode: all of an episode's. Weights
+            stand still in between. null: episode where the data have episodes, else 1.
+        write_in_evaluation: whether evaluation writes; false leaves every example with the memory it starts
+            with.
+        rate: rate of the bank, above 0, up to 1.
+    """
+
+    name: str
+    module: str
+    lifetime: Lifetime | None = None
+    horizon: int | Literal["episode"] | None = None
+    write_in_evaluation: bool = True
+    rate: float = 0.1
+
+    def __post_init__(self):
+        check_types(self, "memory")
+        fits = not isinstance(self.horizon, int) or self.horizon >= 1
+        require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
+        require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")
+
+    def within(self, episodes: bool) -> Self:
+        """Return the settings with what null stands for in data with or without episodes.
+
+        Raises:
+            ValueError: the horizon is an episode where there is none.
+        """
+        allowed = "a number, or null, with data that have no episodes"
+        require(episodes or self.horizon != "episode", "memory.horizon", self.horizon, allowed)
+        lifetime, horizon = ("episode", "episode") if episodes else ("example", 1)
+        return replace(self, lifetime=self.lifetime or lifetime, horizon=self.horizon or horizon)
+
+    @property
+    def spans_steps(self) -> bool:
+        """Whether the memory's graph goes through more than one supervision step."""
+        return self.horizon not in (None, 1)
+
+
+class HModule(nn.Module):
+    """One H-step: (z_H, z_L, memory) to (z_H', memory', trace).
+
+    A subclass names its settings, calls `remember` for each tensor of its memory and writes `forward`.
+    Where the gradient of z_H, z_L and the memory ends is decided outside: `forward` detaches none of them.
+    It may stop the gradient of what it only reports, such as the target of a loss. It does not branch in
+    Python on the values of tensors. Weights that are no `Linear` are cast where they are used
+    (`weight.to(x.dtype)`), since under `checkpoint_activations` a step is computed again from the uncast
+    ones.
+
+    What a module promises beside the step, it declares by attributes, of the class or set in `__init__`:
+
+    Attributes:
+        losses: its losses by name; each reads what `forward` put into the trace.
+        logged: names in the trace of numbers per example, (b,), that are logged as means over examples and
+            H-steps.
+        needs_level: False for a module that stands in the level's place: the reasoner then builds no H-net.
+        noise_size: random numbers that an H-step wants per example, u.
+        noise_in_evaluation: whether it draws in evaluation too; else it is greedy there.
+        cells: cells among which an H-step selects; the trace then has `indices`, (b, k), and `scores`, (b,
+            cells).
+        always_active: cells, the first ones, that every example selects.
+        has_maps: whether the trace has, where `Context.maps` asks for them, `read_map` and `write_map`, (b,
+            k, t): how much each position takes from each active cell, and from which positions each is
+            written. k is 1 for one memory.
+    """
+
+    Settings: ClassVar[type[MemorySettings]] = MemorySettings
+
+    logged: tuple[str, ...] = ()
+    needs_level: bool = True
+    noise_size: int = 0
+    noise_in_evaluation: bool = False
+    cells: int = 0
+    always_active: int = 0
+    has_maps: bool = False
+
+    def __init__(self, settings: MemorySettings, shape: HShape):
+        super().__init__()
+        self.settings = settings
+        self.losses: dict[str, Loss] = {}
+        self._remembered: list[str] = []
+
+    def remember(self, name: str, start: Tensor) -> None:
+        """Have `memory[name]`, (b, ...), start at `start`, (...), for every example.
+
+        The start is a persistent buffer `<name>_init`; with lifetime=global it is the bank itself.
+        """
+        self.register_buffer(f"{name}_init", start)
+        self._remembered.append(name)
+
+    def starts(self) -> dict[str, Tensor]:
+        """Return the buffers from which memories start, or the bank, by the memory's names."""
+        return {name: self.get_buffer(f"{name}_init") for name in self._remembered}
+
+    def initial_memory(self, batch_size: int) -> Memory:
+        """Return the memory with which an example starts, (batch_size, ...) each."""
+        return {name: start.expand(batch_size, *start.shape) for name, start in self.starts().items()}
+
+    def forward(
+        self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context
+    ) -> tuple[Tensor, Memory, Trace]:
+        """Return z_H' (b, t, d), the memory after the step, and the trace."""
+        raise NotImplementedError
+
+
+NORMS = ("z_H_norm", "memory_norm")
+"""What `norms` traces, for `HModule.logged`."""
+
+
+def norms(z_H: Tensor, m: Tensor, present: Tensor | None) -> Trace:
+    """Return root mean squares, (b,), of the state without its padding and of the written memory.
+
+    A state that grows shows in them.
+    """
+    return {"z_H_norm": _rms(z_H, present), "memory_norm": _rms(m)}
+
+
+def _rms(x: Tensor, present: Tensor | None = None) -> Tensor:
+    precision, size = torch.promote_types(x.dtype, torch.float32), x[0].numel()
+    if present is not None:
+        x = torch.where(present.unsqueeze(-1), x, 0)
+        size = (present.sum(dim=1) * x.shape[-1]).clamp(min=1)
+    return torch.linalg.vector_norm(x.detach().flatten(1), dim=1, dtype=precision) * size**-0.5
