@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 RECALL := $(PY) -m memhrm.train experiment=recall steps=525 batch_size=72 threads=1 progress=false
 
-.PHONY: demo test lint types wheel tables paper clean
+.PHONY: demo test lint types wheel tables paper docs clean
 
 demo: $(STAMP)
 	@echo
@@ -52,6 +52,10 @@ paper: $(STAMP)
 	$(PY) -m experiments.tables --check
 	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -quiet main.tex
 
+# The pages of docs/ as a site in build/site, with the API; a warning is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
 clean:
 	rm -rf $(VENV) dist build
 
@@ -65,3 +69,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing memhrm from this folder, with the tools of its tests: half a minute."
 	@$(PIP) --editable '.[dev]'
 	@touch $(STAMP)
+
+$(VENV)/.docs: $(STAMP)
+	@$(PIP) --editable '.[docs]'
+	@touch $@

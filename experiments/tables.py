@@ -1,7 +1,7 @@
 """python -m experiments.tables [--check]: every table, figure and number of the paper, from results alone.
 
-The tables that README.md quotes, between <!-- paper/tables/NAME.md --> and <!-- end -->, too. With --check
-nothing is written: it says which files are not what the results give.
+The tables that README.md and docs/ quote, between <!-- paper/tables/NAME.md --> and <!-- end -->, too. With
+--check nothing is written: it says which files are not what the results give.
 """
 
 import argparse
@@ -10,10 +10,13 @@ import re
 import sys
 from pathlib import Path
 
+from experiments import answer
 from experiments.experiment import PAPER, Experiment, put
 from experiments.runs import ROOT, SCALES
 
-README = ROOT / "README.md"
+QUOTING = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+"""The pages that quote tables."""
+
 QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 NAMES = (
@@ -40,6 +43,8 @@ def files() -> dict[str, bytes]:
         for scale in SCALES:
             if experiment.results(scale).exists():
                 found |= experiment.files(scale)
+    for scale in SCALES:
+        found |= answer.files(scale)
     return found
 
 
@@ -75,10 +80,12 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    made, readme = files(), README.read_text()
+    made = files()
     wrong = {PAPER / name: made.get(name) for name in stale(made, PAPER)}
-    if (quoted := quoting(readme, made)) != readme:
-        wrong[README] = quoted.encode()
+    for page in QUOTING:
+        text = page.read_text()
+        if (quoted := quoting(text, made)) != text:
+            wrong[page] = quoted.encode()
     names = [str(file.relative_to(ROOT)) for file in wrong]
     if args.check:
         for name in names:

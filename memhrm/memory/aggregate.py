@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memhrm.memory.base import Context, HModule, HShape, Memory, Trace, norms
-from memhrm.memory.cells import Cells, CellSettings
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.cells import Cells
 from memhrm.memory.cross_attention import layer_norm
 from memhrm.memory.exchange import Exchange
 from memhrm.memory.maps import maps

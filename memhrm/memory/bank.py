@@ -1,6 +1,7 @@
 """The global bank: one memory for all rows, which their writes change together.
 
-b batch. The other lifetimes are a matter of when a row starts anew (`training/carry.py`).
+n cells, b batch. With the other lifetimes a row starts again at some step
+(`memhrm.training.carry.Carry.refill`).
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +25,12 @@ def absorb(
     The change of a cell is the mean over the rows, of all processes, that chose it; the change of a cell that
     no row chose, or of what is no cell, the mean over all rows.
 
-    bank: (n, ...) each; written: (b, n, ...) each. chose: how often each row selected each cell, (b, n).
-    summed: the sum over processes.
+    Args:
+        bank: what each memory starts from, (n, ...) each.
+        written: the memory of the rows after the step, (b, n, ...) each.
+        chose: how often each row selected each cell, (b, n); None without cells.
+        rate: rate of the move, above 0, up to 1.
+        summed: returns the sum of a tensor over processes.
     """
     for name, start in bank.items():
         change = written[name] - start

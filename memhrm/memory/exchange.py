@@ -61,19 +61,17 @@ class Exchange(nn.Module):
 
     A memory calls `start`, then `read` and `read_residual` on the state, then `write` and `write_residual`,
     or `write_cells`, on what it remembers.
+
+    Args:
+        settings: the memory's settings, with a `state_norm`.
+        shape: the model's sizes.
+        norms_write: whether `write_residual` norms what it gives, with state_norm=rms.
+
+    Raises:
+        ValueError: the heads do not divide the width.
     """
 
     def __init__(self, settings: ExchangeSettings, shape: HShape, *, norms_write: bool = True):
-        """Make the layers.
-
-        Args:
-            settings: the memory's settings, with a `state_norm`.
-            shape: the model's sizes.
-            norms_write: whether `write_residual` norms what it gives, with state_norm=rms.
-
-        Raises:
-            ValueError: the heads do not divide the width.
-        """
         super().__init__()
         heads = shape.num_heads if settings.num_heads is None else settings.num_heads
         allowed = f"divisors of model.hidden_size={shape.width}"

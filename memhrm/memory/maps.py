@@ -44,6 +44,8 @@ def maps(
         cell to the positions, mean over heads and tokens: (b, k, t) each; and read_token_map and
         write_token_map, the attention between positions and tokens, mean over heads: (b, k, l, t) each.
     """
+    wide = torch.promote_types(h.dtype, torch.float32)
+    h, tokens, weights, h_plus = (x.to(wide) for x in (h, tokens, weights, h_plus))
     reads, writes = read_attention(read, h, tokens, together), write_attention(write, tokens, h_plus, present)
     added = contributions(read, reads, tokens, weights)
     return {
@@ -76,7 +78,7 @@ def write_attention(write: Write, tokens: Tensor, h_plus: Tensor, present: Tenso
 
 def contributions(read: Read, attention: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
     """Return what each cell adds to each position, (b, k, t, d), which sums to dz over k."""
-    values = _heads(read, read.kv(tokens).chunk(2, dim=-1)[1]).float() * weights[:, :, None, None, None]
+    values = _heads(read, read.kv(tokens).chunk(2, dim=-1)[1]) * weights[:, :, None, None, None]
     taken = torch.einsum("bmklt,bklmc->bktmc", attention, values)
     return read.out(taken.flatten(3))
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memhrm.memory.base import Context, HModule, HShape, Loss, Memory, Trace, norms
-from memhrm.memory.cells import Cells, CellSettings, Selection
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.cells import Cells, Selection
 from memhrm.memory.cross_attention import layer_norm
 from memhrm.memory.exchange import Exchange
 from memhrm.memory.losses import traced

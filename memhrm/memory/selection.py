@@ -15,11 +15,14 @@ SelectorName = Literal["topk", "policy", "random", "all", "lowest_loss"]
 
 
 class Scorer(nn.Module):
-    """s_i = 1/R sum_r CLS_i^T W_r q (proposal, top-k cell selection), in float32 at least.
+    """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least.
 
-    combine: mean is the formula, in which R projections are one bilinear form (their mean) from the start on;
-        logsumexp (less log R) and max are forms in which each projection counts for itself.
-    scaled: divide by sqrt(d), so that the softmax of the scores does not saturate.
+    Args:
+        width: d.
+        projections: R.
+        combine: mean is the equation, in which R projections are one bilinear form, their mean; logsumexp
+            (less log R) and max are forms in which each projection counts for itself.
+        scaled: divide by sqrt(d), so that the softmax of the scores does not saturate.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class Scorer(nn.Module):
         self.weight = nn.Parameter(truncated_normal_(torch.empty(projections, width, width), std=width**-0.5))
 
     def forward(self, query: Tensor, cls: Tensor) -> Tensor:
-        """query (b, d) and cls (b, n, d) to scores (b, n)."""
+        """Return the scores (b, n) of cells with CLS (b, n, d) for queries (b, d)."""
         precision = torch.promote_types(query.dtype, torch.float32)
         # By way of the query's type: a checkpointed step computed again must find the same scores.
         weight = self.weight.to(query.dtype).to(precision)
@@ -41,7 +44,7 @@ class Scorer(nn.Module):
         scores = self.scale * torch.einsum("bnd,brd->bnr", cls.to(precision), wanted)
         if self.combine == "logsumexp":
             return scores.logsumexp(dim=-1) - math.log(scores.shape[-1])
-        return scores.amax(dim=-1)  # Of one, for the mean.
+        return scores.amax(dim=-1)  # `mean` leaves a single projection, so `amax` is the identity.
 
 
 def choose(
@@ -52,14 +55,18 @@ def choose(
     judged: Tensor | None,
     prefer: Tensor | None = None,
 ) -> Tensor:
-    """k of n cells for each example, (b, k), the first choice first.
+    """Return the k of n cells that each example selects, (b, k), the first choice first.
 
-    topk: by score. policy: a draw without replacement from the Plackett-Luce distribution of the scores
-        (Gumbel top-k, Kool et al. 2019, arXiv 1903.06059), greedy without noise. random: uniform. all: every
-        cell. lowest_loss: by the loss when the cell is read alone (winner takes all), by score where no
-        label tells the loss.
-    scores (b, n). noise: uniform numbers (b, n) or None. judged: the loss of each cell, (b, n), or None.
-    prefer: added to what they are chosen by, (b, n), or None; it has no say with `all`.
+    Args:
+        selector: topk: by score. policy: a draw without replacement from the Plackett-Luce distribution of
+            the scores (Gumbel top-k, Kool et al. 2019, arXiv 1903.06059), greedy without noise. random:
+            uniform. all: every cell. lowest_loss: by the loss when the cell is read alone (winner takes
+            all), by score where no label tells the loss.
+        scores: (b, n).
+        k: active cells.
+        noise: uniform numbers, (b, n), or None.
+        judged: the loss of each cell, (b, n), or None.
+        prefer: added to what the cells are chosen by, (b, n), or None; it changes nothing with `all`.
     """
     if selector == "all":
         return torch.arange(scores.shape[1], device=scores.device).expand(scores.shape)
@@ -75,9 +82,13 @@ def choose(
 
 
 def plackett_luce(scores: Tensor, indices: Tensor) -> Tensor:
-    """Log-probability of drawing the cells in this order without replacement, (b,).
+    """Return the log-probability of drawing cells in this order without replacement, (b,).
 
-    scores (b, n), indices (b, k): sum_j s(a_j) - log sum_{i not among a_1..a_{j-1}} exp s(i).
+    It is sum_j s(a_j) - log sum_{i not among a_1..a_{j-1}} exp s(i).
+
+    Args:
+        scores: s, (b, n).
+        indices: a, (b, k).
     """
     chosen = scores.gather(1, indices)
     left, total = scores, torch.zeros_like(scores[:, 0])
@@ -88,6 +99,6 @@ def plackett_luce(scores: Tensor, indices: Tensor) -> Tensor:
 
 
 def entropy(scores: Tensor) -> Tensor:
-    """Entropy in nats of the first draw, softmax(scores), (b, n) to (b,)."""
+    """Return the entropy in nats of the first draw, softmax(scores): (b, n) to (b,)."""
     log_p = scores.log_softmax(dim=-1)
     return -(log_p.exp() * log_p).sum(dim=-1)

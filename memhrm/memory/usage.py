@@ -15,25 +15,27 @@ from memhrm.memory.base import Trace
 
 
 def hits(trace: Trace) -> Tensor:
-    """1 where the cell is active, else 0, (b, n)."""
+    """Return 1 where a cell is active, else 0, (b, n)."""
     return torch.zeros_like(trace["scores"]).scatter(1, trace["indices"], 1.0)
 
 
 def selected(traces: Sequence[Trace]) -> Tensor:
-    """In how many of the H-steps each example selected each cell, (b, n)."""
+    """Return in how many of the H-steps each example selected each cell, (b, n)."""
     return torch.stack([hits(trace) for trace in traces]).sum(dim=0)
 
 
 def own_entropy(counts: Tensor) -> Tensor:
-    """Entropy in nats of the cells that each example selected, (b, n) counts to (b,)."""
+    """Return the entropy in nats of the cells that each example selected: counts (b, n) to (b,)."""
     p = counts / counts.sum(dim=-1, keepdim=True).clamp(min=1)
     return -torch.special.xlogy(p, p).sum(dim=-1)
 
 
 def describe(usage: Sequence[float] | np.ndarray, mean_own_entropy: float) -> dict[str, Any]:
-    """The figures of an interval or of an evaluation.
+    """Return the figures of an interval of training or of an evaluation.
 
-    usage: p_i, the share of the H-steps in which cell i is active, (n,). mean_own_entropy: of `own_entropy`.
+    Args:
+        usage: p_i, the share of the H-steps in which cell i is active, (n,).
+        mean_own_entropy: the mean of `own_entropy` over examples.
 
     Returns usage; usage_entropy, that of p / k in nats (at most log n); usage_information, that entropy less
     the mean own entropy: the mutual information of cell and example as their counts estimate it, in nats (too

@@ -16,7 +16,9 @@ from memhrm.nn.layers import Linear
 class Attend(Protocol):
     """softmax(q k^T / sqrt(c)) v over the keys that `mask` (b, t) says are there; None: over all."""
 
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, /) -> Tensor: ...
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, /) -> Tensor:
+        """Return what queries (b, s, n, c) take from values (b, t, n, c) by their keys, (b, s, n, c)."""
+        ...
 
 
 SHORT = 256
@@ -50,7 +52,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def xformers_backend() -> Attend:
-    """The same attention by xformers, which needs a CUDA device.
+    """Return attention by xformers, which needs a CUDA device.
 
     Raises:
         ValueError: there is no CUDA device, or xformers is not installed.
@@ -82,7 +84,7 @@ def _bias(q: Tensor, mask: Tensor) -> Tensor:
 
 
 def backend(name: str) -> Attend:
-    """The attention function of a name: "sdpa" (anywhere) or "xformers" (CUDA only)."""
+    """Return the attention function of a name: "sdpa" (anywhere) or "xformers" (CUDA only)."""
     if name == "sdpa":
         return sdpa
     if name == "xformers":
@@ -101,6 +103,7 @@ class SelfAttention(nn.Module):
         self.out = Linear(width, width)
 
     def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """Return x (b, t, d) after attention to the positions of the mask (b, t), or to all."""
         qk, v = rearrange(self.qkv(x), "b t (three n c) -> b t (three n) c", three=3, n=self.num_heads).split(
             (2 * self.num_heads, self.num_heads), dim=2
         )
@@ -109,10 +112,10 @@ class SelfAttention(nn.Module):
 
 
 def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor:
-    """Cosines and signed sines of rotary positions, (2, length, 1, head_width). Su et al., arXiv 2104.09864.
+    """Return cosines and signed sines of rotary positions, (2, length, 1, head_width).
 
-    Half-rotation form: channel i turns with channel i + head_width / 2. The first half of the sines is
-    negative.
+    Su et al., arXiv 2104.09864, in half-rotation form: channel i turns with channel i + head_width / 2. The
+    first half of the sines is negative.
     """
     frequency = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
     angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency).unsqueeze(1)
@@ -149,8 +152,10 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
-    """x * cos + (halves of x exchanged) * sin: x (b, t, n, c), rotary (2, t, 1, c) from `rotary_table`.
+    """Return x * cos + (halves of x exchanged) * sin, computed in the table's precision.
 
-    The rotation runs in the table's precision.
+    Args:
+        x: (b, t, n, c).
+        rotary: what `rotary_table` returns, (2, t, 1, c).
     """
     return _Rotation.apply(x, rotary)  # pyright: ignore[reportReturnType]

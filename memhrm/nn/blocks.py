@@ -19,6 +19,7 @@ class AttentionMixer(nn.Module):
         self.attention = SelfAttention(width, num_heads, attend)
 
     def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """Return x (b, t, d) after the mixing."""
         return add_rms(x, self.attention(x, rotary, mask))
 
 
@@ -33,6 +34,7 @@ class MLPMixer(nn.Module):
         self.mlp = SwiGLU(length, expansion, normed)
 
     def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """Return x (b, t, d) after the mixing; there are no rotary positions."""
         if mask is not None:
             x = torch.where(mask.unsqueeze(-1), x, 0)
         if self.mlp.by_parts(x):
@@ -50,15 +52,13 @@ class Block(nn.Module):
         self.mlp = SwiGLU(width, expansion, normed)
 
     def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """Return x (b, t, d) after the block."""
         x = self.mixer(x, rotary, mask)
         return add_rms(x, self.mlp(x))
 
 
 class Level(nn.Module):
-    """The network of one level: the state plus what is injected, through the blocks in turn.
-
-    mask: the positions that are no padding, (b, t); None: all.
-    """
+    """The network of one level: the state plus what is injected, through the blocks in turn."""
 
     def __init__(self, blocks: list[Block]):
         super().__init__()
@@ -67,6 +67,14 @@ class Level(nn.Module):
     def forward(
         self, state: Tensor, injection: Tensor, rotary: Tensor | None, mask: Tensor | None = None
     ) -> Tensor:
+        """Return the state (b, t, d) after one step.
+
+        Args:
+            state: (b, t, d).
+            injection: what is added to it, (b, t, d).
+            rotary: the table of rotary positions; None without.
+            mask: the positions that are no padding, (b, t); None for all.
+        """
         x = state + injection
         for block in self.blocks:
             x = block(x, rotary, mask)
@@ -103,5 +111,5 @@ class _AddRMS(torch.autograd.Function):
 
 
 def add_rms(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
-    """x + y divided by its root mean square over a dimension, which is computed in float32 at least."""
+    """Return x + y divided by its root mean square over a dimension, computed in float32 at least."""
     return _AddRMS.apply(x, y, dim)[0]  # pyright: ignore[reportOptionalSubscript]

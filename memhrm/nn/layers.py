@@ -14,7 +14,7 @@ EPS = 1e-5
 
 
 def truncated_normal_(tensor: Tensor, std: float) -> Tensor:
-    """Fill with a normal cut at two sigma, widened so that the *truncated* variable has this std."""
+    """Fill a tensor from a normal cut at two sigma, widened so that the *truncated* variable has this std."""
     # Variance of a standard normal cut at +-2: 1 - 2*2*pdf(2) / P(|x| < 2).
     mass = math.erf(2 / math.sqrt(2))
     density = math.exp(-2) / math.sqrt(2 * math.pi)
@@ -29,11 +29,13 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias=bias)
 
     def reset_parameters(self) -> None:
+        """Draw the weights."""
         truncated_normal_(self.weight, std=self.in_features**-0.5)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        """Return the map of the input, in the input's precision: (..., in) to (..., out)."""
         # As a rule the weight has this type already. A checkpointed step, though, is computed again during
         # the backward pass, when the weights that were cast for the forward pass are no longer in place.
         bias = None if self.bias is None else self.bias.to(input.dtype)

@@ -18,15 +18,15 @@ PART = 2**21
 
 
 def inner_width(width: int, expansion: float) -> int:
-    """Inner width of a SwiGLU: two thirds of the expansion, rounded up to a multiple of 256."""
+    """Return the inner width of a SwiGLU: two thirds of the expansion, rounded up to a multiple of 256."""
     return -(-round(expansion * width * 2 / 3) // 256) * 256
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)); (..., width) to (..., width). Shazeer 2020, arXiv 2002.05202.
+    """down(silu(gate(x)) * up(x)); Shazeer 2020, arXiv 2002.05202.
 
-    normed: down(sigmoid(gate(x)) * rms(gate(x) * up(x))) instead, whose size does not grow with the weights';
-        large steps of Muon need it. Dillon 2026, arXiv 2601.19085.
+    With `normed` it is down(sigmoid(gate(x)) * rms(gate(x) * up(x))), whose size does not grow with the
+    weights': large steps of Muon need it. Dillon 2026, arXiv 2601.19085.
     """
 
     def __init__(self, width: int, expansion: float, normed: bool = False):
@@ -37,17 +37,18 @@ class SwiGLU(nn.Module):
         self.normed = normed
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the unit's output, (..., width) to (..., width)."""
         if self.by_parts(x):
             return self._swiglu(x.reshape(-1, x.shape[-1])).view_as(x)
         gate_up = self.gate_up(x)
         return self.down(normed_gate(gate_up) if self.normed else silu_gate(gate_up))
 
     def across(self, x: Tensor) -> Tensor:
-        """The same along the last dimension but one: (b, width, d) to (b, width, d)."""
+        """Return the unit's output along the last dimension but one: (b, width, d) to (b, width, d)."""
         return self._swiglu(x) if self.by_parts(x) else self(x.transpose(1, 2)).transpose(1, 2)
 
     def by_parts(self, x: Tensor) -> bool:
-        """Whether `swiglu` computes this unit: on the CPU, if the weights stay in the cache beside a part."""
+        """Return whether `swiglu` computes this unit: on the CPU, if its weights stay in the cache."""
         return x.device.type == "cpu" and not self.normed and 2 * self.gate_up.weight.nbytes <= PART
 
     def _swiglu(self, x: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class SwiGLU(nn.Module):
 
 
 def normed_gate(gate_up: Tensor) -> Tensor:
-    """sigmoid(gate) * rms(gate * up) for gate and up side by side, (..., 2 f) to (..., f)."""
+    """Return sigmoid(gate) * rms(gate * up) for gate and up side by side: (..., 2 f) to (..., f)."""
     gate, up = gate_up.chunk(2, dim=-1)
     product = gate * up
     return torch.sigmoid(gate) * F.rms_norm(product, product.shape[-1:], eps=EPS)
@@ -85,7 +86,7 @@ class _SiLUGate(torch.autograd.Function):
 
 
 def silu_gate(gate_up: Tensor) -> Tensor:
-    """silu(gate) * up for gate and up side by side, (..., 2 f) to (..., f)."""
+    """Return silu(gate) * up for gate and up side by side: (..., 2 f) to (..., f)."""
     return _SiLUGate.apply(gate_up)  # pyright: ignore[reportReturnType]
 
 
@@ -104,16 +105,16 @@ class _SwiGLU(torch.autograd.Function):
 
 
 def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    """down(silu(gate(x)) * up(x)), made for the CPU: by parts that stay in its cache, nothing transposed.
+    """Return down(silu(gate(x)) * up(x)), by parts that stay in the CPU's cache, with nothing transposed.
 
-    x: (n, width), a unit for each row; or (b, width, d), a unit for each column. gate_up (2 f, width) and
-    down (width, f): the weights.
+    Args:
+        x: (n, width), a unit for each row; or (b, width, d), a unit for each column.
+        gate_up: weights, (2 f, width).
+        down: weights, (width, f).
     """
     x = x.contiguous()
     learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, gate_up, down))
-    if (
-        torch.compiler.is_compiling()
-    ):  # Whole, as one operation: unrolled, the parts would take ages to compile.
+    if torch.compiler.is_compiling():  # As one operation: unrolled, the parts would take long to compile.
         ops = torch.ops.memhrm
         return ops.swiglu(x, gate_up, down)[0] if learns else ops.swiglu_fixed(x, gate_up, down)
     if learns:

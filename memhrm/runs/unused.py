@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from memhrm.config.settings import refuse
 from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
 

@@ -7,7 +7,7 @@ from memhrm.config.settings import refuse
 from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.base import MemorySettings
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.unused import value_of

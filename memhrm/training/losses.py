@@ -14,16 +14,16 @@ from memhrm.data.sampler import IGNORE
 from memhrm.data.score import score
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
-"""(logits (b, s, v), labels (b, s)) to the loss of each position, (b, s), 0 where there is no label."""
+"""(logits (b, s, v), labels (b, s)) to the loss of each label, (b, s), 0 where there is none."""
 
 
 def widened(tensor: Tensor) -> Tensor:
-    """In float64, or float32 on a device that has no other (mps)."""
+    """Return the tensor in float64, or in float32 on a device that has no other (mps)."""
     return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy under stablemax, in float64 (float32 where the device has no other); (b, s).
+    """Return the cross-entropy under stablemax, in float64 where the device has it, (b, s).
 
     p_i = s(v_i) / sum_j s(v_j) with s(v) = v + 1 for v >= 0 and 1 / (1 - v) below.
     Prieto et al. 2025, arXiv 2501.04697.
@@ -36,8 +36,14 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy under softmax, in float32; (b, s). smoothing: the share of the target that is spread
-    evenly over the vocabulary (Szegedy et al. 2016, arXiv 1512.00567)."""
+    """Return the cross-entropy under softmax, in float32, (b, s).
+
+    Args:
+        logits: (b, s, v).
+        labels: (b, s).
+        smoothing: share of the target that is spread evenly over the vocabulary (Szegedy et al. 2016, arXiv
+            1512.00567).
+    """
     flat = F.cross_entropy(
         logits.float().flatten(0, 1),
         labels.long().flatten(),
@@ -55,14 +61,14 @@ CROSS_ENTROPY: dict[str, CrossEntropy] = {
 
 
 class Graded(NamedTuple):
-    """Scores of each example, (b,): the share of labelled tokens that are right, and whether it is exact."""
+    """Scores of each example, (b,): the share of its labels that are right, and whether all are."""
 
     accuracy: Tensor
     exact: Tensor
 
 
 def grade(logits: Tensor, labels: Tensor) -> Graded:
-    """Compare the most likely tokens with the labels.
+    """Return the scores of the most likely labels.
 
     `memhrm.data.score` says when an answer is exact.
     """
@@ -71,24 +77,28 @@ def grade(logits: Tensor, labels: Tensor) -> Graded:
 
 
 def token_losses(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:
-    """Each example's mean cross-entropy over its labelled positions, (b,)."""
+    """Return each example's mean cross-entropy over its labels, (b,)."""
     labelled = (labels != IGNORE).sum(dim=-1).clamp(min=1)
     return (cross_entropy(logits, labels) / labelled.unsqueeze(-1)).sum(dim=-1)
 
 
 def token_loss(logits: Tensor, labels: Tensor, cross_entropy: CrossEntropy) -> Tensor:
-    """The sum of the examples' losses."""
+    """Return the sum of the examples' losses."""
     return token_losses(logits, labels, cross_entropy).sum()
 
 
 def halting_loss(q: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of a Q-value with its target, summed over the rows (all, unless told)."""
+    """Return the binary cross-entropy of a Q-value with its target, summed over the rows, or over all."""
     loss = F.binary_cross_entropy_with_logits(q, target.to(q.dtype), reduction="none")
     return (loss if rows is None else torch.where(rows, loss, 0)).sum()
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The scalar that is differentiated. A loss without a weight, or a weight without a loss, raises."""
+    """Return the scalar that is differentiated.
+
+    Raises:
+        ValueError: a loss has no weight, or a weight no loss.
+    """
     if losses.keys() != weights.keys():
         raise ValueError(f"losses {sorted(losses)} and loss weights {sorted(weights)} are not the same")
     return torch.stack([weights[name] * widened(loss) for name, loss in losses.items()]).sum()

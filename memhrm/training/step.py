@@ -24,7 +24,21 @@ from memhrm.training.supervision import LossSettings, Supervised, SupervisionSte
 
 @dataclass
 class Learner:
-    """What one training process holds: the model and all that is carried from step to step."""
+    """What one training process holds: the model and all that is carried from step to step.
+
+    Attributes:
+        model: the model.
+        supervise: one supervision step, perhaps compiled.
+        halting: the halting rule.
+        loss: the settings of the losses.
+        loss_weights: the weight of each loss, by name.
+        optimisers: what changes the weights.
+        average: the moving average of the weights.
+        initial: the state with which an example starts.
+        global_batch_size: rows of all processes.
+        carry: what the rows take along; None before the first step.
+        step: optimiser steps done.
+    """
 
     model: Reasoner
     supervise: nn.Module
@@ -37,7 +51,6 @@ class Learner:
     global_batch_size: int
     carry: Carry | None = None
     step: int = 0
-    """Optimiser steps done."""
 
     @classmethod
     def build(
@@ -52,7 +65,21 @@ class Learner:
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
     ) -> "Learner":
-        """Put a model, on its device already, under training; one replica per rank if ranks are up."""
+        """Return a learner of a model that is on its device; with several processes each has a replica.
+
+        Args:
+            model: the model.
+            halting: the halting rule.
+            loss: the settings of the losses.
+            optim: the settings of the optimiser.
+            total_steps: optimiser steps of the run, for the schedule.
+            local_batch_size: rows of this process.
+            dtype: the type in which the model computes.
+            compile: whether the supervision step is compiled.
+
+        Raises:
+            ValueError: a loss has a weight that the memory does not declare.
+        """
         supervise: nn.Module = SupervisionStep(model, halting, loss, dtype)
         if compile:
             supervise.compile(fullgraph=True, dynamic=False)
@@ -70,7 +97,13 @@ class Learner:
 
 
 class Observed(NamedTuple):
-    """One supervision step as seen by the log: its result, the refilled carry, and which rows halted."""
+    """One supervision step as the log sees it.
+
+    Attributes:
+        supervised: its result.
+        carry: the refilled carry.
+        halted: which rows halted, (b,).
+    """
 
     supervised: Supervised
     carry: Carry
@@ -79,7 +112,14 @@ class Observed(NamedTuple):
 
 @dataclass(frozen=True)
 class Stepped:
-    """What an optimiser step reports: its supervision steps, and scalars."""
+    """What an optimiser step reports.
+
+    Attributes:
+        observed: its supervision steps.
+        loss: the scalar that was differentiated.
+        grad_norm: norm of the gradient.
+        lr: learning rate.
+    """
 
     observed: list[Observed]
     loss: Tensor
@@ -93,14 +133,16 @@ def train_step(
     least_steps: Sequence[Tensor],
     noises: Sequence[Tensor | None] | None = None,
 ) -> Stepped:
-    """One optimiser step over one supervision step per batch (one, as published).
-
-    batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline.
-    least_steps: per batch, the supervision steps that exploration demands of each row, (b,).
-    noises: per batch, what the H-module draws with, as in `Guide`; None: it is greedy.
+    """Take one optimiser step over one supervision step per batch (one, as published).
 
     With several batches the weights stand still and the losses add up; the states are cut from their
     graph after each supervision step, the memory's graph only after the last.
+
+    Args:
+        learner: what is trained, in place.
+        batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline.
+        least_steps: per batch, the supervision steps that exploration demands of each row, (b,).
+        noises: per batch, what the H-module draws with, as in `Guide`; None: it is greedy.
     """
     memory = learner.model.H_module.settings
     loss: Tensor | float = 0.0
@@ -155,6 +197,6 @@ def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:
 
 
 def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:
-    """The puzzle table's rows of the carry's examples, as a leaf whose gradient SignSGD reads."""
+    """Return the puzzle table's rows of the carry's examples, as a leaf whose gradient SignSGD reads."""
     rows = model.puzzle_rows(carry.data["identifiers"])
     return None if rows is None else rows.detach().requires_grad_()

@@ -41,11 +41,13 @@ class Run(Protocol):
         puzzle_rows: Tensor | None,
         guide: Guide = ...,
         mask: Tensor | None = None,
-    ) -> tuple[State, Output]: ...
+    ) -> tuple[State, Output]:
+        """Run one supervision step."""
+        ...
 
 
 def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
-    """The model as a function that computes in `dtype`, its weights cast once, here.
+    """Return the model as a function that computes in `dtype`, its weights cast once, here.
 
     The Q-head stays as it is stored: its logits decide when to halt.
     """
@@ -143,9 +145,15 @@ class LossSettings(Settings):
 
 
 class Supervised(NamedTuple):
-    """The result of a supervision step; losses are sums over the batch, without those of the memory.
+    """The result of a supervision step.
 
-    reward: of the selections made in it, (b,), where there is a policy.
+    Attributes:
+        state: the state after it.
+        out: what the model says.
+        graded: the scores of its answers.
+        losses: the losses by name, as sums over the batch, without those of the memory.
+        q_target: the target of q_continue, (b,), where that is learned.
+        reward: the reward of what the memory chose, (b,), where one of its losses asks for it.
     """
 
     state: State
@@ -171,8 +179,13 @@ class SupervisionStep(nn.Module):
         self.dtype = dtype
 
     def forward(self, carry: Carry, puzzle_rows: Tensor | None, noise: Tensor | None = None) -> Supervised:
-        """puzzle_rows: the puzzle table's rows of the carry's examples, (b, e); None without a table.
-        noise: as in `Guide`."""
+        """Run one supervision step.
+
+        Args:
+            carry: the carry, refilled.
+            puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
+            noise: as in `Guide`.
+        """
         run = in_precision(self.model, self.dtype)
         inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
 

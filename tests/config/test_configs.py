@@ -18,7 +18,7 @@ from memhrm.config.manual import Setting, chosen, options, settings
 from memhrm.config.settings import Settings, SettingWarning
 from memhrm.cost.benchmark import Subject
 from memhrm.data.settings import parse
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.runs.settings import parse as parse_run
 
 TINY = (

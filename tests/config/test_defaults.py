@@ -112,7 +112,7 @@ def test_episodes_choose_what_learns_in_them():
         return memory.placement, memory.state_norm, getattr(memory, "shared_cell", None)
 
     assert found("+memory=bicross") == ("augment", "rms", None)
-    assert found("+memory=multicell") == ("replace", "rms", False)
+    assert found("+memory=multicell") == ("augment", "rms", False)
     assert found("+memory=aggregate") == ("augment", "rms", False)
     for memory in ("multicell", "aggregate"):
         assert found("experiment=recall", f"+memory={memory}") == ("augment", "none", True)

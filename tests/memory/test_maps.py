@@ -10,7 +10,7 @@ from memhrm.memory import maps
 from memhrm.memory.aggregate import Aggregate, AggregateSettings
 from memhrm.memory.base import Context
 from memhrm.memory.bicross import BiCross
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cross_attention import layer_norm
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.models.reasoner import Guide
@@ -125,6 +125,16 @@ def test_the_parts_put_together_again_are_the_step_that_was_taken(step):
         alpha = step.trace["alpha"][:, :, None, None]
         written = F.rms_norm(step.old + alpha * (written - step.tokens), (16,), eps=1e-5)
     torch.testing.assert_close(written, step.new)
+
+
+@torch.no_grad()
+def test_maps_of_a_model_in_bfloat16_are_computed_in_float32():
+    step = Step("concat")
+    module = step.module.bfloat16()
+    z_H, z_L = step.z_H.bfloat16(), step.z_L.bfloat16()
+    _, _, trace = module(z_H, z_L, step.before, Context(lambda z_H, z_L: z_H, maps=True))
+    assert trace["read_map"].dtype == trace["write_map"].dtype == torch.float32
+    torch.testing.assert_close(trace["write_map"].sum(dim=-1), torch.ones(3, 2))
 
 
 def test_padding_is_not_written_from():

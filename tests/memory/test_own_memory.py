@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from memhrm.runs.directory import RunDirectory
-from readme import blocks
+from pages import fading
 from tiny import TINY
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
-    code, config, command = blocks()
+    code, config, command = fading()
     assert len(code.splitlines()) + len(config.splitlines()) < 60
     (tmp_path / "fading.py").write_text(code)
     (tmp_path / "my_configs/memory").mkdir(parents=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.selection import choose
 from memhrm.models.reasoner import NO_GUIDE, Guide

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from memhrm.memory.aggregate import AggregateSettings
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.probes import attention, cells, information

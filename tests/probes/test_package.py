@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import memhrm.probes as probes
-from memhrm.memory.cells import CellSettings
+from memhrm.memory.cell_settings import CellSettings
 from planted import recall, small
 
 MULTICELL = CellSettings(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)

@@ -71,7 +71,8 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     "bicross": (f"{MODELS['trm_mlp']} +memory=bicross", ("memory", "model.num_heads", "model.attention")),
     "multicell": (CELLS, ("memory", "k", "loss")),
     "replace": (
-        f"{MODELS['transformer']} +memory=multicell memory.cells=3 memory.tokens=2 memory.expansion=0.5",
+        f"{MODELS['transformer']} +memory=multicell memory.cells=3 memory.tokens=2 memory.expansion=0.5 "
+        "memory.placement=replace",
         ("model",),
     ),
     "aggregate": (
@@ -120,6 +121,8 @@ SILENT = {
 OTHER = {
     "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
     "device": "cpu", "threads": 2, "batch_size": 4,
+    "loss.diverse": 0.01, "loss.balance": 0.01, "loss.information": 0.01, "loss.self_sup": 0.01,
+    "loss.policy": 0.3, "loss.entropy": 0.02, "loss.imitation": 0.3,
     "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact", "loss.baseline": "none",
     "halting.rule": ("sigmoid", "q_learning"), "halting.q_target": "reuse", "halting.threshold": 0.5,
     "halting.halt_exploration_prob": 1.0, "halting.halt_max_steps": 3,

@@ -9,7 +9,7 @@ import pytest
 
 from memhrm.__main__ import COMMANDS
 from memhrm.config.command import user_path
-from readme import blocks
+from pages import fading
 from tiny import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def test_the_trap_works(trap):
 
 
 def test_a_class_that_the_user_names_is_found_but_takes_no_other_place(tmp_path):
-    code, config, _ = blocks()
+    code, config, _ = fading()
     (tmp_path / "fading.py").write_text(code)
     (tmp_path / "einops.py").write_text("raise SystemExit('imported')")
     (tmp_path / "my/memory").mkdir(parents=True)
