@@ -21,7 +21,8 @@ from memhrm.config.command import compose
 from memhrm.cost.benchmark import measure
 from memhrm.report.figures import LIGHT
 from memhrm.runs.directory import environment
-from memhrm.runs.settings import digest
+from memhrm.runs.identity import digest
+from memhrm.runs.settings import parse
 
 CELLS = f"+memory=multicell memory.placement=augment {TWO}"
 BASE = "no memory"
@@ -58,7 +59,7 @@ def measured(scale: str) -> list[Row]:
                 variant=one.name,
                 seed="0",
                 settings=" ".join([*common, *VARIANTS[one.name].split()]),
-                config=digest(config),
+                config=digest(parse(config)),
                 **around,
                 parameters=str(one.parameters),
                 flops=f"{one.train_flops:.6g}",

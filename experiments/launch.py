@@ -18,7 +18,8 @@ from typing import Any
 from experiments.runs import ROOT, Run, complete, fault, measured
 from memhrm.config.command import compose
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.settings import check_same
+from memhrm.runs.identity import check_same
+from memhrm.runs.settings import parse
 
 EVERY = 2.0  # Seconds between looks at the files.
 
@@ -77,7 +78,8 @@ def outdated(run: Run, path: Path) -> str | None:
     if not (path / "summary.json").exists():
         return None
     try:
-        check_same({**_config(run.settings), "seed": run.seed}, RunDirectory(path).config(), path)
+        settings = parse({**_config(run.settings), "seed": run.seed})
+        check_same(settings, RunDirectory(path).config(), path)
     except ValueError as error:
         return str(error)
     return None

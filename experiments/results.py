@@ -15,7 +15,8 @@ from typing import Any
 from experiments.runs import ROOT, Run, complete, measured
 from memhrm.cost.matching import cost
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.settings import digest
+from memhrm.runs.identity import digest
+from memhrm.runs.settings import parse
 
 FOLDER = ROOT / "experiments" / "results"
 EARLIER = {"cells.information": "cells.usage_information"}
@@ -48,7 +49,7 @@ def row(run: Run, path: Path) -> Row:
         "variant": run.variant,
         "seed": run.seed,
         "settings": " ".join(run.settings),
-        "config": digest(config),
+        "config": digest(parse(config)),
         **rests_on(around),
         **_flat(summary),
         "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),

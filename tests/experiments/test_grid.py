@@ -26,7 +26,7 @@ from experiments.scores import against
 from experiments.tables import NAMES, QUOTING, experiments, files, quoting, stale
 from experiments.variants import BASELINES, sized
 from memhrm.config.command import compose
-from memhrm.runs.settings import settings
+from memhrm.runs.settings import parse
 from tiny import TINY
 
 WORDS = tuple(word for word in TINY if "progress" not in word and "threads" not in word)
@@ -75,7 +75,7 @@ def test_every_setting_of_every_grid_is_known(scale):
         on_one = {run.variant: run for run in reversed(runs)}.values()
         seen |= {run.settings for run in (*first, *on_one)}
     for words in sorted(seen):
-        settings(compose("train", words))
+        parse(compose("train", words))
 
 
 def test_every_memory_and_control_has_its_baseline():
