@@ -14,37 +14,35 @@ class ProbeSettings(ReportSettings):
     """The settings of the command, which configs/probe.yaml describes."""
 
     run: str | tuple[str, ...]
-    checkpoint: Literal["last", "best"] = "last"
-    weights: Literal["ema", "raw"] = "ema"
-    threads: int | None = None
-    progress: bool = True
-    trust: str | tuple[str, ...] | None = None
-    out: str | None = None
-    overwrite: bool = False
+    checkpoint: Literal["last", "best"]
+    weights: Literal["ema", "raw"]
+    threads: int | None
+    progress: bool
+    trust: str | tuple[str, ...] | None
+    out: str | None
+    overwrite: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        """Check types and ranges.
+
+        Raises:
+            ValueError: a setting is of another type or out of range.
+        """
         super().__post_init__()
-        runs = self.paths()
-        require(len(runs) > 0, "run", list(runs), "one or more run directories")
-        require(len(set(runs)) == len(runs), "run", ", ".join(map(str, runs)), "each run once")
         require_threads(self.threads)
-
-    def paths(self) -> list[Path]:
-        """Return the run directories, in the order in which they are compared."""
-        return [Path(run) for run in ((self.run,) if isinstance(self.run, str) else self.run)]
+        require(len(self.run) > 0, "run", list(self.run), "one or more run directories")
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the runs, look into each, and write the report."""
-    settings = build(ProbeSettings, config, "")
-
     from memhrm.config.trust import trust
     from memhrm.report.build import open_runs, write_report
     from memhrm.runs.unused_commands import refuse_unused_probe
     from memhrm.system.files import require_new_folder
 
+    settings = build(ProbeSettings, config)
     trust(settings.trust)
-    paths = settings.paths()
+    paths = [Path(run) for run in ((settings.run,) if isinstance(settings.run, str) else settings.run)]
     which = {"checkpoint": settings.checkpoint, "weights": settings.weights}
     runs = open_runs(paths, settings, settings.threads, **which)
     refuse_unused_probe(settings, [run.subject.model.H_module.settings for run in runs], given)

@@ -165,3 +165,9 @@ def concatenate(sets: list[Examples]) -> Examples:
         mask=None if all(mask is None for mask in masks) else np.concatenate(shown),
         groups=np.concatenate([number + start for number, start in zip(numbers, starts)]),
     )
+
+
+def quantiles(name: str, values: np.ndarray) -> str:
+    """Return a line with the quantiles of a quantity that each example has."""
+    points = np.quantile(values, [0, 0.1, 0.5, 0.9, 1], method="nearest")
+    return f"{name}: {' '.join(f'{value:.0f}' for value in points)} (min, 10 %, median, 90 %, max)"

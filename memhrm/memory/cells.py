@@ -49,7 +49,7 @@ class Cells(nn.Module):
     def of(cls, module: HModule, settings: CellSettings, shape: HShape, num_heads: int) -> "Cells":
         """Return cells for a module, for which everything is declared that comes with them."""
         made, s = cls(settings, shape, num_heads), settings
-        # Every cell starts at a random place of its own: equal cells would never separate.
+        # Every cell starts at a random place of its own: equal cells would never separate (trap 8).
         size = s.cells, 1 + s.tokens, shape.width
         module.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
         module.remember("usage", torch.full((s.cells,), s.active / s.cells))

@@ -15,7 +15,8 @@ from memhrm.report.page import ReportPart, percent, render, sentences, table, wo
 from memhrm.report.run import ProbedRun
 from memhrm.report.sections import SECTIONS
 from memhrm.report.settings import ReportSettings
-from memhrm.runs.directory import RunDirectory, labels, locked
+from memhrm.runs.directory import RunDirectory, locked
+from memhrm.runs.summary import labels
 from memhrm.system.files import write_json, write_text
 
 MOST = 256

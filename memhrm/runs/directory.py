@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,20 +23,6 @@ from filelock import FileLock, Timeout
 from memhrm.system.files import named, read_json, read_yaml, to_json, write_json, write_text
 
 PACKAGES = ("memhrm", "torch", "numpy", "einops", "hydra-core", "safetensors", "xformers", "wandb")
-
-
-def labels(paths: Sequence[Path]) -> list[str]:
-    """Name run directories by their ends, with as many parents as make the names unique.
-
-    Raises:
-        ValueError: two of them are the same.
-    """
-    parts = [path.resolve().parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    raise ValueError(f"run is {', '.join(map(str, paths))}; allowed: each run once")
 
 
 class Mirror(Protocol):

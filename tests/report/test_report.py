@@ -24,7 +24,6 @@ from memhrm.probes.accuracy import over_steps
 from memhrm.probes.intervals import wilson
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import open_subject
-from memhrm.prune import kept_cells
 from memhrm.report import figures, maps, page
 from memhrm.report.build import flat, plain
 from memhrm.report.curves import Series, curves
@@ -34,7 +33,8 @@ from memhrm.report.sections import SECTIONS, accuracy, attention, cells
 from memhrm.report.sections.films import film_data, given, shown_answers
 from memhrm.report.sections.learning import logged
 from memhrm.report.settings import ReportSettings
-from memhrm.runs.directory import labels
+from memhrm.runs.summary import labels
+from memhrm.weights.prune import kept_cells
 from memhrm.weights.transfer import check_cells
 from tiny import command_line, train
 
@@ -77,7 +77,7 @@ def alone(runs, tmp_path_factory) -> Path:
 def fake(**numbers: Any) -> ProbedRun:
     """A run named a, trained for two supervision steps, of which only these numbers are known."""
     subject: Any = SimpleNamespace(halt_max_steps=2)
-    return ProbedRun(0, "a", subject, ReportSettings(), [], numbers)
+    return ProbedRun(0, "a", subject, ReportSettings.of(), [], numbers)
 
 
 def sections(page: str) -> set[str]:
