@@ -1,7 +1,8 @@
 """Sets of examples as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -63,7 +64,13 @@ class Examples:
     def select(self, rows: np.ndarray | slice) -> "Examples":
         """Return the examples at ``rows`` (indices, a boolean mask or a slice), in that order."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: values[rows] for name, values in arrays.items() if values is not None})
+        return self.having(**{name: values[rows] for name, values in arrays.items() if values is not None})
+
+    def having(self, **arrays: np.ndarray) -> "Examples":
+        """Return these examples with other arrays of the same kinds, which are not checked again."""
+        made = copy(self)
+        vars(made).update(arrays)
+        return made
 
     def without(self, rows: np.ndarray) -> "Examples":
         """Return the examples at which the boolean mask ``rows`` ``(n,)`` is False."""

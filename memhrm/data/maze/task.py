@@ -1,6 +1,5 @@
 """Mazes on a square grid: '#' wall, ' ' free, 'S' start, 'G' goal, and 'o' on a path from start to goal."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -147,7 +146,7 @@ class Maze(GridTask):
         """Return each puzzle under a random symmetry; all symmetries are equally likely."""
         cells = self.images[rng.integers(8, size=len(examples))]
         image = partial(np.take_along_axis, indices=cells, axis=1)
-        return replace(examples, inputs=image(examples.inputs), labels=image(examples.labels))
+        return examples.having(inputs=image(examples.inputs), labels=image(examples.labels))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the least of the eight rotations and reflections of the question."""

@@ -1,7 +1,5 @@
 """Sudoku of side 4, 6 or 9: token 1 is an empty cell, token ``d + 1`` is digit ``d``."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, require_none, shown
@@ -117,7 +115,7 @@ class Sudoku(GridTask):
         def image(grids: np.ndarray) -> np.ndarray:
             return np.take_along_axis(tokens, np.take_along_axis(grids, cells, axis=1), axis=1)
 
-        return replace(examples, inputs=image(examples.inputs), labels=image(examples.labels))
+        return examples.having(inputs=image(examples.inputs), labels=image(examples.labels))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the canonical form of the puzzle; for side 9 a fingerprint of its solution.
