@@ -29,7 +29,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.runs.unused_commands import refuse_unused_probe
     from memhrm.system.files import require_new_folder, write_text
 
-    how = build(ProbeSettings, config, "")
+    how = build(ProbeSettings, config)
     trust(how.trust)
     figures.ready()  # Before anything is computed.
     if how.threads is not None:

@@ -1,33 +1,36 @@
 """Settings of `python -m memhrm.probe`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from memhrm.config.settings import require, require_size, require_threads
+from memhrm.config.settings import Settings, require, require_size, require_threads
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeSettings:
+class ProbeSettings(Settings):
     """The settings, which configs/probe.yaml describes."""
 
+    FILE: ClassVar[str] = "probe"
+
     run: str | tuple[str, ...]
-    checkpoint: Literal["last", "best"] = "last"
-    weights: Literal["ema", "raw"] = "ema"
-    puzzles: int = 512
-    depth: int = 16
-    few_puzzles: int = 128
-    restarts: int = 8
-    causal_puzzles: int = 128
-    noise: float = 0.5
-    shuffles: int = 200
-    seed: int = 0
-    threads: int | None = None
-    progress: bool = True
-    trust: str | tuple[str, ...] | None = None
-    out: str | None = None
-    overwrite: bool = False
+    checkpoint: Literal["last", "best"]
+    weights: Literal["ema", "raw"]
+    puzzles: int
+    depth: int
+    few_puzzles: int
+    restarts: int
+    causal_puzzles: int
+    noise: float
+    shuffles: int
+    seed: int
+    threads: int | None
+    progress: bool
+    trust: str | tuple[str, ...] | None
+    out: str | None
+    overwrite: bool
 
     def __post_init__(self):
+        super().__post_init__()
         runs = self.paths()
         require(len(runs) > 0, "run", list(runs), "one or more run directories")
         require(len(set(runs)) == len(runs), "run", ", ".join(runs), "each run once")
