@@ -1,11 +1,10 @@
 """The answer in five rows: puzzles that need no memory beside episodes that need one."""
 
-from experiments.episodes import EXPERIMENT as EPISODES
-from experiments.episodes import at
-from experiments.main_table import EXPERIMENT as PUZZLES
-from experiments.render import Table
-from experiments.results import Row, read
-from experiments.scores import by_variant, curves, over_seeds, tasks
+from experiments import episodes, main_table
+from experiments.grid.page import Table
+from experiments.grid.results import Variants, arrange, curves, read
+from experiments.grid.stats import over_seeds
+from experiments.grid.tasks import RECALL
 
 LINES = {
     "no memory": ("TRM, g=2", "baseline"),
@@ -20,21 +19,19 @@ WHERE = [2, 32]
 
 
 def files(scale: str) -> dict[str, bytes]:
-    """Return the table by its path in paper/; nothing where one of the two experiments has no results."""
-    paths = [experiment.results(scale) for experiment in (PUZZLES, EPISODES)]
+    """Return the table by its path in paper/; nothing where one of the two studies has no results."""
+    paths = [study.results(scale) for study in (main_table.STUDY, episodes.STUDY)]
     if not all(path.exists() for path in paths):
         return {}
-    return {f"tables/answer-{scale}.md": table(*map(read, paths)).markdown().encode()}
+    puzzles, on_episodes = (arrange(read(path)) for path in paths)
+    return {f"tables/answer-{scale}.md": table(puzzles, on_episodes[RECALL]).markdown().encode()}
 
 
-def table(puzzles: list[Row], episodes: list[Row]) -> Table:
+def table(puzzles: dict[str, Variants], recall: Variants) -> Table:
     """Return exact accuracy on every task of `main_table`, and at two puzzles of an episode of recall."""
-    found = {task: by_variant(puzzles, task) for task in tasks(puzzles)}
-    recall = by_variant(episodes, "recall")
-    best = 100 * curves(recall["baseline"], "positions.best")[0]
-    lines = [["best possible", *["100.0"] * len(found), *at(best, WHERE)]]
+    lines = [["best possible", *["100.0"] * len(puzzles), *episodes.at(episodes.best(recall), WHERE)]]
     for title, (variant, episodic) in LINES.items():
-        scores = [over_seeds(one[variant], "exact_accuracy").text() for one in found.values()]
+        scores = [over_seeds(of_task[variant], "exact_accuracy").text() for of_task in puzzles.values()]
         exact = 100 * curves(recall[episodic], "positions.kept").mean(axis=0)
-        lines.append([title, *scores, *at(exact, WHERE)])
-    return Table(["exact, %", *found, *(f"recall, puzzle {place}" for place in WHERE)], lines)
+        lines.append([title, *scores, *episodes.at(exact, WHERE)])
+    return Table(["exact, %", *puzzles, *(f"recall, puzzle {place}" for place in WHERE)], lines)

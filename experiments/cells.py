@@ -2,102 +2,102 @@
 
     python -m experiments.cells --scale cpu
 
-Of runs that the main table and the episodes have too: on Sudoku, and on recall, where the memory is needed.
+The runs are those of the main table, on Sudoku, and of the episodes, on recall, where the memory is needed.
 """
 
 from textwrap import fill
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from experiments.episodes import MEMORIES as ON_EPISODES
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import BySeed, by_variant, curves, has, mean_of, over_seeds, signed, tasks
-from experiments.tasks import EPISODES, FEWER, LOOKED_AT
-from experiments.variants import CONTROLS, MEMORIES, sized
+from experiments import episodes
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Variants, curves, values
+from experiments.grid.run import Run, grid, pick
+from experiments.grid.stats import over_seeds
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import ANALYSED, EPISODES, FEWER_SEEDS, RECALL
+from experiments.grid.variants import CONTROLS, MEMORIES, sized
 from memhrm.report.figures import LIGHT
 
-ON_PUZZLES = {
-    name: (MEMORIES | CONTROLS)[name]
-    for name in (
-        *("TRM + multicell, augment", "TRM + multicell, augment, random cells", "HRM + multicell, augment"),
-        "TRM + bicross, augment",
-    )
-}
+ON_PUZZLES = pick(
+    [*MEMORIES, *CONTROLS],
+    *("TRM + multicell, augment", "TRM + multicell, augment, random cells", "HRM + multicell, augment"),
+    "TRM + bicross, augment",
+)
+ON_RECALL = pick(episodes.MEMORIES, "multicell, k=2", "multicell, k=3", "bicross")
+USAGE = "inside.usage"
 TESTS = ("zero", "freeze", "shuffle", "swap")
 
 
 def runs(scale: str) -> list[Run]:
-    recall = {"recall": EPISODES[scale]["recall"]}
-    on_recall = {name: ON_EPISODES[name] for name in ("multicell, k=2", "multicell, k=3", "bicross")}
+    """Return the runs on puzzles, then those on recall."""
+    seeds, measures = FEWER_SEEDS[scale], ["inside"]
     return [
-        *grid(LOOKED_AT[scale], sized(ON_PUZZLES, scale), FEWER[scale], ["inside"]),
-        *grid(recall, on_recall, FEWER[scale], ["inside"]),
+        *grid(dict.fromkeys(ANALYSED[scale], sized(ON_PUZZLES, scale)), seeds, measures),
+        *grid({EPISODES[scale][RECALL]: ON_RECALL}, seeds, measures),
     ]
 
 
-def render(rows: list[Row]) -> Page:
-    page = Page({"": table(rows), "effects": disturbed(rows)})
-    page.figure("usage", lambda figure: usage(figure, rows), 6.3, 2.4)
-    page.figure("effects", lambda figure: effects(figure, rows), 6.3, 2.8)
-    page.say("cells", numbers(rows))
+def render(found: dict[str, Variants]) -> Page:
+    """Return the tables and figures of the usage and of the disturbances."""
+    every = [(task, name, rows) for task, of_task in found.items() for name, rows in of_task.items()]
+    with_cells = [(task, name, rows) for task, name, rows in every if USAGE in rows]
+    used = {
+        task: [[name, f"{len(rows)}", *_usage_cells(rows)] for name, rows in of_task.items() if USAGE in rows]
+        for task, of_task in found.items()
+    }
+    disturbed = {
+        task: [[name, f"{len(rows)}", *_changes(rows).values()] for name, rows in of_task.items()]
+        for task, of_task in found.items()
+    }
+    page = Page()
+    head = ["", "seeds", "usage entropy", "dead", "cosine of CLS", "information about", "null"]
+    page.tables[""] = Table.grouped(head, used)
+    page.tables["effects"] = Table.grouped(["change, points", "seeds", *TESTS], disturbed)
+    page.add_figure("usage", usage, with_cells, size=(6.3, 2.4))
+    page.add_figure("effects", effects, every, size=(6.3, 2.8))
+    for task, name, rows in every:
+        page.add_numbers(f"cells/{task}/{name}", _changes(rows))
     return page
 
 
-def table(rows: list[Row]) -> Table:
-    """Usage and likeness of the cells, and the mutual information of cell and puzzle beside its null, the
-    interval that holds 95 % of the shuffles; in nats."""
-    lines: list[list[str]] = []
-    for task in tasks(rows):
-        lines.append([task])
-        found = by_variant(rows, task)
-        lines += [
-            [name, f"{len(one)}", *_told(one)] for name, one in found.items() if has(one, "inside.usage")
-        ]
-    return Table(["", "seeds", "usage entropy", "dead", "cosine of CLS", "information about", "null"], lines)
+def _changes(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the change of the exact accuracy, in points, by what disturbs the memory."""
+    return {test: over_seeds(rows, f"inside.{test}_change").text("+") for test in TESTS}
 
 
-def disturbed(rows: list[Row]) -> Table:
-    """The change of the exact accuracy, in points, when the memory is disturbed."""
-    lines: list[list[str]] = []
-    for task in tasks(rows):
-        lines.append([task])
-        for variant, one in by_variant(rows, task).items():
-            changes = [signed(over_seeds(one, f"inside.{test}_change")) for test in TESTS]
-            lines.append([variant, f"{len(one)}", *changes])
-    return Table(["change, points", "seeds", *TESTS], lines)
+def _usage_cells(rows: pd.DataFrame) -> list[str]:
+    """Return the usage and likeness of the cells, and what they tell of the rule, or else of the puzzle.
 
+    The information is the mutual information of cell and label, in nats; its null is the interval that holds
+    95 % of the shuffles.
+    """
 
-def _told(one: BySeed) -> list[str]:
-    """Usage and likeness of the cells, and what they tell of the rule, if there is one, or the puzzle."""
-    what = next(name for name in ("rule", "puzzle") if has(one, f"inside.information_{name}_value"))
-    about = f"inside.information_{what}"
-    value, low, high = (f"{mean_of(one, f'{about}_{key}'):.3f}" for key in ("value", "null_low", "null_high"))
+    def mean(name: str) -> float:
+        return values(rows, f"inside.{name}").mean()
+
+    label = next(name for name in ("rule", "puzzle") if f"inside.information_{name}_value" in rows)
+    value, low, high = (
+        f"{mean(f'information_{label}_{key}'):.3f}" for key in ("value", "null_low", "null_high")
+    )
     return [
-        f"{mean_of(one, 'inside.usage_entropy'):.2f}",
-        f"{mean_of(one, 'inside.dead'):.1f}",
-        f"{mean_of(one, 'inside.alike_cls'):.2f}",
-        f"{what}: {value}",
+        f"{mean('usage_entropy'):.2f}",
+        f"{mean('dead'):.1f}",
+        f"{mean('alike_cls'):.2f}",
+        f"{label}: {value}",
         f"{low} to {high}",
     ]
 
 
-def usage(figure: Any, rows: list[Row]) -> None:
-    """The share of the puzzles in which each cell is active, sorted, one line a seed."""
-    found = [
-        (task, variant, one)
-        for task in tasks(rows)
-        for variant, one in by_variant(rows, task).items()
-        if has(one, "inside.usage")
-    ]
+def usage(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
+    """Draw the share of the puzzles in which each cell is active, sorted, one line a seed."""
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
-    for axes, (task, variant, one) in zip(panels, found):
-        for each in curves(one, "inside.usage"):
-            rank = np.arange(1, len(each) + 1)
-            axes.plot(rank, np.sort(each)[::-1], color=LIGHT[0], linewidth=0.9, marker=".")
+    for axes, (task, variant, rows) in zip(panels, found):
+        for share in curves(rows, USAGE):
+            rank = np.arange(1, len(share) + 1)
+            axes.plot(rank, np.sort(share)[::-1], color=LIGHT[0], linewidth=0.9, marker=".")
             axes.set_xticks(rank)
         axes.set_title(fill(f"{task}: {variant}", 18), fontsize=6)
         axes.set_ylim(-0.03, 1.03)
@@ -105,12 +105,11 @@ def usage(figure: Any, rows: list[Row]) -> None:
     figure.supxlabel("cell, by rank", fontsize=9)
 
 
-def effects(figure: Any, rows: list[Row]) -> None:
-    """The change of the exact accuracy when the memory is disturbed, mean over seeds and its interval."""
-    found = [(task, variant, one) for task in tasks(rows) for variant, one in by_variant(rows, task).items()]
+def effects(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
+    """Draw the change of the exact accuracy under each disturbance, mean over seeds and its interval."""
     axes = figure.subplots()
     for number, test in enumerate(TESTS):
-        estimates = [over_seeds(one, f"inside.{test}_change") for _, _, one in found]
+        estimates = [over_seeds(rows, f"inside.{test}_change") for _, _, rows in found]
         at = np.arange(len(found)) + 0.18 * (number - 1.5)
         halves = [0.0 if np.isnan(one.half) else 100 * one.half for one in estimates]
         means = [100 * one.mean for one in estimates]
@@ -122,19 +121,7 @@ def effects(figure: Any, rows: list[Row]) -> None:
     axes.legend(fontsize=7)
 
 
-def numbers(rows: list[Row]) -> dict[str, str]:
-    """For the text: TASK/VARIANT/TEST, the change of the exact accuracy."""
-    return {
-        f"{task}/{variant}/{test}": signed(over_seeds(one, f"inside.{test}_change"))
-        for task in tasks(rows)
-        for variant, one in by_variant(rows, task).items()
-        for test in TESTS
-    }
-
-
-EXPERIMENT = Experiment("cells", __doc__, runs, render)
+STUDY = Study("cells", __doc__, render, runs)
 
 if __name__ == "__main__":
-    from memhrm.config import console
-
-    console.run(lambda: main(EXPERIMENT))
+    main(STUDY)

@@ -2,21 +2,22 @@
 
     python -m experiments.cost --scale cpu
 
-Nothing is trained. All configurations are measured in alternation in one process, so that what else the
-machine does falls on all of them alike; what counts are the ratios to the model without memory.
+Nothing is trained. All configurations are measured in alternation in one process, so that whatever else the
+machine does slows all of them alike; what counts are the ratios to the model without memory.
 """
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row, rests_on
-from experiments.scores import by_variant
-from experiments.tasks import COSTS, REPEAT
-from experiments.variants import TWO
+from experiments.grid.page import Page, Table, log2_axis
+from experiments.grid.results import Variants, curves, frame, provenance
+from experiments.grid.run import Variant
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import COSTS, REPEAT
+from experiments.grid.variants import TWO
 from memhrm.config.command import compose
 from memhrm.cost.benchmark import measure
 from memhrm.report.figures import LIGHT
@@ -24,16 +25,20 @@ from memhrm.runs.directory import environment
 from memhrm.runs.identity import digest
 from memhrm.runs.settings import parse
 
-CELLS = f"+memory=multicell memory.placement=augment {TWO}"
 BASE = "no memory"
-VARIANTS = {
-    BASE: TWO,
-    "bicross": f"+memory=bicross {TWO}",
-    **{f"N={n}, k=2": f"{CELLS} memory.cells={n}" for n in (4, 8, 16, 32, 64)},
-    **{f"N=64, k={k}": f"{CELLS} memory.cells=64 k={k}" for k in (1, 4, 8, 16)},
-    "multicell, replace": f"{CELLS} memory.placement=replace",
-    "aggregate, augment": f"+memory=aggregate {TWO}",
-}
+MEASURED = ("flops", "train_seconds", "evaluation_seconds", "peak_bytes")
+_CELLS = ("+memory=multicell", "memory.placement=augment", TWO)
+SIZES = {f"N={n}, k=2": (n, 2) for n in (4, 8, 16, 32, 64)} | {f"N=64, k={k}": (64, k) for k in (1, 4, 8, 16)}
+VARIANTS = [
+    Variant(BASE, None, (TWO,)),
+    Variant("bicross", BASE, ("+memory=bicross", TWO)),
+    *(
+        Variant(name, BASE, (*_CELLS, f"memory.cells={n}", *([f"k={k}"] if k != 2 else [])))
+        for name, (n, k) in SIZES.items()
+    ),
+    Variant("multicell, replace", BASE, (*_CELLS, "memory.placement=replace")),
+    Variant("aggregate, augment", BASE, ("+memory=aggregate", TWO)),
+]
 PUBLISHED = Table(
     ["training step, ours / published", "float32", "bfloat16", "float32, compiled", "bfloat16, compiled"],
     [
@@ -46,111 +51,79 @@ PUBLISHED = Table(
 """Measured once, beside the published implementations, which are no part of this package."""
 
 
-def measured(scale: str) -> list[Row]:
-    """A row per configuration."""
-    common = COSTS[scale].split()
-    configs = {name: compose("train", [*common, *words.split()]) for name, words in VARIANTS.items()}
-    around = rests_on(environment(torch.device("cpu")))
-    rows = []
-    for one, config in zip(measure(configs, REPEAT[scale]), configs.values()):
-        rows.append(
-            Row(
-                task="step",
-                variant=one.name,
-                seed="0",
-                settings=" ".join([*common, *VARIANTS[one.name].split()]),
-                config=digest(parse(config)),
-                **around,
-                parameters=str(one.parameters),
-                flops=f"{one.train_flops:.6g}",
-                train_seconds=" ".join(f"{value:.6g}" for value in one.train_seconds),
-                evaluation_seconds=" ".join(f"{value:.6g}" for value in one.evaluation_seconds),
-                peak_bytes=str(one.peak_bytes),
-            )
-        )
-    return rows
+def measure_all(scale: str) -> pd.DataFrame:
+    """Return a row for each configuration."""
+    settings = {variant.name: (*COSTS[scale], *variant.overrides) for variant in VARIANTS}
+    configs = {name: compose("train", overrides) for name, overrides in settings.items()}
+    where = provenance(environment(torch.device("cpu")))
+    return frame(
+        {
+            "task": "step",
+            "variant": one.name,
+            "seed": 0,
+            "settings": " ".join(settings[one.name]),
+            "config": digest(parse(config)),
+            **where,
+            "parameters": one.parameters,
+            "flops": float(one.train_flops),
+            "train_seconds": list(one.train_seconds),
+            "evaluation_seconds": list(one.evaluation_seconds),
+            "peak_bytes": one.peak_bytes,
+        }
+        for one, config in zip(measure(configs, REPEAT[scale]), configs.values())
+    )
 
 
-def render(rows: list[Row]) -> Page:
-    found = {variant: one["0"] for variant, one in by_variant(rows, "step").items()}
-    page = Page({"": table(found), "published": PUBLISHED})
-    page.figure("", lambda figure: draw(figure, found), 6.0, 2.6)
-    for variant, one in found.items():
-        time = np.median(ratios(one, found[BASE], "train_seconds"))
-        memory = ratios(one, found[BASE], "peak_bytes")[0]
-        page.say(f"cost/{variant}", {"time": f"{time:.2f}", "memory": f"{memory:.2f}"})
+def render(found: dict[str, Variants]) -> Page:
+    """Return the table, the figure, and the comparison with the published code."""
+    of_step = found["step"]
+    # Pair by pair, of measurements made beside each other.
+    ratios = {
+        variant: {name: curves(one, name)[0] / curves(of_step[BASE], name)[0] for name in MEASURED}
+        for variant, one in of_step.items()
+    }
+    head = ["against no memory", "parameters", "FLOPs", "training step", "from, to", "evaluation step"]
+    lines = [
+        [
+            variant,
+            f"{int(of_step[variant]['parameters'].item()):,}",
+            f"{one['flops'].item():.3f}",
+            f"{np.median(one['train_seconds']):.2f}",
+            f"{one['train_seconds'].min():.2f} to {one['train_seconds'].max():.2f}",
+            f"{np.median(one['evaluation_seconds']):.2f}",
+            f"{one['peak_bytes'].item():.2f}",
+        ]
+        for variant, one in ratios.items()
+    ]
+    page = Page({"": Table([*head, "peak memory"], lines), "published": PUBLISHED})
+    page.add_figure("", draw, ratios, size=(6.0, 2.6))
+    for variant, one in ratios.items():
+        time, memory = np.median(one["train_seconds"]), one["peak_bytes"].item()
+        page.add_numbers(f"cost/{variant}", {"time": f"{time:.2f}", "memory": f"{memory:.2f}"})
     return page
 
 
-def ratios(one: Row, base: Row, name: str) -> np.ndarray:
-    """Pair by pair, of measurements made beside each other."""
-    return np.array(one.numbers(name)) / np.array(base.numbers(name))
-
-
-def table(found: dict[str, Row]) -> Table:
-    base = found[BASE]
-    lines = []
-    for variant, one in found.items():
-        time = ratios(one, base, "train_seconds")
-        lines.append(
-            [
-                variant,
-                f"{int(one.number('parameters')):,}",
-                f"{one.number('flops') / base.number('flops'):.3f}",
-                f"{np.median(time):.2f}",
-                f"{time.min():.2f} to {time.max():.2f}",
-                f"{np.median(ratios(one, base, 'evaluation_seconds')):.2f}",
-                f"{one.number('peak_bytes') / base.number('peak_bytes'):.2f}",
-            ]
-        )
-    head = [
-        "against no memory",
-        "parameters",
-        "FLOPs",
-        "training step",
-        "from, to",
-        "evaluation step",
-        "peak memory",
-    ]
-    return Table(head, lines)
-
-
-def draw(figure: Any, found: dict[str, Row]) -> None:
-    base = found[BASE]
+def draw(figure: Any, ratios: dict[str, dict[str, np.ndarray]]) -> None:
+    """Draw time, peak memory and FLOPs against the number of cells and of active cells."""
     panels = figure.subplots(1, 2, sharey=True)
     for axes, letter, fixed in zip(panels, "Nk", ("k=2", "N=64")):
-        shown = {
-            _value(name, letter): one for name, one in found.items() if fixed in name and f"{letter}=" in name
-        }
+        part = "Nk".index(letter)
+        shown = {size[part]: ratios[name] for name, size in SIZES.items() if fixed in name}
         at = sorted(shown)
-        for what, name, colour in (
-            ("time", "train_seconds", LIGHT[0]),
-            ("peak memory", "peak_bytes", LIGHT[1]),
+        for what, name, style in (
+            ("time of a training step", "train_seconds", {"marker": "o", "color": LIGHT[0]}),
+            ("peak memory of a training step", "peak_bytes", {"marker": "o", "color": LIGHT[1]}),
+            ("FLOPs", "flops", {"linestyle": ":", "color": "black"}),
         ):
-            values = [np.median(ratios(shown[value], base, name)) for value in at]
-            axes.plot(at, values, "o-", color=colour, label=f"{what} of a training step")
-        axes.plot(
-            at,
-            [shown[value].number("flops") / base.number("flops") for value in at],
-            ":",
-            color="black",
-            label="FLOPs",
-        )
-        axes.set_xscale("log", base=2, subs=[])
-        axes.set_xticks(at, map(str, at))
+            axes.plot(at, [np.median(shown[value][name]) for value in at], label=what, **style)
+        log2_axis(axes, at)
         axes.set_xlabel(f"{letter} ({fixed})")
         axes.axhline(1.0, color="black", linewidth=0.5)
     panels[0].set_ylabel("against no memory")
     panels[0].legend(fontsize=6.5)
 
 
-def _value(name: str, letter: str) -> int:
-    return int(dict(part.split("=") for part in name.split(", "))[letter])
-
-
-EXPERIMENT = Experiment("cost", __doc__, lambda scale: [], render, measured)
+STUDY = Study("cost", __doc__, render, measure=measure_all)
 
 if __name__ == "__main__":
-    from memhrm.config import console
-
-    console.run(lambda: main(EXPERIMENT))
+    main(STUDY)

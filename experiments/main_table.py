@@ -1,7 +1,7 @@
 """The main table: does memory help? Every model, memory and control on Sudoku and mazes, seed by seed.
 
     python -m experiments.main_table --scale smoke   # seconds a run: that everything works
-    python -m experiments.main_table --scale cpu     # hours on two cores; the same command goes on
+    python -m experiments.main_table --scale cpu     # hours on two cores; the same command continues
     python -m experiments.main_table --scale gpu     # the published sizes, on Sudoku-Extreme and Maze-Hard
 
 Within a seed all variants see the same puzzles in the same order and start from the same weights outside
@@ -10,95 +10,99 @@ the memory, so that a memory and its baseline, the same model with the same grad
 
 from typing import Any
 
-import numpy as np
-
-from experiments import published
-from experiments.comparison import comparison
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import against, by_variant, curves, over_seeds, signed, tasks, told
-from experiments.tasks import PUZZLES, SEEDS
-from experiments.variants import BASELINES, CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, WINDOWS, sized
+from experiments.grid.comparison import comparison, score_numbers
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Variants, curves
+from experiments.grid.run import ROOT, Run, baselines, grid
+from experiments.grid.stats import differences, over_seeds
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import MLP, PUZZLES, SEEDS
+from experiments.grid.variants import CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, sized
 from memhrm.report.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
+BASELINES = baselines([*MEMORIES, *CONTROLS, *TOKENS])
+WINDOWS = {"HRM, g=2": "HRM", "TRM, g=2": "TRM"}  # What the window of the memories changes by itself.
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
 COLUMNS = ["seeds", "exact, %", "tokens, %", "optimal path, %", "steps", "parameters", "MFLOP", "seconds"]
+LITERATURE = {"published-sudoku": "sudoku_extreme.csv", "published-maze": "maze_hard.csv"}
+"""Published figures, each with its protocol: other data, sizes and budgets. Sources are arXiv numbers."""
 
 
 def runs(scale: str) -> list[Run]:
-    every = MODELS | MEMORIES | CONTROLS
-    found = []
-    for task, words in PUZZLES[scale].items():
-        own = MIXED if "mlp" in words else TOKENS
-        found += grid({task: words}, sized(every | own, scale), SEEDS[scale])
-    return sorted(found, key=lambda run: run.seed)
+    """Return the runs of every variant on every task."""
+    variants = {}
+    for task in PUZZLES[scale]:
+        by_mixer = MIXED if set(MLP) <= set(task.overrides) else TOKENS
+        variants[task] = sized([*MODELS, *MEMORIES, *CONTROLS, *by_mixer], scale)
+    return grid(variants, SEEDS[scale])
 
 
-def render(rows: list[Row]) -> Page:
+def render(found: dict[str, Variants]) -> Page:
+    """Return the tables of all tasks, their learning curves, and the published figures."""
     page = Page()
-    page.tables["summary"] = summary(rows, "exact, %", SCORES["main"])
-    page.tables["summary-speed"] = summary(rows, "over training, %", SCORES["speed"])
-    for task in tasks(rows):
-        page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS)
-        page.tables[f"{task}-speed"] = comparison(rows, task, GROUPS, BASELINES, SPEED, "over_training")
-        page.figure(f"{task}-curves", lambda figure, task=task: learning(figure, rows, task), 6.8, 2.7)
+    page.tables["summary"] = summary(found, "exact, %", SCORES["main"])
+    page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"])
+    for task, of_task in found.items():
+        page.tables[task] = comparison(of_task, GROUPS, COLUMNS)
+        page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, "over_training")
+        page.add_figure(f"{task}-curves", learning, of_task, size=(6.8, 2.7))
         for name, score in SCORES.items():
-            page.say(f"{name}/{task}", numbers(rows, task, score))
-    page.tables["published-sudoku"] = Table(*published.SUDOKU_EXTREME)
-    page.tables["published-maze"] = Table(*published.MAZE_HARD)
+            page.add_numbers(f"{name}/{task}", numbers(of_task, score))
+    for name, file in LITERATURE.items():
+        page.tables[name] = Table.read(ROOT / "experiments/literature" / file)
     return page
 
 
-def summary(rows: list[Row], title: str, score: str) -> Table:
-    """A score on all tasks, and each memory's and control's difference from its baseline."""
-    found = {task: by_variant(rows, task) for task in tasks(rows)}
-    pairs = {task: against(found[task], BASELINES, score) for task in found}
-    lines: list[list[str]] = []
-    for group_title, group in GROUPS.items():
-        lines.append([group_title])
-        for name in (name for name in group if any(name in one for one in found.values())):
-            lines.append([name])
-            for task, one in found.items():
-                lines[-1].append(over_seeds(one[name], score).text() if name in one else "")
-                pair = pairs[task].get(name)
-                lines[-1].append(signed(pair) + "*" * (pair.p < SIGNIFICANT) if pair else "")
-    return Table([title, *(word for task in found for word in (task, "less baseline"))], lines)
+def summary(found: dict[str, Variants], title: str, score: str) -> Table:
+    """Return a score on all tasks, with the difference of each memory and control from its baseline."""
+    pairs = {task: differences(of_task, BASELINES, score) for task, of_task in found.items()}
+
+    def cells(name: str, task: str) -> list[str]:
+        exact = over_seeds(found[task][name], score).text() if name in found[task] else ""
+        pair = pairs[task].get(name)
+        return [exact, pair.text("+") + "*" * (pair.p < SIGNIFICANT) if pair else ""]
+
+    lines = {
+        group_title: [
+            [variant.name, *(cell for task in found for cell in cells(variant.name, task))]
+            for variant in group
+            if any(variant.name in of_task for of_task in found.values())
+        ]
+        for group_title, group in GROUPS.items()
+    }
+    return Table.grouped([title, *(word for task in found for word in (task, "less baseline"))], lines)
 
 
-def learning(figure: Any, rows: list[Row], task: str) -> None:
-    """Exact accuracy on the validation puzzles over training, mean over seeds, HRM and TRM apart."""
-    found = by_variant(rows, task)
+def learning(figure: Any, found: Variants) -> None:
+    """Draw the exact accuracy on the validation puzzles over training, mean over seeds, HRM and TRM apart."""
     panels = figure.subplots(1, 2, sharey=True)
     for axes, model in zip(panels, ("HRM", "TRM")):
-        shown = [f"{model}", f"{model}, g=2", *(name for name in MEMORIES if name.startswith(model))]
-        for number, variant in enumerate(name for name in shown if name in found):
+        memories = [variant.name for variant in MEMORIES if variant.name.startswith(model)]
+        shown = [name for name in (model, f"{model}, g=2", *memories) if name in found]
+        for number, variant in enumerate(shown):
             exact = curves(found[variant], "curve_exact")
             steps = curves(found[variant], "curve_steps")[0]
             label = variant.removeprefix(f"{model} + ").replace(model, "no memory")
             colour, dashes = LIGHT[number // 2 % len(LIGHT)], "-" if number % 2 == 0 else "--"
-            axes.plot(steps, 100 * np.mean(exact, axis=0), color=colour, linestyle=dashes, label=label)
+            axes.plot(steps, 100 * exact.mean(axis=0), color=colour, linestyle=dashes, label=label)
         axes.set_title(model)
         axes.set_xlabel("optimiser steps")
     panels[0].set_ylabel("exact, validation, %")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
-def numbers(rows: list[Row], task: str, score: str) -> dict[str, str]:
-    """For the text: what `told` gives, and how many memories and controls are better and worse."""
-    pairs = against(by_variant(rows, task), BASELINES, score).values()
+def numbers(found: Variants, score: str) -> dict[str, str]:
+    """Return the scores for the text, and how many memories and controls are better and worse."""
+    pairs = differences(found, BASELINES, score).values()
     better = [pair.mean > 0 for pair in pairs if pair.p < SIGNIFICANT]
     counts = {"better": sum(better), "worse": len(better) - sum(better), "compared": len(pairs)}
-    return told(rows, task, score, BASELINES, WINDOWS) | {name: f"{n}" for name, n in counts.items()}
+    return score_numbers(found, score, BASELINES, WINDOWS) | {name: f"{n}" for name, n in counts.items()}
 
 
-EXPERIMENT = Experiment("main_table", __doc__, runs, render)
+STUDY = Study("main_table", __doc__, render, runs)
 
 if __name__ == "__main__":
-    from memhrm.config import console
-
-    console.run(lambda: main(EXPERIMENT))
+    main(STUDY)

@@ -1,81 +1,82 @@
-"""The memory table: what of the multi-cell memory matters? One change at a time from the default.
+"""The memory table: what matters in the multi-cell memory? One change at a time from the default.
 
     python -m experiments.memory_table --scale cpu
 
-On Sudoku, where a memory is not needed and all end alike, so that the mean of the validation curve is
-compared, and on recall (experiments/episodes.py), where nothing can be learned without one.
+On Sudoku, where a memory is not needed and all variants end alike, the mean of the validation curve is
+compared; on recall (experiments/episodes.py) nothing can be learned without a memory.
 """
 
-from experiments.comparison import comparison
-from experiments.episodes import MEMORIES, at
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run, grid
-from experiments.scores import by_variant, curves, tasks, told
-from experiments.tasks import CHANGES, EPISODES, FEWER, RATES
-from experiments.variants import MEMORIES as ON_PUZZLES
-from experiments.variants import ONE, sized
+from experiments import episodes
+from experiments.grid.comparison import comparison, score_numbers
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Variants, curves
+from experiments.grid.run import Run, Variant, baselines, grid, pick
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import CHEAPEST, EPISODES, FEWER_SEEDS, RATES, RECALL
+from experiments.grid.variants import CELLS, ONE, sized
 
-DEFAULT, RECALL = "default", "recall"
-CELLS = ON_PUZZLES["TRM + multicell, augment"]
+DEFAULT = Variant("default", None, CELLS.overrides)
+_change = DEFAULT.change
 SETTINGS = {
-    "active cells": {"k=1": "k=1", "k=4": "k=4"},
-    "cells": {"N=4": "memory.cells=4", "N=32": "memory.cells=32"},
-    "tokens of a cell": {"M=1": "memory.tokens=1", "M=16": "memory.tokens=16"},
-    "scorer": {
-        "R=4": "memory.projections=4",
-        "R=4, logsumexp": "memory.projections=4 memory.combine=logsumexp",
-        "first position": "memory.pooling=first",
-    },
-    "gate": {"gate=all": "memory.gate=all", "gate=none": "memory.gate=none"},
-    "placement": {"replace": "memory.placement=replace"},
-    "state norm": {"state_norm=none": "memory.state_norm=none"},
-    "gradient window": {
-        "last cycle": ONE,
-        "one step": "model.gradient_window=one_step",
-        "horizon of 2": "memory.horizon=2",
-    },
-    "lifetime": {"global": "memory.lifetime=global"},
-    "cells' own": {
-        "self-attention": "memory.self_attention=true",
-        "shared cell": "memory.shared_cell=true",
-        "decay=0.1": "memory.decay=0.1",
-    },
-    "losses": {
-        "balance=0.1": "loss.balance=0.1",
-        "diverse=1": "loss.diverse=1",
-        "information=0.1": "loss.information=0.1",
-        "self_sup=0.1": "loss.self_sup=0.1",
-    },
-    "selector": {
-        "policy": "memory.selector=policy",
-        "random": "memory.selector=random",
-        "lowest loss": "memory.selector=lowest_loss",
-        "all": "memory.selector=all k=8",
-    },
+    "active cells": [_change("k=1", "k=1"), _change("k=4", "k=4")],
+    "cells": [_change("N=4", "memory.cells=4"), _change("N=32", "memory.cells=32")],
+    "tokens of a cell": [
+        _change("M=1", "memory.tokens=1"),
+        _change("M=16", "memory.tokens=16"),
+    ],
+    "scorer": [
+        _change("R=4", "memory.projections=4"),
+        _change("R=4, logsumexp", "memory.projections=4", "memory.combine=logsumexp"),
+        _change("first position", "memory.pooling=first"),
+    ],
+    "gate": [_change("gate=all", "memory.gate=all"), _change("gate=none", "memory.gate=none")],
+    "placement": [_change("replace", "memory.placement=replace")],
+    "state norm": [_change("state_norm=none", "memory.state_norm=none")],
+    "gradient window": [
+        _change("last cycle", ONE),
+        _change("one step", "model.gradient_window=one_step"),
+        _change("horizon of 2", "memory.horizon=2"),
+    ],
+    "lifetime": [_change("global", "memory.lifetime=global")],
+    "cells' own": [
+        _change("self-attention", "memory.self_attention=true"),
+        _change("shared cell", "memory.shared_cell=true"),
+        _change("decay=0.1", "memory.decay=0.1"),
+    ],
+    "losses": [
+        _change("balance=0.1", "loss.balance=0.1"),
+        _change("diverse=1", "loss.diverse=1"),
+        _change("information=0.1", "loss.information=0.1"),
+        _change("self_sup=0.1", "loss.self_sup=0.1"),
+    ],
+    "selector": [
+        _change("policy", "memory.selector=policy"),
+        _change("random", "memory.selector=random"),
+        _change("lowest loss", "memory.selector=lowest_loss"),
+        _change("all", "memory.selector=all", "k=8"),
+    ],
 }
-BICROSS, CELLS_THERE = MEMORIES["bicross"], MEMORIES["multicell, k=3"]
+BICROSS, THREE_CELLS = pick(episodes.MEMORIES, "bicross", "multicell, k=3")
 ON_RECALL = {
-    "bicross": {
-        "bicross": BICROSS,
-        "bicross, state_norm=rms": f"{BICROSS} memory.state_norm=rms",
-        "bicross, replace": f"{BICROSS} memory.placement=replace",
-    },
-    "multicell, k=3, one cell shared": {
-        "multicell, k=3": CELLS_THERE,
-        "multicell, gate=all": f"{CELLS_THERE} memory.gate=all",
-        "multicell, replace": f"{CELLS_THERE} memory.placement=replace",
-        "multicell, no shared cell": f"{CELLS_THERE} memory.shared_cell=false",
-        "multicell, no shared cell, gate=none": f"{CELLS_THERE} memory.shared_cell=false memory.gate=none",
-    },
+    "bicross": [
+        BICROSS,
+        BICROSS.change("bicross, state_norm=rms", "memory.state_norm=rms"),
+        BICROSS.change("bicross, replace", "memory.placement=replace"),
+    ],
+    "multicell, k=3, one cell shared": [
+        THREE_CELLS,
+        THREE_CELLS.change("multicell, gate=all", "memory.gate=all"),
+        THREE_CELLS.change("multicell, replace", "memory.placement=replace"),
+        THREE_CELLS.change("multicell, no shared cell", "memory.shared_cell=false"),
+        THREE_CELLS.change(
+            "multicell, no shared cell, gate=none", "memory.shared_cell=false", "memory.gate=none"
+        ),
+    ],
 }
-CURRICULA = {
-    "bicross, episodes of 2 to the end": f"{BICROSS} data.lengths=[2]",
-    "bicross, episodes of 8 from the start": f"{BICROSS} data.lengths=[8]",
-}
-GROUPS = {"": [DEFAULT], **SETTINGS, "learning rate": RATES["cpu"]}
-BASELINES = {name: DEFAULT for group in GROUPS.values() for name in group if name != DEFAULT}
+CURRICULA = [
+    BICROSS.change("bicross, episodes of 2 to the end", "data.lengths=[2]"),
+    BICROSS.change("bicross, episodes of 8 from the start", "data.lengths=[8]"),
+]
 SCORE = "over_training"
 COLUMNS = [
     *("seeds", "over training, %", "exact, %", "usage entropy", "usage information", "dead", "MFLOP"),
@@ -83,49 +84,54 @@ COLUMNS = [
 ]
 
 
+def groups(scale: str) -> dict[str, list[Variant]]:
+    """Return the variants on Sudoku by the titles of the table."""
+    rates = [DEFAULT.change(name, rate) for name, rate in RATES[scale].items()]
+    return {"": [DEFAULT], **SETTINGS, "learning rate": rates}
+
+
 def runs(scale: str) -> list[Run]:
-    changes = {name: words for group in SETTINGS.values() for name, words in group.items()}
-    changes |= RATES[scale]
-    variants = {DEFAULT: CELLS} | {name: f"{CELLS} {words}" for name, words in changes.items()}
-    episodes = {name: words for group in ON_RECALL.values() for name, words in group.items()}
+    """Return the runs on Sudoku, then those on recall."""
+    settings = sized((variant for group in groups(scale).values() for variant in group), scale)
+    recall, seeds = EPISODES[scale][RECALL], FEWER_SEEDS[scale]
     return [
-        *grid(CHANGES[scale], sized(variants, scale), FEWER[scale]),
-        *grid({RECALL: EPISODES[scale][RECALL]}, episodes, FEWER[scale]),
-        *grid({RECALL: EPISODES[scale][RECALL]}, CURRICULA, FEWER[scale][:1]),
+        *grid(dict.fromkeys(CHEAPEST[scale], settings), seeds),
+        *grid({recall: [variant for group in ON_RECALL.values() for variant in group]}, seeds),
+        *grid({recall: CURRICULA}, seeds[:1]),
     ]
 
 
-def render(rows: list[Row]) -> Page:
-    page = Page()
-    for task in tasks(rows):
+def render(found: dict[str, Variants]) -> Page:
+    """Return a table for each task."""
+    page, shown = Page(), groups("cpu")
+    compared = baselines(variant for group in shown.values() for variant in group)
+    for task, of_task in found.items():
         if task == RECALL:
-            page.tables[task], said = on_episodes(rows, task)
+            page.tables[task], numbers = on_recall(of_task)
         else:
-            page.tables[task] = comparison(rows, task, GROUPS, BASELINES, COLUMNS, SCORE)
-            said = told(rows, task, SCORE, BASELINES)
-        page.say(f"settings/{task}", said)
+            page.tables[task] = comparison(of_task, shown, COLUMNS, SCORE)
+            numbers = score_numbers(of_task, SCORE, compared)
+        page.add_numbers(f"settings/{task}", numbers)
     return page
 
 
-def on_episodes(rows: list[Row], task: str) -> tuple[Table, dict[str, str]]:
-    """Exact accuracy at some puzzles of the episode, and for the text as VARIANT/PUZZLE."""
-    found = by_variant(rows, task)
-    length = curves(next(iter(found.values())), "exact_accuracy_by_position").shape[1]
-    places = [place for place in (1, 2, 3, 8, 32) if place <= length]
-    lines: list[list[str]] = []
-    said = {}
+def on_recall(found: Variants) -> tuple[Table, dict[str, str]]:
+    """Return the exact accuracy at some positions of the episode, as a table and by VARIANT/POSITION."""
+    name = "exact_accuracy_by_position"
+    length = curves(next(iter(found.values())), name).shape[1]
+    positions = [position for position in (1, 2, 3, 8, 32) if position <= length]
+    lines: dict[str, list[list[str]]] = {}
+    numbers = {}
     for title, group in (ON_RECALL | {"curriculum": CURRICULA}).items():
-        lines.append([title])
-        for name in (name for name in group if name in found):
-            exact = at(100 * curves(found[name], "exact_accuracy_by_position").mean(axis=0), places)
-            lines.append([name, f"{len(found[name])}", *exact])
-            said |= {f"{name}/{place}": text for place, text in zip(places, exact)}
-    return Table(["puzzle of the episode", "seeds", *map(str, places)], lines), said
+        lines[title] = []
+        for variant in (variant.name for variant in group if variant.name in found):
+            exact = episodes.at(100 * curves(found[variant], name).mean(axis=0), positions)
+            lines[title].append([variant, f"{len(found[variant])}", *exact])
+            numbers |= {f"{variant}/{position}": text for position, text in zip(positions, exact)}
+    return Table.grouped(["puzzle of the episode", "seeds", *map(str, positions)], lines), numbers
 
 
-EXPERIMENT = Experiment("memory_table", __doc__, runs, render)
+STUDY = Study("memory_table", __doc__, render, runs)
 
 if __name__ == "__main__":
-    from memhrm.config import console
-
-    console.run(lambda: main(EXPERIMENT))
+    main(STUDY)

@@ -3,71 +3,56 @@
 python -m experiments.parity --scale cpu
 """
 
+import pandas as pd
 import torch
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table, scientific
-from experiments.results import Row, rests_on
-from experiments.runs import ROOT
-from experiments.scores import by_variant
+from experiments.grid.page import Page, Table, scientific
+from experiments.grid.results import Variants, frame, provenance
+from experiments.grid.run import ROOT
+from experiments.grid.study import Study, main
 from memhrm.published.replay import SINGLE, SIX, Deviation, replay
 from memhrm.runs.directory import environment
 
 NAMES = {"hrm": "HRM", "trm_attention": "TRM, attention", "trm_mlp": "TRM-MLP"}
+KINDS = {"one_step": "one supervision step", "gradients": "its gradients", "six_steps": "six optimiser steps"}
 
 
-def measured(scale: str) -> list[Row]:
-    """A row per record: the number of its quantities, and the largest deviation of each kind."""
-    around = rests_on(environment(torch.device("cpu")))
-    return [
-        Row(
-            task="parity",
-            variant=name,
-            seed="0",
-            **around,
-            **_largest(replay(ROOT / f"tests/parity/{file}.npz")),
-        )
-        for file, name in NAMES.items()
-    ]
+def measure(scale: str) -> pd.DataFrame:
+    """Return a row for each record."""
+    where = provenance(environment(torch.device("cpu")))
+    found = {name: replay(ROOT / f"tests/parity/{file}.npz") for file, name in NAMES.items()}
+    return frame(
+        {"task": "parity", "variant": name, "seed": 0, **where, **_largest(deviations)}
+        for name, deviations in found.items()
+    )
 
 
 def _largest(deviations: list[Deviation]) -> dict[str, str]:
+    """Return the number of quantities, and the largest deviation of each kind."""
     single = [one for one in deviations if one.tolerance == SINGLE]
     kinds = {
         "gradients": [one for one in single if "/grad/" in one.quantity],
         "one_step": [one for one in single if "/grad/" not in one.quantity],
         "six_steps": [one for one in deviations if one.tolerance == SIX],
     }
-    worst = {name: f"{max(one.largest for one in some):.1e}" for name, some in kinds.items()}
+    largest = {name: f"{max(one.largest for one in some):.1e}" for name, some in kinds.items()}
     outside = sum(not one.within for one in deviations)
-    return {"quantities": str(len(deviations)), "outside": str(outside), **worst}
+    return {"quantities": str(len(deviations)), "outside": str(outside), **largest}
 
 
-def render(rows: list[Row]) -> Page:
-    kinds = {
-        "one_step": "one supervision step",
-        "gradients": "its gradients",
-        "six_steps": "six optimiser steps",
-    }
-    lines = [
-        [
-            name,
-            one["0"]["quantities"],
-            *(scientific(one["0"].number(kind)) for kind in kinds),
-            one["0"]["outside"],
-        ]
-        for name, one in by_variant(rows, "parity").items()
-    ]
-    page = Page({"": Table(["", "quantities", *kinds.values(), "outside the tolerance"], lines)})
-    outside = sum(int(row["outside"]) for row in rows)
-    gradients = scientific(max(row.number("gradients") for row in rows))
-    page.say("parity", {"gradients": gradients, "outside": f"{outside}"})
+def render(found: dict[str, Variants]) -> Page:
+    """Return the table of the deviations."""
+    rows = pd.concat(found["parity"].values(), ignore_index=True)
+    largest = rows[list(KINDS)].astype(float)
+    cells = pd.concat([rows[["variant", "quantities"]], largest.map(scientific), rows["outside"]], axis=1)
+    head = ["", "quantities", *KINDS.values(), "outside the tolerance"]
+    page = Page({"": Table(head, cells.to_numpy().tolist())})
+    gradients, outside = scientific(max(largest["gradients"])), rows["outside"].astype(int).sum()
+    page.add_numbers("parity", {"gradients": gradients, "outside": f"{outside}"})
     return page
 
 
-EXPERIMENT = Experiment("parity", __doc__, lambda scale: [], render, measured)
+STUDY = Study("parity", __doc__, render, measure=measure)
 
 if __name__ == "__main__":
-    from memhrm.config import console
-
-    console.run(lambda: main(EXPERIMENT))
+    main(STUDY)

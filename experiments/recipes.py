@@ -4,15 +4,15 @@
     python -m memhrm.data download maze_hard out=runs/data/maze_hard
     python -m experiments.recipes --scale gpu --only "TRM-MLP, fast"
 
-A run goes on where it was interrupted, so that each can be done in pieces of any length.
+An interrupted run continues where it was, so that each recipe can be run in pieces of any length.
 """
 
-from experiments.experiment import Experiment, main
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import Run
-from experiments.scores import by_variant, mean_of, over_seeds, tasks
-from experiments.tasks import DATA, MAZE_HARD, SMALL, SUDOKU_EXTREME
+from experiments.grid.page import Page, Table
+from experiments.grid.results import Variants, values
+from experiments.grid.run import Run
+from experiments.grid.stats import over_seeds
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import DATA, MAZE_HARD, SMALL, SUDOKU_EXTREME
 
 RECIPES = {
     (SUDOKU_EXTREME, "HRM"): ("hrm_sudoku_extreme", "55.0 (45.8 to 57.5)"),
@@ -22,53 +22,52 @@ RECIPES = {
     (MAZE_HARD, "HRM"): ("hrm_maze_hard", "74.5"),
     (MAZE_HARD, "TRM"): ("trm_maze_hard", "85.3 (75 to 84)"),
 }
-"""The file in configs/experiment, and what is published: exact accuracy in %, and that of reproductions."""
+"""The file in configs/experiment, and the published exact accuracy in %, with that of reproductions."""
 
-SHORT = {
-    SUDOKU_EXTREME: f"data=sudoku9 data.train_size=20 {SMALL}",
-    MAZE_HARD: f"data=maze data.side=6 data.min_length=4 data.train_size=20 {SMALL}",
+SMOKE = {
+    SUDOKU_EXTREME: ("data=sudoku9", "data.train_size=20", *SMALL),
+    MAZE_HARD: ("data=maze", "data.side=6", "data.min_length=4", "data.train_size=20", *SMALL),
 }
+PLAIN = ("precision=float32", "compile=false")  # For a CPU.
 
 
 def runs(scale: str) -> list[Run]:
+    """Return a run of each recipe.
+
+    Raises:
+        ValueError: The scale is cpu.
+    """
+    smoke = scale == "smoke"
     if scale == "cpu":
         raise ValueError("--scale is cpu; allowed: smoke, gpu (these recipes take days on a CPU)")
-    words = SHORT if scale == "smoke" else DATA
-    extra = "precision=float32 compile=false" if scale == "smoke" else ""
     return [
-        Run(
-            task=task,
-            variant=variant,
-            seed=0,
-            settings=(f"experiment={name}", *words[task].split(), *extra.split()),
-        )
+        Run(task, variant, 0, (f"experiment={name}", *((*SMOKE[task], *PLAIN) if smoke else [DATA[task]])))
         for (task, variant), (name, _) in RECIPES.items()
     ]
 
 
-def render(rows: list[Row]) -> Page:
-    lines: list[list[str]] = []
-    for task in tasks(rows):
-        lines.append([task])
-        for variant, one in by_variant(rows, task).items():
-            lines.append(
-                [
-                    variant,
-                    over_seeds(one, "exact_accuracy").text(),
-                    RECIPES[task, variant][1],
-                    f"{int(mean_of(one, 'step')):,}",
-                    f"{int(mean_of(one, 'parameters')):,}",
-                    f"{mean_of(one, 'seconds') / 60:.0f}",
-                    next(iter(one.values()))["device"],
-                ]
-            )
+def render(found: dict[str, Variants]) -> Page:
+    """Return the table of the recipes."""
     head = ["", "exact, %", "published, %", "optimiser steps", "parameters", "minutes", "device"]
-    return Page({"": Table(head, lines)})
+    lines = {
+        task: [
+            [
+                variant,
+                over_seeds(rows, "exact_accuracy").text(),
+                RECIPES[task, variant][1],
+                f"{int(values(rows, 'step').mean()):,}",
+                f"{int(values(rows, 'parameters').mean()):,}",
+                f"{values(rows, 'seconds').mean() / 60:.0f}",
+                rows["device"].iloc[0],
+            ]
+            for variant, rows in of_task.items()
+        ]
+        for task, of_task in found.items()
+    }
+    return Page({"": Table.grouped(head, lines)})
 
 
-EXPERIMENT = Experiment("recipes", __doc__, runs, render)
+STUDY = Study("recipes", __doc__, render, runs)
 
 if __name__ == "__main__":
-    from memhrm.config import console
-
-    console.run(lambda: main(EXPERIMENT))
+    main(STUDY)

@@ -74,3 +74,15 @@ def test_the_check_reads_imports():
 
 def test_data_needs_no_torch():
     assert not [p.name for p in (PACKAGE / "data").rglob("*.py") if "import torch" in p.read_text()]
+
+
+def imports_below(folder: str) -> set[str]:
+    """Return what the files of a folder import from the project."""
+    return {name for path in (ROOT / folder).rglob("*.py") for name in imports(path)}
+
+
+def test_experiments_stand_on_the_package_and_studies_on_the_grid():
+    assert {name.split(".")[0] for name in imports_below("memhrm")} == {"memhrm"}
+    assert {name.split(".")[0] for name in imports_below("experiments")} == {"memhrm", "experiments"}
+    own = {name for name in imports_below("experiments/grid") if name.startswith("experiments")}
+    assert own and all(name.startswith("experiments.grid.") for name in own)

@@ -41,6 +41,7 @@ class Aggregate(HModule):
     add:    M = sum_{i in A} alpha_i m_i;  dz = Attn(h, LN(M), LN(M));
             the write changes M into M' as BiCrossAttn would, and m_i' = m_i + alpha_i (M' - M).
     concat: dz = Attn(h, [LN(m_i)], [k alpha_i LN(m_i)]), i in A; each token is written as by MultiCell.
+    Equations (10) and (11) of docs/memory.md.
     """
 
     Settings = AggregateSettings

@@ -18,6 +18,7 @@ class BiCross(HModule):
 
     read  dz = Attn(h, LN(m), LN(m));  z_H' = z_H + dz + FFN(LN(z_H + dz));
     write dm = Attn(LN(m), h+, h+);    m' = m + dm + FFN(LN(m + dm)),        h+ = LN(z_H' + z_L).
+    Equations (3) to (5) of docs/memory.md.
     """
 
     Settings = ExchangeSettings

@@ -7,7 +7,10 @@ from memhrm.memory.base import NORMS, Context, HModule, HShape, Memory, MemorySe
 
 
 class CarryAdd(HModule):
-    """The previous z_H is added to the injection: z_H' = level(z_H, z_L + m), m' = z_H'; m starts at zero."""
+    """The previous z_H is added to the injection: z_H' = level(z_H, z_L + m), m' = z_H'; m starts at zero.
+
+    Equation (12) of docs/memory.md.
+    """
 
     def __init__(self, settings: MemorySettings, shape: HShape):
         super().__init__(settings, shape)

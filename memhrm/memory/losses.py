@@ -2,6 +2,7 @@
 
 What belongs to a batch as a whole (a variance over cells, an information) is computed from the shares of the
 global batch and counted once per example, so that the sum divided by the global batch is that quantity.
+Equations and traps are those of docs/memory.md.
 b batch, n cells, k active cells, h H-steps.
 """
 
@@ -25,7 +26,7 @@ def traced(name: str) -> Callable[[Situation], Tensor]:
 
 
 def straight_through(trace: Trace) -> Tensor:
-    """Return `hits` with the gradient of the softmax of the scores, (b, n): counts have none of their own."""
+    """Return `hits` with the gradient of the softmax of the scores, (b, n): counts have none (trap 4)."""
     soft = trace["scores"].softmax(dim=-1)
     return hits(trace) + soft - soft.detach()
 
@@ -36,18 +37,18 @@ def shares(traces: Sequence[Trace]) -> Tensor:
 
 
 def diverse(situation: Situation) -> Tensor:
-    """Return -Var(p). Its optimum is that all examples select the same k cells."""
+    """Return -Var(p), equation (14). At its optimum all examples select the same k cells (trap 5)."""
     return -shares(situation.traces).var(correction=0) * _rows(situation)
 
 
 def balance(situation: Situation, always_active: int = 0) -> Tensor:
-    """Return CV^2 of the shares of the cells that compete: all but the first `always_active`."""
+    """Return CV^2 of the shares of the cells that compete, all but the first ones; equation (15)."""
     p = shares(situation.traces)[always_active:]
     return p.var(correction=0) / p.mean().square().clamp(min=1e-12) * _rows(situation)
 
 
 def information(situation: Situation) -> Tensor:
-    """Return -(H(p) - mean H(p | example)) in nats, p the softmax of the scores.
+    """Return -(H(p) - mean H(p | example)) in nats, p the softmax of the scores; equation (16).
 
     It is minus the mutual information of cell and example, which is large where every example is sure of
     its cells and different ones differ. `usage_information` of `memhrm.memory.usage` is the same of the
@@ -58,9 +59,9 @@ def information(situation: Situation) -> Tensor:
 
 
 def policy(situation: Situation) -> Tensor:
-    """Return -(reward - baseline) log pi(A), over all selections of the step (Williams 1992, REINFORCE).
+    """Return -(reward - baseline) log pi(A), over all selections of the step; equation (19).
 
-    The baseline is the mean reward of the other examples of all processes.
+    The baseline is the mean reward of the other examples of all processes. REINFORCE, Williams 1992.
     """
     assert situation.reward is not None
     reward = situation.reward.detach()

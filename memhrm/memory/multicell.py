@@ -24,6 +24,7 @@ class MultiCell(HModule):
 
     read   dz = sum_{i in A} alpha_i Attn(h, LN(m_i), LN(m_i));
     write  dm_i = Attn(LN(m_i), h+, h+),  m_i' = m_i + dm_i + FFN(LN(m_i + dm_i))  for i in A only.
+    Equations (6) to (9) of docs/memory.md.
     """
 
     Settings = CellSettings

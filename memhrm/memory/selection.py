@@ -15,13 +15,13 @@ SelectorName = Literal["topk", "policy", "random", "all", "lowest_loss"]
 
 
 class Scorer(nn.Module):
-    """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least.
+    """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least; equation (6) of docs/memory.md.
 
     Args:
         width: d.
         projections: R.
-        combine: mean is the equation, in which R projections are one bilinear form, their mean; logsumexp
-            (less log R) and max are forms in which each projection counts for itself.
+        combine: mean is the equation, in which R projections are one bilinear form, their mean (trap
+            3); logsumexp (less log R) and max are forms in which each projection counts for itself.
         scaled: divide by sqrt(d), so that the softmax of the scores does not saturate.
     """
 
@@ -84,7 +84,7 @@ def choose(
 def plackett_luce(scores: Tensor, indices: Tensor) -> Tensor:
     """Return the log-probability of drawing cells in this order without replacement, (b,).
 
-    It is sum_j s(a_j) - log sum_{i not among a_1..a_{j-1}} exp s(i).
+    It is sum_j s(a_j) - log sum_{i not among a_1..a_{j-1}} exp s(i), equation (18) of docs/memory.md.
 
     Args:
         scores: s, (b, n).

@@ -34,6 +34,7 @@ class TokensSettings(MemorySettings):
 class Tokens(HModule):
     """(z_H', m') = level([z_H; m], [z_L; 0]): the tokens stand behind the state's and have no position.
 
+    Equation (13) of docs/memory.md.
     After Burtsev et al. 2020, arXiv 2006.11527, and Bulatov et al. 2022, arXiv 2207.06881.
     """
 

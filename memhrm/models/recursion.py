@@ -1,5 +1,6 @@
 """The recursion of one supervision step: H_cycles times (L_cycles L-steps, then one H-step).
 
+Equations (1) and (2) of docs/memory.md.
 The order of z_L and z_H, and which of the steps have a gradient, are decided here and nowhere else. What is
 cut between supervision steps is decided by `memhrm.training.carry.Carry.advance`.
 b batch, t position (prefix and tokens), d width.

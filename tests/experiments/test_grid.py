@@ -1,4 +1,4 @@
-"""The experiments: their grids, launching, rows, statistics, and the files they make."""
+"""The studies: their grids, launching, rows, statistics, and the files they make."""
 
 import json
 import math
@@ -11,20 +11,22 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from experiments import results
-from experiments.comparison import comparison
-from experiments.experiment import PAPER
-from experiments.intervals import difference, estimate, holm
-from experiments.launch import State, held, launch, left
-from experiments.render import Page, Table
-from experiments.results import Row
-from experiments.runs import ROOT, Run, complete, grid, merge
-from experiments.scores import against
-from experiments.tables import NAMES, QUOTING, experiments, files, quoting, stale
-from experiments.variants import BASELINES, sized
+from experiments import main_table
+from experiments.grid import results
+from experiments.grid.comparison import comparison
+from experiments.grid.launch import held, launch
+from experiments.grid.page import Page, Table
+from experiments.grid.results import arrange, curves
+from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
+from experiments.grid.stats import differences, estimate, holm
+from experiments.grid.study import PAPER
+from experiments.grid.variants import sized
+from experiments.main_table import BASELINES
+from experiments.tables import NAMES, QUOTING, files, quote, stale, studies
 from memhrm.config.command import compose
 from memhrm.runs.settings import parse
 from tiny import TINY
@@ -32,25 +34,27 @@ from tiny import TINY
 WORDS = tuple(word for word in TINY if "progress" not in word and "threads" not in word)
 
 
-def run_of(variant: str, *words: str, measures: tuple[str, ...] = ()) -> Run:
-    return Run(task="tiny", variant=variant, seed=3, settings=(*WORDS, *words), measures=measures)
+def run_of(variant: str, *overrides: str, measures: tuple[str, ...] = ()) -> Run:
+    return Run("tiny", variant, 3, (*WORDS, *overrides), measures)
 
 
 # Grids.
 
 
 def test_a_grid_is_every_variant_on_every_task_seed_by_seed():
-    runs = grid({"A": "a=1", "B": "a=2"}, {"plain": "", "more": "c=3 d=4"}, [0, 1])
+    variants = [Variant("plain"), Variant("plain").change("more", "c=3", "d=4")]
+    runs = grid(dict.fromkeys([Task("A", ("a=1",)), Task("B", ("a=2",))], variants), [0, 1])
     assert [(run.seed, run.task, run.variant) for run in runs[:3]] == [
         (0, "A", "plain"),
         (0, "A", "more"),
         (0, "B", "plain"),
     ]
     assert [run.seed for run in runs] == [0] * 4 + [1] * 4
-    assert runs[3].words() == ["a=2", "c=3", "d=4", "seed=0"]
+    assert runs[3].settings == ("a=2", "c=3", "d=4")
+    assert baselines(variants) == {"more": "plain"}
 
 
-def test_experiments_share_the_runs_that_both_ask_for(tmp_path):
+def test_studies_share_the_runs_that_both_ask_for(tmp_path):
     one, other = run_of("x", measures=("depth",)), run_of("x", measures=("inside", "depth"))
     merged = merge([one, other, run_of("x", "steps=9")], tmp_path)
     assert [run.measures for run in merged] == [("depth", "inside"), ()]
@@ -67,36 +71,36 @@ THOROUGH = pytest.mark.thorough
 def test_every_setting_of_every_grid_is_known(scale):
     """Each variant on one task; what only tasks set, with the first variant."""
     seen: set[tuple[str, ...]] = set()
-    for experiment in experiments():
-        if experiment.measured is not None or (experiment.name, scale) == ("recipes", "cpu"):
+    for study in studies():
+        if (study.name, scale) == ("recipes", "cpu"):
             continue
-        runs = experiment.runs(scale)
+        runs = study.runs(scale)
         first = {run.task: run for run in reversed(runs)}.values()
         on_one = {run.variant: run for run in reversed(runs)}.values()
         seen |= {run.settings for run in (*first, *on_one)}
-    for words in sorted(seen):
-        parse(compose("train", words))
+    for overrides in sorted(seen):
+        parse(compose("train", overrides))
 
 
 def test_every_memory_and_control_has_its_baseline():
-    for experiment in experiments():
-        if experiment.name == "main_table":
-            for scale in ("smoke", "cpu", "gpu"):
-                runs = experiment.runs(scale)
-                there = {(run.task, run.variant, run.seed) for run in runs}
-                pairs = [
-                    (run.task, BASELINES[run.variant], run.seed) for run in runs if run.variant in BASELINES
-                ]
-                assert pairs and set(pairs) <= there
-                for run in runs:  # With the memories' gradient window.
-                    if run.variant in BASELINES.values():
-                        assert "model.gradient_window={cycles:2}" in run.settings
+    for scale in ("smoke", "cpu", "gpu"):
+        runs = main_table.STUDY.runs(scale)
+        present = {(run.task, run.variant, run.seed) for run in runs}
+        pairs = [(run.task, BASELINES[run.variant], run.seed) for run in runs if run.variant in BASELINES]
+        assert pairs and set(pairs) <= present
+        for run in runs:  # With the memories' gradient window.
+            if run.variant in BASELINES.values():
+                assert "model.gradient_window={cycles:2}" in run.settings
 
 
 def test_a_model_has_the_size_of_its_scale():
-    words = sized({"a": "model=hrm +memory=bicross", "b": "model=trm"}, "cpu")
-    assert words["a"].endswith("model.L_layers=1 model.H_layers=1")
-    assert words["b"] == "model=trm model.L_layers=1"
+    HRM = Variant("HRM", None, ("model=hrm", "+memory=bicross"))
+    variants = [HRM, HRM.change("replaced", "memory.placement=replace"), Variant("TRM", None, ("model=trm",))]
+    assert [variant.overrides[-2:] for variant in sized(variants, "cpu")] == [
+        ("model.L_layers=1", "model.H_layers=1"),
+        ("memory.placement=replace", "model.L_layers=1"),
+        ("model=trm", "model.L_layers=1"),
+    ]
 
 
 # Launching.
@@ -108,7 +112,8 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     wrong = launch(runs, tmp_path, "local", ["workers=2"])
     assert list(wrong) == [bad] and "data.side is 5" in wrong[bad]
     assert complete(good, runs[0]) and not complete(bad, runs[1])
-    assert "1/2 runs done, 1 failed" in capfd.readouterr().err
+    bar = capfd.readouterr().err
+    assert "1/2" in bar and "failed=1" in bar
     before = (good / "summary.json").stat().st_mtime_ns
     assert launch(runs[:1], tmp_path, "local", []) == {}
     assert (good / "summary.json").stat().st_mtime_ns == before
@@ -118,16 +123,18 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     assert "optim.warmup is 2, but the run" in launch(runs[:1], tmp_path, "local", [])[good]
     (good / "config.yaml").write_text(config)
 
-    row = results.row(runs[0], good)
+    rows = results.collect(runs, tmp_path)
+    assert len(rows) == 1
+    row = rows.iloc[0]
     summary = json.loads((good / "summary.json").read_text())
-    assert row.number("exact_accuracy") == pytest.approx(summary["exact_accuracy"], rel=1e-5)
+    assert float(row["exact_accuracy"]) == pytest.approx(summary["exact_accuracy"], rel=1e-5)
     assert row["commit"] and row["device"].startswith("cpu") and len(row["config"]) == 8
-    assert row.numbers("depth.times") == [1, 2, 4, 8, 16]
-    assert row.numbers("depth.exact")[0] == pytest.approx(summary["exact_accuracy"], rel=1e-5)
-    assert row.number("flops") > 1e4
-    assert row.numbers("curve_steps")[-1] == 2 and len(row.numbers("curve_exact")) == len(
-        row.numbers("curve_steps")
-    )
+    assert curves(rows, "depth.times").tolist() == [[1, 2, 4, 8, 16]]
+    assert curves(rows, "depth.exact")[0, 0] == pytest.approx(summary["exact_accuracy"], rel=1e-5)
+    assert float(row["flops"]) > 1e4
+    steps, exact = curves(rows, "curve_steps"), curves(rows, "curve_exact")
+    assert steps[0, -1] == 2 and exact.shape == steps.shape
+    assert float(row["over_training"]) == pytest.approx(exact.mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=THOROUGH)])
@@ -147,21 +154,10 @@ def test_a_grid_that_is_interrupted_stops_its_runs_and_goes_on(how, tmp_path):
     process.send_signal(how)
     assert "interrupted" in process.communicate()[1] and process.returncode == 130
     deadline = time.monotonic() + 60
-    while held(path / "job.lock"):
+    while held(path):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert (path / "checkpoints/last.pt").exists() and not complete(path, run)
-
-
-def test_the_time_left_is_what_the_same_variant_took(tmp_path):
-    x = State(run_of("x"), tmp_path / "a", done=True, share=1.0, speed=600.0)
-    y = State(run_of("y"), tmp_path / "b", done=True, share=1.0, speed=1200.0)
-    half = State(run_of("x"), tmp_path / "c", share=0.5)  # 300 s.
-    other = State(run_of("z"), tmp_path / "d")  # Unknown: as long as the others on average, 900 s.
-    assert left([x, y, half, other], 1) == "20 min"
-    assert left([x, y, half, other, other, other, other], 1) == "1 h 5 min"
-    assert left([x, y, half, other], 2) == "10 min"
-    assert left([half], 1) == "an unknown time"
 
 
 SBATCH = """#!{python}
@@ -207,7 +203,7 @@ def test_a_slurm_cluster_gets_its_jobs(tmp_path, monkeypatch):
 
 def test_ray_is_configured():
     pytest.importorskip("hydra_plugins.hydra_ray_launcher")
-    command = [sys.executable, "-m", "experiments.job", "launcher=ray", "job=x", "--cfg", "hydra"]
+    command = [sys.executable, "-m", "experiments.grid.job", "launcher=ray", "job=x", "--cfg", "hydra"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "RayLauncher" in done.stdout and "num_gpus: 1" in done.stdout
 
@@ -216,35 +212,33 @@ def test_ray_is_configured():
 
 
 def test_intervals_and_paired_tests_are_students():
-    values, before = [0.9, 0.8, 0.95, 0.7, 0.85], [0.85, 0.8, 0.9, 0.72, 0.7]
-    found = estimate(values)
-    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    after, before = np.array([0.9, 0.8, 0.95, 0.7, 0.85]), np.array([0.85, 0.8, 0.9, 0.72, 0.7])
+    found = estimate(after)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(after), scale=stats.sem(after))
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
-    pair = difference(values, before)
-    assert pair.p == pytest.approx(stats.ttest_rel(values, before).pvalue)
-    assert math.isnan(estimate([0.5]).half) and math.isnan(difference([0.5], [0.4]).p)
-    assert difference([0.5, 0.5], [0.5, 0.5]).p == 1.0
+    assert estimate(after - before).p == pytest.approx(stats.ttest_rel(after, before).pvalue)
+    assert math.isnan(estimate([0.5]).half) and math.isnan(estimate([0.5]).p)
+    assert estimate([0.0, 0.0]).p == 1.0 and estimate([0.5, 0.5]).p == 0.0
     assert estimate([0.5]).text() == "50.0" and found.text() == f"84.0 ± {100 * found.half:.1f}"
+    assert (estimate([0.5]).text("+"), estimate([-0.5]).text("+")) == ("+50.0", "−50.0")
 
 
 def test_p_values_are_corrected_for_their_number():
     assert holm([0.01, 0.04, 0.03, math.nan]) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
 
 
-def a_row(variant: str, seed: int, exact: float, **more: str) -> Row:
-    return Row(task="T", variant=variant, seed=str(seed), settings="s", exact_accuracy=f"{exact}", **more)
+def a_row(variant: str, seed: int, exact: float, **more: str) -> dict[str, object]:
+    return {"task": "T", "variant": variant, "seed": seed, "settings": "s", "exact_accuracy": exact, **more}
 
 
 def test_differences_are_of_the_seeds_that_both_have():
     rows = [a_row("base", s, e) for s, e in enumerate([0.5, 0.6, 0.7])]
     rows += [a_row("new", s, e) for s, e in ((0, 0.6), (2, 0.9), (5, 0.0))]
-    found = {
-        variant: {row["seed"]: row for row in rows if row["variant"] == variant}
-        for variant in ("base", "new")
-    }
-    pair = against(found, {"new": "base", "absent": "base"})["new"]
-    assert (pair.n, pair.mean) == (2, pytest.approx(0.15))
+    found = arrange(results.frame(rows))["T"]
+    pairs = differences(found, {"new": "base", "absent": "base"})
+    assert list(pairs) == ["new"]
+    assert (pairs["new"].n, pairs["new"].mean) == (2, pytest.approx(0.15))
 
 
 # Rows and files.
@@ -252,45 +246,56 @@ def test_differences_are_of_the_seeds_that_both_have():
 
 def test_rows_survive_their_file_and_their_run_directories(tmp_path):
     path = tmp_path / "some.csv"
-    runs = [Run(task="T", variant=name, seed=0, settings=("s",)) for name in ("a", "b", "c")]
-    results.write(path, [a_row("a", 0, 0.5, curve="1 2.5"), a_row("b", 0, 0.25), a_row("gone", 0, 0.1)])
-    assert results.read(path)[0].numbers("curve") == [1.0, 2.5] and "curve" not in results.read(path)[1]
-    results.keep(path, [a_row("b", 0, 0.75)], runs)
-    assert [(row["variant"], row.number("exact_accuracy")) for row in results.read(path)] == [
-        ("a", 0.5),
-        ("b", 0.75),
-    ]
+    runs = [Run("T", name, 0, ("s",)) for name in ("a", "b", "c")]
+    results.write(
+        path, results.frame([a_row("a", 0, 0.5, curve="1 2.5"), a_row("b", 0, 0.25), a_row("gone", 0, 0.1)])
+    )
+    found = arrange(results.read(path))["T"]
+    assert curves(found["a"], "curve").tolist() == [[1.0, 2.5]] and "curve" not in found["b"]
+    results.update(path, results.frame([a_row("b", 0, 0.75)]), runs)
+    rows = results.read(path)
+    assert list(zip(rows["variant"], rows["exact_accuracy"])) == [("a", "0.5"), ("b", "0.75")]
+    before = path.read_bytes()
+    results.update(path, results.frame([]), runs)
+    assert path.read_bytes() == before
     with pytest.raises(ValueError, match="there are no results in"):
         results.read(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize("path", sorted(results.FOLDER.glob("*.csv")), ids=lambda path: path.stem)
+def test_committed_rows_are_written_as_they_are_read(path, tmp_path):
+    results.write(tmp_path / "again.csv", pd.read_csv(path, **results.AS_TEXT))
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+
+
+def test_every_committed_row_is_of_a_run_of_its_grid():
+    for study in studies():
+        file = study.results("cpu")
+        if study.measure is None and file.exists():
+            rows = results.read(file)
+            runs = {(run.task, run.variant, str(run.seed)) for run in study.runs("cpu")}
+            assert set(zip(rows["task"], rows["variant"], rows["seed"])) <= runs, study.name
+
+
 def test_a_table_is_the_same_in_every_form():
-    rows = [
-        a_row("base", 0, 0.5),
-        a_row("base", 1, 0.6),
-        a_row("new & better", 0, 0.6),
-        a_row("new & better", 1, 0.7),
-    ]
-    table = comparison(
-        rows,
-        "T",
-        {"models": ["base", "new & better", "absent"]},
-        {"new & better": "base"},
-        ["seeds", "exact, %", "steps"],
-    )
+    base = Variant("base")
+    rows = [a_row("base", 0, 0.5), a_row("base", 1, 0.6)]
+    rows += [a_row("new & better", 0, 0.6), a_row("new & better", 1, 0.7)]
+    groups = {"models": [base, base.change("new & better"), Variant("absent")]}
+    table = comparison(arrange(results.frame(rows))["T"], groups, ["seeds", "exact, %", "steps"])
     assert table.head == ["", "seeds", "exact, %", "less its baseline", "p"]  # No row says its steps.
     assert table.rows[2][3] == "+10.0 ± 0.0"
-    assert r"new \& better & 2 & 65.0 $\pm$ 63.5 & +10.0 $\pm$ 0.0" in table.tex()
+    assert r"new \& better & 2 & 65.0 $\pm$ 63.5 & +10.0 $\pm$ 0.0" in table.tabular()
     assert "| *models* |" in table.markdown() and table.comma_separated().startswith(",seeds,")
 
 
 def test_files_carry_no_date_and_are_the_same_twice():
-    def paint(figure):
-        figure.subplots().plot([0, 1], [0, 1])
+    def draw(figure, values):
+        figure.subplots().plot(values, values)
 
     page = Page({"": Table(["a"], [["1"]])}, numbers={"x/y": "50 %"})
-    page.figure("line", paint)
-    first, again = page.files("some-cpu"), page.files("some-cpu")
+    page.add_figure("line", draw, [0, 1], size=(5.5, 3.0))
+    first, again = page.files("some", "cpu"), page.files("some", "cpu")
     assert first == again
     assert sorted(first) == [
         *("figures/some-cpu-line.pdf", "figures/some-cpu-line.svg", "tables/some-cpu-numbers.tex"),
@@ -307,7 +312,7 @@ def test_the_paper_is_what_the_results_give():
     assert stale(made, PAPER) == []
     for page in QUOTING:
         text = page.read_text()
-        assert quoting(text, made) == text, page
+        assert quote(text, made) == text, page
 
 
 def test_a_stale_file_is_named(tmp_path):
@@ -321,11 +326,11 @@ def test_a_stale_file_is_named(tmp_path):
 def test_a_text_quotes_tables_as_they_are_made():
     made = {"tables/a.md": b"new\n", "tables/b.md": b"B\n"}
     text = "x\n<!-- paper/tables/a.md -->\nold\n<!-- end -->\ny\n<!-- paper/tables/b.md -->\n<!-- end -->\n"
-    now = quoting(text, made)
-    assert now == text.replace("old", "new").replace("b.md -->\n", "b.md -->\nB\n") == quoting(now, made)
+    now = quote(text, made)
+    assert now == text.replace("old", "new").replace("b.md -->\n", "b.md -->\nB\n") == quote(now, made)
     with pytest.raises(ValueError, match=r"paper/tables/c\.md is quoted and made by no result"):
-        quoting("<!-- paper/tables/c.md -->\n<!-- end -->", made)
+        quote("<!-- paper/tables/c.md -->\n<!-- end -->", made)
 
 
-def test_each_experiment_has_its_module():
+def test_each_study_has_its_module():
     assert {path.stem for path in Path(ROOT, "experiments").glob("*.py")} >= set(NAMES)

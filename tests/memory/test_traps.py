@@ -1,4 +1,4 @@
-"""What the formulas of the memories hide: each of the twelve traps has a test of its name, or several."""
+"""The traps of docs/memory.md: each of the first twelve has a test of its name, or several."""
 
 import itertools
 import json

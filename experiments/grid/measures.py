@@ -1,11 +1,9 @@
-"""python -m experiments.measures NAME DIR: what is measured of a trained run, beside its result.
+"""Measure a trained run beyond its result: `python -m experiments.grid.measures NAME DIR`.
 
 Writes DIR/measure-NAME.json, numbers and lists of numbers by name; they become columns of the results.
 """
 
 import argparse
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.grid.run import measure_file
+from memhrm.config import console
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import alike, cosines, counts, dead, entropy, switching, usage
 from memhrm.probes.information import information
@@ -20,59 +20,64 @@ from memhrm.probes.positions import KEPT, best, by_position
 from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
+from memhrm.system.files import write_json
 
 DEEPER = 16  # Times the training depth.
 RESTARTS = 16
+RULES = ("q", "residual", "majority", "oracle")  # Of choosing a restart.
 NOISE = (0.25, 0.5, 1.0)
 FEW = 200  # Puzzles of the restarts and of the causal tests.
 
 
 def depth(subject: Subject) -> dict[str, Any]:
-    """Exact accuracy after 1, 2, 4, ... times the training's supervision steps, without restarts."""
-    seen = rollout(subject, DEEPER * subject.halt_max_steps)
+    """Return the exact accuracy after 1, 2, 4, ... times the supervision steps of training."""
+    steps = rollout(subject, DEEPER * subject.halt_max_steps)
     times = [2**i for i in range(DEEPER.bit_length())]
-    exact = seen.exact.mean(axis=1)
+    exact = steps.exact.mean(axis=1)
     return {
         "times": times,
         "exact": [exact[time * subject.halt_max_steps - 1] for time in times],
         "by_step": exact[: subject.halt_max_steps],
-        "unsolved_again": float((seen.exact.any(axis=0) & ~seen.exact[-1]).mean()),
+        "unsolved_again": float((steps.exact.any(axis=0) & ~steps.exact[-1]).mean()),
     }
 
 
 def noisy(subject: Subject) -> dict[str, Any]:
-    """Exact accuracy of the restart that each rule chooses of 1, 2, 4, ..., by the noise on the states."""
+    """Return the exact accuracy of the restart chosen among 1, 2, 4, ..., by rule and noise on the states."""
     few, found = subject.select(slice(FEW)), {}
     first = rollout(few, few.halt_max_steps)
     for noise in NOISE:
-        kept = restarts(few, RESTARTS, noise, first=first)
-        found |= {f"{rule}_{noise:g}": kept[rule] for rule in ("q", "residual", "majority", "oracle")}
-        found["restarts"] = kept["restarts"]
+        curves = restarts(few, RESTARTS, noise, first=first)
+        found |= {f"{rule}_{noise:g}": curves[rule] for rule in RULES}
+        found["restarts"] = curves["restarts"]
     return found
 
 
 def inside(subject: Subject) -> dict[str, Any]:
-    """Usage and likeness of the cells, the mutual information of cell and label (`information_LABEL_value`)
-    beside its null, and what disturbing the memory costs."""
+    """Return the usage of the cells, what it says of the labels, and the effects of disturbing the memory.
+
+    `information_LABEL_value` is the mutual information of cell and label, before the correction by its null,
+    of which `null_low` and `null_high` are given too.
+    """
     keep = ("cells",) if subject.model.H_module.cells else ()
-    seen = rollout(subject, subject.halt_max_steps, keep=keep)
+    steps = rollout(subject, subject.halt_max_steps, keep=keep)
     found: dict[str, Any] = {}
     if keep:
-        share = usage(seen.traces).mean(axis=(0, 1))
-        angles = cosines(seen.states["cells"][:, :FEW])
+        share = usage(steps.traces).mean(axis=(0, 1))
+        angles = cosines(steps.states["cells"][:, :FEW])
         found = {
             "usage": share,
             "usage_entropy": float(entropy(share)["nats"]),
-            "dead": len(dead(seen.traces)),
-            "switching": float(np.mean(switching(seen.traces)["supervision"])),
+            "dead": len(dead(steps.traces)),
+            "switching": float(np.mean(switching(steps.traces)["supervision"])),
             "alike_cls": alike(angles["cls"][-1]),
             "alike_contents": alike(angles["contents"][-1]),
-            "selected": counts(seen.traces).sum(axis=0),
+            "selected": counts(steps.traces).sum(axis=0),
         }
-        for name, told in information(seen.traces, subject.groups).items():
+        for name, result in information(steps.traces, subject.groups).items():
             if name in ("puzzle", "rating", "rule", "family"):
                 found |= {
-                    f"information_{name}_{key}": told[key] for key in ("value", "null_low", "null_high")
+                    f"information_{name}_{key}": result[key] for key in ("value", "null_low", "null_high")
                 }
     few = subject.select(slice(FEW))
     for test in effects(few):
@@ -82,7 +87,7 @@ def inside(subject: Subject) -> dict[str, Any]:
 
 
 def positions(subject: Subject) -> dict[str, Any]:
-    """Exact accuracy against the puzzle of the episode, and the same when the memory is disturbed."""
+    """Return the exact accuracy at each position of the episode, with the memory intact and disturbed."""
     kept = KEPT if subject.model.H_module.starts() else KEPT[:1]
     return {"best": best(subject)["with_memory"], **{one: by_position(subject, one)["exact"] for one in kept}}
 
@@ -93,26 +98,23 @@ MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "inside": (inside, 10**6),
     "positions": (positions, 10**6),
 }
-"""What measures, and how many of the test's puzzles it looks at, at most."""
+"""The function of each measure, and the largest number of test puzzles it looks at."""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m experiments.measures", description=__doc__)
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.grid.measures", description=__doc__)
     parser.add_argument("name", choices=MEASURES)
     parser.add_argument("path", type=Path, metavar="DIR")
     args = parser.parse_args()
     torch.set_num_threads(1)
     measure, puzzles = MEASURES[args.name]
     found = measure(open_subject(args.path, puzzles=puzzles))
-    plain = {name: np.asarray(value).tolist() for name, value in found.items()}
-    file = args.path / f"measure-{args.name}.json"
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(json.dumps(plain) + "\n")
-    os.replace(unfinished, file)
-    return 0
+    write_json(
+        measure_file(args.path, args.name),
+        {name: np.asarray(value).tolist() for name, value in found.items()},
+    )
 
 
 if __name__ == "__main__":
-    from memhrm.config.console import run
-
-    run(main)
+    console.run(main)

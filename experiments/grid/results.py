@@ -1,0 +1,153 @@
+"""Results as rows of experiments/results/*.csv, from which all tables and figures are made.
+
+A row is a run: its place in the tables, what it rests on (the hash of its settings, commit, seed, device) and
+every metric. Cells are text, so that reading and writing changes nothing; a list of numbers stands in one
+cell, separated by spaces.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.grid.run import ROOT, Run, complete, measured
+from memhrm.cost.matching import cost
+from memhrm.runs.directory import RunDirectory
+from memhrm.runs.identity import digest
+from memhrm.runs.settings import parse
+from memhrm.system.files import read_json
+
+Variants = dict[str, pd.DataFrame]
+"""The rows of each variant on one task."""
+FOLDER = ROOT / "experiments" / "results"
+EARLIER = {"cells.information": "cells.usage_information"}
+"""Columns that had other names when their rows and runs were made."""
+FIRST = ["task", "variant", "seed", "settings", "config", "commit", "device", "torch"]
+KEY = ["task", "variant", "seed", "settings"]
+AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""]}
+
+
+def collect(runs: Iterable[Run], root: Path) -> pd.DataFrame:
+    """Return a row for each finished run of a grid."""
+    return frame(row(run, path) for run in runs if complete(path := run.folder(root), run))
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as text, with the columns that say what a row is first."""
+    table = pd.DataFrame([{name: _text(value) for name, value in row.items()} for row in rows], dtype=str)
+    return table.reindex(columns=list(dict.fromkeys([*FIRST, *table.columns])))
+
+
+def row(run: Run, path: Path) -> dict[str, Any]:
+    """Return the row of a finished run, read from its directory."""
+    directory = RunDirectory(path)
+    config = directory.config()
+    curve = [line for line in directory.metrics() if "validation/exact_accuracy" in line]
+    exact = [line["validation/exact_accuracy"] for line in curve]
+    measures = {name: measured(path, name) for name in run.measures}
+    cells: dict[str, Any] = {
+        "task": run.task,
+        "variant": run.variant,
+        "seed": run.seed,
+        "settings": " ".join(run.settings),
+        "config": digest(parse(config)),
+        **provenance(read_json(path / "environment.json")),
+        **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
+        "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),
+        "curve_steps": [line["step"] for line in curve],
+        "curve_exact": exact,
+        **({"over_training": sum(exact) / len(exact)} if exact else {}),
+        **{
+            f"{measure}.{name}": value for measure, found in measures.items() for name, value in found.items()
+        },
+    }
+    return {EARLIER.get(name, name): value for name, value in cells.items()}
+
+
+def provenance(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cells that say where a row was computed, from `memhrm.runs.directory.environment`."""
+    return {
+        "commit": (environment["git"] or {}).get("commit", "")[:12],
+        "device": environment["device"],
+        "torch": environment["packages"]["torch"],
+    }
+
+
+@cache
+def _flops(config: str) -> int:
+    """Return the FLOPs of one supervision step forward, per example."""
+    return cost(json.loads(config)).flops
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return " ".join(_text(one) or "nan" for one in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def write(path: Path, rows: pd.DataFrame) -> None:
+    """Write rows as a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(path, index=False, lineterminator="\n")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV file, as text; empty cells are missing values.
+
+    Raises:
+        ValueError: There is no such file.
+    """
+    if not path.exists():
+        raise ValueError(f"there are no results in {path}; the study of that name makes them")
+    return pd.read_csv(path, **AS_TEXT).rename(columns=EARLIER)
+
+
+def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
+    """Write rows, in the order of a grid, and keep those of the file that the grid has too.
+
+    Results outlive run directories: a row of the file is replaced only by a new row of the same run.
+
+    Args:
+        path: The CSV file.
+        rows: The new rows.
+        runs: All runs of the grid; rows of other runs are dropped.
+    """
+    known = pd.concat([read(path), rows]) if path.exists() else rows
+    known = known.drop_duplicates(KEY, keep="last")
+    order = pd.DataFrame(
+        [(run.task, run.variant, str(run.seed), " ".join(run.settings)) for run in runs],
+        columns=KEY,
+        dtype=str,
+    )
+    write(path, order.merge(known, on=KEY))
+
+
+def arrange(rows: pd.DataFrame) -> dict[str, Variants]:
+    """Return the rows by task and variant, indexed by seed, without the columns that a seed lacks."""
+    return {
+        str(task): {
+            str(variant): of_variant.set_index("seed").dropna(axis=1)
+            for variant, of_variant in of_task.groupby("variant", sort=False)
+        }
+        for task, of_task in rows.groupby("task", sort=False)
+    }
+
+
+def values(rows: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column as numbers.
+
+    Raises:
+        KeyError: A row lacks the value.
+    """
+    return pd.Series(rows[name], dtype=float)
+
+
+def curves(rows: pd.DataFrame, name: str) -> np.ndarray:
+    """Return the list of numbers in each cell of a column, (rows, n)."""
+    return np.array([cell.split() for cell in rows[name]], float)

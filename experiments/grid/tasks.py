@@ -1,0 +1,118 @@
+"""The tasks of the grids at each scale, and the seeds.
+
+`cpu` is sized so that the main table takes about five hours on two cores (experiments/LOG.md has the trials
+that chose the sizes): 4x4 Sudoku, 6x6 Sudoku with 16 clues, and 5x5 mazes with a single shortest path. `gpu`
+takes the published recipes; `smoke` shows in seconds a run that everything works.
+"""
+
+from experiments.grid.run import Task
+
+SEEDS = {"smoke": (0, 1), "cpu": (0, 1, 2, 3, 4), "gpu": (0, 1, 2, 3, 4)}
+FEWER_SEEDS = {"smoke": (0, 1), "cpu": (0, 1, 2), "gpu": (0, 1, 2)}
+"""For grids with many variants and no claim."""
+
+MLP = ("model.mixer=mlp", "model.positions=none")
+ATTENTION = ("model.mixer=attention", "model.positions=learned")
+_TINY = ("model.hidden_size=16", "model.expansion=1.0")
+SMALL = (
+    *(*_TINY, "model.L_layers=1", "model.H_cycles=2", "model.L_cycles=1", "halting.halt_max_steps=2"),
+    *("batch_size=4", "steps=2", "eval_every=1", "validation_size=4", "data.test_size=12"),
+)
+_SHORT = ("batch_size=32", "eval_every=25", "checkpoint_every=100", "optim.lr=4e-3")
+_SMALL_MAZE = ("data=maze", "data.side=5", "data.min_length=4", "data.train_size=20")
+_MAZE = (
+    *("data=maze", "data.side=5", "data.min_length=5", "data.min_walls=0.38", "data.max_walls=0.5"),
+    *("data.unique=true", "data.test_size=400"),
+)
+
+SUDOKU4, SUDOKU6, MAZE = "Sudoku 4x4", "Sudoku 6x6", "Maze 5x5"
+SUDOKU_EXTREME, MAZE_HARD = "Sudoku-Extreme", "Maze-Hard"
+DATA = {
+    SUDOKU_EXTREME: "data.path=runs/data/sudoku_extreme",
+    MAZE_HARD: "data.path=runs/data/maze_hard",
+}
+"""Where `python -m memhrm.data download NAME out=DIR` has put what is not generated."""
+
+PUZZLES = {
+    "smoke": [
+        Task(SUDOKU4, ("data=sudoku4", *MLP, *SMALL)),
+        Task(MAZE, (*_SMALL_MAZE, *ATTENTION, *SMALL)),
+    ],
+    "cpu": [
+        Task(SUDOKU4, ("data=sudoku4", *MLP, *_SHORT, "steps=200")),
+        Task(SUDOKU6, ("data=sudoku6", "data.min_clues=16", *MLP, *_SHORT, "steps=400")),
+        Task(MAZE, (*_MAZE, *MLP, *_SHORT, "steps=600")),
+    ],
+    "gpu": [
+        Task(SUDOKU_EXTREME, ("experiment=trm_mlp_sudoku_extreme", *MLP, DATA[SUDOKU_EXTREME])),
+        Task(MAZE_HARD, ("experiment=trm_maze_hard", DATA[MAZE_HARD])),
+    ],
+}
+"""The tasks of the main table.
+
+cpu: an MLP mixes the tokens, as in the TRM that is best on Sudoku; with attention these models have not begun
+to learn mazes in this time (experiments/LOG.md).
+"""
+ANALYSED = {"smoke": PUZZLES["smoke"][:1], "cpu": PUZZLES["cpu"][1:2], "gpu": PUZZLES["gpu"][:1]}
+"""The task of the ablations, of the cells and of the scaling figure."""
+CHEAPEST = {scale: tasks[:1] for scale, tasks in PUZZLES.items()}
+"""The task of the memory table."""
+
+RATES = {
+    "smoke": {"half the rate": "optim.lr=2e-3", "twice the rate": "optim.lr=8e-3"},
+    "cpu": {"half the rate": "optim.lr=2e-3", "twice the rate": "optim.lr=8e-3"},
+    "gpu": {"half the rate": "optim.lr=5e-5", "twice the rate": "optim.lr=2e-4"},
+}
+"""Half and twice the learning rate of all variants, to see whether it favours some of them."""
+
+LONGER = {
+    "smoke": {SUDOKU4: ("steps=4",), MAZE: ("steps=4",)},
+    "cpu": {
+        task: (f"steps={steps}", "optim.lr=2e-3")
+        for task, steps in ((SUDOKU4, 1000), (SUDOKU6, 2000), (MAZE, 3000))
+    },
+    "gpu": {},
+}
+"""What attention needs to learn what an MLP has learned (experiments/LOG.md): five times the steps."""
+
+_SMALL_EPISODES = (
+    *(*_TINY, "batch_size=4", "steps=3", "validation_size=0"),
+    *("data.test_episodes=6", "data.test_length=4", "data.lengths=[2,3]"),
+)
+RECALL, SUDOKUS = "recall", "sudoku4"
+EPISODES = {
+    "smoke": {
+        RECALL: Task(RECALL, ("experiment=recall", *_SMALL_EPISODES)),
+        SUDOKUS: Task(SUDOKUS, ("experiment=episodes", *_SMALL_EPISODES, "data.test_size=60")),
+    },
+    **{
+        scale: {
+            RECALL: Task(RECALL, ("experiment=recall",)),
+            SUDOKUS: Task(SUDOKUS, ("experiment=episodes",)),
+        }
+        for scale in ("cpu", "gpu")
+    },
+}
+_RECALL_SETTINGS = {
+    "retention": ("data.shows=first",),
+    "accumulation": ("data.shows=part", "data.reveal=2"),
+    # An episode of two puzzles would change its rule before the second and teach nothing.
+    "revision": ("data.revises=true", "data.lengths=[3,3,3,3,5,8]"),
+    "families": ("data.rules=[shift,mirror,swap]",),
+}
+RECALL_KINDS = {
+    scale: [Task(name, (*tasks[RECALL].overrides, *more)) for name, more in _RECALL_SETTINGS.items()]
+    for scale, tasks in EPISODES.items()
+}
+"""Other kinds of recall."""
+
+COSTS = {
+    "smoke": ("data=sudoku4", "model=trm", "batch_size=4", *SMALL),
+    "cpu": (
+        *("data=sudoku9", "model=trm", "model.hidden_size=256", "model.num_heads=8"),
+        *("batch_size=8", "optim=adamw"),
+    ),
+    "gpu": ("experiment=trm_sudoku_extreme",),
+}
+REPEAT = {"smoke": 1, "cpu": 5, "gpu": 9}
+"""How often each configuration is measured."""

@@ -1,0 +1,85 @@
+"""The models, memories and controls that the grids compare."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from experiments.grid.run import Variant
+
+ONE, TWO = "model.gradient_window=last_cycle", "model.gradient_window={cycles:2}"
+
+MODELS = [
+    Variant("feed-forward", None, ("model=feedforward",)),
+    Variant("recurrent transformer", None, ("model=transformer",)),
+    Variant("HRM", None, ("model=hrm",)),
+    Variant("HRM, g=2", None, ("model=hrm", TWO)),
+    Variant("TRM", None, ("model=trm",)),
+    Variant("TRM, g=2", None, ("model=trm", TWO)),
+]
+"""Without memory; g is the number of H-cycles in the gradient window, and 2 is that of the memories."""
+
+_ATTENTION = ("model.mixer=attention", "model.positions=learned")
+MIXED = [
+    Variant("HRM, attention", None, ("model=hrm", *_ATTENTION)),
+    Variant("TRM, attention", None, ("model=trm", *_ATTENTION)),
+]
+"""The published models, where all others mix their tokens by an MLP, as TRM-MLP does."""
+
+MEMORIES = [
+    Variant(
+        f"{model} + {memory}, {placement}",
+        f"{model}, g=2",
+        (f"model={model.lower()}", f"+memory={memory}", f"memory.placement={placement}", TWO),
+    )
+    for model in ("HRM", "TRM")
+    for memory in ("bicross", "aggregate", "multicell")
+    for placement in ("replace", "augment")
+]
+"""Each memory in each model; the baseline is the same model with the same gradient window."""
+
+CELLS = MEMORIES[-1]
+CONTROLS = [
+    Variant("TRM + carry-add", "TRM, g=2", ("model=trm", "+memory=carry_add", TWO)),
+    Variant(f"{CELLS.name}, random cells", "TRM, g=2", (*CELLS.overrides, "memory.selector=random")),
+    Variant(f"{CELLS.name}, all cells", "TRM, g=2", (*CELLS.overrides, "memory.selector=all", "k=8")),
+]
+"""What a memory must beat before its selection, or its being a memory, gets the credit."""
+
+TOKENS = [Variant("TRM + memory tokens", "TRM, g=2", ("model=trm", "+memory=tokens", TWO))]
+"""A further control where tokens are mixed by attention."""
+
+_ONE_NET = ("model.L_layers=0", "model.H_layers=1", "model.H_cycles=1", "model.L_cycles=0")
+_NO_RECURSION = ("model.H_cycles=1", "model.L_cycles=0", "model.puzzle_emb_len=0")
+SIZES = {
+    "smoke": {
+        "model=hrm": ("model.H_layers=1",),
+        "model=transformer": _ONE_NET,
+        "model=feedforward": (*_ONE_NET, "halting.halt_max_steps=1"),
+    },
+    "cpu": {
+        "model=hrm": ("model.L_layers=1", "model.H_layers=1"),
+        "model=trm": ("model.L_layers=1",),
+        "model=transformer": ("model.H_layers=2",),
+        "model=feedforward": ("model.H_layers=2",),
+    },
+    "gpu": {
+        "model=hrm": ("model.H_cycles=2", "model.L_cycles=2", "model.puzzle_emb_len=0"),
+        "model=transformer": _NO_RECURSION,
+        "model=feedforward": (*_NO_RECURSION, "halting.halt_max_steps=1"),
+    },
+}
+"""The size of each model at a scale, where it is not the task's.
+
+cpu: a quarter of HRM's blocks and of the transformer's, half of TRM's.
+"""
+
+
+def sized(variants: Iterable[Variant], scale: str) -> list[Variant]:
+    """Return variants with the size that their models have at a scale."""
+    return [replace(one, overrides=(*one.overrides, *_size(one, scale))) for one in variants]
+
+
+def _size(variant: Variant, scale: str) -> list[str]:
+    """Return a variant's size; a memory in the place of the H-net leaves it no layers."""
+    size = next((size for model, size in SIZES[scale].items() if model in variant.overrides), ())
+    replaced = "memory.placement=replace" in variant.overrides
+    return [setting for setting in size if not (replaced and setting.startswith("model.H_layers="))]
