@@ -46,7 +46,7 @@ def model_settings(**changes) -> ModelSettings:
         "expansion": 1.0,
         "puzzle_emb_len": 2,
     }
-    return ModelSettings(**{**values, **changes})
+    return ModelSettings.of(**{**values, **changes})
 
 
 SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3)

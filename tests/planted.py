@@ -108,12 +108,12 @@ def planted(
     """
     task = Sudoku(side=4)
     model = Reasoner(
-        ModelSettings(
+        ModelSettings.of(
             hidden_size=8, num_heads=1, L_layers=0, H_layers=1, H_net="own", H_cycles=H_cycles, L_cycles=0,
             gradient_window="last_cycle", positions="none", puzzle_emb_ndim=0, expansion=1.0,
         ),
         puzzle_shape(task),
-        PlantedSettings(notes=notes is not None, **memory),
+        PlantedSettings.of(notes=notes is not None, **memory),
     )  # fmt: skip
     with torch.no_grad():  # Tokens are embedded as unit vectors and read from unit vectors.
         model.embed.tokens.copy_(torch.eye(task.vocab_size, 8) / 8**0.5)
@@ -183,12 +183,12 @@ def rulebook(task, **model: Any) -> Reasoner:
     """Return a model for a task's episodes that knows the rule once feedback has shown every digit."""
     v, a = task.vocab_size, task.answers
     reasoner = Reasoner(
-        ModelSettings(
+        ModelSettings.of(
             hidden_size=16, num_heads=1, L_layers=0, H_layers=1, H_net="own", H_cycles=1, L_cycles=0,
             gradient_window="last_cycle", positions="none", puzzle_emb_ndim=0, expansion=1.0, **model,
         ),
         puzzle_shape(task),
-        RulebookSettings(lifetime="episode", digits=a, vocabulary=v),
+        RulebookSettings.of(lifetime="episode", digits=a, vocabulary=v),
     )  # fmt: skip
     eye = torch.eye(16)
     with torch.no_grad():
@@ -217,7 +217,7 @@ def small(memory: MemorySettings | None, n: int = 6, H_cycles: int = 1, **model:
         "expansion": 1.0, **model,
     }  # fmt: skip
     more = () if memory is None else (memory,)
-    reasoner = Reasoner(ModelSettings(**values), puzzle_shape(task), *more).eval()
+    reasoner = Reasoner(ModelSettings.of(**values), puzzle_shape(task), *more).eval()
     inputs = torch.randint(1, task.vocab_size, (n, 16), generator=torch.Generator().manual_seed(1)).int()
     numbers = torch.zeros(n, dtype=torch.int32)
     with torch.no_grad():

@@ -76,11 +76,14 @@ def build(cls: type[T], values: Mapping[str, Any], where: str | None = None) -> 
     return cls(**{name: usual[name] for name in lacking}, **made)
 
 
-def _usual(cls: Any) -> Mapping[str, Any]:
-    """Return the defaults of a class of settings; one may stand at the top of the file, as `k` does."""
-    file: str = getattr(cls, "FILE", "")
-    found = defaults(file) if file else {}
-    return {**found, **found.get(getattr(cls, "GROUP", ""), {})}
+def _usual(cls: type) -> dict[str, Any]:
+    """Return the defaults of a class and its bases; one may stand at the top of the file, as `k` does."""
+    usual: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if file := vars(base).get("FILE"):
+            found = defaults(file)
+            usual |= {**found, **found.get(getattr(cls, "GROUP", ""), {})}
+    return usual
 
 
 def check_types(made: Any, where: str) -> None:

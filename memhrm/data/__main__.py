@@ -23,7 +23,8 @@ USAGE = """\
                                           and write them in ours
   download NAME out=DIR                   fetch the files of sudoku_extreme or maze_hard
 
-NAME is one of {names}; with --config-dir DIR also a file of DIR/data.
+NAME is one of {names};
+with --config-dir DIR also a file of DIR/data.
 
 settings of {shown}, with their defaults (those of another: python -m memhrm.data inspect NAME --help):
   out                           (required)    build, download: the folder to write to; convert: the file

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from memhrm.config.settings import build, require
+from memhrm.config.settings import Settings, build, require
 from memhrm.config.trust import Classes
 from memhrm.data.checks import shown
 from memhrm.data.collect import Progress
@@ -20,7 +20,7 @@ MOST_PUZZLES = 10**8
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings(ABC):
+class DataSettings(Settings, ABC):
     """What all data sets have in common; the names are those of ``configs/data/*.yaml``.
 
     A data set of your own is a subclass with `task` and, unless its examples come from files alone (which the
@@ -44,23 +44,27 @@ class DataSettings(ABC):
             it cannot be written, sets are generated every time.
     """
 
+    FILE: ClassVar[str] = "data/_common"
+    GROUP: ClassVar[str] = "data"
+
     in_episodes: ClassVar[bool] = False
     """Whether examples come several in an episode, for what null settings stand for."""
 
     kind: str
     name: str
-    path: str | None = None
-    train_file: str = "train.csv"
-    test_file: str = "test.csv"
-    download: str | None = None
-    train_size: int | None = None
-    test_size: int | None = None
-    holdout: int = 0
-    augment: bool = True
-    seed: int = 0
-    cache: str | None = None
+    path: str | None
+    train_file: str
+    test_file: str
+    download: str | None
+    train_size: int | None
+    test_size: int | None
+    holdout: int
+    augment: bool
+    seed: int
+    cache: str | None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in asdict(self).items():
             if isinstance(value, str):
                 allowed = f"a text{'' if name == 'name' else ', or null'}, not empty and without NUL"
@@ -133,4 +137,4 @@ def parse(values: Mapping[str, Any]) -> DataSettings:
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"data is {shown(values)}; allowed: a group of settings")
-    return build(KINDS.find(values.get("kind")), values, "data")
+    return build(KINDS.find(values.get("kind")), values)

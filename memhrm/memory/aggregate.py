@@ -5,7 +5,7 @@ b batch, t position, d width, k active cells, l tokens of a cell.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,9 @@ class AggregateSettings(CellSettings):
             scores.
     """
 
-    aggregation: Literal["add", "concat"] = "add"
+    FILE: ClassVar[str] = "memory/aggregate"
+
+    aggregation: Literal["add", "concat"]
 
 
 class Aggregate(HModule):

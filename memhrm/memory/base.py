@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from memhrm.config.settings import check_types, require
+from memhrm.config.settings import Settings, require
 from memhrm.nn.attention import Attend
 
 Memory = dict[str, Tensor]
@@ -92,7 +92,7 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemorySettings:
+class MemorySettings(Settings):
     """What every memory can set; a memory's own settings extend these.
 
     Attributes:
@@ -110,15 +110,18 @@ class MemorySettings:
         rate: rate of the bank, above 0, up to 1.
     """
 
+    FILE: ClassVar[str] = "memory/none"
+    GROUP: ClassVar[str] = "memory"
+
     name: str
     module: str
-    lifetime: Lifetime | None = None
-    horizon: int | Literal["episode"] | None = None
-    write_in_evaluation: bool = True
-    rate: float = 0.1
+    lifetime: Lifetime | None
+    horizon: int | Literal["episode"] | None
+    write_in_evaluation: bool
+    rate: float
 
     def __post_init__(self):
-        check_types(self, "memory")
+        super().__post_init__()
         fits = not isinstance(self.horizon, int) or self.horizon >= 1
         require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
         require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")

@@ -1,7 +1,7 @@
 """What memories with cells can set."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from memhrm.config.settings import advise, require, require_size
 from memhrm.memory.exchange import ExchangeSettings
@@ -33,18 +33,20 @@ class CellSettings(ExchangeSettings):
         decay: a cell that is not selected shrinks by decay * (1 - usage) at each H-step; 0 for none.
     """
 
+    FILE: ClassVar[str] = "memory/multicell"
+
     cells: int
     k: int
-    selector: SelectorName = "topk"
-    projections: int = 1
-    combine: Literal["mean", "logsumexp", "max"] = "mean"
-    score_scale: Literal["sqrt", "none"] = "sqrt"
-    pooling: Literal["mean", "first"] = "mean"
-    gate: Literal["selected", "all", "none"] = "selected"
-    shared_cell: bool | None = False
-    self_attention: bool = False
-    usage_average: float = 0.9
-    decay: float = 0.0
+    selector: SelectorName
+    projections: int
+    combine: Literal["mean", "logsumexp", "max"]
+    score_scale: Literal["sqrt", "none"]
+    pooling: Literal["mean", "first"]
+    gate: Literal["selected", "all", "none"]
+    shared_cell: bool | None
+    self_attention: bool
+    usage_average: float
+    decay: float
 
     def __post_init__(self):
         super().__post_init__()

@@ -4,7 +4,7 @@ b batch, t position, d width, k active cells, l tokens of a cell.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
@@ -30,12 +30,14 @@ class ExchangeSettings(MemorySettings):
         expansion: expansion of their feed-forward nets; null: the model's.
     """
 
-    placement: Literal["replace", "augment"] = "augment"
+    FILE: ClassVar[str] = "memory/bicross"
+
+    placement: Literal["replace", "augment"]
     tokens: int
-    state_norm: Literal["none", "rms"] | None = "none"
-    positions: Literal["none", "write", "both"] = "none"
-    num_heads: int | None = None
-    expansion: float | None = None
+    state_norm: Literal["none", "rms"] | None
+    positions: Literal["none", "write", "both"]
+    num_heads: int | None
+    expansion: float | None
 
     def __post_init__(self):
         super().__post_init__()

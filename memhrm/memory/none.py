@@ -4,7 +4,8 @@ from torch import Tensor
 
 from memhrm.memory.base import Context, HModule, Memory, MemorySettings, Trace
 
-NO_MEMORY = MemorySettings(name="none", module="memhrm.memory.none.NoMemory")
+NO_MEMORY = MemorySettings.of()
+"""The settings of a model without a memory."""
 
 
 class NoMemory(HModule):

@@ -31,7 +31,7 @@ def parse(values: Mapping[str, Any]) -> MemorySettings:
             allowed.
     """
     require(isinstance(values, Mapping), "memory", values, "a group of settings")
-    return build(MODULES.find(values.get("module")).Settings, values, "memory")
+    return build(MODULES.find(values.get("module")).Settings, values)
 
 
 def make(settings: MemorySettings, shape: HShape) -> HModule:

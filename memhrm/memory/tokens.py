@@ -4,6 +4,7 @@ b batch, t position, d width, m memory tokens.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ class TokensSettings(MemorySettings):
     Attributes:
         tokens: how many memory tokens stand behind the state's.
     """
+
+    FILE: ClassVar[str] = "memory/tokens"
 
     tokens: int
 

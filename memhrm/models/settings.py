@@ -1,9 +1,9 @@
 """What a reasoner is made from: the architecture, and the sizes of the examples."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from memhrm.config.settings import MOST, check_types, require, require_size
+from memhrm.config.settings import MOST, Settings, require, require_size
 from memhrm.memory.base import MemorySettings
 from memhrm.memory.none import NO_MEMORY
 
@@ -49,7 +49,7 @@ def puzzle_shape(task: Any) -> PuzzleShape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(Settings):
     """The architecture; configs/model/ has one file per published model.
 
     Attributes:
@@ -73,26 +73,29 @@ class ModelSettings:
         checkpoint_activations: whether activations are computed again in the backward pass, to save memory.
     """
 
-    name: str = "reasoner"
-    mixer: Literal["attention", "mlp"] = "attention"
+    FILE: ClassVar[str] = "model/trm"
+    GROUP: ClassVar[str] = "model"
+
+    name: str
+    mixer: Literal["attention", "mlp"]
     hidden_size: int
     num_heads: int
-    expansion: float = 4.0
+    expansion: float
     L_layers: int
-    H_layers: int = 0
+    H_layers: int
     H_net: Literal["own", "shared"]
     H_cycles: int
     L_cycles: int
-    gradient_window: str | dict | None = None
-    positions: Literal["rope", "learned", "none"] = "rope"
-    puzzle_emb_ndim: int | None = None
-    puzzle_emb_len: int = 0
-    attention: Literal["sdpa", "xformers"] = "sdpa"
-    unit: Literal["swiglu", "normed"] = "swiglu"
-    checkpoint_activations: bool = False
+    gradient_window: str | dict | None
+    positions: Literal["rope", "learned", "none"]
+    puzzle_emb_ndim: int | None
+    puzzle_emb_len: int
+    attention: Literal["sdpa", "xformers"]
+    unit: Literal["swiglu", "normed"]
+    checkpoint_activations: bool
 
     def __post_init__(self):
-        check_types(self, "model")
+        super().__post_init__()
         for name, least in (("hidden_size", 1), ("num_heads", 1), ("L_layers", 0), ("H_layers", 0),
                             ("H_cycles", 1), ("L_cycles", 0), ("puzzle_emb_len", 0)):  # fmt: skip
             require_size(f"model.{name}", getattr(self, name), least)

@@ -104,7 +104,7 @@ class Record:
         if dtype != "float32":
             raise ValueError(f"{self.path}: forward_dtype is {dtype!r}; records are replayed in float32")
         own = family == "hrm"
-        settings = ModelSettings(
+        settings = ModelSettings.of(
             name=family,
             mixer="mlp" if config.get("mlp_t") else "attention",
             hidden_size=self.setting("hidden_size"),

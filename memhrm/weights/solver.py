@@ -187,7 +187,7 @@ def load(
         raise ValueError(f"{path} is incomplete: its description has no {missing[0]!r}")
     with said_of(path):
         model = Reasoner(
-            build(ModelSettings, about["model"], "model"),
+            build(ModelSettings, about["model"]),
             build(PuzzleShape, about["shape"], "shape"),
             parse_memory(about["memory"]),
         )

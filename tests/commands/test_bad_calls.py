@@ -391,7 +391,7 @@ CALLS = {
     # Settings.
     **each(
         "model",
-        lambda s, bad: ModelSettings(**{**SMALL, **bad}),
+        lambda s, bad: ModelSettings.of(**{**SMALL, **bad}),
         {"hidden_size": 0},
         {"hidden_size": None},
         {"hidden_size": "16"},
@@ -426,7 +426,6 @@ CALLS = {
         "x",
         [],
         [("hidden_size", 3)],
-        {},
         {"x": 1},
         {1: 2},
         {None: 3},
@@ -519,7 +518,7 @@ CALLS = {
     **each(
         "shape",
         lambda s, bad: Reasoner(
-            ModelSettings(**SMALL),
+            ModelSettings.of(**SMALL),
             PuzzleShape(**{"vocab_size": 6, "num_tokens": 16, "num_identifiers": 1, **bad}),
         ),
         {"vocab_size": 0},

@@ -20,6 +20,7 @@ from memhrm.cost.benchmark import Subject
 from memhrm.data.settings import parse
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.runs.settings import parse as parse_run
+from memhrm.training.supervision import LossSettings
 
 TINY = (
     "model.hidden_size=8",
@@ -113,7 +114,7 @@ def classes(base: type) -> set[type]:
     return {base}.union(*map(classes, base.__subclasses__()))
 
 
-for room in ("memory", "training", "runs", "probes"):  # So that all of them are there.
+for room in ("memory", "models", "training", "runs", "probes"):  # So that all of them are there.
     for found in pkgutil.iter_modules([str(Path(memhrm.__file__).parent / room)], f"memhrm.{room}."):
         importlib.import_module(found.name)
 for door in COMMANDS:
@@ -123,37 +124,57 @@ OWN = sorted((cls for cls in classes(Settings) if cls.__module__.startswith("mem
 
 
 def written(cls: type[Settings]) -> dict[str, str]:
-    """The dotted names under which a file has the settings of a class, and their names in the class."""
+    """Return the dotted names of the settings of a class in its files, and their names in the class."""
     names = {}
     for field in dataclasses.fields(cls):
-        if not dataclasses.is_dataclass(typing.get_type_hints(cls)[field.name]) and field.name != "data":
+        group = dataclasses.is_dataclass(typing.get_type_hints(cls)[field.name])
+        if not group and (cls.__name__, field.name) not in (
+            ("RunSettings", "data"),
+            ("LossSettings", "memory"),
+        ):
             name = {"source": "from"}.get(field.name, field.name)  # Python reserves `from`.
             names[name if name == "k" else f"{cls.GROUP}.{name}".lstrip(".")] = field.name
     return names
 
 
 def declared(file: str) -> dict[str, Setting]:
-    """What a file in configs/ declares, and those that it builds on."""
+    """Return what a file in configs/ declares, with the files that it builds on, by dotted name."""
     found = chosen(*file.split("/")) if "/" in file else settings(f"{file}.yaml")
     return {setting.name: setting for setting in found}
+
+
+def files(cls: type[Settings]) -> list[str]:
+    """Return the files that hold the defaults of a class: its own and those of its bases."""
+    return [vars(base)["FILE"] for base in reversed(cls.__mro__) if vars(base).get("FILE")]
 
 
 @pytest.mark.parametrize("cls", OWN, ids=lambda cls: cls.__name__)
 def test_every_setting_has_one_default_and_an_explanation_in_its_file(cls):
     assert [field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING] == []
-    found, hints = declared(cls.FILE), typing.get_type_hints(cls)
+    found, hints = {}, typing.get_type_hints(cls)
+    for file in files(cls):
+        found |= {name: one for name, one in declared(file).items() if one.words or name not in found}
     for dotted, name in written(cls).items():
         assert re.search(r"[a-z]{2}", found[dotted].words), f"{dotted} has no word in {cls.FILE}.yaml"
         kinds = typing.get_args(hints[name]) or (hints[name],)
         literals = [one for kind in (hints[name], *kinds) if typing.get_origin(kind) is typing.Literal
                     for one in typing.get_args(kind)]  # fmt: skip
-        assert [one for one in literals if str(one) not in found[dotted].words] == [], dotted
+        if dotted != "data.side":  # Not every kind of data has every one.
+            assert [one for one in literals if str(one) not in found[dotted].words] == [], dotted
 
 
-def test_no_file_declares_what_no_class_has():
-    known = {(cls.FILE, dotted) for cls in OWN for dotted in written(cls)}
-    found = {(file, name) for file, _ in known for name in declared(file) if not name.startswith("model.")}
-    assert found == known
+@pytest.mark.parametrize("file", sorted({file for cls in OWN for file in files(cls)}))
+def test_no_file_declares_what_no_class_has(file):
+    """The losses of memories are the memories' own."""
+    known = {dotted for cls in OWN if file in files(cls) for dotted in written(cls)}
+    losses = {f"loss.{name}" for name in declared_losses()} if file == "train" else set()
+    assert set(declared(file)) - losses <= known
+
+
+def declared_losses() -> set[str]:
+    """Return the names of the losses that the memories of this package have."""
+    own = dict.fromkeys(field.name for field in dataclasses.fields(LossSettings))
+    return {name.removeprefix("loss.") for name in declared("train") if name.startswith("loss.")} - set(own)
 
 
 GENERATOR = {

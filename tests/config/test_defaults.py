@@ -133,7 +133,7 @@ def test_a_model_that_is_made_from_python_has_an_explicit_window():
     }
     run = run_of("+memory=bicross")
     shape = Subject(compose("train", ["threads=1", "batch_size=1"])).model.shape
-    bare = ModelSettings(**values)
+    bare = ModelSettings.of(**values)
     assert bare.window() == "last_cycle"
     assert Reasoner(bare, shape).settings.gradient_window == "last_cycle"
     assert Reasoner(bare, shape, run.memory).settings.gradient_window == {"cycles": 2}

@@ -27,7 +27,7 @@ def reference_distances(grid: str, side: int) -> list[int]:
 
 def some_mazes(side: int = 8, count: int = 60, min_length: int = 6, unique: bool = False):
     task = Maze(side=side)
-    layout = Layout(min_walls=0.25, max_walls=0.45, min_length=min_length, unique=unique)
+    layout = Layout.of(min_walls=0.25, max_walls=0.45, min_length=min_length, unique=unique)
     draw = random_mazes(task, layout)
     return task, collect(task, count, draw, np.random.default_rng(0), lambda done, total: None)
 

@@ -15,7 +15,7 @@ TASK = Sudoku(side=4)
 
 @cache
 def puzzles(count: int = 50) -> Examples:
-    return all_sudokus4(TASK, Difficulty(max_clues=6), np.random.default_rng(0)).select(slice(count))
+    return all_sudokus4(TASK, Difficulty.of(max_clues=6), np.random.default_rng(0)).select(slice(count))
 
 
 def sampler(count: int = 50, *, batch_size: int = 8, seed: int = 3, augment: bool = True) -> Sampler:

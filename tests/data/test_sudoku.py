@@ -37,7 +37,7 @@ def every_image(puzzle: np.ndarray, task: Sudoku) -> set[bytes]:
 def test_augmentation_is_uniform_over_the_group():
     """A 4x4 puzzle without symmetries of its own has 128 x 24 images, all equally likely."""
     task = Sudoku(side=4)
-    puzzles = all_sudokus4(task, Difficulty(min_clues=8, max_clues=8), rng())
+    puzzles = all_sudokus4(task, Difficulty.of(min_clues=8, max_clues=8), rng())
     row = next(row for row, puzzle in enumerate(puzzles.inputs) if len(every_image(puzzle, task)) == 3072)
     one = puzzles.select(np.full(3072 * 30, row))
     drawn = task.augment(one, rng(1))
@@ -57,7 +57,7 @@ def test_augmentation_leaves_unlabelled_positions():
 
 def test_collected_puzzles_are_in_different_classes_and_within_bounds():
     task = Sudoku(side=6)
-    bounds = Difficulty(min_clues=10, max_clues=11, min_guesses=0, max_guesses=1)
+    bounds = Difficulty.of(min_clues=10, max_clues=11, min_guesses=0, max_guesses=1)
     puzzles = collect(task, 150, random_sudokus(task, bounds), rng(), lambda done, total: None)
     assert len(np.unique(task.class_keys(puzzles.inputs, puzzles.labels))) == len(puzzles) == 150
     assert set((puzzles.inputs > 1).sum(axis=1).tolist()) == {10, 11}
@@ -69,7 +69,7 @@ def test_collected_puzzles_are_in_different_classes_and_within_bounds():
 
 def test_a_draw_without_new_classes_ends_with_a_message():
     task = Sudoku(side=4)
-    known = all_sudokus4(task, Difficulty(max_clues=4), rng())
+    known = all_sudokus4(task, Difficulty.of(max_clues=4), rng())
     with pytest.raises(ValueError, match=r"only 13 of 14 sudoku4 puzzles found in \d+ tries"):
         collect(task, 14, lambda count, generator: known, rng(), lambda done, total: None)
 

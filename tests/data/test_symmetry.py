@@ -46,13 +46,13 @@ def test_4x4_puzzle_classes_are_the_orbits_of_clue_sets():
                 if cells not in seen and all(cells & other for other in others):
                     orbits += 1
                     seen |= {frozenset(int(image[cell]) for cell in cells) for image in same}
-    puzzles = all_sudokus4(task, Difficulty(max_clues=6), rng())
+    puzzles = all_sudokus4(task, Difficulty.of(max_clues=6), rng())
     assert len(puzzles) == orbits
 
 
 def test_4x4_puzzles_with_at_most_8_clues_are_2236():
     task = Sudoku(side=4)
-    puzzles = all_sudokus4(task, Difficulty(max_clues=8), rng())
+    puzzles = all_sudokus4(task, Difficulty.of(max_clues=8), rng())
     assert len(puzzles) == 2236
     assert len(np.unique(task.class_keys(puzzles.inputs, puzzles.labels))) == 2236
     found = solve(puzzles.inputs, task.shape)

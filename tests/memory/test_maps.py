@@ -17,26 +17,26 @@ from memhrm.models.reasoner import Guide
 from planted import small
 
 EXCHANGES = {
-    "bicross": ExchangeSettings(name="", module="memhrm.memory.bicross.BiCross", tokens=3),
-    "bicross_replace": ExchangeSettings(
+    "bicross": ExchangeSettings.of(name="", module="memhrm.memory.bicross.BiCross", tokens=3),
+    "bicross_replace": ExchangeSettings.of(
         name="", module="memhrm.memory.bicross.BiCross", tokens=3, placement="replace", positions="both",
         state_norm="rms", num_heads=4,
     ),
-    "multicell": CellSettings(
+    "multicell": CellSettings.of(
         name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2, positions="both"
     ),
-    "multicell_shared": CellSettings(
+    "multicell_shared": CellSettings.of(
         name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=3, shared_cell=True,
         gate="all", placement="replace", positions="write", state_norm="rms",
     ),
-    "multicell_random": CellSettings(
+    "multicell_random": CellSettings.of(
         name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2, selector="random"
     ),
-    "concat": AggregateSettings(
+    "concat": AggregateSettings.of(
         name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2, aggregation="concat",
         positions="both",
     ),
-    "add": AggregateSettings(
+    "add": AggregateSettings.of(
         name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2, state_norm="rms",
         positions="write",
     ),

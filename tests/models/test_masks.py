@@ -56,11 +56,9 @@ def learner_of(model: str, memory: str, num_labels: int = 0) -> Learner:
     torch.nn.init.normal_(reasoner.q_head.weight, std=0.1)
     return Learner.build(
         reasoner,
-        halting=Halting(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
-        loss=LossSettings(
-            memory={"self_sup": 0.1} if memory in ("multicell", "first", "lowest_loss") else {}
-        ),
-        optim=OptimSettings(name="adamw", lr=1e-3, warmup=0),
+        halting=Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
+        loss=LossSettings.parse({"self_sup": 0.1} if memory in ("multicell", "first", "lowest_loss") else {}),
+        optim=OptimSettings.of(name="adamw", lr=1e-3, warmup=0),
         total_steps=10,
         local_batch_size=4,
     )

@@ -32,7 +32,7 @@ PUBLISHED = {"hidden_size": 512, "num_heads": 8, "L_layers": 2, "H_net": "shared
 def test_parameter_counts_are_the_published_ones(changes, parameters):
     shape = PuzzleShape(vocab_size=11, num_tokens=81, num_identifiers=1)
     with torch.device("meta"):
-        model = Reasoner(ModelSettings(**{**PUBLISHED, **changes}), shape)
+        model = Reasoner(ModelSettings.of(**{**PUBLISHED, **changes}), shape)
     assert count_parameters(model) == parameters
 
 

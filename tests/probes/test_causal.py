@@ -19,8 +19,8 @@ from planted import UNTOUCHED, planted, right, small
 
 ASKED = [0, 0, 0, 0, 1, 1, 1, 2, 2, 3]
 SHARE = np.array([0.4, 0.3, 0.2, 0.1])
-MULTICELL = CellSettings(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
-BICROSS = ExchangeSettings(name="", module="memhrm.memory.bicross.BiCross", tokens=3)
+MULTICELL = CellSettings.of(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
+BICROSS = ExchangeSettings.of(name="", module="memhrm.memory.bicross.BiCross", tokens=3)
 
 
 def of(found: list[dict], test: str) -> list[dict]:

@@ -229,11 +229,11 @@ def test_trajectories_keep_the_distances_of_what_lies_in_a_plane():
 
 # Attention maps.
 
-MULTICELL = CellSettings(
+MULTICELL = CellSettings.of(
     name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2, positions="both"
 )
-BICROSS = ExchangeSettings(name="", module="memhrm.memory.bicross.BiCross", tokens=3)
-ADD = AggregateSettings(name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2)
+BICROSS = ExchangeSettings.of(name="", module="memhrm.memory.bicross.BiCross", tokens=3)
+ADD = AggregateSettings.of(name="", module="memhrm.memory.aggregate.Aggregate", tokens=2, cells=4, k=2)
 
 
 def test_maps_are_those_of_the_H_step_and_leave_the_module_as_it_was():

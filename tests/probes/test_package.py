@@ -10,7 +10,7 @@ import memhrm.probes as probes
 from memhrm.memory.cell_settings import CellSettings
 from planted import recall, small
 
-MULTICELL = CellSettings(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
+MULTICELL = CellSettings.of(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
 PLAIN = int, float, bool, str, np.ndarray, np.generic, type(None)
 
 

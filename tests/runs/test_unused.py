@@ -185,12 +185,12 @@ def test_wrong_types_from_python_are_value_errors():
     }
     made = parse(compose("train", []))
     calls = [
-        lambda: ModelSettings(**{**model, "hidden_size": "wide"}),
-        lambda: ModelSettings(**{**model, "H_net": None}),
+        lambda: ModelSettings.of(**{**model, "hidden_size": "wide"}),
+        lambda: ModelSettings.of(**{**model, "H_net": None}),
         lambda: Halting.of(rule="sigmoid", threshold="0.5"),
         lambda: OptimSettings.of(name="adamw", betas=0.9),
         lambda: LossSettings.of(lm=None),
-        lambda: ExchangeSettings(name="m", module="m", tokens="8"),  # pyright: ignore[reportArgumentType]
+        lambda: ExchangeSettings.of(name="m", module="m", tokens="8"),  # pyright: ignore[reportArgumentType]
         lambda: RunSettings(**{**vars(made), "steps": "3"}),
         lambda: RunSettings(**{**vars(made), "model": None}),
         lambda: build(ModelSettings, None, "model"),  # pyright: ignore[reportArgumentType]
@@ -207,5 +207,5 @@ def test_wrong_types_from_python_are_value_errors():
         with pytest.raises(ValueError) as error:
             make()
         assert "\n" not in str(error.value), number
-    assert ModelSettings(**{**model, "expansion": 4}).expansion == 4.0
+    assert ModelSettings.of(**{**model, "expansion": 4}).expansion == 4.0
     assert made.memory == NO_MEMORY.within(False)

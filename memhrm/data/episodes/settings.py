@@ -31,16 +31,18 @@ class EpisodeSettings(DataSettings):
         shows: as in `Plan`, like all that follow.
     """
 
+    FILE: ClassVar[str] = "data/_episodes"
+
     in_episodes: ClassVar[bool] = True
 
     lengths: tuple[int, ...]
     test_length: int
     test_episodes: int
-    rules: Literal["any"] | tuple[str, ...] = "any"
-    shows: Literal["all", "first", "part"] = "all"
-    reveal: int = 1
-    revises: bool = False
-    favour: float = 0.0
+    rules: Literal["any"] | tuple[str, ...]
+    shows: Literal["all", "first", "part"]
+    reveal: int
+    revises: bool
+    favour: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,6 +102,8 @@ class EpisodeSettings(DataSettings):
 class RecallSettings(EpisodeSettings):
     """Strings of `length` digits out of the first `alphabet` ones."""
 
+    FILE: ClassVar[str] = "data/recall"
+
     alphabet: int
     length: int
 
@@ -129,7 +133,9 @@ class RecallSettings(EpisodeSettings):
 class RelabelledSudokuSettings(EpisodeSettings, SudokuSettings):
     """Sudokus whose solution is relabelled; `hints` as in `Plan`."""
 
-    hints: float = 0.0
+    FILE: ClassVar[str] = "data/episodes"
+
+    hints: float
 
     def __post_init__(self) -> None:
         require(self.side <= MOST_DIGITS, "data.side", self.side, f"4, 6, with kind={self.kind}")

@@ -1,16 +1,18 @@
 """Random mazes: random walls, start and goal far apart, one shortest path marked."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from memhrm.config.settings import Settings
 from memhrm.data.examples import Examples, examples_of
 from memhrm.data.maze.task import FREE, GOAL, START, WALL, Maze, mark_shortest_path, random_cell
 from memhrm.data.trials import Reach, Trials
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class Layout(Settings):
     """Bounds on generated mazes, all inclusive.
 
     Attributes:
@@ -20,10 +22,13 @@ class Layout:
         unique: keep only mazes with a single shortest path, so that every correct answer equals the label.
     """
 
-    min_walls: float = 0.28
-    max_walls: float = 0.45
-    min_length: int = 1
-    unique: bool = False
+    FILE: ClassVar[str] = "data/_maze"
+    GROUP: ClassVar[str] = "data"
+
+    min_walls: float
+    max_walls: float
+    min_length: int
+    unique: bool
 
 
 class _Mazes(Trials):

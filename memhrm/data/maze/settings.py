@@ -1,6 +1,7 @@
 """The settings of a set of mazes."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ class MazeSettings(Layout, DataSettings):
     Attributes:
         side: cells of a row.
     """
+
+    FILE: ClassVar[str] = "data/_maze"
 
     side: int
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import permutations
+from typing import ClassVar
 
 import numpy as np
 
+from memhrm.config.settings import Settings
 from memhrm.data.examples import Examples, examples_of
 from memhrm.data.sudoku.solver import candidates_of, random_grids, search, solve
 from memhrm.data.sudoku.symmetry import Shape, canonical
@@ -13,7 +15,7 @@ from memhrm.data.trials import Reach, Trials
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difficulty:
+class Difficulty(Settings):
     """Bounds on generated sudokus, all inclusive; None means no bound.
 
     Attributes:
@@ -23,10 +25,13 @@ class Difficulty:
         max_guesses: most guesses of the solver.
     """
 
-    min_clues: int | None = None
-    max_clues: int | None = None
-    min_guesses: int | None = None
-    max_guesses: int | None = None
+    FILE: ClassVar[str] = "data/_sudoku"
+    GROUP: ClassVar[str] = "data"
+
+    min_clues: int | None
+    max_clues: int | None
+    min_guesses: int | None
+    max_guesses: int | None
 
     def allows_clues(self, clues: np.ndarray) -> np.ndarray:
         """Return which numbers of clues ``(n,)`` are within the bounds, ``(n,)`` bool."""
@@ -54,7 +59,7 @@ class _Sudokus(Trials):
         puzzles = dig(grids, task.shape, rng, min_clues=self.bounds.min_clues or 0)
         clues = (puzzles > BLANK).sum(axis=1)
         kept = self.bounds.allows_clues(clues)
-        rated = _rated(task, puzzles[kept], grids[kept], Difficulty())
+        rated = _rated(task, puzzles[kept], grids[kept], Difficulty.of())
         self.clues.add(clues)
         self.guesses.add(rated.ratings)
         return rated.select(self.bounds.allows_guesses(rated.ratings))

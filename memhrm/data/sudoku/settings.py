@@ -1,7 +1,7 @@
 """The settings of a set of sudokus."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class SudokuSettings(Difficulty, DataSettings):
     Attributes:
         side: cells of a row.
     """
+
+    FILE: ClassVar[str] = "data/_sudoku"
 
     side: Literal[4, 6, 9]
 
