@@ -20,7 +20,8 @@ demo: $(STAMP)
 	@echo "    to earlier answers reveals. Train without and with memory cells, side by side: two or three minutes."
 	@$(RECALL) dir=runs/demo/recall > /dev/null & other=$$!; \
 	$(RECALL) +memory=multicell k=3 dir=runs/demo/recall-cells > /dev/null && wait $$other
-	@$(PY) -m memhrm.compare runs/demo/recall runs/demo/recall-cells --figure runs/demo/recall.svg --overwrite
+	@$(PY) -m memhrm.compare runs/demo/recall runs/demo/recall-cells \
+		figure=runs/demo/recall.svg overwrite=true
 	@echo
 	@echo "Both runs and the figure recall.svg are in runs/demo. What to do next:"
 	@echo "  $(PY) -m memhrm probe run=runs/demo/recall-cells       # look inside: writes a report"

@@ -22,7 +22,8 @@ from memhrm.config.command import compose
 from memhrm.cost.benchmark import measure
 from memhrm.report.figures import LIGHT
 from memhrm.runs.directory import environment
-from memhrm.runs.settings import digest
+from memhrm.runs.identity import digest
+from memhrm.runs.settings import parse
 
 BASE = "no memory"
 MEASURED = ("flops", "train_seconds", "evaluation_seconds", "peak_bytes")
@@ -61,7 +62,7 @@ def measure_all(scale: str) -> pd.DataFrame:
             "variant": one.name,
             "seed": 0,
             "settings": " ".join(settings[one.name]),
-            "config": digest(config),
+            "config": digest(parse(config)),
             **where,
             "parameters": one.parameters,
             "flops": float(one.train_flops),

@@ -1,81 +1,45 @@
 """python -m memhrm.compare RUN RUN ...: compare finished runs, and the use of their memory cells."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from memhrm.config.console import Parser
-
-EXAMPLES = """\
-examples:
-  python -m memhrm.compare runs/demo/baseline runs/demo/multicell
-  python -m memhrm.compare runs/a runs/b --figure episodes.svg"""
+from memhrm.config.command import command
+from memhrm.config.settings import Settings, build, refuse
 
 
-def main() -> int:
-    parser = Parser(prog="python -m memhrm.compare", description=__doc__, epilog=EXAMPLES)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories of finished runs")
-    parser.add_argument(
-        "--figure", metavar="FILE.svg", help="draw accuracy by position in the episode (default: none)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the figure that is there")
-    args = parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings(Settings):
+    """The settings, which configs/compare.yaml describes."""
 
-    from memhrm.memory.usage import words
-    from memhrm.probe import labels
-    from memhrm.runs.directory import RunDirectory
-    from memhrm.runs.summary import SCORES, positions
-    from memhrm.system.files import require_free
+    FILE: ClassVar[str] = "compare"
 
-    summaries = {}
-    paths = [Path(run).expanduser() for run in args.runs]
-    for label, path in zip(labels(paths), paths):
-        directory = RunDirectory(path)
-        directory.config()  # Raises if there is no run.
-        summary = directory.summary()
-        if summary is None:
-            raise ValueError(f"{path} is not finished; run its training command again to resume it")
-        summaries[label] = summary
-    if args.figure:
-        require_free("--figure", Path(args.figure).expanduser(), args.overwrite, "--overwrite")
-        require_alike(args.figure, summaries)
-    width = max(len(name) for name in summaries) + 2
-    print(" " * 18 + "".join(f"{name:>{max(width, 12)}}" for name in summaries))
-    for key, what, form in SCORES:
-        if any(key in summary for summary in summaries.values()):
-            cells = (form.format(summary[key]) if key in summary else "" for summary in summaries.values())
-            print(f"{what:<18}" + "".join(f"{cell:>{max(width, 12)}}" for cell in cells))
-    print("\n".join(positions(summaries)))
-    for name, summary in summaries.items():
-        if "cells" in summary:
-            print(f"\n{name}:", *words(summary["cells"]), sep="\n  ", flush=True)
-    if args.figure:
-        draw(Path(args.figure).expanduser(), summaries)
-    return 0
+    run: str | tuple[str, ...]
+    figure: str | None
+    overwrite: bool
 
 
-def require_alike(file: str, summaries: dict[str, Any]) -> None:
-    """Refuse to draw what cannot be drawn.
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
+    """Read the results of the runs, show them side by side, and draw them if that is asked."""
+    from memhrm.runs.summary import of_runs, require_alike, side_by_side
+    from memhrm.system.files import require_free, write_text
 
-    Raises:
-        ValueError: matplotlib is not installed, or the runs are not all on episodes of one kind.
-    """
-    from memhrm.report import figures
+    settings = build(CompareSettings, config)
+    paths = [settings.run] if isinstance(settings.run, str) else settings.run
+    summaries = of_runs([Path(path) for path in paths])
+    refuse(settings.overwrite and settings.figure is None, "overwrite", True, "without figure")
+    if settings.figure is not None:
+        from memhrm.report import figures
 
-    figures.ready()
-    best = [summary.get("optimum_by_position") for summary in summaries.values()]
-    if best[0] is None or any(other != best[0] for other in best):
-        raise ValueError(f"--figure is {file}; allowed with runs on episodes, all of one kind")
+        require_free("figure", Path(settings.figure), settings.overwrite)
+        figures.ready()
+        require_alike("figure", settings.figure, summaries)
+    print(side_by_side(summaries), flush=True)
+    if settings.figure is not None:
+        from memhrm.report.sections.episodes import of_summaries
 
-
-def draw(out: Path, summaries: dict[str, Any]) -> None:
-    """Write the figure of runs on episodes."""
-    from memhrm.report.sections.episodes import of_summaries
-    from memhrm.system.files import write_text
-
-    write_text(out, of_summaries("episodes", summaries).file())
+        write_text(Path(settings.figure), of_summaries("episodes", summaries).file())
 
 
 if __name__ == "__main__":
-    from memhrm.config.console import run
-
-    run(main)
+    command("compare", main, bare="run")

@@ -1,92 +1,67 @@
 """python -m memhrm.evaluate run=DIR: the scores of a run's checkpoint on its held-out puzzles."""
 
-import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from memhrm.config.command import command
+from memhrm.config.command import RunSource, command
+from memhrm.config.settings import Settings, build
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherData(Settings):
+    """Puzzles that take the place of the run's own; null leaves a setting as the run has it."""
+
+    FILE: ClassVar[str] = "evaluate"
+    GROUP: ClassVar[str] = "data"
+
+    path: str | None
+    test_file: str | None
+    test_size: int | None
+    test_length: int | None
+    test_episodes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(RunSource):
+    """The settings, which configs/evaluate.yaml describes."""
+
+    FILE: ClassVar[str] = "evaluate"
+
+    halt_max_steps: int | None
+    threshold: float | None
+    write: bool | None
+    restarts: int
+    noise: float
+    select: str
+    seed: int
+    data: OtherData
+    batch_size: int
+    precision: Literal["float32", "bfloat16"] | None
+    device: str
+    threads: int | None
+    progress: bool
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, score it, say the scores, write them."""
-    from memhrm.config.settings import build
-    from memhrm.config.trust import trust
-    from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
-    from memhrm.models.reasoner import count_parameters
-    from memhrm.runs.choice import EvaluateSettings
-    from memhrm.runs.held_out import scored
-    from memhrm.runs.settings import DTYPES, prepare_machine
-    from memhrm.runs.summary import table
-    from memhrm.runs.unused_commands import refuse_unused_evaluation
-    from memhrm.runs.used import left_out
-    from memhrm.system.files import require_writable, write_json
-    from memhrm.system.ranks import ranks
-    from memhrm.weights.restore import from_run
+    from memhrm.system.files import require_writable
+    from memhrm.system.ranks import ranks as joined
+    from memhrm.weights.restore import open_run
+    from memhrm.weights.scores import evaluation_of, require_own, score
 
-    chosen = build(EvaluateSettings, config, "")
-    trust(chosen.trust)
-    restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
-    refuse_unused_evaluation(chosen, restored.run, given)
-    run = replace(restored.run, threads=chosen.threads)
-    how = EvaluationSettings(
-        steps=run.halting.halt_max_steps if chosen.halt_max_steps is None else chosen.halt_max_steps,
-        threshold=chosen.threshold,
-        batch_size=chosen.batch_size,
-        loss=run.loss.kind,
-        write=run.memory.write_in_evaluation if chosen.write is None else chosen.write,
-        restarts=chosen.restarts,
-        noise=chosen.noise,
-        select=chosen.select,
-        seed=chosen.seed,
-    )
-    settings = asdict(chosen) | {"halt_max_steps": how.steps, "step": restored.step}
-    out = Path(chosen.out or Path(chosen.run) / "metrics.json")
-    require_mine(out, settings, chosen.overwrite)
+    settings = build(EvaluateSettings, config)
+    restored = open_run(settings)
+    evaluation = evaluation_of(restored, settings, given)
+    out = Path(settings.out or Path(settings.run) / "metrics.json")
+    record = asdict(settings) | {"halt_max_steps": evaluation.steps, "step": restored.step}
+    require_own(out, record, settings.overwrite)
     require_writable("out", out)
-    other = {name: value for name, value in asdict(chosen.data).items() if value is not None}
-    with ranks(chosen.device) as me:
-        prepare_machine(run)
-        what = scored(run, restored.used, restored.content.get("data"), other)
-        if me.first and what.left_out:
-            print(left_out(what.left_out, what.total), file=sys.stderr)
-        scores = evaluate(
-            restored.model.to(me.device),
-            what.dataset.task,
-            what.episodes,
-            how,
-            me,
-            DTYPES[chosen.precision or run.precision],
-            progress=chosen.progress and me.first,
-        )
-        if me.first:
-            print(table({**scores, "parameters": count_parameters(restored.model)}, Path(chosen.run)))
-            if how.restarts > 1:
-                bound = ", an upper bound: it sees the labels" if how.select == "oracle" else ""
-                single = f"a single one is exact on {scores['exact_accuracy_single']:.1%}"
-                print(f"the best of {how.restarts} restarts by {how.select}{bound}; {single}", flush=True)
-            write_json(out, {**scores, "left_out": what.left_out, "settings": settings})
-            print(f"written to          {out}")
-
-
-def require_mine(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
-    """Refuse to replace a file, unless it may be, or is the result of this very command.
-
-    Raises:
-        ValueError: something else is there.
-    """
-    from memhrm.system.files import read_json, require_free
-
-    ways = ("out", "overwrite", "progress", "threads", "device", "batch_size", "trust")
-    if out.is_file() and not overwrite:
-        try:
-            found = read_json(out)["settings"]
-            again = all(found[name] == value for name, value in settings.items() if name not in ways)
-        except (ValueError, KeyError, TypeError):
-            again = False
-        if again:
-            return
-    require_free("out", out, overwrite)
+    with joined(settings.device) as ranks:
+        result = score(restored, settings, evaluation, ranks)
+        if ranks.first:
+            result.tell(Path(settings.run), evaluation)
+            result.write(out, record)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,31 @@
 """python -m memhrm.export run=DIR: write a run's weights as plain safetensors, for memhrm.load."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from memhrm.config.command import command
+from memhrm.config.command import RunSource, command
+from memhrm.config.settings import build
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(RunSource):
+    """The settings, which configs/export.yaml describes."""
+
+    FILE: ClassVar[str] = "export"
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, write its weights."""
-    from memhrm.config.settings import build
-    from memhrm.config.trust import trust
-    from memhrm.runs.choice import ExportSettings
     from memhrm.system.files import require_free
-    from memhrm.weights.restore import from_run, save
+    from memhrm.weights.restore import open_run, save
 
-    chosen = build(ExportSettings, config, "")
-    trust(chosen.trust)
-    restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
-    out = Path(chosen.out or Path(chosen.run) / "model.safetensors")
-    require_free("out", out, chosen.overwrite)
+    settings = build(ExportSettings, config)
+    restored = open_run(settings)
+    out = Path(settings.out or Path(settings.run) / "model.safetensors")
+    require_free("out", out, settings.overwrite)
     save(restored, out)
-    print(f"{out}: {chosen.weights} weights of step {restored.step}")
+    print(f"{out}: {settings.weights} weights of step {restored.step}")
 
 
 if __name__ == "__main__":

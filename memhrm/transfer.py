@@ -1,108 +1,67 @@
-"""Take a memory out of a run, or put one into a copy of a run: ``python -m memhrm.transfer --help``."""
-
-from pathlib import Path
-from typing import Any
-
-from memhrm.config.console import Parser, run
-from memhrm.config.words import values
-
-USAGE = """\
-  export run=DIR [NAME=VALUE ...]
-      write what the memory starts with, or its bank with lifetime=global, as safetensors
-  import from=FILE run=DIR out=DIR2 [NAME=VALUE ...]
-      write a copy of a run whose memory starts as the file has it
-
-settings, with their defaults:
-  run          (required)  a run directory, of a run with a memory
-  checkpoint   last        last | best
-  weights      ema         export: ema | raw
-  cells        null        export: the cells to write, such as [0,3]; null: all
-  out          null        export: the file; null: memory.safetensors in the run directory
-                           import: the directory of the copy (required)
-  from         (required)  import: the file
-  at           null        import: the cells that are replaced, such as [1,4]; null: the first ones
-  overwrite    false       replace what is at `out`
-  trust        null        memories of your own that the run may use, as package.module.Class
-
-examples:
-  python -m memhrm.transfer export run=runs/a out=cells.safetensors cells=[0,3]
-  python -m memhrm.transfer import from=cells.safetensors run=runs/b out=runs/b-with-cells
+"""python -m memhrm.transfer export|import ...: take a memory out of a run, or put one into a copy of a run.
 
 A memory fits where its module, the width of the model and the tokens of each cell are the same. The number of
-cells, the rest of the model and the data may differ."""
+cells, the rest of the model and the data may differ.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from memhrm.config.command import RunSource, command
+from memhrm.config.settings import build, refuse
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run one command.
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(RunSource):
+    """The settings, which configs/transfer.yaml describes; `source` is `from` there."""
 
-    Raises:
-        ValueError, OSError: a bad setting, a memory that does not fit, a file that cannot be written.
-    """
-    parser = Parser(
-        prog="python -m memhrm.transfer",
-        description="Take a memory out of a run, or put one into a copy of a run.",
-        epilog=USAGE,
-    )
-    commands = {"export": export, "import": import_}
-    parser.add_argument("command", choices=commands, help="what to do; see below")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="see below")
-    options = parser.parse_args(arguments)
-    commands[options.command](values(options.settings))
+    FILE: ClassVar[str] = "transfer"
+
+    direction: Literal["export", "import"]
+    cells: tuple[int, ...] | None
+    source: str | None
+    at: tuple[int, ...] | None
 
 
-def export(given: dict[str, Any]) -> None:
-    """Write the start of a run's memory, or some of its cells, as a file."""
-    from memhrm.config.settings import build
-    from memhrm.config.trust import trust
-    from memhrm.runs.choice import MemoryExportSettings
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
+    """Export or import a memory."""
+    values = {"source" if name == "from" else name: value for name, value in config.items()}
+    settings = build(TransferSettings, values)  # Python reserves `from`.
+    exports = settings.direction == "export"
+    for name, own in (("cells", exports), ("weights", exports), ("from", not exports), ("at", not exports)):
+        refuse(name in given and not own, name, config.get(name), f"with {settings.direction}")
+    (_export if exports else _import)(settings)
+
+
+def _export(settings: TransferSettings) -> None:
     from memhrm.system.files import require_free
-    from memhrm.weights.restore import from_run
+    from memhrm.weights.restore import open_run
     from memhrm.weights.transfer import save
 
-    chosen = build(MemoryExportSettings, given, "")
-    trust(chosen.trust)
-    restored = from_run(Path(chosen.run), chosen.checkpoint, chosen.weights)
-    out = Path(chosen.out or Path(chosen.run) / "memory.safetensors")
-    require_free("out", out, chosen.overwrite)
-    about = save(restored, out, chosen.cells)
-    n = about["cells"]
-    what = "memory" if n is None else "1 cell" if n == 1 else f"{n} cells"
-    print(f"{out}: {what} of {about['name']}, step {about['step']}")
+    restored = open_run(settings)
+    out = Path(settings.out or Path(settings.run) / "memory.safetensors")
+    require_free("out", out, settings.overwrite)
+    print(f"{out}: {save(restored, out, settings.cells)}")
 
 
-def import_(given: dict[str, Any]) -> None:
-    """Write a copy of a run whose memory starts as a file has it."""
-    from dataclasses import fields
-
-    from memhrm.config.settings import build, unknown
-    from memhrm.config.trust import trust
-    from memhrm.runs.choice import MemoryImportSettings
+def _import(settings: TransferSettings) -> None:
     from memhrm.runs.directory import RunDirectory
-    from memhrm.weights.restore import from_run
+    from memhrm.weights.restore import open_run
     from memhrm.weights.transfer import check_free, load, put, write_run
 
-    allowed = ["from", *(field.name for field in fields(MemoryImportSettings))]
-    for name in given:
-        if name not in allowed:
-            raise ValueError(unknown(name, name, allowed))
-    if given.get("from") is None:
-        raise ValueError("from is missing; give it as from=FILE")
-    file = Path(str(given.pop("from")))
-    chosen = build(MemoryImportSettings, given, "")
-    source, out = RunDirectory(Path(chosen.run)), Path(chosen.out)
-    memory = load(file)
-    trust(chosen.trust)
-    restored = from_run(source.path, chosen.checkpoint)
-    check_free(out, source.path, chosen.overwrite)
-    cells = put(memory, restored, chosen.at)
-    origin = {"command": "import", "from": str(file), "at": cells, "memory": memory.about}
+    for name, value in (("from", settings.source), ("out", settings.out)):
+        if value is None:
+            raise ValueError(f"{name} is missing; give it as {name}=...")
+    source, out = RunDirectory(Path(settings.run)), Path(settings.out or "")
+    memory = load(Path(settings.source or ""))
+    restored = open_run(settings)
+    check_free(out, source.path, settings.overwrite)
+    cells = put(memory, restored, settings.at)
+    origin = {"command": "import", "from": str(memory.path), "at": cells, "memory": memory.about}
     write_run(out, source, restored, origin)
-    theirs, ours = memory.about.get("state_norm"), getattr(restored.run.memory, "state_norm", None)
-    if theirs != ours:
-        print(f"note: the memory was trained with state_norm={theirs}, this run with {ours}")
-    where = f"cells {', '.join(map(str, cells))}" if cells else "memory"
-    print(f"{out}: {where} of {chosen.run} replaced by those of {file}; step {restored.step}")
+    print(f"{out}: {memory.taken_into(restored, cells)}")
 
 
 if __name__ == "__main__":
-    run(main)
+    command("transfer", main, bare="direction")

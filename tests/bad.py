@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from memhrm import __main__ as memhrm
-from tiny import train
+from tiny import call, train
 
 SECONDS = 10
 """The most time that an error message may take, in seconds."""
@@ -48,15 +46,6 @@ def cases(table: str) -> list[Any]:
         marks = () if number % SHARE == 0 else pytest.mark.thorough
         made.append(pytest.param(words, parts, id=command, marks=marks))
     return made
-
-
-def call(*words: str) -> int:
-    """Run `memhrm WORDS` in this process as its command line does, and return the exit code."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(sys, "argv", ["memhrm", *words])
-        memhrm.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @contextmanager

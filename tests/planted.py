@@ -16,7 +16,8 @@ from memhrm.memory.selection import choose
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, puzzle_shape
 from memhrm.probes.subject import Subject, subject_of
-from memhrm.runs import settings as parts
+from memhrm.runs import build as parts
+from memhrm.runs.settings import parse
 
 FIRST = 2
 """The token that asks for cell 0; the next token asks for cell 1, and so on."""
@@ -251,7 +252,7 @@ RECALL = f"""
 
 def recall(*changes: str, whole: bool = True) -> Subject:
     """Return the planted rulebook and strings of three digits; with `whole`, strings with every digit."""
-    run = parts.settings(compose("train", [*RECALL, *changes]))
+    run = parse(compose("train", [*RECALL, *changes]))
     dataset = parts.make_dataset(run)
     tokens = np.array([s for s in product((1, 2, 3), repeat=4) if len(set(s)) == 3 or not whole])
     strings = examples_of(tokens, tokens, np.zeros(len(tokens)), ["x"] * len(tokens))

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from memhrm import __main__ as memhrm
 from memhrm.config.command import command, compose, console, given
 from memhrm.runs import loop
 from memhrm.train import main
@@ -34,6 +36,20 @@ def train(path: Path, *changes: str) -> int:
     """Run the body of the training command on a tiny configuration, and return the exit code."""
     settings = [*TINY, f"dir={path}", *changes]
     return console.code_of(lambda: main(compose("train", settings), given(changes)))
+
+
+def call(*words: str) -> int:
+    """Run `memhrm WORDS` as from the command line, in this process; return its exit code."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(SystemExit) as ended,
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message=".*found in sys.modules")  # The tests import commands, too.
+        patch.setattr(sys, "argv", ["memhrm", *words])
+        memhrm.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def command_line(name: str, body: Callable, *arguments: str) -> int:

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from experiments.grid.run import ROOT, Run, complete, failure
 from memhrm.config.command import compose
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.settings import check_same
+from memhrm.runs.identity import check_same
+from memhrm.runs.settings import parse
 from memhrm.system.files import write_json
 
 EVERY = 2.0  # Seconds between looks at the files.
@@ -85,7 +86,7 @@ def outdated(run: Run, path: Path) -> str | None:
     if not (path / "summary.json").exists():
         return None
     try:
-        check_same({**_config(run.settings), "seed": run.seed}, RunDirectory(path).config(), path)
+        check_same(parse({**_config(run.settings), "seed": run.seed}), RunDirectory(path).config(), path)
     except ValueError as error:
         return str(error)
     return None

@@ -17,7 +17,8 @@ import pandas as pd
 from experiments.grid.run import ROOT, Run, complete, measured
 from memhrm.cost.matching import cost
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.settings import digest
+from memhrm.runs.identity import digest
+from memhrm.runs.settings import parse
 from memhrm.system.files import read_json
 
 Variants = dict[str, pd.DataFrame]
@@ -53,7 +54,7 @@ def row(run: Run, path: Path) -> dict[str, Any]:
         "variant": run.variant,
         "seed": run.seed,
         "settings": " ".join(run.settings),
-        "config": digest(config),
+        "config": digest(parse(config)),
         **provenance(read_json(path / "environment.json")),
         **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
         "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),

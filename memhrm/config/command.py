@@ -1,38 +1,70 @@
-"""Hydra, as the commands use it: where the configurations are, and errors that fit in one line."""
+"""The command line that all commands share: settings as NAME=VALUE, read by Hydra; errors in one line."""
 
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from memhrm.config import console, manual
-from memhrm.config.manual import CONFIGS as CONFIGS
-from memhrm.config.words import name_of, quoted, sorted_out, swept, unreadable, value_of
+from memhrm.config.defaults import CONFIGS, configurations
+from memhrm.config.settings import Settings
+from memhrm.config.words import name_of, named, quoted, sorted_out, swept, unreadable, value_of
 
 Body = Callable[[dict[str, Any], frozenset[str]], int | None]
 """The body of a command: takes the configuration and the names of the settings that were given; returns its
 exit code."""
 
+_QUIET = {
+    "hydra/job_logging": "none",
+    "hydra/hydra_logging": "none",
+    "hydra.run.dir": ".",
+    "hydra.sweep.dir": "runs/.multirun",
+    "hydra.sweep.subdir": ".",
+    "hydra.output_subdir": "null",
+    "hydra.job.chdir": "false",
+}
+"""Settings of Hydra itself, unless others are given: it neither logs nor writes nor changes the folder."""
 
-def command(name: str, body: Body) -> NoReturn:
-    """Run `body` on the configuration configs/NAME.yaml with the command line's overrides, and exit.
+
+@dataclass(frozen=True, kw_only=True)
+class RunSource(Settings):
+    """What commands that start from a finished run have in common; configs/ says what each setting is."""
+
+    run: str
+    checkpoint: Literal["last", "best"]
+    weights: Literal["ema", "raw"]
+    trust: str | tuple[str, ...] | None
+    out: str | None
+    overwrite: bool
+
+
+def command(name: str, body: Body, *, bare: str | None = None, rest: str | None = None) -> NoReturn:
+    """Run `body` on the configuration configs/NAME.yaml with the command line's settings, and exit.
 
     The body gets plain data, and which settings stood on the command line. Multirun (-m) runs it once per
     combination; the worst exit code counts. --help answers without Hydra.
+
+    Args:
+        name: the command.
+        body: what it does.
+        bare: the setting that words without `=` give.
+        rest: the setting, a list of texts, that takes the words that name no setting of this command.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
         purpose = sys.modules[body.__module__].__doc__ or ""
         console.run(lambda: print(manual.page(name, purpose, sys.argv[1:])))
-    console.run(lambda: _run(name, body, sys.argv[1:]))
+    console.run(lambda: _run(name, body, sys.argv[1:], bare, rest))
 
 
-def _run(name: str, body: Body, typed: Sequence[str]) -> int:
+def _run(name: str, body: Body, typed: Sequence[str], bare: str | None, rest: str | None) -> int:
     """Run the body through Hydra; return the worst exit code."""
     flags, others = sorted_out(typed)
     several = "-m" in flags or "--multirun" in flags
+    others = named(others, bare, rest, manual.names(name))
     words = quoted(others, sweep=several)
     from memhrm.config.explain import check_choices, check_files, check_names
 
@@ -67,7 +99,9 @@ def _run(name: str, body: Body, typed: Sequence[str]) -> int:
         if codes[-1] > 128:  # A signal: the other combinations do not run either.
             sys.exit(codes[-1])
 
-    with _arguments([*flags, *words]), _explained(name, words, folder):
+    given_too = set(map(name_of, words))
+    quiet = [f"{key}={value}" for key, value in _QUIET.items() if key not in given_too]
+    with _arguments([*flags, *quiet, *words]), _explained(name, words, folder):
         hydra.main(version_base="1.3", config_path=CONFIGS, config_name=name)(job)()
     return max(codes, default=0)
 
@@ -145,7 +179,7 @@ def compose(name: str, overrides: Sequence[str], *, whole: bool = True) -> dict[
     words = quoted(overrides)
     check_choices(name, words)
     check_names(name, words)
-    with _explained(name, words), hydra.initialize_config_dir(version_base="1.3", config_dir=CONFIGS):
+    with _explained(name, words), configurations():
         config = hydra.compose(config_name=name, overrides=words)
     return plain(config, whole=whole)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from memhrm.config import manual
 from memhrm.config.console import one_line
+from memhrm.config.defaults import configurations
 from memhrm.config.settings import unknown
 from memhrm.config.words import name_of, quote, several, split, swept, unreadable
 
@@ -144,6 +145,8 @@ def _unknown_key(key: str, name: str, words: Sequence[str], folder: str | None) 
     there = manual.groups(name)
     if there and key == "k":
         return "k is a setting of memories with cells; choose one with +memory=multicell, or leave k out"
+    if there and key == "memory.k":
+        return "memory.k is unknown; give k=..., which stands at the top"
     choices = [word for word in words if name_of(word) in there and not word.startswith("~")]
     in_memory = "memory" in there and key.split(".")[0] == "memory"
     if in_memory and not any(word.startswith("+memory=") for word in choices):
@@ -173,7 +176,7 @@ def _tree(name: str, choices: Sequence[str]) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=manual.CONFIGS):
+    with configurations():
         try:
             config = hydra.compose(config_name=name, overrides=list(choices))
         except (HydraException, OmegaConfBaseException):

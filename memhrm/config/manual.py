@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from memhrm.config.defaults import CONFIGS
 from memhrm.config.words import name_of
-
-_INSTALLED = Path(__file__).parents[1] / "configs"
-CONFIGS = str(_INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "configs")
-"""The folder of configurations: inside an installed package, beside it in a checkout."""
 
 _SETTING = re.compile(r"( *)(\w+):(?: +([^#\s][^#]*?))? *(?:# ?(.*))?")
 _WIDTH = 110

@@ -1,4 +1,4 @@
-"""Settings become dataclasses here: what is unknown, missing or of the wrong type is refused by name."""
+"""Strict settings: dataclasses with defaults in configs/; what is unknown, missing or wrong is refused."""
 
 import difflib
 import math
@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
+
+from memhrm.config.defaults import defaults
 
 T = TypeVar("T")
 
@@ -19,16 +21,45 @@ MOST_STEPS = 1_000_000
 """The most supervision steps of a puzzle: what is noted of each of more fills any memory."""
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Make the dataclass `cls` from a mapping, strictly.
+class Settings:
+    """Base of a dataclass of settings. Its fields have no defaults: those are in a file in configs/.
 
-    where: the dotted name of the mapping, for messages ("model" gives "model.hidden_size").
+    Attributes:
+        FILE: path of that file in configs/, without `.yaml`; empty for a class without defaults.
+        GROUP: dotted name of the group of these settings, in messages and in the file; empty at the top.
+    """
+
+    FILE: ClassVar[str] = ""
+    GROUP: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Check the types of all fields; whole numbers become floats and lists tuples where that is meant.
+
+        Raises:
+            ValueError: a value is of another type, or a number is not finite.
+        """
+        check_types(self, self.GROUP)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings with these values, and the default for everything else; see `build`."""
+        return build(cls, values)
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str | None = None) -> T:
+    """Return settings made from a mapping, strictly; what the mapping lacks has its default.
+
+    Args:
+        cls: a dataclass.
+        values: the settings by name; groups of settings as mappings.
+        where: the dotted name of the group, for messages; None: that of the class.
 
     Raises:
-        ValueError: an unknown key, a missing one, or a value of another type; the message names the
-            setting, what was given and what is allowed.
+        ValueError: a key is unknown, a setting without default is missing, or a value is of another type. The
+            message names the setting, what was given and what is allowed.
     """
     assert is_dataclass(cls)
+    where = str(getattr(cls, "GROUP", "")) if where is None else where
     if not isinstance(values, Mapping):
         raise ValueError(_wrong(where or "the configuration", values, cls))
     hints = typing.get_type_hints(cls)
@@ -36,23 +67,24 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     for name in values:
         if name not in known:
             raise ValueError(unknown(_join(where, name), name, known))
-    made: dict[str, Any] = {}
-    for name, field in known.items():
-        if name in values:
-            made[name] = convert(values[name], hints[name], _join(where, name))
-        elif field.default is MISSING and field.default_factory is MISSING:
+    made = {name: convert(value, hints[name], _join(where, name)) for name, value in values.items()}
+    lacking = [name for name, field in known.items() if name not in values and field.default is MISSING]
+    usual = _usual(cls) if lacking else {}
+    for name in lacking:
+        if usual.get(name, "???") == "???":
             raise ValueError(f"{_join(where, name)} is missing; give it as {_join(where, name)}=...")
-    return cls(**made)
+    return cls(**{name: usual[name] for name in lacking}, **made)
+
+
+def _usual(cls: Any) -> Mapping[str, Any]:
+    """Return the defaults of a class of settings; one may stand at the top of the file, as `k` does."""
+    file: str = getattr(cls, "FILE", "")
+    found = defaults(file) if file else {}
+    return {**found, **found.get(getattr(cls, "GROUP", ""), {})}
 
 
 def check_types(made: Any, where: str) -> None:
-    """Check the fields of a dataclass that was made from Python; call it first in `__post_init__`.
-
-    Values become what `build` would have made of them: whole numbers serve as floats, lists as tuples.
-
-    Raises:
-        ValueError: a value of another type, or a number that is not finite.
-    """
+    """Check the types of the fields of a dataclass; see `Settings.__post_init__`."""
     hints = typing.get_type_hints(type(made))
     for field in fields(made):
         value = convert(getattr(made, field.name), hints[field.name], _join(where, field.name))
@@ -96,7 +128,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
             return tuple(
                 convert(one, kind, f"{where}[{i}]") for i, (one, kind) in enumerate(zip(value, inner))
             )
-    if is_dataclass(hint) and isinstance(hint, type):
+    if _is_group(hint):
         if isinstance(value, hint):
             return value
         if isinstance(value, Mapping):
@@ -143,6 +175,16 @@ def advise(condition: bool, text: str) -> None:
         warnings.warn(text, SettingWarning, stacklevel=2)
 
 
+def refuse(unused: bool, name: str, value: Any, beside: str) -> None:
+    """Raise the ValueError of a setting that was given and is not used, if it is not.
+
+    beside: what it changes nothing with, or without.
+    """
+    if unused:
+        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+        raise ValueError(f"{name} is {text}, which changes nothing {beside}; leave it out")
+
+
 def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else str(name)
 
@@ -165,8 +207,12 @@ def _words(hint: Any) -> str:
     if origin is tuple:
         return "a list" if args[-1] is Ellipsis else f"a list of {len(args)}"
     return _WORDS.get(
-        hint, "a group of settings" if is_dataclass(hint) else getattr(hint, "__name__", str(hint))
+        hint, "a group of settings" if _is_group(hint) else getattr(hint, "__name__", str(hint))
     )
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and is_dataclass(hint)
 
 
 def _wrong(where: str, value: Any, hint: Any) -> str:

@@ -7,14 +7,17 @@ from typing import Any
 
 from memhrm.config.settings import unknown
 
-PATHS = frozenset(
+TEXTS = frozenset(
     (
-        *("dir", "run", "out", "init", "from", "file", "examples"),
+        *("dir", "run", "out", "init", "from", "file", "examples", "figure", "vs", "target"),
         *("path", "cache", "train_file", "test_file"),
         *("data.path", "data.cache", "data.train_file", "data.test_file"),
     )
 )
-"""The settings whose value is a path: the text as typed, apart from `~`, `null` and `${...}`."""
+"""The settings whose value is the text as typed, most of them paths; but for `~`, `null` and `${...}`."""
+
+SEVERAL = ("run", "file")
+"""Those of them that are a list if they are given more than once."""
 
 _KEY = re.compile(r"(\+\+|\+|~)?[A-Za-z_][\w./@:$-]*", re.ASCII)
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
@@ -74,6 +77,24 @@ def name_of(word: str) -> str:
     return word.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
+def named(words: Sequence[str], bare: str | None, rest: str | None, known: Sequence[str]) -> list[str]:
+    """Return words of the form setting=value, for those without a setting and those of another command.
+
+    Args:
+        words: as they were typed.
+        bare: the setting that words without a name before a `=` give, if there is one.
+        rest: the setting that takes, as a list, all words that name none of the known ones, if there is one.
+        known: the settings of the command.
+    """
+    if bare:  # A path with a `=` behind a slash is a path.
+        words = [word if re.match(r"[+~]|[\w.]+=|hydra/", word) else f"{bare}={word}" for word in words]
+    if not rest:
+        return list(words)
+    others = [word for word in words if name_of(word) not in known and not word.startswith("hydra")]
+    own = [word for word in words if word not in others]
+    return [*own, f"{rest}=[{','.join(map(quote, others))}]"] if others else own
+
+
 def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
     """Return overrides in Hydra's grammar, in which a path is the text that was typed.
 
@@ -86,7 +107,7 @@ def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
         ValueError: a word is not of the form setting=value, sets nothing, or has an empty path.
     """
     result: list[str] = []
-    runs: list[str] = []
+    listed: dict[str, list[str]] = {name: [] for name in SEVERAL}
     for word in words:
         key, equals, text = word.partition("=")
         if not _KEY.fullmatch(key) or not (equals or key.startswith("~")):
@@ -94,24 +115,24 @@ def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
         name = key.lstrip("+")
         if re.fullmatch(r"\{\s*\}", text):
             raise ValueError(f"{name} is {{}}, which sets nothing; leave it out")
-        if equals and name in PATHS:
+        if equals and name in TEXTS:
             parts = split(text) if sweep else [text]
-            text = ",".join(_path(part, name) for part in parts)
-            if name == "run" and not sweep:
-                runs += split(text[1:-1]) if _is_list(text) else [text]
-                if len(runs) > 1:  # Of several words for one setting Hydra would keep the last.
-                    text = f"[{','.join(runs)}]"
-                    result = [other for other in result if name_of(other) != "run"]
+            text = ",".join(_text(part, name) for part in parts)
+            if name in SEVERAL and not sweep:
+                listed[name] += split(text[1:-1]) if _is_list(text) else [text]
+                if len(listed[name]) > 1:  # Of several words for one setting Hydra would keep the last.
+                    text = f"[{','.join(listed[name])}]"
+                    result = [other for other in result if name_of(other) != name]
             word = f"{key}={text}"
         result.append(word)
     return result
 
 
-def _path(text: str, name: str) -> str:
-    if name == "run" and _is_list(text):
-        return f"[{','.join(_path(part.strip(), name) for part in split(text[1:-1]))}]"
+def _text(text: str, name: str) -> str:
+    if name in SEVERAL and _is_list(text):
+        return f"[{','.join(_text(part.strip(), name) for part in split(text[1:-1]))}]"
     if not text:
-        raise ValueError(f"{name} is empty; give a path, or leave {name} out")
+        raise ValueError(f"{name} is empty; give a value, or leave {name} out")
     if text == "null" or _QUOTED.fullmatch(text) or _SWEEP.fullmatch(text):
         return text
     return quote(os.path.expanduser(text))

@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from memhrm.data.sampler import schedule
-from memhrm.data.settings import parse
+from memhrm.data.settings import parse as parse_data
 from memhrm.evaluation.evaluate import tensors
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
 from memhrm.runs.batches import span
-from memhrm.runs.settings import RunSettings, make_learner, prepare_machine, settings
+from memhrm.runs.build import make_learner, prepare_machine
+from memhrm.runs.settings import RunSettings, parse
 from memhrm.system.ranks import Ranks, choose_device
 from memhrm.training.step import Learner, train_step
 
@@ -36,10 +37,10 @@ class Subject:
     """One configuration under measurement, on random puzzles of the right shape."""
 
     def __init__(self, config: dict[str, Any]):
-        self.run: RunSettings = settings(config)
+        self.run: RunSettings = parse(config)
         self.device = choose_device(self.run.device)
         prepare_machine(self.run)
-        data = parse(self.run.data)
+        data = parse_data(self.run.data)
         task = data.task()
         self.horizon = span(self.run, max(data.maker(task).lengths))
         self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)

@@ -11,10 +11,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from memhrm.config.settings import require
-from memhrm.data.settings import parse
+from memhrm.data.settings import parse as parse_data
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
-from memhrm.runs.settings import settings
+from memhrm.runs.settings import parse
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Cost:
 
 def cost(config: Mapping[str, Any]) -> Cost:
     """The cost of a run's configuration. No number is computed: the tensors have shapes only."""
-    run = settings(config)
+    run = parse(config)
     with torch.device("meta"), torch.no_grad():
-        shape = puzzle_shape(parse(run.data).task())
+        shape = puzzle_shape(parse_data(run.data).task())
         model = Reasoner(run.model, shape, run.memory).eval()
         rows = run.batch_size
         inputs, identifiers = torch.zeros(rows, shape.num_tokens, dtype=torch.int32), torch.zeros(rows).int()

@@ -12,9 +12,9 @@ from memhrm.config.console import one_line
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.dataset import Dataset
+from memhrm.data.examples import quantiles
 from memhrm.data.loading import load, load_test
 from memhrm.data.settings import parse
-from memhrm.data.task import quantiles
 from memhrm.system.files import require_free
 
 

@@ -1,7 +1,8 @@
 """Sets of examples as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -63,7 +64,13 @@ class Examples:
     def select(self, rows: np.ndarray | slice) -> "Examples":
         """Return the examples at ``rows`` (indices, a boolean mask or a slice), in that order."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: values[rows] for name, values in arrays.items() if values is not None})
+        return self.having(**{name: values[rows] for name, values in arrays.items() if values is not None})
+
+    def having(self, **arrays: np.ndarray) -> "Examples":
+        """Return these examples with other arrays of the same kinds, which are not checked again."""
+        made = copy(self)
+        vars(made).update(arrays)
+        return made
 
     def without(self, rows: np.ndarray) -> "Examples":
         """Return the examples at which the boolean mask ``rows`` ``(n,)`` is False."""
@@ -158,3 +165,9 @@ def concatenate(sets: list[Examples]) -> Examples:
         mask=None if all(mask is None for mask in masks) else np.concatenate(shown),
         groups=np.concatenate([number + start for number, start in zip(numbers, starts)]),
     )
+
+
+def quantiles(name: str, values: np.ndarray) -> str:
+    """Return a line with the quantiles of a quantity that each example has."""
+    points = np.quantile(values, [0, 0.1, 0.5, 0.9, 1], method="nearest")
+    return f"{name}: {' '.join(f'{value:.0f}' for value in points)} (min, 10 %, median, 90 %, max)"

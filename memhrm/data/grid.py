@@ -53,6 +53,7 @@ class GridTask(Task):
         self._token_of = narrow("alphabet", table)
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
+        """Return examples of texts of `seq_len` characters; answers must solve their questions."""
         inputs = self.tokens("question", questions)
         if answers is None:
             self.check_questions(inputs)
@@ -100,9 +101,11 @@ class GridTask(Task):
         return "".join(self.alphabet[k - 1] if 1 <= k < self.vocab_size else "?" for k in values.tolist())
 
     def read(self, path: Path, *, solve: bool = True) -> Examples:
+        """Read the puzzles of a text file; see `memhrm.data.files.read_grids`."""
         return files.read_grids(path, self, solve=solve)
 
     def write(self, path: Path, examples: Examples) -> None:
+        """Write a CSV file; see `memhrm.data.files.write_csv`."""
         files.write_csv(path, self, examples)
 
     def render(self, tokens: np.ndarray) -> str:
@@ -111,9 +114,11 @@ class GridTask(Task):
         return "\n".join(text[start : start + self.side] for start in range(0, self.seq_len, self.side))
 
     def checked(self, name: str, values: Any, low: int = 1) -> np.ndarray:
+        """Return inputs or labels ``(n, t)`` of this task, by default without padding."""
         return super().checked(name, values, low)
 
     def checked_pair(self, inputs: Any, labels: Any, low: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Return questions and as many answers, by default without padding."""
         return super().checked_pair(inputs, labels, low)
 
     def place(self, cell: int) -> str:

@@ -16,7 +16,7 @@ _ORDER, _AUGMENT = 0, 1  # separate streams of random numbers under one seed
 
 
 def _generator(seed: int, index: int, stream: int) -> np.random.Generator:
-    """A counter-based generator for (seed, index); streams start 2^192 counter steps apart."""
+    """Return a counter-based generator for (seed, index); streams start 2^192 counter steps apart."""
     return np.random.Generator(
         np.random.Philox(key=np.array([seed, index], np.uint64), counter=[0, 0, 0, stream])
     )

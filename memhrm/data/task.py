@@ -6,14 +6,14 @@ n examples, t tokens, l labels of an example: t, or 1.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from memhrm.data.checks import in_range, integers, number, shown
-from memhrm.data.examples import Examples
+from memhrm.data.examples import Examples, quantiles
+from memhrm.data.keys import hashes, row_keys
 from memhrm.data.score import score
 
 
@@ -255,26 +255,4 @@ class Task(ABC):
         Raises:
             ValueError: wrong shapes or tokens.
         """
-        keys = self.class_keys(*self.checked_pair(inputs, labels, 0)).tolist()
-        digests = (blake2b(key if isinstance(key, bytes) else b"%d" % key, digest_size=8) for key in keys)
-        return np.frombuffer(b"".join(digest.digest() for digest in digests), "<u8").astype(np.uint64)
-
-
-def row_keys(tokens: np.ndarray, most: int | None = None) -> np.ndarray:
-    """Return each row of tokens ``(n, t)`` as one comparable byte string: ``(n,)``.
-
-    Tokens below 256 take a byte each, so that keys sort as the rows do; larger ones take four.
-
-    Args:
-        tokens: whole numbers from 0.
-        most: the largest that can be; None: that there is. Keys are comparable where it is the same.
-    """
-    most = int(tokens.max(initial=0)) if most is None else most
-    tokens = np.ascontiguousarray(tokens, dtype=np.uint8 if most < 256 else ">u4")
-    return tokens.view(f"S{tokens.shape[1] * tokens.itemsize}").ravel()
-
-
-def quantiles(name: str, values: np.ndarray) -> str:
-    """Return a line with the quantiles of a quantity that each example has."""
-    points = np.quantile(values, [0, 0.1, 0.5, 0.9, 1], method="nearest")
-    return f"{name}: {' '.join(f'{value:.0f}' for value in points)} (min, 10 %, median, 90 %, max)"
+        return hashes(self.class_keys(*self.checked_pair(inputs, labels, 0)))

@@ -41,7 +41,7 @@ class Cells(nn.Module):
 
     def __init__(self, settings: CellSettings, shape: HShape, num_heads: int):
         super().__init__()
-        self.settings = s = settings
+        self.settings, self.active, s = settings, settings.active, settings
         self.scorer = Scorer(shape.width, s.projections, s.combine, s.score_scale == "sqrt")
         self.within = SelfAttention(shape.width, num_heads, shape.attend) if s.self_attention else None
 
@@ -90,7 +90,7 @@ class Cells(nn.Module):
         noise, judged, prefer = (
             None if x is None else x[:, apart:] for x in (context.noise, judged, context.prefer)
         )
-        winners = choose(s.selector, rivals.detach(), s.active - apart, noise, judged, prefer)
+        winners = choose(s.selector, rivals.detach(), self.active - apart, noise, judged, prefer)
         shared = torch.zeros_like(winners[:, :apart])
         indices = torch.cat((shared, winners + apart), dim=1) if apart else winners
 
@@ -101,8 +101,8 @@ class Cells(nn.Module):
         else:
             alpha = rivals.gather(1, winners).softmax(dim=-1)
         if apart:  # The shared cell weighs as much as one of k equal ones, whatever the scores.
-            own = torch.full_like(alpha[:, :apart], 1 / s.active)
-            alpha = torch.cat((own, alpha * (1 - apart / s.active)), dim=1)
+            own = torch.full_like(alpha[:, :apart], 1 / self.active)
+            alpha = torch.cat((own, alpha * (1 - apart / self.active)), dim=1)
         trace = {"indices": indices, "alpha": alpha, "scores": scores}
         if self.training and s.selector in ("policy", "lowest_loss"):
             constant = not torch.is_grad_enabled()

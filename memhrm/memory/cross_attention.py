@@ -10,9 +10,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from memhrm.memory.base import HShape
-from memhrm.nn.blocks import add_rms
+from memhrm.nn.blocks import SwiGLU, add_rms
 from memhrm.nn.layers import Linear, truncated_normal_
-from memhrm.nn.swiglu import SwiGLU
 
 
 def layer_norm(x: Tensor) -> Tensor:

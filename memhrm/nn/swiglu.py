@@ -1,4 +1,4 @@
-"""The gated linear unit of every block, and how it is computed fast on the CPU.
+"""How the gated linear unit of a block is computed fast on the CPU.
 
 Gradients are written by hand, so that each passes over memory as seldom as it can; on the CPU these passes
 are what is left beside the matrix products. Each is tested against its plain formula.
@@ -9,57 +9,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from memhrm.nn.layers import EPS, Linear
+from torch import Tensor
 
 PART = 2**21
 """Bytes of gate and up that `swiglu` has in hand at a time: the second-level caches of two cores."""
-
-
-def inner_width(width: int, expansion: float) -> int:
-    """Return the inner width of a SwiGLU: two thirds of the expansion, rounded up to a multiple of 256."""
-    return -(-round(expansion * width * 2 / 3) // 256) * 256
-
-
-class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)); Shazeer 2020, arXiv 2002.05202.
-
-    With `normed` it is down(sigmoid(gate(x)) * rms(gate(x) * up(x))), whose size does not grow with the
-    weights': large steps of Muon need it. Dillon 2026, arXiv 2601.19085.
-    """
-
-    def __init__(self, width: int, expansion: float, normed: bool = False):
-        super().__init__()
-        inner = inner_width(width, expansion)
-        self.gate_up = Linear(width, 2 * inner)
-        self.down = Linear(inner, width)
-        self.normed = normed
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the unit's output, (..., width) to (..., width)."""
-        if self.by_parts(x):
-            return self._swiglu(x.reshape(-1, x.shape[-1])).view_as(x)
-        gate_up = self.gate_up(x)
-        return self.down(normed_gate(gate_up) if self.normed else silu_gate(gate_up))
-
-    def across(self, x: Tensor) -> Tensor:
-        """Return the unit's output along the last dimension but one: (b, width, d) to (b, width, d)."""
-        return self._swiglu(x) if self.by_parts(x) else self(x.transpose(1, 2)).transpose(1, 2)
-
-    def by_parts(self, x: Tensor) -> bool:
-        """Return whether `swiglu` computes this unit: on the CPU, if its weights stay in the cache."""
-        return x.device.type == "cpu" and not self.normed and 2 * self.gate_up.weight.nbytes <= PART
-
-    def _swiglu(self, x: Tensor) -> Tensor:
-        return swiglu(x, self.gate_up.weight.to(x.dtype), self.down.weight.to(x.dtype))
-
-
-def normed_gate(gate_up: Tensor) -> Tensor:
-    """Return sigmoid(gate) * rms(gate * up) for gate and up side by side: (..., 2 f) to (..., f)."""
-    gate, up = gate_up.chunk(2, dim=-1)
-    product = gate * up
-    return torch.sigmoid(gate) * F.rms_norm(product, product.shape[-1:], eps=EPS)
 
 
 class _SiLUGate(torch.autograd.Function):

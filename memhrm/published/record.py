@@ -146,13 +146,13 @@ class Record:
         model = self.model()
         return Learner.build(
             model,
-            halting=Halting(
+            halting=Halting.of(
                 rule="q_learning" if q_learning else "sigmoid",
                 halt_max_steps=self.setting("halt_max_steps"),
                 halt_exploration_prob=0.0,
             ),
-            loss=LossSettings(kind=self.setting("loss").removesuffix("_cross_entropy")),
-            optim=OptimSettings(
+            loss=LossSettings.of(kind=self.setting("loss").removesuffix("_cross_entropy")),
+            optim=OptimSettings.of(
                 name="adamw",
                 **{**adamw, "betas": tuple(adamw["betas"])},
                 puzzle_lr=sign_sgd["lr"],

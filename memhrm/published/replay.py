@@ -1,6 +1,6 @@
 """Replay of parity records: compute again what a published HRM or TRM computed, and compare."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,17 @@ def replay(path: Path) -> list[Deviation]:
     if not deviations:
         raise ValueError(f"{path}: this parity record holds nothing to replay (no eval/ and no train/)")
     return deviations
+
+
+def worst(deviations: Sequence[Deviation]) -> list[Deviation]:
+    """Return the largest deviation of each kind of quantity and tolerance, and all that exceed theirs."""
+    largest: dict[tuple[str, str, float | None], Deviation] = {}
+    for d in deviations:
+        parts = d.quantity.split("/")
+        kind = (parts[0], parts[2] if len(parts) > 2 else "", d.tolerance)
+        if kind not in largest or not d.largest <= largest[kind].largest:
+            largest[kind] = d
+    return [d for d in deviations if d in largest.values() or not d.within]
 
 
 def _evaluation(record: Record) -> Iterator[Deviation]:

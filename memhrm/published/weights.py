@@ -6,11 +6,11 @@ Published checkpoints prefix every name with `_orig_mod.model.inner.` or a part 
 import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from memhrm.config.settings import require
 from memhrm.models.reasoner import Reasoner
+from memhrm.models.weights import load_weights
 
 # (our name, published name) as plain text; {} stands for the number of a block.
 _NAMES = [
@@ -121,17 +121,4 @@ def load_published(model: Reasoner, weights: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: a tensor is missing, superfluous or of another shape; the message names the tensor.
     """
-    translated = from_published(weights)
-    wanted = model.state_dict()
-    for name, tensor in translated.items():
-        if name not in wanted:
-            raise ValueError(f"{published_name(name)} is in the weights, but this model has no {name}")
-        if tensor.shape != wanted[name].shape:
-            given, allowed = tuple(tensor.shape), tuple(wanted[name].shape)
-            raise ValueError(f"{published_name(name)} has shape {given}; this model's {name} has {allowed}")
-    for name in wanted:
-        if name not in translated:
-            raise ValueError(f"{published_name(name)} is not in the weights, but this model has {name}")
-    with torch.no_grad():
-        for name, tensor in translated.items():
-            wanted[name].copy_(tensor)
+    load_weights(model, from_published(weights), "the weights", called=published_name)

@@ -9,10 +9,11 @@ from types import NoneType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memhrm.config.settings import require
 from memhrm.models.recursion import State
+from memhrm.models.weights import load_weights
 from memhrm.system.files import whole
 from memhrm.system.ranks import Ranks, gathered
 from memhrm.training.carry import Carry
@@ -171,34 +172,6 @@ def require_same_puzzles(content: Mapping[str, Any], digest: str, where: Path) -
     began = content.get("data", digest)
     allowed = f"the puzzles with which the run in {where} was started, {began[:12]}; or give another dir=..."
     require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)", allowed)
-
-
-def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
-    """Load weights into a model, in place.
-
-    Args:
-        module: the model.
-        weights: tensors by the model's names.
-        where: their file, for messages.
-
-    Raises:
-        ValueError: a tensor is missing, superfluous or of another shape; the message names the tensor.
-    """
-    wanted = module.state_dict()
-    for name in [*wanted, *weights]:
-        if name not in weights:
-            raise ValueError(f"{where} is incomplete: it has no weights {name}")
-        given, own = weights[name], wanted.get(name)
-        if own is None:
-            raise ValueError(f"{where} has weights {name}, which its settings do not ask for")
-        if not isinstance(given, Tensor):
-            raise ValueError(f"{where} is damaged: its weight {name} is not a tensor")
-        if given.shape != own.shape:
-            raise ValueError(
-                f"{where} has weights {name} of shape {tuple(given.shape)}; its settings ask for "
-                f"{tuple(own.shape)}"
-            )
-    module.load_state_dict(weights)
 
 
 def average_of(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tensor]:

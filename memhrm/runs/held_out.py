@@ -8,7 +8,8 @@ import numpy as np
 from memhrm.config.settings import require
 from memhrm.data import Dataset, Episodes, load_test
 from memhrm.data import load as load_data
-from memhrm.runs.settings import RunSettings, make_dataset, usual_validation
+from memhrm.runs.build import make_dataset
+from memhrm.runs.settings import RunSettings, usual_validation
 from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused
 
 

@@ -49,26 +49,30 @@ class IntervalLog:
         self.logged = logged
         self.rows = [] if pending is None else list(pending.to(ranks.device))
         self.lr = 0.0
+        self.precision = widened(torch.zeros((), device=ranks.device)).dtype
         self.since = time.monotonic()
 
     def add(self, stepped: Stepped) -> None:
         """Add the values of one optimiser step; scores count the rows that halted, as published."""
-        columns = {"grad_norm": widened(stepped.grad_norm), "loss": widened(stepped.loss)}
+        wide = self.precision
+        columns = {"grad_norm": stepped.grad_norm.to(wide), "loss": stepped.loss.to(wide)}
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
             for name, value in (sums | self._scores(*seen) | self._memory(seen.supervised)).items():
-                columns[name] = columns[name] + widened(value) if name in columns else widened(value)
+                value = value.to(wide)
+                columns[name] = columns[name] + value if name in columns else value
         self.layout = {name: value.numel() for name, value in columns.items()}
         self.rows.append(torch.cat([value.flatten() for value in columns.values()]))
         self.lr = stepped.lr
 
-    @classmethod
-    def _scores(cls, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
+    def _scores(self, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
         graded = done.graded
         q_right = (done.out.q_halt > 0) == graded.exact
         halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback has no labels.
         columns = [torch.ones_like(halted), graded.accuracy, graded.exact, q_right, carry.steps + 1]
-        return {name: widened(column * halted).sum() for name, column in zip(cls.SCORES, columns)}
+        return {
+            name: (column * halted).to(self.precision).sum() for name, column in zip(self.SCORES, columns)
+        }
 
     def _memory(self, done: Supervised) -> dict[str, Tensor]:
         """Return sums over the examples, means over the H-steps, of what the memory traced."""

@@ -22,7 +22,7 @@ from memhrm.runs.batches import Batches
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.held_out import split, used_by
 from memhrm.runs.log import Diverged, IntervalLog, rescue
-from memhrm.runs.settings import RunSettings, check_same
+from memhrm.runs.settings import RunSettings
 from memhrm.runs.used import UsedPuzzles, left_out, unused
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
@@ -35,10 +35,9 @@ Observer = Callable[[Reasoner], Mapping[str, Any]]
 class Interrupted(Exception):
     """The run was asked to stop and has saved its state."""
 
-    def __init__(self, step: int, signal_number: int):
+    def __init__(self, step: int, signal_number: int, first: bool):
         super().__init__(f"stopped at step {step}")
-        self.step = step
-        self.signal_number = signal_number
+        self.step, self.signal_number, self.first = step, signal_number, first
 
 
 class StoppedAtOnce(KeyboardInterrupt):
@@ -50,13 +49,16 @@ class Start:
     """What a run goes on from, beside the learner's state.
 
     dataset: the run's puzzles, without test puzzles that its weights have seen before it began. used: the
-    puzzles that it uses, and those. digest: of its data. best: score and step of the best checkpoint so far.
+    puzzles that it uses, and those. digest: of its data. validation, test: the puzzles that choose the best
+    checkpoint, and those of the result. best: score and step of the best checkpoint so far.
     seconds: spent so far. pending: what was noted since the last line of the log.
     """
 
     dataset: Dataset
     used: UsedPuzzles
     digest: str
+    validation: Episodes
+    test: Episodes
     best: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     pending: Tensor | None = None
@@ -64,7 +66,7 @@ class Start:
 
 def begin(
     run: RunSettings,
-    config: dict[str, Any],
+    saved: dict[str, Any] | None,
     dataset: Dataset,
     learner: Learner,
     directory: RunDirectory,
@@ -73,30 +75,29 @@ def begin(
 ) -> Start:
     """Bring a learner to where the directory's last checkpoint stands, if there is one.
 
-    seen: the puzzles that its weights had used before the run began.
+    saved: the content of that checkpoint, which is of this run. seen: the puzzles that the weights had used
+        before the run began.
 
     Raises:
-        ValueError: the checkpoint is damaged or another run's, or the puzzles are others than then.
+        ValueError: the puzzles are others than those with which the run was begun.
     """
-    digest = dataset.digest()
-    if directory.last.exists():
-        content = checkpoint.read(directory.last)
-        check_same(config, content["config"], directory.last)
-        checkpoint.require_same_puzzles(content, digest, directory.path)
-        checkpoint.restore(learner, ranks, content, directory.last)
-        progress = {name: content[name] for name in ("best", "seconds", "pending")}
-        if "used" in content:
-            used = UsedPuzzles.of_tensors(content["used"])
-            return Start(unused(dataset, used.trained)[0], used, digest, **progress)
-        return Start(dataset, used_by(run, dataset), digest, **progress)
-    clean, count = unused(dataset, seen.trained)
-    advise(count > 0, left_out(count, len(dataset.test)))
-    return Start(clean, used_by(run, clean).with_seen(seen), digest)
+    digest, progress = dataset.digest(), {}
+    if saved is not None:
+        checkpoint.require_same_puzzles(saved, digest, directory.path)
+        checkpoint.restore(learner, ranks, saved, directory.last)
+        progress = {name: saved[name] for name in ("best", "seconds", "pending")}
+    if saved is not None and "used" in saved:
+        used = UsedPuzzles.of_tensors(saved["used"])
+        dataset = unused(dataset, used.trained)[0]
+    else:
+        clean, count = unused(dataset, seen.trained)
+        advise(count > 0, left_out(count, len(dataset.test)))
+        dataset, used = clean, used_by(run, clean).with_seen(seen)
+    return Start(dataset, used, digest, *split(run, dataset, used.chosen), **progress)
 
 
 def train(
     run: RunSettings,
-    config: dict[str, Any],
     learner: Learner,
     directory: RunDirectory,
     ranks: Ranks,
@@ -119,7 +120,7 @@ def train(
     if ranks.first:
         directory.rewind(learner.step)
 
-    validation, test = split(run, dataset, start.used.chosen)
+    validation, test = start.validation, start.test
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
     log = IntervalLog(run, ranks, directory, start.pending, batches.span, learner.model.H_module.logged)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
@@ -130,7 +131,7 @@ def train(
         require_sane(learner, run.dtype, directory, ranks)
         progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
         progress |= {"used": start.used.tensors(), "data": start.digest}
-        content = checkpoint.snapshot(learner, ranks, config, progress)
+        content = checkpoint.snapshot(learner, ranks, run.config(), progress)
         if ranks.first:
             checkpoint.write(directory.last, content)
         saved = learner.step
@@ -164,7 +165,7 @@ def train(
             if is_best or end or stop or step % run.checkpoint_every == 0:
                 save(is_best=is_best)
             if stop and not end:
-                raise Interrupted(step, asked[0] if asked else signal.SIGTERM)
+                raise Interrupted(step, asked[0] if asked else signal.SIGTERM, ranks.first)
 
     scores = evaluate_average(run, learner, dataset, test, ranks, progress=run.progress and ranks.first)
     summary = {

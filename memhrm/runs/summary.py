@@ -6,8 +6,10 @@ from typing import Any
 
 from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import milestones
+from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.usage import words
 from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.recursion import gradient_start
 from memhrm.runs.chart import curves
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings
@@ -45,6 +47,63 @@ def table(summary: Mapping[str, Any], path: Path) -> str:
     return "\n".join([*lines, f"run directory       {path}"])
 
 
+def of_runs(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return the results of finished runs by labels that tell them apart.
+
+    Raises:
+        ValueError: a path holds no run or stands twice, or a run is not finished.
+    """
+    summaries = {}
+    for label, path in zip(labels(paths), paths):
+        directory = RunDirectory(path)
+        directory.config()  # Raises if there is no run.
+        summary = directory.summary()
+        if summary is None:
+            raise ValueError(f"{path} is not finished; run its training command again to resume it")
+        summaries[label] = summary
+    return summaries
+
+
+def labels(paths: Sequence[Path]) -> list[str]:
+    """Name runs by their directories, with as many parents as make the names unique.
+
+    Raises:
+        ValueError: a run stands there twice.
+    """
+    parts = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(f"run is {', '.join(map(str, paths))}; allowed: each run once")
+
+
+def side_by_side(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores of runs in columns, their accuracy by position, and the use of their cells."""
+    width = max(12, 2 + max(map(len, summaries)))
+    lines = [" " * 18 + "".join(f"{name:>{width}}" for name in summaries)]
+    for key, what, form in SCORES:
+        cells = [form.format(one[key]) if key in one else "" for one in summaries.values()]
+        if any(cells):
+            lines.append(f"{what:<18}" + "".join(f"{cell:>{width}}" for cell in cells))
+    lines += positions(summaries)
+    for name, summary in summaries.items():
+        if "cells" in summary:
+            lines += [f"\n{name}:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
+    return "\n".join(lines)
+
+
+def require_alike(setting: str, file: str, summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse to draw results in one figure unless all are of runs on episodes of one kind.
+
+    Raises:
+        ValueError: they are not.
+    """
+    best = [summary.get("optimum_by_position") for summary in summaries.values()]
+    if best[0] is None or any(other != best[0] for other in best):
+        raise ValueError(f"{setting} is {file}; allowed with runs on episodes, all of one kind")
+
+
 def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return charts and tables of exact accuracy by position in the episode, for the summaries that have it.
 
@@ -72,6 +131,28 @@ def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[
         lines.append(f"{name:<{width}}" + "".join(cells))
     chart = curves(series, ".-o*+x#@")
     return ["", "exact accuracy by puzzle of the episode", *chart, "", *lines, ""]
+
+
+def memory_line(run: RunSettings) -> str | None:
+    """Return a line that says what the settings of a memory have come to; None without a memory."""
+    memory, model = run.memory, run.model
+    if memory.module == NO_MEMORY.module:
+        return None
+    start = gradient_start(model.window(), model.H_cycles, model.L_cycles)
+    cycles = model.H_cycles - start[0]
+    reach = f"the last {cycles} of {model.H_cycles} H-cycles" if model.H_cycles > 1 else "the only H-cycle"
+    if start[1] > 0:
+        reach = f"the last step of {reach}" if cycles > 1 else "the last L-step and H-step"
+    horizon = "the whole episode" if memory.horizon == "episode" else f"{memory.horizon} supervision step"
+    plural = "s" if isinstance(memory.horizon, int) and memory.horizon > 1 else ""
+    parts = [
+        *(f"{name} {getattr(memory, name)}" for name in ("placement", "state_norm") if hasattr(memory, name)),
+        *(["cell 0 shared"] if getattr(memory, "shared_cell", False) else []),
+        f"gradient through {reach}",
+        f"horizon {horizon}{plural}",
+        f"lifetime {memory.lifetime}",
+    ]
+    return f"memory {memory.name}: {', '.join(parts)}"
 
 
 def finished(directory: RunDirectory, steps: int) -> bool:

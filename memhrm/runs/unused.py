@@ -6,14 +6,17 @@ What the files in configs/ set never complains: a default that another setting p
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from memhrm.config.settings import refuse
 from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
-from memhrm.runs.settings import RunSettings
+
+if TYPE_CHECKING:
+    from memhrm.runs.settings import RunSettings
 
 BOUNDS = (
     *("min_clues", "max_clues", "min_guesses", "max_guesses"),
@@ -39,7 +42,7 @@ class Rule:
 class Run:
     """What the rules ask of the settings of a run."""
 
-    def __init__(self, run: RunSettings):
+    def __init__(self, run: "RunSettings"):
         self.run, self.model = run, run.model
         self.halting, self.optim, self.loss = run.halting, run.optim, run.loss
         self.memory: Any = run.memory
@@ -168,7 +171,7 @@ RULES = (
 """In the order in which they are tried."""
 
 
-def refuse_unused(run: RunSettings, config: Mapping[str, Any], given: Iterable[str]) -> None:
+def refuse_unused(run: "RunSettings", config: Mapping[str, Any], given: Iterable[str]) -> None:
     """Refuse settings of a training command that were given and are not used beside the others.
 
     Args:
@@ -183,7 +186,7 @@ def refuse_unused(run: RunSettings, config: Mapping[str, Any], given: Iterable[s
     if not asked:
         return
     situation = Run(run)
-    if asked & {"k", "memory.k"} and situation.selects_by("all"):
+    if "k" in asked and situation.selects_by("all"):
         k, cells = situation.memory.k, situation.memory.cells
         refuse(k < cells, "k", k, f"with memory.selector=all, which uses all {cells} cells")
     for rule in RULES:
@@ -191,16 +194,6 @@ def refuse_unused(run: RunSettings, config: Mapping[str, Any], given: Iterable[s
             value = value_of(config, name)
             if value not in rule.harmless and rule.holds(situation):
                 refuse(True, name, value, rule.beside.format_map(vars(situation)))
-
-
-def refuse(unused: bool, name: str, value: Any, beside: str) -> None:
-    """Raise the ValueError of a setting that was given and is not used, if it is not.
-
-    beside: what it changes nothing with, or without.
-    """
-    if unused:
-        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
-        raise ValueError(f"{name} is {text}, which changes nothing {beside}; leave it out")
 
 
 def value_of(config: Mapping[str, Any], name: str) -> Any:

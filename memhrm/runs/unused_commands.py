@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from memhrm.config.settings import refuse
 from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.base import MemorySettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.none import NO_MEMORY
-from memhrm.runs.choice import EvaluateSettings
 from memhrm.runs.settings import RunSettings
-from memhrm.runs.unused import refuse, value_of
+from memhrm.runs.unused import value_of
 
 NOT_MEASURED = (
     *("steps", "eval_every", "eval_batch_size", "validation_size", "log_every", "checkpoint_every", "probe"),
@@ -33,11 +33,11 @@ MATCHED = ("model", "memory", "data", "k", "batch_size")
 """Settings and groups that a count of parameters or FLOPs depends on."""
 
 
-def refuse_unused_evaluation(chosen: EvaluateSettings, run: RunSettings, given: Collection[str]) -> None:
+def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[str]) -> None:
     """Refuse settings of `memhrm.evaluate` that were given and are not used beside the others.
 
     Args:
-        chosen: what the command comes to.
+        settings: those of the command.
         run: the settings of the evaluated run.
         given: the dotted names of the settings that were given.
 
@@ -45,12 +45,12 @@ def refuse_unused_evaluation(chosen: EvaluateSettings, run: RunSettings, given: 
         ValueError: one of them changes nothing; the message names it, its value and what it stands beside.
     """
     data = parse_data(run.data)
-    steps = run.halting.halt_max_steps if chosen.halt_max_steps is None else chosen.halt_max_steps
+    steps = run.halting.halt_max_steps if settings.halt_max_steps is None else settings.halt_max_steps
     alone = not isinstance(data, EpisodeSettings)
-    own = chosen.data.path is None and chosen.data.test_file is None
+    own = settings.data.path is None and settings.data.test_file is None
     rules = (
-        ("select", chosen.restarts == 1, "with restarts=1: there is one answer"),
-        ("seed", chosen.noise == 0, "with noise=0"),
+        ("select", settings.restarts == 1, "with restarts=1: there is one answer"),
+        ("seed", settings.noise == 0, "with noise=0"),
         ("write", run.memory.module == NO_MEMORY.module, "with a run without memory"),
         ("threshold", steps == 1, "with halt_max_steps=1"),
         ("data.test_length", alone, "with a run that has no episodes"),
@@ -58,7 +58,7 @@ def refuse_unused_evaluation(chosen: EvaluateSettings, run: RunSettings, given: 
         ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),
     )
     for name, unused, beside in rules:
-        value = getattr(chosen.data, name.removeprefix("data.")) if "." in name else getattr(chosen, name)
+        value = getattr(settings.data, name.removeprefix("data.")) if "." in name else getattr(settings, name)
         refuse(unused and name in given and value is not None, name, value, beside)
 
 
@@ -99,7 +99,7 @@ def refuse_unmeasured(config: dict[str, Any], given: Iterable[str], *, matched: 
     for name in sorted(given):
         group = name.partition(".")[0]
         unused = name in NOT_MEASURED or group == "logger" or (matched and group not in MATCHED)
-        what = "with --target: parameters and FLOPs do not depend on it" if matched else (
+        what = "with target: parameters and FLOPs do not depend on it" if matched else (
             "of what is measured: steps on random puzzles of the right shape"
         )  # fmt: skip
         refuse(unused, name, value_of(config, name), what)

@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 
+from memhrm.config.settings import Settings
 from memhrm.runs.directory import Mirror
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoggerSettings:
+class LoggerSettings(Settings):
     """Settings of the logger.
 
     Attributes:
@@ -23,10 +24,13 @@ class LoggerSettings:
         mode: wandb's mode; None: that of the environment variable WANDB_MODE, otherwise online.
     """
 
-    name: Literal["none", "wandb"] = "none"
-    project: str = "memhrm"
-    entity: str | None = None
-    mode: Literal["online", "offline", "disabled"] | None = None
+    FILE: ClassVar[str] = "logger/wandb"
+    GROUP: ClassVar[str] = "logger"
+
+    name: Literal["none", "wandb"]
+    project: str
+    entity: str | None
+    mode: Literal["online", "offline", "disabled"] | None
 
 
 def open_mirror(settings: LoggerSettings, run_directory: Path, config: Mapping[str, Any]) -> Mirror | None:

@@ -143,12 +143,12 @@ def require_writable(setting: str, path: Path) -> None:
 
 
 @contextmanager
-def said_of(path: Path) -> Iterator[None]:
-    """Have a ValueError about what is in a file begin with the file's name."""
+def said_of(what: object) -> Iterator[None]:
+    """Have a ValueError begin with what it is about, such as the name of a file."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{what}: {error}") from error
 
 
 @contextmanager

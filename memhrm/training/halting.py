@@ -5,18 +5,18 @@ b batch. Sources: HRM, arXiv 2506.21734 (Q-learning); TRM, arXiv 2510.04871 (sig
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from memhrm.config.settings import MOST_STEPS, check_types, require, require_size
+from memhrm.config.settings import MOST_STEPS, Settings, require, require_size
 from memhrm.models.reasoner import Output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Halting:
+class Halting(Settings):
     """The halting rule of training.
 
     Attributes:
@@ -31,14 +31,17 @@ class Halting:
         threshold: the probability above which the sigmoid rule halts.
     """
 
+    FILE: ClassVar[str] = "model/trm"
+    GROUP: ClassVar[str] = "halting"
+
     rule: Literal["q_learning", "sigmoid"]
-    q_target: Literal["next", "reuse"] = "next"
-    halt_max_steps: int = 16
-    halt_exploration_prob: float = 0.1
-    threshold: float = 0.5
+    q_target: Literal["next", "reuse"]
+    halt_max_steps: int
+    halt_exploration_prob: float
+    threshold: float
 
     def __post_init__(self):
-        check_types(self, "halting")
+        super().__post_init__()
         require_size("halting.halt_max_steps", self.halt_max_steps, most=MOST_STEPS)
         p, tau = self.halt_exploration_prob, self.threshold
         require(0 <= p <= 1, "halting.halt_exploration_prob", p, "0 to 1")

@@ -3,20 +3,20 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from memhrm.config.settings import check_types, require, require_size
+from memhrm.config.settings import Settings, require, require_size
 from memhrm.models.reasoner import Reasoner
 from memhrm.system.ranks import gathered
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimSettings:
+class OptimSettings(Settings):
     """Settings of the optimisers; configs/optim/ has one file per optimiser.
 
     Attributes:
@@ -36,23 +36,26 @@ class OptimSettings:
         ema: decay of the moving average of the weights.
     """
 
+    FILE: ClassVar[str] = "optim/adam_atan2"
+    GROUP: ClassVar[str] = "optim"
+
     name: Literal["adamw", "adam_atan2", "muon"]
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.95)
-    eps: float = 1e-8
-    weight_decay: float = 1.0
-    muon_lr: float = 0.02
-    muon_weight_decay: float = 0.005
-    puzzle_lr: float = 1e-4
-    puzzle_weight_decay: float = 1.0
-    warmup: int = 2000
-    schedule: Literal["constant", "cosine"] = "constant"
-    lr_min_ratio: float = 0.0
-    clip: float | None = None
-    ema: float = 0.999
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    muon_lr: float
+    muon_weight_decay: float
+    puzzle_lr: float
+    puzzle_weight_decay: float
+    warmup: int
+    schedule: Literal["constant", "cosine"]
+    lr_min_ratio: float
+    clip: float | None
+    ema: float
 
     def __post_init__(self):
-        check_types(self, "optim")
+        super().__post_init__()
         for name in ("lr", "weight_decay", "muon_lr", "muon_weight_decay", "puzzle_lr", "puzzle_weight_decay",
                      "eps"):  # fmt: skip
             require(getattr(self, name) >= 0, f"optim.{name}", getattr(self, name), "0 or above")

@@ -5,15 +5,15 @@ b batch, e puzzle_emb_ndim.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from memhrm.config.settings import build, check_types, convert, require
+from memhrm.config.settings import Settings, build, convert, require
 from memhrm.data.sampler import IGNORE
 from memhrm.memory.base import HModule
 from memhrm.models.reasoner import Guide, Output, Reasoner
@@ -58,7 +58,7 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossSettings:
+class LossSettings(Settings):
     """The losses of a run and their weights, 0 for off.
 
     Attributes:
@@ -75,17 +75,20 @@ class LossSettings:
             line `loss.NAME`. A loss that is not named has the weight that it is declared with.
     """
 
-    kind: Literal["stablemax", "softmax"] = "stablemax"
-    label_smoothing: float = 0.0
-    lm: float = 1.0
-    q_halt: float = 0.5
-    q_continue: float = 0.5
-    reward: Literal["fall", "exact"] = "fall"
-    baseline: Literal["leave_one_out", "none"] = "leave_one_out"
-    memory: dict[str, float] = field(default_factory=dict)
+    FILE: ClassVar[str] = "train"
+    GROUP: ClassVar[str] = "loss"
+
+    kind: Literal["stablemax", "softmax"]
+    label_smoothing: float
+    lm: float
+    q_halt: float
+    q_continue: float
+    reward: Literal["fall", "exact"]
+    baseline: Literal["leave_one_out", "none"]
+    memory: dict[str, float]
 
     def __post_init__(self):
-        check_types(self, "loss")
+        super().__post_init__()
         s = self.label_smoothing
         allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
         require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
@@ -101,6 +104,11 @@ class LossSettings:
             require(weight >= 0, f"loss.{name}", weight, "0 or above")
 
     @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings with these values, and the default for everything else."""
+        return cls.parse(values)
+
+    @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """Return the settings of a `loss` group, in which the losses of the memory stand beside the others.
 
@@ -108,12 +116,10 @@ class LossSettings:
             ValueError: the group is none, or a value is not allowed.
         """
         if not isinstance(values, Mapping):
-            return build(cls, values, "loss")  # Which says what is wrong.
+            return build(cls, values)  # Which says what is wrong.
         fixed = {one.name for one in fields(cls)} - {"memory"}
         memory = {name: value for name, value in values.items() if name not in fixed}
-        return build(
-            cls, {**{name: values[name] for name in fixed & values.keys()}, "memory": memory}, "loss"
-        )
+        return build(cls, {**{name: values[name] for name in fixed & values.keys()}, "memory": memory})
 
     def flat(self) -> dict[str, Any]:
         """Return the group of which `parse` makes these settings."""

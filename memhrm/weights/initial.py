@@ -9,20 +9,13 @@ import torch
 from torch import Tensor
 
 from memhrm.models.reasoner import Reasoner
+from memhrm.models.weights import load_weights
 from memhrm.published.weights import from_published
 from memhrm.runs import checkpoint
-from memhrm.runs.directory import RunDirectory
-from memhrm.runs.settings import RunSettings
 from memhrm.runs.used import UsedPuzzles
-from memhrm.weights.restore import FORMAT, used_puzzles
-from memhrm.weights.tensors import open_tensors, read_tensors
-
-
-def initial_weights(model: Reasoner, run: RunSettings, directory: RunDirectory) -> UsedPuzzles:
-    """Put the weights of `run.init`, if a new run names one, into its model; return as `start_from`."""
-    if run.init is None or directory.last.exists():
-        return UsedPuzzles()
-    return start_from(model, Path(run.init))
+from memhrm.system.files import said_of
+from memhrm.weights.restore import FORMAT, MADE_BY, used_puzzles
+from memhrm.weights.tensors import read_tensors
 
 
 def start_from(model: Reasoner, source: Path) -> UsedPuzzles:
@@ -30,28 +23,18 @@ def start_from(model: Reasoner, source: Path) -> UsedPuzzles:
 
     source: a run directory (its last checkpoint, averaged weights), a checkpoint, an exported file, or a file
         of published weights (.safetensors, or what torch.save wrote of a state dict). The H-module's weights
-        may be missing there: a memory then starts anew. All other weights must be there and fit.
+        may be missing there: a memory then keeps its random ones. All other weights must be there and fit.
 
     Raises:
         ValueError: there is nothing of the kind, or it does not fit; the message names the tensor.
     """
     source = source.expanduser()
-    weights, seen = _weights(source)
-    wanted = model.state_dict()
-    for name, tensor in weights.items():
-        if name not in wanted:
-            raise ValueError(f"init is {source}, which has weights {name} that this model does not have")
-        if tensor.shape != wanted[name].shape:
-            given, own = tuple(tensor.shape), tuple(wanted[name].shape)
-            raise ValueError(f"init is {source}, whose {name} has shape {given}; this model's has {own}")
-    missing = [name for name in wanted if name not in weights]
-    lacking = next((name for name in missing if not name.startswith("H_module.")), None)
-    if lacking is not None:
-        raise ValueError(f"init is {source}, which has no weights {lacking}, but this model does")
-    model.load_state_dict({**wanted, **weights})
-    anew = f"; {len(missing)} of the H-module start anew" if missing else ""
-    print(f"started from {len(weights)} tensors of {source}{anew}", file=sys.stderr)
-    return seen
+    weights, used = _weights(source)
+    with said_of(f"init is {source}"):
+        kept = load_weights(model, weights, "the weights", spare="H_module.")
+    new = f"; {len(kept)} of the H-module are new" if kept else ""
+    print(f"started from {len(weights)} tensors of {source}{new}", file=sys.stderr)
+    return used
 
 
 def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
@@ -62,10 +45,10 @@ def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
             f"init is {source}; allowed: a run directory with a checkpoint, or a file of weights"
         )
     if file.suffix == ".safetensors":
-        published, metadata = open_tensors(file)
-        if metadata.get("format") == FORMAT:
-            weights, _, used = read_tensors(file, FORMAT, "python -m memhrm.export")
-            return weights, used
+        opened = read_tensors(file)
+        if opened.metadata.get("format") == FORMAT:
+            return opened.tensors, opened.about(FORMAT, MADE_BY)[1]
+        published = opened.tensors
     else:
         found = _torch_file(file)
         if "format" in found:

@@ -5,19 +5,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from memhrm.config.command import RunSource
 from memhrm.config.settings import require
-from memhrm.data.settings import parse
+from memhrm.config.trust import trust
+from memhrm.data.settings import parse as parse_data
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
-from memhrm.runs.checkpoint import average_of, load_weights, read
+from memhrm.models.weights import load_weights
+from memhrm.runs.build import make_dataset
+from memhrm.runs.checkpoint import average_of, read
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.held_out import used_by
-from memhrm.runs.settings import RunSettings, make_dataset, settings
+from memhrm.runs.settings import RunSettings, parse
 from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import said_of
 from memhrm.weights.tensors import write_tensors
 
 FORMAT = "memhrm 2"
+MADE_BY = "python -m memhrm.export"
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,15 @@ class Restored:
     used: UsedPuzzles
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The configuration of the run."""
-        return self.content["config"]
-
-    @property
     def step(self) -> int:
         """The optimiser steps that the weights have had."""
         return self.content["step"]
+
+
+def open_run(source: RunSource) -> Restored:
+    """Return the model that the settings of a command name, on the CPU; as `from_run`."""
+    trust(source.trust)
+    return from_run(Path(source.run), source.checkpoint, source.weights)
 
 
 def from_run(
@@ -72,9 +78,9 @@ def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Resto
     require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
     content = read(path)
     with said_of(path):
-        run = settings(content["config"])
-        model = Reasoner(run.model, puzzle_shape(parse(run.data).task()), run.memory)
-        used = used_puzzles(content)
+        run = parse(content["config"])
+        model = Reasoner(run.model, puzzle_shape(parse_data(run.data).task()), run.memory)
+        used = used_puzzles(content, run)
     found = content["model"]
     if weights == "ema":
         found = average_of(content, model.state_dict())
@@ -82,14 +88,18 @@ def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Resto
     return Restored(model.eval(), run, content, used)
 
 
-def used_puzzles(content: Mapping[str, Any]) -> UsedPuzzles:
+def used_puzzles(content: Mapping[str, Any], run: RunSettings | None = None) -> UsedPuzzles:
     """Return which puzzles the run of a checkpoint has used.
 
     A checkpoint of format 2 does not say so: they are taken from the run's data, which must still be there.
+
+    Args:
+        content: of the checkpoint.
+        run: the settings of the run; None: they are parsed if they are needed.
     """
     if "used" in content:
         return UsedPuzzles.of_tensors(content["used"])
-    run = settings(content["config"])
+    run = run or parse(content["config"])
     return used_by(run, make_dataset(run))
 
 
@@ -106,6 +116,6 @@ def save(restored: Restored, path: Path) -> None:
         "data": restored.run.data,
         "halt_max_steps": restored.run.halting.halt_max_steps,
         "step": restored.step,
-        "config": restored.config,
+        "config": restored.run.config(),
     }
     write_tensors(path, restored.model.state_dict(), FORMAT, about, restored.used)

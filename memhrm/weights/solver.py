@@ -22,9 +22,9 @@ from memhrm.memory.base import Memory
 from memhrm.memory.registry import parse as parse_memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape
-from memhrm.runs.checkpoint import load_weights
+from memhrm.models.weights import load_weights
 from memhrm.system.files import said_of
-from memhrm.weights.restore import FORMAT, from_run
+from memhrm.weights.restore import FORMAT, MADE_BY, from_run
 from memhrm.weights.tensors import read_tensors
 
 
@@ -180,7 +180,8 @@ def load(
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
-    tensors, about, _ = read_tensors(path, FORMAT, "python -m memhrm.export")
+    file = read_tensors(path)
+    about, _ = file.about(FORMAT, MADE_BY)
     missing = [name for name in ("model", "memory", "shape", "data", "halt_max_steps") if name not in about]
     if missing:
         raise ValueError(f"{path} is incomplete: its description has no {missing[0]!r}")
@@ -192,5 +193,5 @@ def load(
         )
         task = parse(about["data"]).task()
         number("halt_max_steps", about["halt_max_steps"], 1)
-    load_weights(model, tensors, path)
+    load_weights(model, file.tensors, path)
     return Solver(model.eval(), task, about["halt_max_steps"])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,39 @@ def write_tensors(
         raise OSError(f"{path} cannot be written: {error}") from error
 
 
-def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors of a safetensors file and its metadata, checked.
+@dataclass(frozen=True)
+class TensorFile:
+    """A safetensors file that was read and checked: its tensors by name, and its metadata."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+    def about(self, form: str, made_by: str) -> tuple[dict[str, Any], UsedPuzzles]:
+        """Return the description that `write_tensors` wrote, and the puzzles that the run has used.
+
+        Args:
+            form: the format that the file must have.
+            made_by: the command that writes such files, for the message.
+
+        Raises:
+            ValueError: the file is of another format, or its description is damaged.
+        """
+        if self.metadata.get("format") != form:
+            found = self.metadata.get("format")
+            raise ValueError(
+                f"{self.path} has format {found!r}; allowed: {form!r}, as written by `{made_by}`"
+            )
+        try:
+            described = mapping(self.path, json.loads(self.metadata.get("about", "")))
+            with said_of(self.path):
+                return described, UsedPuzzles.of_text(self.metadata.get("used", "{}"))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"{self.path} is damaged: its description is no JSON ({error})") from error
+
+
+def read_tensors(path: Path) -> TensorFile:
+    """Read a safetensors file.
 
     Raises:
         ValueError: there is no such file, it is damaged, or it has numbers that are not finite.
@@ -57,31 +89,7 @@ def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"{path} is of no use: {name} holds numbers that are not finite")
-    return tensors, metadata
-
-
-def read_tensors(
-    path: Path, form: str, made_by: str
-) -> tuple[dict[str, Tensor], dict[str, Any], UsedPuzzles]:
-    """Return the tensors of a file that `write_tensors` wrote, checked, its description, and the puzzles that
-    its run has used, as far as it says so.
-
-    made_by: the command that writes such files, for the message.
-
-    Raises:
-        ValueError: there is no such file; it is of another kind, damaged, or has numbers that are not finite.
-    """
-    tensors, metadata = open_tensors(path)
-    if metadata.get("format") != form:
-        raise ValueError(
-            f"{path} has format {metadata.get('format')!r}; allowed: {form!r}, as written by `{made_by}`"
-        )
-    try:
-        about = mapping(path, json.loads(metadata.get("about", "")))
-        with said_of(path):
-            return tensors, about, UsedPuzzles.of_text(metadata.get("used", "{}"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its description is no JSON ({error})") from error
+    return TensorFile(path, tensors, metadata)
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -35,9 +35,18 @@ class MemoryFile:
     about: dict[str, Any]
     used: UsedPuzzles
 
+    def taken_into(self, restored: Restored, cells: Sequence[int]) -> str:
+        """Return what an import has replaced, in words; `cells` are those of the run."""
+        where = f"cells {', '.join(map(str, cells))}" if cells else "memory"
+        text = f"{where} replaced by those of {self.path}; step {restored.step}"
+        theirs, ours = self.about.get("state_norm"), getattr(restored.run.memory, "state_norm", None)
+        if theirs != ours:
+            text += f"; note that the memory was trained with state_norm={theirs}, this run with {ours}"
+        return text
 
-def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> dict[str, Any]:
-    """Write the start of a run's memory, or some of its cells in the order given; returns what it is.
+
+def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> str:
+    """Write the start of a run's memory, or some of its cells in the order given; return it in words.
 
     Raises:
         ValueError: the run has no memory, or not these cells.
@@ -65,7 +74,8 @@ def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> dict[st
         "model": restored.run.model.name,
     }
     write_tensors(path, starts, FORMAT, about, restored.used)
-    return about
+    what = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}" if cells else "memory"
+    return f"{what} of {memory.name}, step {restored.step}"
 
 
 def load(path: Path) -> MemoryFile:
@@ -74,7 +84,9 @@ def load(path: Path) -> MemoryFile:
     Raises:
         ValueError: there is no such file, or something else is in it.
     """
-    return MemoryFile(path, *read_tensors(path, FORMAT, "python -m memhrm.transfer export"))
+    file = read_tensors(path)
+    about, used = file.about(FORMAT, "python -m memhrm.transfer export")
+    return MemoryFile(path, file.tensors, about, used)
 
 
 def put(file: MemoryFile, restored: Restored, at: Sequence[int] | None) -> list[int]:

@@ -32,7 +32,7 @@ from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.probes import effects, open_subject, roll_out
 from memhrm.published.replay import replay
 from memhrm.published.weights import from_published, load_published, our_name, published_name
-from memhrm.runs.settings import settings
+from memhrm.runs.settings import parse as parse_run
 from memhrm.weights.transfer import load as load_memory
 
 NAN = math.nan
@@ -433,7 +433,7 @@ CALLS = {
     ),
     **each(
         "run",
-        lambda s, bad: settings({**compose("train", []), **bad}),
+        lambda s, bad: parse_run({**compose("train", []), **bad}),
         {"steps": 0},
         {"steps": None},
         {"seed": NAN},
@@ -451,7 +451,7 @@ CALLS = {
         {1: 2},
         {"logger": None},
     ),
-    **each("settings", lambda s, bad: settings(bad), None, 3, "x", [], {}),
+    **each("settings", lambda s, bad: parse_run(bad), None, 3, "x", [], {}),
     **each(
         "compose",
         lambda s, bad: compose("train", [bad]),

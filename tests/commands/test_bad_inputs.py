@@ -349,7 +349,7 @@ memory.cells=3 | no memory is chosen
 +memory=multicell k=1.5 | k is 1.5
 +memory=multicell k=null | k
 +memory=multicell k=two | k | two
-+memory=multicell memory.k=3 | k is 2
++memory=multicell memory.k=3 | memory.k is unknown | give k
 +memory=multicell memory.cells=0 | memory.cells is 0
 +memory=multicell memory.cells=1 | k is 2
 +memory=multicell memory.selector=best | memory.selector
@@ -581,7 +581,7 @@ probe run=no-checkpoint | last.pt
 probe run=plain progress=2
 prune | run is missing
 prune run=cells | keep is missing
-prune run=plain keep=2 | run is 'plain'
+prune run=plain keep=2 | run is 'one with memory=none'
 prune run=nowhere keep=2 | nowhere
 prune run=cells keep=0
 prune run=cells keep=1
@@ -628,8 +628,8 @@ solve run=memory.safetensors puzzle.txt | memory.safetensors
 solve run=cells/memory.safetensors puzzle.txt | cells/memory.safetensors
 solve run=recall puzzle.txt | puzzle.txt:1
 solve run=plain text.txt | text.txt:1
-solve run=plain puzzle.txt text.txt | file is 'puzzle.txt and text.txt' | one file
-solve run=plain puzzle.txt file=text.txt | one file
+solve run=plain puzzle.txt text.txt | file is ['puzzle.txt', 'text.txt'] | a text
+solve run=plain puzzle.txt file=text.txt | file is
 solve run=plain puzzle.txt examples=puzzle.txt
 solve run=plain puzzle.txt halt_max_steps=0
 solve run=plain puzzle.txt halt_max_steps=x
@@ -641,23 +641,25 @@ solve run=plain puzzle.txt out=text.txt
 solve run=plain puzzle.txt out=empty
 solve run=plain puzzle.txt out=text.txt/x
 solve run=plain puzzle.txt weights=x
-compare | the following arguments are required
+compare | run is missing
 compare nowhere | nowhere
 compare plain empty | empty
 compare plain unfinished | unfinished is not finished
 compare text.txt | text.txt
 compare plain plain | each run once
 compare plain ./plain/ | each run once
-compare plain --figure | --figure
-compare plain --figure x.svg | --figure is x.svg
-compare plain --figure text.txt | --figure
-compare recall --figure text.txt/x.svg | --figure
-compare recall plain --figure x.svg | --figure is x.svg
+compare plain figure= | figure is empty
+compare plain figure=x.svg | figure is x.svg
+compare plain figure=text.txt | figure
+compare recall figure=text.txt/x.svg | figure
+compare recall plain figure=x.svg | figure is x.svg
+compare recall overwrite=true | overwrite is true
 compare plain --unknown | --unknown
 memory | command
-memory exprot run=cells | did you mean export?
+transfer exprot run=cells | direction is 'exprot' | export, import
+transfer run=cells | direction is missing
 transfer export | run is missing
-transfer export cells | 'cells' is not of the form
+transfer export cells | run is missing
 transfer export run=nowhere
 transfer export run=plain | run
 transfer export run=cells | memory.safetensors | overwrite=true
@@ -674,13 +676,13 @@ transfer export run=cells out=text.txt
 transfer export run=cells out=empty
 transfer export run=cells out=text.txt/x
 transfer export run=cells out=m weights=x
-transfer export run=cells out=m at=[0] | at is unknown
+transfer export run=cells out=m at=[0] | at is [0], which changes nothing with export
 transfer export run=cells out=m checkpoint=best | best.pt
 transfer export run=cells out=m overwrite=2
 transfer export run=cells,plain out=m | run
 transfer export run=cells ~out | ~out
-transfer export run=cells out | 'out' is not of the form
-transfer import | from is missing
+transfer export run=cells out | direction is 'out'
+transfer import | run is missing
 transfer import run=cells out=new | from is missing
 transfer import from=nowhere run=cells out=new | nowhere
 transfer import from=text.txt run=cells out=new | text.txt
@@ -698,7 +700,7 @@ transfer import from=cells/memory.safetensors run=cells out=new at=[0] | at is [
 transfer import from=cells/memory.safetensors run=cells out=new at=[0,1,2,9] | at is
 transfer import from=cells/memory.safetensors run=cells out=new at=[0,1,2,2] | at is
 transfer import from=cells/memory.safetensors run=cells out=new at=x | at is 'x'
-transfer import from=cells/memory.safetensors run=cells out=new weights=raw | weights is unknown
+transfer import from=cells/memory.safetensors run=cells out=new weights=raw | weights is raw | with import
 transfer import from=null run=cells out=new | from is missing
 transfer import from= run=cells out=new | from is empty
 transfer import from=cells/memory.safetensors run=cells out=null | out
@@ -706,29 +708,29 @@ bench seed=x | seed is 'x'
 bench steps=3 | steps is 3
 bench model=trn | model=trn
 bench foo | 'foo' is not of the form
-bench --repeat 0 | --repeat is 0
-bench --repeat -1 | --repeat
-bench --repeat x | --repeat
-bench --repeat 1.5 | --repeat
-bench --match size | --match
-bench --match flops | --match is flops
-bench --target model=trm --repeat 3 | --repeat is 3
-bench --target model=trm --vs compile=true | --vs
-bench --target model=trm --json x.json | --json
-bench --target model=trn | model=trn
-bench --target "'" | --target
-bench --vs "model='x" | --vs
-bench --vs foo | 'foo' is not of the form
-bench --json text.txt | --json is 'text.txt'
-bench --json empty | --json is 'empty'
-bench --json text.txt/x | --json
-bench --overwrite | --overwrite
-bench --json | --json
+bench repeat=0 | repeat is 0
+bench repeat=-1 | repeat
+bench repeat=x | repeat
+bench repeat=1.5 | repeat
+bench match=size | match
+bench match=flops | match is flops
+bench target=model=trm repeat=3 | repeat is 3
+bench target=model=trm vs=compile=true | vs
+bench target=model=trm out=x.json | out
+bench target=model=trn | model=trn
+bench target="'" | target
+bench vs="model='x" | vs
+bench vs=foo | 'foo' is not of the form
+bench out=text.txt | out is 'text.txt'
+bench out=empty | out is 'empty'
+bench out=text.txt/x | out
+bench overwrite=true | overwrite
+bench out= | out is empty
 bench --unknown | --unknown
 bench +memory=multicell k=99 | k is 99
 bench device=tpu | device
 bench batch_size=0 | batch_size is 0
-parity | the following arguments are required
+parity | file is missing
 parity nowhere.npz | nowhere.npz
 parity text.txt | text.txt
 parity empty | empty

@@ -1,32 +1,28 @@
 """Runs side by side, usage in words, and controls of equal size."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from memhrm import bench, compare
-from memhrm.config.command import compose, console
+from memhrm.config.command import compose
 from memhrm.cost.benchmark import Subject
 from memhrm.cost.matching import cost, match
 from memhrm.memory.usage import describe, words
 from memhrm.models.reasoner import count_parameters
-from tiny import TINY, train
+from tiny import TINY, call, train
 
 
-def said_by(main, monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["memhrm", *arguments])
-    code = console.code_of(main)
+def said_by(capsys, *words: str) -> tuple[int, str, str]:
+    code = call(*words)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
 
-def test_runs_stand_side_by_side_with_their_usage(tmp_path, monkeypatch, capsys):
+def test_runs_stand_side_by_side_with_their_usage(tmp_path, capsys):
     one, two = tmp_path / "plain", tmp_path / "cells"
     assert train(one, "steps=2") == 0
     assert train(two, "+memory=multicell", "model.H_cycles=2", "steps=2") == 0
     capsys.readouterr()
-    code, out, _ = said_by(compare.main, monkeypatch, capsys, str(one), str(two))
+    code, out, _ = said_by(capsys, "compare", str(one), str(two))
     assert code == 0
     lines = out.splitlines()
     assert lines[0].split() == ["plain", "cells"]
@@ -36,9 +32,9 @@ def test_runs_stand_side_by_side_with_their_usage(tmp_path, monkeypatch, capsys)
     assert int(parameters[1].replace(",", "")) < int(parameters[2].replace(",", ""))
     assert any("2 of 8 cells are active at each H-step" in line for line in lines)
     (two / "summary.json").unlink()
-    code, _, err = said_by(compare.main, monkeypatch, capsys, str(one), str(two))
+    code, _, err = said_by(capsys, "compare", str(one), str(two))
     assert code == 2 and f"{two} is not finished" in err
-    code, _, err = said_by(compare.main, monkeypatch, capsys, str(tmp_path))
+    code, _, err = said_by(capsys, "compare", str(tmp_path))
     assert code == 2 and "holds no run" in err
 
 
@@ -89,7 +85,7 @@ def test_the_width_that_matches_is_the_nearest_of_all(what):
     assert distance(width) == min(distance(candidate) for candidate in range(4, 100, 4))
 
 
-def test_the_command_that_matches(monkeypatch, capsys):
-    arguments = ["+memory=carry_add", "--target", "+memory=multicell", "--match", "flops"]
-    code, out, _ = said_by(bench.main, monkeypatch, capsys, *arguments)
+def test_the_command_that_matches(capsys):
+    words = "+memory=carry_add", "target=+memory=multicell", "match=flops"
+    code, out, _ = said_by(capsys, "bench", *words)
     assert code == 0 and "matches the target's flops" in out

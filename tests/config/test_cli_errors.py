@@ -68,7 +68,7 @@ SETTINGS = {
     "+memory=multicell k=9": ["k is 9", "1 to memory.cells=8"],
     "+memory=bicross k=2": ["k is a setting of memories with cells"],
     "+memory=multicell k=1 memory.shared_cell=true": ["k is 1", "2 or above with memory.shared_cell=true"],
-    "+memory=multicell memory.k=3": ["k is 2", "memory.k, which is 3"],
+    "+memory=multicell memory.k=3": ["memory.k is unknown", "give k=..."],
     "+memory=multicell memory.tokns=3": ["memory.tokns is unknown", "did you mean tokens?"],
     "+memory=multicell memory.selector=best": ["memory.selector is 'best'", "topk, policy, random"],
     "+memory=multicell memory.num_heads=3": ["memory.num_heads is 3", "divisors of model.hidden_size=16"],

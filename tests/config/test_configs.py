@@ -1,29 +1,25 @@
 """Every file in configs/ makes a run that can start, and says each default once."""
 
 import dataclasses
+import importlib
+import pkgutil
+import re
 import typing
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from memhrm.config.command import CONFIGS, compose
-from memhrm.config.manual import options
-from memhrm.config.settings import SettingWarning
+import memhrm
+from memhrm.__main__ import COMMANDS
+from memhrm.config.command import compose
+from memhrm.config.manual import Setting, chosen, options, settings
+from memhrm.config.settings import Settings, SettingWarning
 from memhrm.cost.benchmark import Subject
 from memhrm.data.settings import parse
-from memhrm.memory.base import MemorySettings
 from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.registry import parse as parse_memory
-from memhrm.models.settings import ModelSettings
-from memhrm.runs.choice import EvaluateSettings, ExportSettings, OtherData
-from memhrm.runs.settings import RunSettings, settings
-from memhrm.runs.wandb import LoggerSettings
-from memhrm.training.halting import Halting
-from memhrm.training.optim import OptimSettings
-from memhrm.training.supervision import LossSettings
+from memhrm.runs.settings import parse as parse_run
 
 TINY = (
     "model.hidden_size=8",
@@ -72,32 +68,17 @@ def test_every_memory_trains_on_every_model(memory, model, placement):
     assert still <= {"H_init", "L_init", "q_head.weight"} | {n for n in still if n.endswith("_init")}
 
 
-@pytest.mark.parametrize("name", options("memory"))
-def test_a_memory_file_gives_every_key_of_its_settings_and_their_defaults(name):
-    values = compose("train", [f"+memory={name}"])["memory"]
-    settings_class = type(parse_memory(values))
-    assert set(values) == names(settings_class)
-    for field in dataclasses.fields(MemorySettings):
-        if field.default is not dataclasses.MISSING:
-            assert values[field.name] == field.default
-    text = "".join(path.read_text() for path in Path(CONFIGS, "memory").glob("*.yaml"))
-    for key, hint in typing.get_type_hints(settings_class).items():
-        if typing.get_origin(hint) is typing.Literal:
-            line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
-            assert all(choice in line for choice in typing.get_args(hint)), line
-
-
 def test_k_is_given_at_the_top():
     for k in (1, 3):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SettingWarning)
-            run = settings(compose("train", ["+memory=multicell", f"k={k}"]))
+            run = parse_run(compose("train", ["+memory=multicell", f"k={k}"]))
         assert isinstance(run.memory, CellSettings) and run.memory.k == k
 
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_is_valid(name):
-    run = settings(compose("train", [f"experiment={name}"]))
+    run = parse_run(compose("train", [f"experiment={name}"]))
     assert parse(run.data).task().seq_len > 0
     if name.startswith(("trm", "hrm")):  # A published recipe.
         assert name.startswith(run.model.name)
@@ -122,52 +103,57 @@ def test_gradient_window_from_the_command_line():
     two, one, last = (stepped(*SMALL, "optim=adamw", "optim.eps=1", f"model.gradient_window={form}")[1]
                       ["L_net.blocks.0.mlp.down.weight"] for form in forms)  # fmt: skip
     configs = [compose("train", [f"model.gradient_window={form}"]) for form in forms]
-    assert [settings(config).model.window() for config in configs] == [2, 1, "last_cycle"]
+    assert [parse_run(config).model.window() for config in configs] == [2, 1, "last_cycle"]
     assert torch.equal(one, last)
     assert not torch.equal(two, one)
 
 
-def names(cls: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(cls)}
+def classes(base: type) -> set[type]:
+    """The classes of settings that are built on one."""
+    return {base}.union(*map(classes, base.__subclasses__()))
 
 
-def keys(path: str) -> set[str]:
-    values = yaml.safe_load(Path(CONFIGS, path).read_text())
-    return set(values) - {"defaults", "hydra"}
+for room in ("memory", "training", "runs", "probes"):  # So that all of them are there.
+    for found in pkgutil.iter_modules([str(Path(memhrm.__file__).parent / room)], f"memhrm.{room}."):
+        importlib.import_module(found.name)
+for door in COMMANDS:
+    importlib.import_module(f"memhrm.{door}" if door != "data" else "memhrm.data.__main__")
+
+OWN = sorted((cls for cls in classes(Settings) if cls.__module__.startswith("memhrm.") and cls.FILE), key=str)
 
 
-@pytest.mark.parametrize(
-    ("cls", "path"),
-    [
-        (OptimSettings, "optim/adam_atan2.yaml"),
-        (LoggerSettings, "logger/wandb.yaml"),
-        (EvaluateSettings, "evaluate.yaml"),
-        (ExportSettings, "export.yaml"),
-    ],
-)
-def test_file_and_settings_have_the_same_keys(cls, path):
-    assert keys(path) == names(cls)
+def written(cls: type[Settings]) -> dict[str, str]:
+    """The dotted names under which a file has the settings of a class, and their names in the class."""
+    names = {}
+    for field in dataclasses.fields(cls):
+        if not dataclasses.is_dataclass(typing.get_type_hints(cls)[field.name]) and field.name != "data":
+            name = {"source": "from"}.get(field.name, field.name)  # Python reserves `from`.
+            names[name if name == "k" else f"{cls.GROUP}.{name}".lstrip(".")] = field.name
+    return names
 
 
-def test_train_and_settings_have_the_same_keys():
-    composed = compose("train", [])
-    assert set(composed) == names(RunSettings) - {"memory"}
-    assert set(composed["model"]) == names(ModelSettings)
-    assert set(composed["halting"]) == names(Halting)
-    declared = dict.fromkeys(set(composed["loss"]) - names(LossSettings))
-    assert set(composed["loss"]) - set(declared) == names(LossSettings) - {"memory"}
-    assert declared.items() <= composed["loss"].items()  # The memory says what null stands for.
-    assert set(declared) == {
-        "diverse",
-        "balance",
-        "information",
-        "self_sup",
-        "policy",
-        "entropy",
-        "imitation",
-    }
-    evaluate = compose("evaluate", ["run=x"])
-    assert set(evaluate["data"]) == names(OtherData)
+def declared(file: str) -> dict[str, Setting]:
+    """What a file in configs/ declares, and those that it builds on."""
+    found = chosen(*file.split("/")) if "/" in file else settings(f"{file}.yaml")
+    return {setting.name: setting for setting in found}
+
+
+@pytest.mark.parametrize("cls", OWN, ids=lambda cls: cls.__name__)
+def test_every_setting_has_one_default_and_an_explanation_in_its_file(cls):
+    assert [field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING] == []
+    found, hints = declared(cls.FILE), typing.get_type_hints(cls)
+    for dotted, name in written(cls).items():
+        assert re.search(r"[a-z]{2}", found[dotted].words), f"{dotted} has no word in {cls.FILE}.yaml"
+        kinds = typing.get_args(hints[name]) or (hints[name],)
+        literals = [one for kind in (hints[name], *kinds) if typing.get_origin(kind) is typing.Literal
+                    for one in typing.get_args(kind)]  # fmt: skip
+        assert [one for one in literals if str(one) not in found[dotted].words] == [], dotted
+
+
+def test_no_file_declares_what_no_class_has():
+    known = {(cls.FILE, dotted) for cls in OWN for dotted in written(cls)}
+    found = {(file, name) for file, _ in known for name in declared(file) if not name.startswith("model.")}
+    assert found == known
 
 
 GENERATOR = {
@@ -182,34 +168,6 @@ def test_data_sets_give_every_key_that_applies(name):
     values = compose("train", [f"data={name}"])["data"]
     cls = type(parse(values))
     downloaded = values.get("download") is not None
-    assert set(values) <= names(cls)
-    assert names(cls) - set(values) <= (GENERATOR | {"cache"} if downloaded else {"download"})
-
-
-@pytest.mark.parametrize(
-    ("cls", "path"),
-    [
-        (LossSettings, "train"),
-        (EvaluateSettings, "evaluate"),
-        (ExportSettings, "export"),
-        (OtherData, "evaluate"),
-    ],
-)
-def test_defaults_agree(cls, path):
-    """Where both the file and the dataclass have a default, they have the same one."""
-    composed = compose(path, [] if path == "train" else ["run=x"])
-    values = {LossSettings: "loss", OtherData: "data"}.get(cls)
-    given = composed[values] if values else composed
-    for field in dataclasses.fields(cls):
-        if field.default is not dataclasses.MISSING and field.name in given:
-            assert given[field.name] == field.default, field.name
-
-
-def test_every_choice_of_a_literal_is_in_a_comment_of_the_file():
-    """Whoever reads configs/model/trm.yaml sees all that can be chosen."""
-    text = Path(CONFIGS, "model/trm.yaml").read_text()
-    for cls in (ModelSettings, Halting):
-        for name, hint in typing.get_type_hints(cls).items():
-            if typing.get_origin(hint) is typing.Literal:
-                line = next(line for line in text.splitlines() if line.strip().startswith(f"{name}:"))
-                assert all(choice in line for choice in typing.get_args(hint)), line
+    names = {field.name for field in dataclasses.fields(cls)}
+    assert set(values) <= names
+    assert names - set(values) <= (GENERATOR | {"cache"} if downloaded else {"download"})

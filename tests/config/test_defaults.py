@@ -14,8 +14,9 @@ from memhrm.memory.exchange import ExchangeSettings
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.resolve import memory_line, resolved
-from memhrm.runs.settings import RunSettings, check_same, digest, settings
+from memhrm.runs.identity import check_same, digest
+from memhrm.runs.settings import RunSettings, parse
+from memhrm.runs.summary import memory_line
 from memhrm.train import main
 from tiny import train, variations
 
@@ -35,7 +36,7 @@ LARGE = [
 
 
 def run_of(*words: str) -> RunSettings:
-    return settings(compose("train", list(words)))
+    return parse(compose("train", list(words)))
 
 
 @pytest.mark.parametrize("model", variations(options("model"), 3))
@@ -145,28 +146,26 @@ def test_resolving_again_changes_nothing_and_names_the_same_run():
         "experiment=recall +memory=bicross",
         "model=hrm +memory=carry_add",
     ):
-        config = compose("train", words.split())
-        once = resolved(config)
-        assert resolved(once) == once
-        assert None not in (once["model"]["gradient_window"], once["validation_size"])
-        assert settings(once) == settings(config)
-    explicit = compose("train", ["+memory=bicross", "model.gradient_window={cycles:2}"])
-    implied = compose("train", ["+memory=bicross"])
-    assert digest(resolved(explicit)) == digest(resolved(implied)) != digest(resolved(compose("train", [])))
-    check_same(implied, explicit, Path("here"))  # As a run that was begun before null.
+        once = parse(compose("train", words.split()))
+        assert parse(once.config()) == once
+        assert None not in (once.model.gradient_window, once.validation_size)
+    explicit = run_of("+memory=bicross", "model.gradient_window={cycles:2}")
+    implied = run_of("+memory=bicross")
+    assert digest(explicit) == digest(implied) != digest(run_of())
+    check_same(implied, explicit.config(), Path("here"))  # As a run that was begun before null.
 
 
 def test_settings_that_change_no_number_are_free_on_resume(tmp_path, capsys):
-    base = resolved(compose("train", ["data.holdout=20"]))
+    base = run_of("data.holdout=20")
     free = ("eval_batch_size=7", "model.checkpoint_activations=true", "data.cache=there", "init=other",
             "threads=2", "logger=wandb", "logger.mode=offline", "dir=there")  # fmt: skip
-    other = resolved(compose("train", ["data.holdout=20", *free]))
+    other = run_of("data.holdout=20", *free)
     assert digest(other) == digest(base)
-    check_same(other, base, Path("here"))
-    another = resolved(compose("train", ["data.holdout=20", "optim.lr=1"]))
+    check_same(other, base.config(), Path("here"))
+    another = run_of("data.holdout=20", "optim.lr=1")
     assert digest(another) != digest(base)
     with pytest.raises(ValueError, match=r"^optim\.lr is 1\.0, but"):
-        check_same(another, base, Path("here"))
+        check_same(another, base.config(), Path("here"))
     assert train(tmp_path / "run", "steps=4") == 0
     assert train(tmp_path / "run", "steps=6", "eval_batch_size=5", "model.checkpoint_activations=true") == 0
 
@@ -177,7 +176,7 @@ def test_files_are_known_by_their_content(tmp_path):
         (tmp_path / folder).mkdir()
         for name in ("train.csv", "test.csv"):
             (tmp_path / folder / name).write_text(text)
-        digests[folder] = digest(compose("train", [f"data.path={tmp_path / folder}"]))
+        digests[folder] = digest(run_of(f"data.path={tmp_path / folder}"))
     assert digests["a"] == digests["copy"] != digests["b"]
 
 

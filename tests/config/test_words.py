@@ -8,10 +8,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from memhrm import evaluate, probe
 from memhrm.config.command import compose, given
-from memhrm.config.words import quote, quoted, sorted_out, split, values
+from memhrm.config.words import named, quote, quoted, sorted_out, split, values
 from memhrm.data.__main__ import main as data_main
-from memhrm.transfer import main as memory_main
-from tiny import command_line, said, variations
+from tiny import call, command_line, said, variations
 
 HOME = str(Path.home())
 
@@ -151,7 +150,7 @@ def test_setting_of_another_command_is_refused_at_once(word, capsys, monkeypatch
         compose("evaluate", ["run=x", word])
 
 
-@pytest.mark.parametrize("name", ["probe", "export", "prune"])
+@pytest.mark.parametrize("name", ["probe", "export", "prune", "compare", "transfer"])
 def test_every_command_without_groups_refuses_them(name, capsys):
     assert command_line(name, lambda *_: None, "run=x", "model=trm") == 2
     assert said(capsys).startswith("model is unknown; ")
@@ -194,23 +193,36 @@ def test_own_file_in_another_encoding(tmp_path, capsys):
     assert said(capsys) == f"{tmp_path}/memory/wide.yaml is no text in UTF-8; save it as UTF-8"
 
 
-def test_data_and_memory_read_the_same_words(tmp_path):
-    for main, words in ((data_main, ["inspect", "sudoku4"]), (memory_main, ["export", "run=x"])):
-        for word, part in (
-            ("sied=4", "sied is unknown"),
-            ("=3", "its setting"),
-            ("seed=1,2", "several values"),
-        ):
-            with pytest.raises(ValueError, match=part):
-                main([*words, word])
+def test_data_reads_the_same_words():
+    for word, part in (("sied=4", "sied is unknown"), ("=3", "its setting"), ("seed=1,2", "several values")):
+        with pytest.raises(ValueError, match=part):
+            data_main(["inspect", "sudoku4", word])
     with pytest.raises(ValueError, match=r"did you mean side\?"):
         data_main(["inspect", "sudoku4", "sied=4"])
     with pytest.raises(ValueError, match=r"the command 'inspct' is unknown; did you mean inspect\?"):
         data_main(["inspct"])
     with pytest.raises(ValueError, match=f"path is '{HOME}/nowhere é'"):
         data_main(["inspect", "path=~/nowhere é"])
-    with pytest.raises(ValueError, match=f"{HOME}/nowhere"):
-        memory_main(["export", "run=~/nowhere"])
+
+
+def test_words_without_a_name(capsys):
+    """They give one setting of the command; of `file` and `run` there may be several."""
+    known = ["run", "file", "out"]
+    assert named(["a/lr=1", "b c=2"], "run", None, known) == ["run=a/lr=1", "run=b c=2"]
+    assert named(["a.txt", "out=b", "run=c"], "file", None, known) == ["file=a.txt", "out=b", "run=c"]
+    assert quoted(named(["a", "b c"], "run", None, known)) == ["run=['a','b c']"]
+    assert named(["seed=1", "~out", "+memory=x"], "file", None, known) == ["seed=1", "~out", "+memory=x"]
+    assert call("transfer", "exprot", "run=x") == 2
+    assert said(capsys) == "direction is 'exprot'; allowed: export, import"
+
+
+def test_words_of_another_command_are_taken_as_they_are(capsys):
+    others = ["model=trm", "data.lengths=[1,'a b']", "+memory=bicross"]
+    words = named([*others[:2], "out=x", others[2]], None, "settings", ["out"])
+    assert compose("bench", words)["settings"] == others
+    assert compose("bench", words)["out"] == "x"
+    assert call("bench", "repaet=3") == 2
+    assert said(capsys).startswith("repaet is unknown; ")
 
 
 def test_names_of_what_was_given():

@@ -6,9 +6,9 @@ import torch
 
 from memhrm.data import Examples, Sampler, Sudoku, evaluation_batches, examples_of
 from memhrm.data.examples import concatenate
+from memhrm.data.keys import row_keys
 from memhrm.data.sampler import IGNORE
 from memhrm.data.score import score
-from memhrm.data.task import row_keys
 
 
 def some(count: int = 6, **arrays) -> Examples:

@@ -17,8 +17,9 @@ from memhrm.data.examples import examples_of
 from memhrm.data.sampler import IGNORE
 from memhrm.evaluation.evaluate import EvaluationSettings, evaluate, walk
 from memhrm.models.reasoner import Guide
-from memhrm.runs import settings as parts
+from memhrm.runs import build as parts
 from memhrm.runs.batches import Batches
+from memhrm.runs.settings import parse
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
 from memhrm.training.step import train_step
@@ -31,7 +32,7 @@ SMALL = """
 
 
 def configured(*overrides: str):
-    run = parts.settings(compose("train", [*SMALL, *overrides]))
+    run = parse(compose("train", [*SMALL, *overrides]))
     return run, parts.make_dataset(run)
 
 
@@ -202,10 +203,10 @@ def test_bad_settings_are_named(overrides, message):
 def test_null_stands_for_what_the_data_ask():
     run, _ = configured("+memory=bicross")
     assert (run.memory.lifetime, run.memory.horizon) == ("episode", "episode")
-    run = parts.settings(compose("train", ["+memory=bicross"]))
+    run = parse(compose("train", ["+memory=bicross"]))
     assert (run.memory.lifetime, run.memory.horizon) == ("example", 1)
     with pytest.raises(ValueError, match=r"memory\.horizon is 'episode'"):
-        parts.settings(compose("train", ["+memory=bicross", "memory.horizon=episode"]))
+        parse(compose("train", ["+memory=bicross", "memory.horizon=episode"]))
 
 
 def test_an_episode_is_gone_through_in_order():

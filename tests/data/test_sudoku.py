@@ -7,10 +7,10 @@ import pytest
 
 from memhrm.data.collect import collect
 from memhrm.data.examples import examples_of
+from memhrm.data.keys import row_keys
 from memhrm.data.sudoku.generate import Difficulty, all_sudokus4, random_sudokus
 from memhrm.data.sudoku.solver import random_grids, solve
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.data.task import row_keys
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -9,8 +9,8 @@ from memhrm.data import Examples, GridTask, Maze, Sampler, Sudoku, Task, evaluat
 from memhrm.data.episodes.episodes import pair
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.examples import examples_of
+from memhrm.data.keys import row_keys
 from memhrm.data.sudoku.solver import random_grids, solve
-from memhrm.data.task import row_keys
 
 SOLVED = "1234341221434321"
 SUDOKU = Sudoku(side=4)

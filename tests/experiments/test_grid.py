@@ -28,7 +28,7 @@ from experiments.grid.variants import sized
 from experiments.main_table import BASELINES
 from experiments.tables import NAMES, QUOTING, files, quote, stale, studies
 from memhrm.config.command import compose
-from memhrm.runs.settings import settings
+from memhrm.runs.settings import parse
 from tiny import TINY
 
 WORDS = tuple(word for word in TINY if "progress" not in word and "threads" not in word)
@@ -79,7 +79,7 @@ def test_every_setting_of_every_grid_is_known(scale):
         on_one = {run.variant: run for run in reversed(runs)}.values()
         seen |= {run.settings for run in (*first, *on_one)}
     for overrides in sorted(seen):
-        settings(compose("train", overrides))
+        parse(compose("train", overrides))
 
 
 def test_every_memory_and_control_has_its_baseline():

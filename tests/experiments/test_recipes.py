@@ -7,7 +7,7 @@ from memhrm.config.command import compose
 from memhrm.data.settings import parse
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
-from memhrm.runs.settings import settings
+from memhrm.runs.settings import parse as parse_run
 
 RECIPES = {  # H_cycles, L_cycles, gradient window, halting rule, EMA, optimiser steps, parameters
     "hrm_sudoku_extreme": (2, 2, "one_step", "q_learning", 0.0, 26041, 27_275_266),
@@ -20,7 +20,7 @@ RECIPES = {  # H_cycles, L_cycles, gradient window, halting rule, EMA, optimiser
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_is_the_published_one(name):
-    run = settings(compose("train", [f"experiment={name}", "data.path=anywhere"]))
+    run = parse_run(compose("train", [f"experiment={name}", "data.path=anywhere"]))
     with torch.device("meta"):
         model = Reasoner(run.model, puzzle_shape(parse(run.data).task()))
     m, h, o = run.model, run.halting, run.optim

@@ -57,9 +57,9 @@ def reasoner_of(values: dict, seed: int = 0, **changes) -> Reasoner:
 def learner_of(model: Reasoner, halt_max_steps: int = 3) -> Learner:
     return Learner.build(
         model,
-        halting=Halting(rule="sigmoid", halt_max_steps=halt_max_steps, halt_exploration_prob=0.0),
-        loss=LossSettings(),
-        optim=OptimSettings(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9),
+        halting=Halting.of(rule="sigmoid", halt_max_steps=halt_max_steps, halt_exploration_prob=0.0),
+        loss=LossSettings.of(),
+        optim=OptimSettings.of(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9),
         total_steps=10,
         local_batch_size=4,
     )

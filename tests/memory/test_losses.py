@@ -25,7 +25,7 @@ BICROSS = {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens
 CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
 ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
 CONCAT = {**ADD, "aggregation": "concat"}
-SIGMOID = Halting(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
+SIGMOID = Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
 
 
 LOSSES = {
@@ -61,7 +61,7 @@ def reasoner_of(values: dict, **changes) -> Reasoner:
 
 
 def learner_of(model: Reasoner, **loss) -> Learner:
-    optim = OptimSettings(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
+    optim = OptimSettings.of(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
     return Learner.build(
         model, halting=SIGMOID, loss=LossSettings.parse(loss), optim=optim, total_steps=10, local_batch_size=4
     )

@@ -12,9 +12,9 @@ from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
 from memhrm.nn import swiglu as units
 from memhrm.nn.attention import rotary_table, rotate
-from memhrm.nn.blocks import add_rms
+from memhrm.nn.blocks import SwiGLU, add_rms, inner_width, normed_gate
 from memhrm.nn.layers import truncated_normal_
-from memhrm.nn.swiglu import SwiGLU, inner_width, normed_gate, silu_gate, swiglu
+from memhrm.nn.swiglu import silu_gate, swiglu
 
 PUBLISHED = {"hidden_size": 512, "num_heads": 8, "L_layers": 2, "H_net": "shared", "H_cycles": 3,
              "L_cycles": 6, "gradient_window": "last_cycle", "puzzle_emb_len": 16}  # fmt: skip

@@ -100,7 +100,9 @@ class Coin(nn.Module):
     def puzzle_rows(self, identifiers: Tensor) -> None:
         return None
 
-    def forward(self, state: State, inputs: Tensor, puzzle_rows: None, guide) -> tuple[State, Output]:
+    def forward(
+        self, state: State, inputs: Tensor, puzzle_rows: None, guide, mask=None
+    ) -> tuple[State, Output]:
         right = state.z_H[:, 0, 0] > 0
         answer = torch.where(right[:, None], inputs, inputs % 5 + 1).long()
         z_H = torch.where(right, -0.2, -0.1)[:, None, None].expand_as(state.z_H)

@@ -17,9 +17,10 @@ from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.probes.rollout import measured, rollout
 from memhrm.probes.subject import Subject, examples, open_subject
 from memhrm.runs import checkpoint
+from memhrm.runs.build import make_dataset
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.loop import split
-from memhrm.runs.settings import make_dataset, settings
+from memhrm.runs.settings import parse
 from memhrm.system.ranks import Ranks
 from memhrm.training.supervision import in_precision
 from tiny import TINY, train
@@ -37,7 +38,7 @@ STEPS, N = 3, 5
 
 def model_of(name: str) -> Reasoner:
     """A tiny model with random heads and puzzle rows, still in training mode."""
-    run = settings(compose("train", [*TINY, *MEMORIES[name], "model.H_cycles=2"]))
+    run = parse(compose("train", [*TINY, *MEMORIES[name], "model.H_cycles=2"]))
     torch.manual_seed(0)
     model = Reasoner(run.model, SHAPE, run.memory)
     torch.nn.init.normal_(model.q_head.weight)
@@ -339,11 +340,11 @@ def run(tmp_path_factory):
 def test_a_run_is_opened_with_the_puzzles_that_it_is_tested_on(run):
     looked_at = open_subject(run)
     content = checkpoint.read(RunDirectory(run).last)
-    chosen = settings(content["config"])
+    chosen = parse(content["config"])
     validation, test = split(chosen, make_dataset(chosen))
     assert len(validation) == len(test) == len(looked_at) == 10
-    np.testing.assert_array_equal(looked_at.inputs, test.inputs)
-    np.testing.assert_array_equal(looked_at.labels, test.labels)
+    np.testing.assert_array_equal(looked_at.inputs, test.inputs[:, 0])
+    np.testing.assert_array_equal(looked_at.labels, test.labels[:, 0])
     assert looked_at.inputs.dtype == looked_at.labels.dtype == torch.int32
     assert (looked_at.name, looked_at.path, looked_at.halt_max_steps) == ("small", run, 3)
     assert not looked_at.write and not looked_at.model.training

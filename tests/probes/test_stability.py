@@ -38,7 +38,9 @@ class Planted(nn.Module):
     def puzzle_rows(self, identifiers: Tensor) -> None:
         return None
 
-    def forward(self, state: State, inputs: Tensor, puzzle_rows: None, guide) -> tuple[State, Output]:
+    def forward(
+        self, state: State, inputs: Tensor, puzzle_rows: None, guide, mask=None
+    ) -> tuple[State, Output]:
         z_H = state.z_H + 1
         step = int(z_H[0, 0, 0])
         self.asked.append((step, inputs.numpy().copy()))

@@ -1,13 +1,12 @@
 """This package computes what the published HRM, TRM and TRM-MLP compute."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from memhrm import parity
 from memhrm.published.replay import replay
+from tiny import call
 
 RECORDS = sorted((Path(__file__).parents[1] / "parity").glob("*.npz"))
 
@@ -32,13 +31,12 @@ def altered(tmp_path: Path, change) -> Path:
     "key",
     ["train/step0/grad/lm_head.weight", "eval/step2/z_L", "train/step5/loss_total", "train/step3/steps"],
 )
-def test_a_deviation_is_seen_and_the_command_fails(tmp_path, monkeypatch, capsys, key):
+def test_a_deviation_is_seen_and_the_command_fails(tmp_path, capsys, key):
     path = altered(
         tmp_path, lambda arrays: arrays.update({key: arrays[key] + (1 if "steps" in key else 0.05)})
     )
     assert key in [d.quantity for d in replay(path) if not d.within]
-    monkeypatch.setattr(sys, "argv", ["parity", str(path)])
-    assert parity.main() == 1
+    assert call("parity", str(path)) == 1
     assert "EXCEEDED" in capsys.readouterr().out
 
 

@@ -138,7 +138,7 @@ def test_a_film_marks_what_a_feedback_does_not_show():
 
 def test_the_cell_that_the_report_calls_most_used_is_the_one_that_prune_keeps(runs, both, tmp_path):
     """Given the usage that the report is about: prune measures its own, on training puzzles."""
-    from memhrm.prune import kept_cells
+    from memhrm.weights.prune import kept_cells
     from memhrm.weights.transfer import check_cells
 
     page = (both / "report.html").read_text()

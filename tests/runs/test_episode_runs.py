@@ -1,22 +1,20 @@
 """Commands on runs trained on episodes."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 import memhrm
-from memhrm import compare, prune
-from memhrm.config import console
+from memhrm import prune
 from memhrm.data import Episodes
 from memhrm.data import load as load_data
 from memhrm.data.__main__ import main as data_main
 from memhrm.evaluation.evaluate import EvaluationSettings, walk
 from memhrm.runs.summary import positions
 from memhrm.weights.restore import from_run
-from tiny import command_line, train
+from tiny import call, command_line, train
 
 WORDS = (
     "data=recall", "data.lengths=[2]", "data.test_length=4", "data.test_episodes=6", "data.test_size=40",
@@ -77,12 +75,11 @@ def test_cells_are_pruned_by_what_they_do_in_episodes(run, tmp_path, capsys):
     assert usage.sum() == pytest.approx(2) and origin["kept"] == sorted(np.argsort(-usage, kind="stable")[:3])
 
 
-def test_runs_of_several_tasks_have_charts_of_their_own(run, tmp_path, monkeypatch, capsys):
+def test_runs_of_several_tasks_have_charts_of_their_own(run, tmp_path, capsys):
     other = tmp_path / "other"
     assert train(other, *WORDS, "data.alphabet=3") == 0
     capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["memhrm", str(run), str(other)])
-    assert console.code_of(compare.main) == 0
+    assert call("compare", str(run), str(other)) == 0
     text = capsys.readouterr().out
     assert text.count("exact accuracy by puzzle of the episode") == 2
     best = [line.split()[3:] for line in text.splitlines() if line.startswith("best with memory ")]
@@ -105,13 +102,12 @@ def test_inspect_says_what_is_possible_in_an_episode(tmp_path, capsys):
         data_main(["inspect", f"path={tmp_path}"])
 
 
-def test_the_figure_has_a_curve_of_each_run_and_the_best_possible(run, tmp_path, monkeypatch):
+def test_the_figure_has_a_curve_of_each_run_and_the_best_possible(run, tmp_path):
     pytest.importorskip("matplotlib")
     assert "best with memory" in (run / "episodes.svg").read_text()
     again = tmp_path / "again"
     assert train(again, *WORDS, "seed=5") == 0
     out = tmp_path / "new" / "both.svg"
-    monkeypatch.setattr(sys, "argv", ["memhrm", str(run), str(again), f"--figure={out}"])
-    assert console.code_of(compare.main) == 0
+    assert call("compare", str(run), str(again), f"figure={out}") == 0
     drawn = out.read_text()
     assert all(f">{label}<" in drawn for label in ("run", "again", "best with memory", "best without memory"))

@@ -23,10 +23,10 @@ from memhrm.config.command import compose
 from memhrm.data import load as load_data
 from memhrm.models import recursion
 from memhrm.runs import checkpoint, loop
-from memhrm.runs import directory as record
-from memhrm.runs import settings as run
+from memhrm.runs import train as life
 from memhrm.runs.batches import Batches
-from memhrm.runs.resolve import resolved
+from memhrm.runs.build import make_dataset
+from memhrm.runs.settings import parse
 from memhrm.system import ranks
 from memhrm.train import main
 from memhrm.training import supervision
@@ -82,7 +82,6 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     "all": (
         f"{CELLS} memory.selector=all k=3",
         (
-            "memory.k",
             "k",
             "memory.shared_cell",
             "memory.decay",
@@ -142,7 +141,6 @@ OTHER = {
     "memory.expansion": 100.0, "memory.selector": ("random", "topk"), "memory.combine": "max",
     "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
     "memory.shared_cell": True, "memory.usage_average": 0.3, "memory.aggregation": "concat", "k": (2, 1),
-    "memory.k": (2, 1),
 }  # fmt: skip
 """The values to try for a setting: of several, the first that differs from the current one."""
 BESIDE = {
@@ -178,8 +176,6 @@ def changed(config: dict, name: str) -> dict:
         choices = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else old / 3 + 0.01
     choices = choices if isinstance(choices, tuple) else (choices,)
     node[last] = next(value for value in choices if value != old)
-    if name in ("k", "memory.k"):
-        made["k"] = made["memory"]["k"] = node[last]
     for beside, value in BESIDE.get((name, str(node[last])), {}).items():
         group, key = beside.split(".")
         made[group][key] = value
@@ -192,7 +188,7 @@ class Watch:
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path):
         self.patch, self.folder, self.numbers = patch, folder, itertools.count()
         self.seen: dict = {}
-        patch.setattr(record, "environment", lambda device: {})  # It calls git, which takes time.
+        patch.setattr(life, "environment", lambda device: {})  # It calls git, which takes time.
         patch.setattr(checkpoint.os, "fsync", lambda file: None)
         for owner, name in ((checkpoint, "write"), (recursion, "checkpoint"), (ranks, "choose_device"),
                             (loop, "evaluate"), (supervision.SupervisionStep, "compile")):  # fmt: skip
@@ -256,7 +252,7 @@ def digest(array: np.ndarray) -> str:
 def told(config: dict, name: str) -> tuple[dict, str | None]:
     """Return the effect of a configuration with a given setting, or the error, which must name it."""
     try:
-        return resolved(config, frozenset([name])), None
+        return parse(config, frozenset([name])).config(), None
     except ValueError as error:
         assert named(error, config, name), (name, str(error))
         return config, str(error)
@@ -282,7 +278,7 @@ USED: set[str] = set()
 
 def walk(config: dict, names: list[str], look, context: str) -> None:
     """Give each setting another value: it must change something, or be refused and change nothing."""
-    config = resolved(config)
+    config = parse(config).config()
     before = look(config)
     wrong = []
     for name in names:
@@ -370,8 +366,8 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
     names = [name for name in walked(config, ("data",)) if (context, name) not in MUTE]
 
     def look(config: dict) -> dict:
-        made = run.settings(config)
-        data = run.make_dataset(made)
+        made = parse(config)
+        data = make_dataset(made)
         batches = Batches(made, data, ranks.Ranks(0, 1, torch.device("cpu")), 0)
         held_out, part = data.held_out(), {name: vars(getattr(data, name)) for name in ("train", "test")}
         drawn = [batches.take(step)[0] for step in range(made.steps)]

@@ -16,15 +16,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import memhrm
-from memhrm import bench, compare, evaluate, export, prune, solve
-from memhrm import transfer as memory
+from memhrm import evaluate, export, prune, solve
 from memhrm.data import __main__ as data
 from memhrm.published.weights import to_published
 from memhrm.runs import checkpoint, loop
 from memhrm.runs.directory import RunDirectory, locked
 from memhrm.system import files
 from memhrm.weights.restore import from_run
-from tiny import TINY, at_step, command_line, send, train
+from tiny import TINY, at_step, call, command_line, send, train
 
 ROOT = Path(__file__).parents[2]
 CELLS = ("+memory=multicell", "model.H_cycles=2", "memory.cells=4", "memory.tokens=2")
@@ -36,7 +35,7 @@ def finished(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("finished") / "run"
     assert train(path, *CELLS) == 0
     assert command_line("export", export.main, f"run={path}") == 0
-    memory.main(["export", f"run={path}"])
+    assert call("transfer", "export", f"run={path}") == 0
     return path
 
 
@@ -79,9 +78,7 @@ OPENERS = {
 
 
 def code(words: list[str]) -> int:
-    from memhrm.config.console import code_of
-
-    return code_of(lambda: memory.main(words))
+    return call("transfer", *words)
 
 
 @pytest.mark.parametrize("way", OPENERS)
@@ -352,7 +349,7 @@ def test_init_from_published_weights(finished, tmp_path, capsys):
 def test_init_gives_a_memory_the_weights_around_it(tmp_path, capsys):
     assert train(tmp_path / "run", "model.H_cycles=2", "steps=1") == 0
     assert train(tmp_path / "new", *CELLS, f"init={tmp_path}/run", "steps=1") == 0
-    assert "of the H-module start anew" in capsys.readouterr().err
+    assert "of the H-module are new" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("source", ["nowhere", "text.pt", "empty", "other"])
@@ -392,7 +389,7 @@ def test_solve_answers_and_judges(run, tmp_path, capsys):
 def test_solver_from_python_refuses_what_is_no_puzzle(run):
     solver = memhrm.load(run)
     assert solver.solve([]) == []
-    for call in (
+    for wrong in (
         lambda: solver.solve(["1" + "." * 15], steps=-1),
         lambda: solver.solve(["1" + "." * 15], steps=0),
         lambda: solver.solve(["1" + "." * 15], steps=1.5),
@@ -410,7 +407,7 @@ def test_solver_from_python_refuses_what_is_no_puzzle(run):
         lambda: memhrm.load(""),
     ):
         with pytest.raises(ValueError):
-            call()
+            wrong()
 
 
 # Broken files beside the checkpoint.
@@ -429,14 +426,11 @@ def test_a_broken_file_of_a_run_is_named(name, content, run, capsys):
         assert name in said and said.count("\n") == 1, said
 
 
-def test_compare_and_bench_know_where_to_write_before_they_work(run, tmp_path, monkeypatch, capsys):
+def test_compare_and_bench_know_where_to_write_before_they_work(run, tmp_path, capsys):
     taken = tmp_path / "taken.svg"
     taken.write_text("mine")
-    monkeypatch.setattr(sys, "argv", ["compare", str(run), "--figure", str(taken)])
-    with pytest.raises(ValueError, match="overwrite"):
-        compare.main()
-    monkeypatch.setattr(sys, "argv", ["bench", *TINY, "--json", str(taken)])
-    with pytest.raises(ValueError, match="overwrite"):
-        bench.main()
+    for words in (["compare", str(run), f"figure={taken}"], ["bench", f"out={taken}"]):
+        assert call(*words) == 2
+        assert "overwrite=true" in capsys.readouterr().err
     assert taken.read_text() == "mine"
     assert loop.train  # imported for its signals

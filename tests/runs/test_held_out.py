@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from memhrm import evaluate, export
-from memhrm import transfer as memory
 from memhrm.config.settings import SettingWarning
 from memhrm.data import load
 from memhrm.runs import checkpoint
+from memhrm.runs.build import make_dataset
 from memhrm.runs.held_out import scored, split
-from memhrm.runs.settings import make_dataset
 from memhrm.weights.restore import from_run
-from tiny import command_line, train
+from tiny import call, command_line, train
 
 SHORT = ("steps=2", "eval_every=2")
 RECALL = (
@@ -166,7 +165,7 @@ def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
     run = runs("+memory=bicross", "model.H_cycles=2", "data.train_size=100")
     trained, chosen = known(run)
     assert command_line("export", export.main, f"run={run}", f"out={tmp_path}/w.safetensors") == 0
-    memory.main(["export", f"run={run}", f"out={tmp_path}/m.safetensors"])
+    assert call("transfer", "export", f"run={run}", f"out={tmp_path}/m.safetensors") == 0
     for number, source in enumerate((run, run / "checkpoints/last.pt", tmp_path / "w.safetensors")):
         new = tmp_path / f"new{number}"
         changes = (
@@ -181,7 +180,8 @@ def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
         assert np.isin(trained, seen).all() and len(seen) > len(trained)
         assert np.isin(chosen, known(new)[1]).all()
     other = runs("+memory=bicross", "model.H_cycles=2", "data.train_size=100", "data.seed=7")
-    memory.main(["import", f"from={tmp_path}/m.safetensors", f"run={other}", f"out={tmp_path}/out"])
+    words = f"from={tmp_path}/m.safetensors", f"run={other}", f"out={tmp_path}/out"
+    assert call("transfer", "import", *words) == 0
     assert all(np.isin(a, b).all() for a, b in zip((trained, chosen), known(tmp_path / "out")))
 
 

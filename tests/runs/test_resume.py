@@ -13,7 +13,8 @@ from experiments.kill import compare, differences
 from memhrm.config.command import compose
 from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.settings import check_same
+from memhrm.runs.identity import check_same
+from memhrm.runs.settings import parse
 from memhrm.train import main
 from tiny import TINY, at_step, command_line, send, train
 
@@ -200,19 +201,19 @@ def test_free_settings_may_change_on_the_way(changes, tmp_path, monkeypatch, who
 def test_a_run_of_an_older_version_goes_on(tmp_path):
     """A setting that the older version did not have counts as its default."""
     given = compose("train", [*TINY, "+memory=multicell", "model.H_cycles=2"])
-    saved = copy.deepcopy(given)
+    saved = parse(given).config()
     del (
         saved["model"]["unit"],
         saved["memory"]["decay"],
         saved["loss"]["entropy"],
         saved["data"]["holdout"],
     )
-    check_same(given, saved, tmp_path)
+    check_same(parse(given), saved, tmp_path)
     for changed, words in (("model", "model.unit is 'normed'"), ("memory", "memory.decay is 0.5")):
         other = copy.deepcopy(given)
         other[changed] |= {"unit": "normed"} if changed == "model" else {"decay": 0.5}
         with pytest.raises(ValueError, match=words):
-            check_same(other, saved, tmp_path)
+            check_same(parse(other), saved, tmp_path)
     saved["model"]["forgotten"] = 1
     with pytest.raises(ValueError, match=r"another version of memhrm began the run in .*model\.forgotten"):
-        check_same(given, saved, tmp_path)
+        check_same(parse(given), saved, tmp_path)

@@ -14,11 +14,10 @@ from safetensors.torch import save_file
 
 import memhrm
 from memhrm import evaluate, export, probe, prune, solve
-from memhrm import transfer as memory
 from memhrm.config.trust import trust
 from memhrm.probes import open_subject
 from memhrm.runs import checkpoint
-from tiny import command_line, train
+from tiny import call, command_line, train
 
 CELLS = (
     "+memory=multicell",
@@ -43,7 +42,7 @@ def honest(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("honest") / "run"
     assert train(path, *CELLS) == 0
     assert command_line("export", export.main, f"run={path}") == 0
-    memory.main(["export", f"run={path}"])
+    assert call("transfer", "export", f"run={path}") == 0
     return path
 
 
@@ -90,8 +89,8 @@ WAYS = {
     "solve exported": lambda: command_line(
         "solve", solve.main, "run=model.safetensors", "file=p.txt", *QUIET
     ),
-    "transfer export": lambda: memory.main(["export", "run=.", "out=m.safetensors"]),
-    "transfer import": lambda: memory.main(["import", "from=memory.safetensors", "run=.", "out=../other"]),
+    "transfer export": lambda: call("transfer", "export", "run=.", "out=m.safetensors"),
+    "transfer import": lambda: call("transfer", "import", "from=memory.safetensors", "run=.", "out=../other"),
     "train, resumed": lambda: train(Path(), *CELLS, "steps=3"),
     "load": lambda: memhrm.load("."),
     "load exported": lambda: memhrm.load("model.safetensors"),

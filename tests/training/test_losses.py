@@ -56,7 +56,7 @@ def test_smoothed_labels_are_a_mixture():
         ("stablemax", 0.1, "loss.kind=stablemax"),
     ):
         with pytest.raises(ValueError, match=f"loss.label_smoothing is .*{allowed}"):
-            LossSettings(kind=kind, label_smoothing=smoothing)
+            LossSettings.of(kind=kind, label_smoothing=smoothing)
 
 
 def test_token_loss_averages_over_labelled_positions_and_sums_over_examples():
@@ -106,17 +106,17 @@ def _out(q_halt, q_continue=(0.0, 0.0, 0.0)) -> Output:
 
 def test_halting_rules():
     steps, none = torch.tensor([0, 0, 3]), torch.zeros(3, dtype=torch.int32)
-    hrm = Halting(rule="q_learning", halt_max_steps=4)
+    hrm = Halting.of(rule="q_learning", halt_max_steps=4)
     assert hrm(_out([1.0, -1.0, -1.0]), steps, none).tolist() == [True, False, True]
-    trm = Halting(rule="sigmoid", halt_max_steps=4, threshold=0.9)
+    trm = Halting.of(rule="sigmoid", halt_max_steps=4, threshold=0.9)
     assert trm(_out([3.0, 2.0, -1.0]), steps, none).tolist() == [True, False, True]
     assert trm(_out([3.0, 2.0, -1.0]), steps, torch.tensor([2, 0, 4])).tolist() == [False, False, True]
-    assert Halting(rule="sigmoid", halt_max_steps=1)(_out([-9.0] * 3), steps, none).all()
+    assert Halting.of(rule="sigmoid", halt_max_steps=1)(_out([-9.0] * 3), steps, none).all()
     assert confident(torch.tensor([2.1, 2.3]), 0.9).tolist() == [False, True]
 
 
 def test_exploration_is_a_function_of_seed_and_index_with_the_asked_share():
-    halting = Halting(rule="sigmoid", halt_max_steps=16, halt_exploration_prob=0.25)
+    halting = Halting.of(rule="sigmoid", halt_max_steps=16, halt_exploration_prob=0.25)
     least = halting.exploration(3, 7, 20_000)
     np.testing.assert_array_equal(least, halting.exploration(3, 7, 20_000))
     assert (least != halting.exploration(3, 8, 20_000)).any()
@@ -152,15 +152,15 @@ def test_sign_sgd_sums_equal_identifiers_first_and_leaves_absent_rows_alone():
 
 
 def test_schedules():
-    constant = OptimSettings(name="adamw", warmup=4)
+    constant = OptimSettings.of(name="adamw", warmup=4)
     assert [constant.factor(s, 10) for s in (1, 2, 4, 9)] == [0.25, 0.5, 1, 1]
-    cosine = OptimSettings(name="adamw", warmup=2, schedule="cosine", lr_min_ratio=0.1)
+    cosine = OptimSettings.of(name="adamw", warmup=2, schedule="cosine", lr_min_ratio=0.1)
     assert [cosine.factor(s, 10) for s in (2, 6, 10)] == pytest.approx([1, 0.55, 0.1])
 
 
 def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(tiny_model):
     model = tiny_model(positions="learned")
-    muon, adamw = Optimisers(model, OptimSettings(name="muon"), 10).main
+    muon, adamw = Optimisers(model, OptimSettings.of(name="muon"), 10).main
     names = {id(p): name for name, p in model.named_parameters()}
     of = [{names[id(p)] for group in o.param_groups for p in group["params"]} for o in (muon, adamw)]
     assert isinstance(muon, torch.optim.Muon)

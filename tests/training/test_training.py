@@ -21,17 +21,17 @@ from memhrm.training.supervision import LossSettings, in_precision
 from tiny import variations
 
 HALTINGS = {
-    "q_learning": Halting(rule="q_learning", halt_max_steps=3, halt_exploration_prob=0.0),
-    "reuse": Halting(rule="q_learning", q_target="reuse", halt_max_steps=3, halt_exploration_prob=0.0),
-    "sigmoid": Halting(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
+    "q_learning": Halting.of(rule="q_learning", halt_max_steps=3, halt_exploration_prob=0.0),
+    "reuse": Halting.of(rule="q_learning", q_target="reuse", halt_max_steps=3, halt_exploration_prob=0.0),
+    "sigmoid": Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
 }
 NONE = torch.zeros(4, dtype=torch.int32)
 CPU = Ranks(0, 1, torch.device("cpu"))
 
 
 def learner_of(model, halting="sigmoid", **changes) -> Learner:
-    optim = OptimSettings(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
-    values = {"loss": LossSettings(), "optim": optim, "total_steps": 10, "local_batch_size": 4}
+    optim = OptimSettings.of(name="adam_atan2", lr=1e-2, puzzle_lr=1e-2, warmup=0, ema=0.9)
+    values = {"loss": LossSettings.of(), "optim": optim, "total_steps": 10, "local_batch_size": 4}
     return Learner.build(model, halting=HALTINGS[halting], **{**values, **changes})
 
 

@@ -142,7 +142,7 @@ def test_published_weights_that_do_not_fit_are_named(tiny_model):
         load_published(model, without)
     with pytest.raises(ValueError, match=r"H_level\.layers\.1.mlp.down_proj.weight is in the weights, but"):
         load_published(model, {**weights, "H_level.layers.1.mlp.down_proj.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match=rf"{name} has shape \(2, 3\); this model's .* has \(16, 256\)"):
+    with pytest.raises(ValueError, match=rf"{name} in .* has shape \(2, 3\); the model's .* has \(16, 256\)"):
         load_published(model, {**weights, name: torch.zeros(2, 3)})
     with pytest.raises(ValueError, match=r"'memory\.slots' has no counterpart"):
         load_published(model, {**weights, "memory.slots": torch.zeros(1)})

@@ -1,6 +1,5 @@
 """Runs with fewer cells, and memories that go from one run to another."""
 
-import dataclasses
 import json
 import shutil
 import signal
@@ -19,17 +18,16 @@ from torch import Tensor
 import memhrm
 from experiments.kill import compare
 from memhrm import evaluate, export, prune
-from memhrm import transfer as memory_command
-from memhrm.config.command import CONFIGS, console
+from memhrm.config import console
+from memhrm.config.defaults import defaults
 from memhrm.config.settings import SettingWarning
 from memhrm.data.loading import load as load_data
 from memhrm.memory.multicell import MultiCell
-from memhrm.prune import kept_cells
 from memhrm.runs import checkpoint
-from memhrm.runs.choice import PruneSettings
 from memhrm.runs.directory import RunDirectory
+from memhrm.weights.prune import kept_cells
 from memhrm.weights.restore import from_run
-from tiny import at_step, command_line, send, train
+from tiny import at_step, call, command_line, send, train
 
 OVER = ("overwrite=true",)
 SHORT = ("steps=2", "eval_every=0")
@@ -99,14 +97,12 @@ def planted(runs, tmp_path_factory) -> Path:
 
 def run_prune(run: Path, out: Path | None, **settings: Any) -> int:
     """The command's body, with the defaults of its file, but for fewer puzzles."""
-    values = yaml.safe_load(Path(CONFIGS, "prune.yaml").read_text())
-    del values["hydra"], values["defaults"]
-    values |= {"run": str(run), "out": out and str(out), "puzzles": 8, "progress": False}
+    values = {**defaults("prune"), "run": str(run), "out": out and str(out), "puzzles": 8, "progress": False}
     return console.code_of(lambda: prune.main(values | settings))
 
 
 def run_memory(*words: str) -> int:
-    return console.code_of(lambda: memory_command.main(list(words)))
+    return call("transfer", *words)
 
 
 def answers(run: Path) -> tuple[list[str], Tensor]:
@@ -378,7 +374,7 @@ def test_prune_refuses(setting, value, message, planted, tmp_path, capsys):
 def test_prune_without_cells_or_keep(runs, tmp_path, capsys):
     run = runs("+memory=bicross")
     assert run_prune(run, tmp_path / "out", keep=2) == 2
-    assert error(capsys) == f"run is '{run}'; allowed: a run of a memory with cells, not memory=bicross"
+    assert error(capsys) == "run is 'one with memory=bicross'; allowed: a run of a memory with cells"
     assert command_line("prune", prune.main, f"run={run}") == 2
     assert error(capsys) == "keep is missing; give it as keep=..."
 
@@ -433,15 +429,6 @@ def test_run_of_a_run_remembers_both(planted, tmp_path):
     assert torch.equal(
         read(second)["model"]["H_module.cells_init"], read(run)["model"]["H_module.cells_init"][[2, 5]]
     )
-
-
-def test_config_file_and_settings_agree():
-    values = yaml.safe_load(Path(CONFIGS, "prune.yaml").read_text())
-    del values["hydra"], values["defaults"]
-    defaults = {field.name: field.default for field in dataclasses.fields(PruneSettings)}
-    assert values == {
-        name: "???" if value is dataclasses.MISSING else value for name, value in defaults.items()
-    }
 
 
 # Exporting and importing.
@@ -611,7 +598,7 @@ def test_import_refuses(runs, tmp_path, capsys):
     assert run_memory("import", f"from={file}", f"run={run}", f"out={run}", "overwrite=true") == 2
     assert "not that of the run" in error(capsys)
     assert run_memory("import", f"run={run}", f"out={out}") == 2
-    assert error(capsys) == "from is missing; give it as from=FILE"
+    assert error(capsys) == "from is missing; give it as from=..."
     assert run_memory("import", f"from={file}", f"out={out}") == 2
     assert error(capsys) == "run is missing; give it as run=..."
 
@@ -624,7 +611,7 @@ def test_export_refuses(runs, tmp_path, capsys):
         (runs("+memory=bicross"), "cells=[0]", "null, since memory=bicross has no cells"),
         (runs(*SHORT), "checkpoint=last", "allowed: a run whose memory has something to start with"),
         (tmp_path, "checkpoint=last", "holds no run"),
-        (runs(*CELLS), "cells", "'cells' is not of the form setting=value"),
+        (runs(*CELLS), "cells", "direction is 'cells'; allowed: export, import"),
     ]
     for run, setting, message in cases:
         assert run_memory("export", f"run={run}", f"out={tmp_path}/m", setting) == 2
@@ -644,12 +631,5 @@ def test_another_norm_is_mentioned(runs, tmp_path, capsys):
     run, other, file = runs(*CELLS), runs(*CELLS, "memory.state_norm=rms", *SHORT), tmp_path / "m"
     assert run_memory("export", f"run={run}", f"out={file}") == 0
     assert run_memory("import", f"from={file}", f"run={other}", f"out={tmp_path}/out") == 0
-    note = "note: the memory was trained with state_norm=none, this run with rms"
+    note = "; note that the memory was trained with state_norm=none, this run with rms"
     assert note in capsys.readouterr().out
-
-
-def test_help(capsys):
-    with pytest.raises(SystemExit) as ended:
-        memory_command.main(["--help"])
-    assert ended.value.code == 0
-    assert "import from=FILE run=DIR out=DIR2 [NAME=VALUE ...]" in capsys.readouterr().out

@@ -3,9 +3,9 @@
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, number
-from memhrm.data.examples import Examples, examples_of
+from memhrm.data.examples import Examples, examples_of, quantiles
 from memhrm.data.grid import GridTask
-from memhrm.data.task import quantiles, row_keys
+from memhrm.data.keys import row_keys
 
 DIGITS = "123456"
 MOST_LISTED = 1 << 20  # up to this number of strings, all are shuffled in order to draw some of them
@@ -54,6 +54,7 @@ class Recall(GridTask):
         return self.checked("inputs", inputs).copy()
 
     def describe(self, examples: Examples) -> str:
+        """Return one line on the puzzles of a set."""
         return quantiles("different digits", np.array([len(np.unique(row)) for row in examples.inputs]))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -111,14 +111,17 @@ class RecallSettings(EpisodeSettings):
 
     @property
     def digits(self) -> int:
+        """Return the number of digits that are relabelled."""
         return self.alphabet
 
     def task(self) -> Task:
+        """Return the task of the set."""
         task = Recall(digits=self.alphabet, length=self.length)
         task.answers = self.digits
         return task
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
+        """Return ``count`` puzzles in random order, no two symmetric; None for all that can be listed."""
         return strings(Recall(digits=self.alphabet, length=self.length), count, rng)
 
 
@@ -136,16 +139,20 @@ class RelabelledSudokuSettings(EpisodeSettings, SudokuSettings):
         require(not few, "data.max_clues", self.max_clues, f"null, or 9 and above, with side={self.side}")
 
     def plan(self) -> Plan:
+        """Return what the episodes are made of."""
         return replace(super().plan(), hints=self.hints)
 
     def generated_by(self) -> dict[str, Any]:
+        """Return the settings that change what is generated."""
         return {name: value for name, value in super().generated_by().items() if name != "hints"}
 
     @property
     def digits(self) -> int:
+        """Return the number of digits that are relabelled."""
         return self.side
 
     def task(self) -> Sudoku:
+        """Return the task of the set."""
         task = super().task()
         task.answers = self.digits
         return task

@@ -38,7 +38,9 @@ class MazeSettings(Layout, DataSettings):
             require(self.min_length < free, "data.min_length", self.min_length, allowed)
 
     def task(self) -> Maze:
+        """Return the task of the set."""
         return Maze(side=self.side)
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
+        """Return ``count`` puzzles in random order, no two symmetric; None for all that can be listed."""
         return collect(self.task(), count, random_mazes(self.task(), self), rng, progress)

@@ -1,14 +1,13 @@
 """Mazes on a square grid: '#' wall, ' ' free, 'S' start, 'G' goal, and 'o' on a path from start to goal."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, number, require_none
-from memhrm.data.examples import Examples
+from memhrm.data.examples import Examples, quantiles
 from memhrm.data.grid import GridTask
-from memhrm.data.task import quantiles, row_keys
+from memhrm.data.keys import row_keys
 
 MOST_SIDE = 1000
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -25,6 +24,7 @@ class Maze(GridTask):
         self.images = np.stack([image.ravel() for c in turned for image in (c, c.T)])  # (8, t) gathers
 
     def check_questions(self, inputs: np.ndarray) -> None:
+        """Check that questions ``(n, t)`` are well formed."""
         inputs = self.checked("inputs", inputs)
         for token, name in ((START, "start"), (GOAL, "goal")):
             counts = (inputs == token).sum(axis=1)
@@ -37,6 +37,7 @@ class Maze(GridTask):
             raise PuzzleError(row, f"question marks a path at {self.place(cell)}")
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        """Check that every answer ``(n, t)`` solves its question."""
         inputs, labels = self.checked_pair(inputs, labels)
         self.check_questions(inputs)
         changed = ~self._keeps(inputs, labels)
@@ -55,6 +56,7 @@ class Maze(GridTask):
             )
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return whether answers ``(n, t)`` keep what the questions give, ``(n,)`` bool."""
         return np.all(self._keeps(inputs, answers), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -89,6 +91,7 @@ class Maze(GridTask):
         return scores | {"valid_path": valid.astype(np.float64), "optimal_path": optimal.astype(np.float64)}
 
     def describe(self, examples: Examples) -> str:
+        """Return one line on the puzzles of a set."""
         return quantiles("walls in %", (100 * (examples.inputs == WALL).mean(axis=1)).round())
 
     def _keeps(self, inputs: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -140,9 +143,10 @@ class Maze(GridTask):
         return distances
 
     def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
+        """Return each puzzle under a random symmetry; all symmetries are equally likely."""
         cells = self.images[rng.integers(8, size=len(examples))]
         image = partial(np.take_along_axis, indices=cells, axis=1)
-        return replace(examples, inputs=image(examples.inputs), labels=image(examples.labels))
+        return examples.having(inputs=image(examples.inputs), labels=image(examples.labels))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the least of the eight rotations and reflections of the question."""

@@ -42,9 +42,11 @@ class SudokuSettings(Difficulty, DataSettings):
         require(some, "data.min_clues", self.min_clues, f"numbers below {cells}, the cells there are")
 
     def task(self) -> Sudoku:
+        """Return the task of the set."""
         return Sudoku(side=self.side)
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
+        """Return ``count`` puzzles in random order, no two symmetric; None for all that can be listed."""
         if self.side != 4:
             return collect(self.task(), count, random_sudokus(self.task(), self), rng, progress)
         puzzles = all_sudokus4(self.task(), self, rng)

@@ -1,16 +1,14 @@
 """Sudoku of side 4, 6 or 9: token 1 is an empty cell, token ``d + 1`` is digit ``d``."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from memhrm.data.checks import PuzzleError, require_none, shown
-from memhrm.data.examples import Examples
+from memhrm.data.examples import Examples, quantiles
 from memhrm.data.grid import GridTask
+from memhrm.data.keys import row_keys
 from memhrm.data.sudoku.identity import identities9
 from memhrm.data.sudoku.solver import solve
 from memhrm.data.sudoku.symmetry import BOXES, canonical, fingerprint, shape_of
-from memhrm.data.task import quantiles, row_keys
 
 BLANK = 1
 UNITS = ("row", "column", "box")
@@ -33,6 +31,7 @@ class Sudoku(GridTask):
             self.classes = "solution grids (by fingerprint)"
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
+        """Check that every answer ``(n, t)`` solves its question."""
         inputs, labels = self.checked_pair(inputs, labels)
         clash = (inputs > BLANK) & (labels != inputs)
         if clash.any():
@@ -54,6 +53,7 @@ class Sudoku(GridTask):
         return f"{UNITS[kind]} {number + 1}"
 
     def check_questions(self, inputs: np.ndarray) -> None:
+        """Check that questions ``(n, t)`` are well formed."""
         inputs = self.checked("inputs", inputs)
         digits = np.arange(BLANK + 1, self.vocab_size)
         repeated = (inputs[:, self.shape.units][..., None] == digits).sum(axis=2) > 1  # (n, units, digits)
@@ -62,12 +62,15 @@ class Sudoku(GridTask):
             raise PuzzleError(row, f"question repeats {digit + 1} in {self._unit(unit)}: it has no answer")
 
     def describe(self, examples: Examples) -> str:
+        """Return one line on the puzzles of a set."""
         return quantiles("clues", (examples.inputs > BLANK).sum(axis=1))
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return whether answers ``(n, t)`` keep what the questions give, ``(n,)`` bool."""
         return np.all((inputs <= BLANK) | (answers == inputs), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return whether answers ``(n, t)`` keep the rules, ``(n,)`` bool."""
         return np.all(self.complete_units(answers), axis=1)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
@@ -97,6 +100,7 @@ class Sudoku(GridTask):
         return found == (1 << self.vocab_size) - (1 << BLANK + 1)
 
     def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
+        """Return each puzzle under a random symmetry; all symmetries are equally likely."""
         n, shape = len(examples), self.shape
         rows = shape.row_orders[rng.integers(len(shape.row_orders), size=n)]
         columns = shape.column_orders[rng.integers(len(shape.column_orders), size=n)]
@@ -111,7 +115,7 @@ class Sudoku(GridTask):
         def image(grids: np.ndarray) -> np.ndarray:
             return np.take_along_axis(tokens, np.take_along_axis(grids, cells, axis=1), axis=1)
 
-        return replace(examples, inputs=image(examples.inputs), labels=image(examples.labels))
+        return examples.having(inputs=image(examples.inputs), labels=image(examples.labels))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the canonical form of the puzzle; for side 9 a fingerprint of its solution.
@@ -123,6 +127,7 @@ class Sudoku(GridTask):
         return row_keys(canonical(inputs, self.shape))
 
     def identities(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return a hash of each puzzle, ``(n,)`` uint64, that its symmetry images share."""
         if self.side != 9:
             return super().identities(inputs, labels)
         inputs, labels = self.checked_pair(inputs, labels)
@@ -130,6 +135,7 @@ class Sudoku(GridTask):
         return identities9(inputs > BLANK, labels - (BLANK + 1))
 
     def render(self, tokens: np.ndarray) -> str:
+        """Return the grid drawn for people, one line per row."""
         lines = super().render(tokens).splitlines()
         width, height = self.shape.box_columns, self.shape.box_rows
         rule = "+".join(["-" * (2 * width + 1)] * (self.side // width))[1:-1]

@@ -1,0 +1,70 @@
+"""The parts of a run, made from its settings."""
+
+import os
+
+import torch
+
+from memhrm.config.settings import advise, require
+from memhrm.data import Dataset
+from memhrm.data import load as load_data
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import puzzle_shape
+from memhrm.runs.settings import RunSettings
+from memhrm.runs.used import identities, left_out, unused
+from memhrm.system.ranks import Ranks
+from memhrm.training.step import Learner
+
+
+def prepare_machine(run: RunSettings) -> None:
+    """Set the threads, the determinism and the seed of this process."""
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    torch.set_flush_denormal(True)
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Nothing here reads uninitialised memory, and filling it costs.
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 (not typed)
+        torch.backends.cudnn.benchmark = False
+    torch.manual_seed(run.seed)
+
+
+def make_dataset(run: RunSettings) -> Dataset:
+    """Return the run's puzzles; test puzzles that are training puzzles up to symmetry are left out.
+
+    Of generated sets there are none; files may have some.
+    """
+    dataset = load_data(**run.data)
+    if run.data["path"] is None and run.data["train_file"] == "train.csv":
+        return dataset
+    clean, count = unused(dataset, identities(dataset.train, dataset.task))
+    advise(count > 0, left_out(count, len(dataset.test)))
+    return clean
+
+
+def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:
+    """Return the run's model, on the CPU, started from the run's seed whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        return Reasoner(run.model, puzzle_shape(dataset.task), run.memory)
+
+
+def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks) -> Learner:
+    """Return the run's model under training on this rank's device.
+
+    Raises:
+        ValueError: the batch does not divide among the ranks.
+    """
+    require(
+        run.batch_size % ranks.size == 0, "batch_size", run.batch_size, f"multiples of {ranks.size} processes"
+    )
+    return Learner.build(
+        model.to(ranks.device),
+        halting=run.halting,
+        loss=run.loss,
+        optim=run.optim,
+        total_steps=run.steps,
+        local_batch_size=run.batch_size // ranks.size,
+        dtype=run.dtype,
+        compile=run.compile,
+    )

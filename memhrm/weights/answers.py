@@ -1,0 +1,104 @@
+"""Answer a file of puzzles with a trained model.
+
+n puzzles, t tokens of one.
+"""
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from memhrm.config.settings import require
+from memhrm.config.trust import trust
+from memhrm.data import Task
+from memhrm.data.score import score
+from memhrm.system.ranks import choose_device
+from memhrm.weights.solver import Solver, load
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to the puzzles of a file.
+
+    Attributes:
+        task: what a puzzle is.
+        questions: tokens of the questions, (n, t).
+        labels: tokens of the answers in the file, (n, t); 0 where it has none.
+        tokens: tokens of the model's answers, (n, t).
+        q: how sure the model is of each, (n,).
+    """
+
+    task: Task
+    questions: np.ndarray
+    labels: np.ndarray
+    tokens: np.ndarray
+    q: np.ndarray
+
+    def table(self) -> str:
+        """Return the answers as CSV, one line a puzzle."""
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        verdict = self.task.verdict(self.questions, self.tokens)
+        known = {} if verdict is None else verdict._asdict()
+        writer.writerow(["question", "answer", *known, "q"])
+        for row, (question, answer, q) in enumerate(zip(self.questions, self.tokens, self.q)):
+            judged = ["yes" if values[row] else "no" for values in known.values()]
+            writer.writerow(
+                [self.task.decode(question), self.task.decode_answer(answer), *judged, f"{q:.4f}"]
+            )
+        return text.getvalue()
+
+    def verdict(self) -> str:
+        """Say how many answers can be right and, where the file has answers, how many agree."""
+        verdict = self.task.verdict(self.questions, self.tokens)
+        text = (
+            f"{len(self.tokens):,} answers; {self.task.name} cannot tell by its rules whether they are right"
+        )
+        if verdict is not None:
+            possible = int((verdict.keeps_givens & verdict.keeps_rules).sum())
+            text = f"{possible:,} of {len(self.tokens):,} answers keep the givens and the rules"
+        known = int((self.labels > 0).any(axis=1).sum())
+        if not known:
+            return text
+        agree = int(score(self.labels > 0, self.tokens, self.labels).exact.sum())
+        return f"{text}; {agree:,} are those of the file, which has {known:,}"
+
+
+def opened(settings: Any) -> Solver:
+    """Return the model that the settings of `memhrm.solve` name, on its device."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    trust(settings.trust)
+    device = choose_device(settings.device)
+    return load(settings.run, settings.checkpoint, settings.weights).to(device)
+
+
+def answers_to(solver: Solver, settings: Any) -> Answers:
+    """Answer the file that the settings of `memhrm.solve` name.
+
+    Raises:
+        ValueError: the file, or that with the examples, is missing or wrong; or examples were given for a
+            model that was not trained on episodes.
+    """
+    task, examples = solver.task, []
+    if settings.examples is not None:
+        require(task.answers > 0, "examples", settings.examples, "null, as the training was not on episodes")
+        shown = task.read(Path(settings.examples))
+        examples = list(zip(shown.inputs, shown.labels))
+    questions = task.require(task.read(Path(settings.file), solve=False))
+    starts = range(0, len(questions), settings.batch_size)
+    batches = (questions.select(slice(start, start + settings.batch_size)) for start in starts)
+    bar = tqdm(batches, total=len(starts), desc="solve", unit="batch", disable=not settings.progress)
+    parts = [
+        solver.answer(
+            batch.inputs, settings.halt_max_steps, examples, identifiers=batch.identifiers, mask=batch.mask
+        )
+        for batch in bar
+    ]
+    tokens, q = np.concatenate([part.tokens for part in parts]), np.concatenate([part.q for part in parts])
+    return Answers(task, questions.inputs, questions.labels, tokens, q)

@@ -1,0 +1,120 @@
+"""Score a trained model on puzzles that its run has not used."""
+
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.models.reasoner import count_parameters
+from memhrm.runs.build import prepare_machine
+from memhrm.runs.held_out import scored
+from memhrm.runs.settings import DTYPES
+from memhrm.runs.summary import table
+from memhrm.runs.unused_commands import refuse_unused_evaluation
+from memhrm.runs.used import left_out
+from memhrm.system.files import read_json, require_free, write_json
+from memhrm.system.ranks import Ranks
+from memhrm.weights.restore import Restored
+
+WAYS = ("out", "overwrite", "progress", "threads", "device", "batch_size", "trust")
+"""Settings of an evaluation that do not change its scores."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores by name.
+
+    Attributes:
+        scores: of the puzzles that were scored.
+        left_out: test puzzles that were not scored, because the run has used them.
+        parameters: of the model.
+    """
+
+    scores: dict[str, Any]
+    left_out: int
+    parameters: int
+
+    def tell(self, run: Path, evaluation: EvaluationSettings) -> None:
+        """Print the scores."""
+        print(table({**self.scores, "parameters": self.parameters}, run))
+        if evaluation.restarts > 1:
+            bound = ", an upper bound: it sees the labels" if evaluation.select == "oracle" else ""
+            single = f"a single one is exact on {self.scores['exact_accuracy_single']:.1%}"
+            rule = f"the best of {evaluation.restarts} restarts by {evaluation.select}"
+            print(f"{rule}{bound}; {single}", flush=True)
+
+    def write(self, out: Path, settings: dict[str, Any]) -> None:
+        """Write the scores, and the settings that led to them, as JSON."""
+        write_json(out, {**self.scores, "left_out": self.left_out, "settings": settings})
+        print(f"written to          {out}")
+
+
+def evaluation_of(restored: Restored, settings: Any, given: frozenset[str]) -> EvaluationSettings:
+    """Return how a run is evaluated: as the command says, and as in training where it says nothing.
+
+    Args:
+        restored: the run.
+        settings: those of `memhrm.evaluate`.
+        given: the settings that stood on the command line.
+
+    Raises:
+        ValueError: a setting is out of range, or was given and changes nothing.
+    """
+    run = restored.run
+    refuse_unused_evaluation(settings, run, given)
+    return EvaluationSettings(
+        steps=run.halting.halt_max_steps if settings.halt_max_steps is None else settings.halt_max_steps,
+        threshold=settings.threshold,
+        batch_size=settings.batch_size,
+        loss=run.loss.kind,
+        write=run.memory.write_in_evaluation if settings.write is None else settings.write,
+        restarts=settings.restarts,
+        noise=settings.noise,
+        select=settings.select,
+        seed=settings.seed,
+    )
+
+
+def score(restored: Restored, settings: Any, evaluation: EvaluationSettings, ranks: Ranks) -> Result:
+    """Score a trained model; a line on stderr says how many test puzzles are left out.
+
+    Args:
+        restored: the model and its run.
+        settings: those of `memhrm.evaluate`.
+        evaluation: how the model is run.
+        ranks: the processes that share the work.
+    """
+    run = replace(restored.run, threads=settings.threads)
+    prepare_machine(run)
+    other = {name: value for name, value in asdict(settings.data).items() if value is not None}
+    what = scored(run, restored.used, restored.content.get("data"), other)
+    if ranks.first and what.left_out:
+        print(left_out(what.left_out, what.total), file=sys.stderr)
+    scores = evaluate(
+        restored.model.to(ranks.device),
+        what.dataset.task,
+        what.episodes,
+        evaluation,
+        ranks,
+        DTYPES[settings.precision or run.precision],
+        progress=settings.progress and ranks.first,
+    )
+    return Result(scores, what.left_out, count_parameters(restored.model))
+
+
+def require_own(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
+    """Refuse to replace a file, unless it may be, or is the result of the same evaluation.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    if out.is_file() and not overwrite:
+        try:
+            found = read_json(out)["settings"]
+            again = all(found[name] == value for name, value in settings.items() if name not in WAYS)
+        except (ValueError, KeyError, TypeError):
+            again = False
+        if again:
+            return
+    require_free("out", out, overwrite)
