@@ -44,7 +44,7 @@ def puzzle_shape(task: Any) -> PuzzleShape:
         num_tokens=task.seq_len,
         num_identifiers=task.num_identifiers,
         answers=task.answers,
-        num_labels=getattr(task, "num_labels", 0),
+        num_labels=task.num_labels,
     )
 
 

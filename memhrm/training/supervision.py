@@ -124,7 +124,8 @@ class LossSettings(Settings):
     def flat(self) -> dict[str, Any]:
         """Return the group of which `parse` makes these settings."""
         values = asdict(self)
-        return {**values, **values.pop("memory")}
+        memory = values.pop("memory")
+        return {**values, **memory}
 
     def weights(self, halting: Halting, h_module: HModule) -> dict[str, float]:
         """Return the weights of the losses that a run with this halting rule and this memory has.
