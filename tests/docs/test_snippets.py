@@ -48,7 +48,7 @@ SMALL = {
         (r"", "threads=1 progress=false"),
     ],
     "prune": [(r"", "puzzles=8 threads=1 progress=false")],
-    "bench": [(r"^(?!.*--target)", f"{MODEL} --repeat 1")],
+    "bench": [(r"^(?!.*target=)", f"{MODEL} repeat=1")],
     "data": [(r"^(build|inspect) (maze|sudoku[69])", "train_size=12 test_size=8")],
 }
 """By command: patterns, and the words that are added to a command line in which one is found."""
@@ -69,7 +69,7 @@ SLOW = {
     r"python -m experiments\..*": "starts processes",
     r"torchrun .*": "starts processes; the command behind it runs always",
     r"python -m memhrm\.probe run=runs/demo/.*": "README has a report, which runs always",
-    r"python -m memhrm\.bench .*--vs.*": "measures twice; one configuration is measured always",
+    r"python -m memhrm\.bench .*vs=.*": "measures twice; one configuration is measured always",
     r"python -m memhrm\.parity .*": "tests/published replays the same records",
 }
 """Commands that run with --thorough only, and why."""
@@ -213,24 +213,39 @@ def folder(demo, tmp_path, monkeypatch) -> Iterator[Path]:
     """A copy of the demo's folder, in which this process stands."""
     shutil.copytree(demo, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
     yield tmp_path / "here"
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]  # A module that the page has written.
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_the_page_runs(page, folder, monkeypatch, request):
-    monkeypatch.syspath_prepend(str(folder))
+def lines(page: str) -> list[str]:
+    """Return the commands of a page, a line each."""
+    shown = [block for block in blocks(page) if block.language == "bash"]
+    return [" ".join(words) for block in shown for words in block.commands()]
+
+
+def follow(page: str, thorough: bool) -> None:
     for block in blocks(page):
-        run_block(block, request.config.getoption("--thorough"))
+        run_block(block, thorough)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_the_page_runs(page, folder):
+    follow(page, thorough=False)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("page", [page for page in PAGES if any(listed(SLOW, line) for line in lines(page))])
+def test_every_block_of_the_page_runs_the_slow_ones_too(page, folder):
+    follow(page, thorough=True)
 
 
 def test_every_exception_is_of_a_command_that_a_page_shows():
-    lines = [" ".join(words) for page in PAGES for block in blocks(page) if block.language == "bash"
-             for words in block.commands()]  # fmt: skip
+    every = [line for page in PAGES for line in lines(page)]
     for patterns in (ELSEWHERE, SLOW):
-        unused = [pattern for pattern in patterns if not any(re.fullmatch(pattern, line) for line in lines)]
+        unused = [pattern for pattern in patterns if not any(re.fullmatch(pattern, line) for line in every)]
         assert unused == []
 
 
