@@ -96,12 +96,14 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=form, allow_abbrev=False, **settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Show the help wherever it is asked for, whatever else is wrong; else parse as usual."""
         if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):  # Whatever else is wrong.
             self.print_help()
             self.exit()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Raise a ValueError with the message."""
         if match := re.match(r"argument (.+): invalid choice: '(.*)' \(choose from (.*)\)", message):
             allowed = [choice.strip("'") for choice in match[3].split(", ")]
             raise ValueError(unknown(f"the {match[1]} {match[2]!r}", match[2], allowed))
@@ -109,12 +111,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def _formatted(message: Warning | str, category: type[Warning], *where: object) -> str:
-    """A warning about settings is one line for the user; others say where in the code they arise."""
+    """Return the text of a warning: one line for a setting; for others also where in the code it arises."""
     if issubclass(category, SettingWarning):
         return f"warning: {message}\n"
     return _PLAIN(message, category, *where)  # pyright: ignore[reportArgumentType]
 
 
 def one_line(error: BaseException) -> str:
-    """The error's text without line breaks."""
+    """Return the text of an error without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -95,7 +95,7 @@ def check_types(made: Any, where: str) -> None:
 
 
 def unknown(what: str, given: str, allowed: Iterable[str]) -> str:
-    """A message for a name that is not among the allowed ones, with the nearest one if any is near."""
+    """Return the message for a name that is not allowed, with the nearest allowed one if any is near."""
     near = difflib.get_close_matches(str(given), list(allowed), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{what} is unknown; {hint}allowed: {', '.join(sorted(allowed))}"

@@ -90,7 +90,7 @@ class Subject:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 2048, repeat: int = 5) -> float:
-    """The machine's measured rate of square matrix products, in FLOP/s."""
+    """Return the machine's measured rate of square matrix products, in FLOP/s."""
     a: Tensor = torch.randn(size, size, device=device).to(dtype)
 
     def seconds() -> float:
@@ -121,7 +121,7 @@ class Measured:
     halt_max_steps: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """The figures in words."""
+        """Return the figures as pairs of a name and a text."""
         train, evaluation = median(self.train_seconds), median(self.evaluation_seconds)
         shares = [
             self.train_flops * self.batch_size / s / r for s, r in zip(self.train_seconds, self.matmul_rates)

@@ -19,15 +19,19 @@ from memhrm.runs.settings import parse
 
 @dataclass(frozen=True)
 class Cost:
-    """Trained numbers, and floating-point operations of the matrix products of one supervision step, forward,
-    per example of the run's batch."""
+    """The size of a model.
+
+    Attributes:
+        parameters: trained numbers.
+        flops: floating-point operations of the matrix products of one supervision step, forward, per example.
+    """
 
     parameters: int
     flops: int
 
 
 def cost(config: Mapping[str, Any]) -> Cost:
-    """The cost of a run's configuration. No number is computed: the tensors have shapes only."""
+    """Return the cost of a run's configuration, counted with tensors that have shapes only."""
     run = parse(config)
     with torch.device("meta"), torch.no_grad():
         shape = puzzle_shape(parse_data(run.data).task())
@@ -42,7 +46,7 @@ def cost(config: Mapping[str, Any]) -> Cost:
 def match(
     config: Mapping[str, Any], target: Mapping[str, Any], what: Literal["parameters", "flops"]
 ) -> tuple[int, Cost]:
-    """The `model.hidden_size` at which `config` comes nearest to what `target` costs, and its cost there.
+    """Return the `model.hidden_size` at which `config` costs nearly what `target` does, and its cost there.
 
     Widths are multiples of twice the heads, so that rotary positions fit.
 

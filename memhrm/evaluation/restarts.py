@@ -52,20 +52,20 @@ class Attempts(NamedTuple):
 
 
 def by_q(attempts: Attempts) -> np.ndarray:
-    """The restart that is surest of its answer: the highest q_halt. As PTRM, arXiv 2605.19943."""
+    """Return the restart with the highest q_halt (PTRM, arXiv 2605.19943)."""
     return attempts.q_halt.argmax(axis=0)
 
 
 def by_residual(attempts: Attempts) -> np.ndarray:
-    """The restart that moved least in its last step. As EqR, arXiv 2605.21488."""
+    """Return the restart whose z_H moved least in its last step (EqR, arXiv 2605.21488)."""
     return attempts.residual.argmin(axis=0)
 
 
 def by_majority(attempts: Attempts) -> np.ndarray:
-    """The answer (whole grid) that most restarts give; among equally frequent ones that with the highest mean
-    q_halt; of the restarts that give it, the one with the highest q_halt.
+    """Return a restart with the most frequent answer (Wang et al. 2022, arXiv 2203.11171).
 
-    As Wang et al. 2022, arXiv 2203.11171.
+    Ties between answers go to the higher mean q_halt. Of the restarts that give the answer, the one with the
+    highest q_halt is returned.
     """
     tokens, q = attempts.tokens, attempts.q_halt.astype(np.float64)
     votes, mean_q = np.zeros(q.shape, int), np.zeros(q.shape)
@@ -79,8 +79,7 @@ def by_majority(attempts: Attempts) -> np.ndarray:
 
 
 def by_oracle(attempts: Attempts) -> np.ndarray:
-    """A restart whose answer is right, if there is one: an upper bound of every rule, since it sees the
-    labels. Without a right one the first."""
+    """Return a restart whose answer is right, or the first: an upper bound, since it sees the labels."""
     return attempts.exact.argmax(axis=0)
 
 

@@ -23,8 +23,7 @@ Intervene = Callable[[int, State], State]
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """Normal noise on z_H and z_L before each supervision step, a function of the fields and a row's place
-    alone.
+    """Normal noise on z_H and z_L before each supervision step; a function of the fields and a row's place.
 
     Attributes:
         sigma: standard deviation; 0 for none.

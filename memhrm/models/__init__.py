@@ -1,0 +1,1 @@
+"""The recursion and the model around it."""

@@ -76,7 +76,7 @@ def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
 
 
 def _swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-    """The result, and gate and up for the backward pass."""
+    """Return the result, and gate and up for the backward pass."""
     out, inner = torch.empty_like(x), x.new_empty(_inner_shape(x, gate_up))
     for rows in _parts(x, gate_up):
         _unit(x[rows], gate_up, down, inner[rows], out[rows])
@@ -84,7 +84,7 @@ def _swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _swiglu_fixed(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    """The result alone; all parts use the same memory."""
+    """Return the result alone; all parts use the same memory."""
     out, inner = torch.empty_like(x), None
     for rows in _parts(x, gate_up):
         part = x[rows]
@@ -134,14 +134,14 @@ def _parts(x: Tensor, gate_up: Tensor) -> list[slice]:
 
 
 def _product(weight: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
-    """A weight applied to each row of (n, width), or to each column of (b, width, d)."""
+    """Return a weight applied to each row of (n, width), or to each column of (b, width, d)."""
     if x.ndim == 2:
         return torch.mm(x, weight.t(), out=out)
     return torch.bmm(weight.expand(len(x), -1, -1), x, out=out)
 
 
 def _to_weight(gradient: Tensor, x: Tensor) -> Tensor:
-    """The gradient of the weight in `_product(weight, x)`; that of columns in float32 at least."""
+    """Return the gradient of the weight in `_product(weight, x)`; for columns in float32 at least."""
     if x.ndim == 2:
         return gradient.t() @ x
     precision = torch.promote_types(x.dtype, torch.float32)

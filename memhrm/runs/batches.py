@@ -48,8 +48,7 @@ class Batches:
         return self.offers.span(step)
 
     def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
-        """Return batches, least supervision steps and noise for the optimiser step after `step` finished
-        ones.
+        """Return batches, least supervision steps and noise for the step after `step` finished ones.
 
         Returns:
             One of each for every supervision step that the optimiser step spans.

@@ -70,8 +70,14 @@ def used_by(run: RunSettings, dataset: Dataset) -> UsedPuzzles:
 
 
 class Scored(NamedTuple):
-    """What a trained model is scored on: the puzzles, the data set that they are of, and how many test
-    puzzles are left out because the run has used them, of how many."""
+    """What a trained model is scored on.
+
+    Attributes:
+        episodes: the test episodes.
+        dataset: the data of which they are made.
+        left_out: test examples that are left out because the run has used them.
+        total: test examples that there were.
+    """
 
     episodes: Episodes
     dataset: Dataset

@@ -218,7 +218,7 @@ def _tried(learner: Learner, carry: Carry, dtype: torch.dtype) -> list[Tensor]:
 
 
 def averaged(learner: Learner) -> Reasoner:
-    """The model with the moving average of the weights."""
+    """Return the model with the moving average of the weights."""
     average = learner.average.module
     assert isinstance(average, Reasoner)
     return average

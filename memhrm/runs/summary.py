@@ -120,8 +120,7 @@ def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[str]:
-    """Return a chart and a table. best: the best possible accuracy, which at the first puzzle is that without
-    memory."""
+    """Return a chart and a table beside the best possible; its first value is the best without memory."""
     series = {"best without memory": [best[0]] * len(best), "best with memory": best, **found}
     at = milestones(len(best))
     width = max(map(len, series)) + 2

@@ -80,15 +80,18 @@ class Run:
 
     @property
     def attends(self) -> bool:
+        """Return whether anything attends."""
         return (self.mixes and self.blocks) or self.exchange or self.foreign
 
     @property
     def uses_heads(self) -> bool:
+        """Return whether anything has the heads of the model."""
         own = self.exchange and self.memory.num_heads is None
         return (self.mixes and self.blocks) or own or self.foreign
 
     @property
     def takes_whole_files(self) -> bool:
+        """Return whether all examples of the files are used, so that nothing is drawn."""
         sizes = self.data.train_size, self.data.test_size
         return not (self.data.path is None or self.episodes or self.data.holdout) and sizes == (None, None)
 
@@ -197,7 +200,7 @@ def refuse_unused(run: "RunSettings", config: Mapping[str, Any], given: Iterable
 
 
 def value_of(config: Mapping[str, Any], name: str) -> Any:
-    """The value of a dotted name; None where there is none."""
+    """Return the value of a dotted name; None where there is none."""
     node: Any = config
     for part in name.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None

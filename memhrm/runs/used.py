@@ -1,6 +1,6 @@
-"""Which puzzles a run has used, so that none of them is ever scored: those that it was trained on, and those
-that chose its best checkpoint.
+"""Which puzzles a run has used, so that none of them is ever scored.
 
+Those are the puzzles that it was trained on, and those that chose its best checkpoint.
 Puzzles are known by their identities (`Task.identities`), which symmetry images share. n puzzles.
 """
 
@@ -53,7 +53,7 @@ class UsedPuzzles:
         return self.with_trained(other.trained).with_chosen(other.chosen)
 
     def all(self) -> np.ndarray:
-        """The identities of all of them, (n,)."""
+        """Return the identities of all of them, (n,)."""
         return np.union1d(self.trained, self.chosen)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -93,13 +93,12 @@ class UsedPuzzles:
 
 
 def identities(puzzles: Examples, task: Task) -> np.ndarray:
-    """The identity of each puzzle of a set, (n,) uint64."""
+    """Return the identity of each puzzle of a set, (n,) uint64."""
     return task.identities(puzzles.inputs, puzzles.labels)
 
 
 def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
-    """Return the data set without those of its test puzzles whose identities are in `used`, and how many
-    they were.
+    """Return the dataset without the test puzzles whose identities are in `used`, and their number.
 
     Raises:
         ValueError: no test puzzle is left.

@@ -28,28 +28,28 @@ class Ranks:
         return self.rank == 0
 
     def rows(self, global_batch_size: int) -> slice:
-        """This rank's rows of a global batch."""
+        """Return the rows of a global batch that belong to this rank."""
         local = global_batch_size // self.size
         return slice(self.rank * local, (self.rank + 1) * local)
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum over ranks."""
+        """Return the sum over ranks."""
         return summed(values) if self.size > 1 else values
 
     def wait(self) -> None:
-        """Until every rank has come here."""
+        """Wait until every rank has come here."""
         if self.size > 1:
             dist.barrier()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up on any rank."""
+        """Return whether the flag is true on any rank."""
         if self.size == 1:
             return flag
         return bool(self.total(torch.tensor(float(flag), device=self.device)))
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """The rows of all ranks, in the order of the global batch; with one process the tensor itself."""
+    """Return the rows of all ranks in the order of the global batch; with one rank the tensor itself."""
     if not dist.is_initialized():
         return tensor
     kind = tensor.dtype
@@ -60,7 +60,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """The sum over ranks; with one process the tensor itself."""
+    """Return the sum over ranks; with one rank the tensor itself."""
     if dist.is_initialized():
         tensor = tensor.clone()
         dist.all_reduce(tensor)
@@ -77,7 +77,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; "auto" takes CUDA where there is one, else the CPU.
+    """Return the device of a name; "auto" takes CUDA where there is one, else the CPU.
 
     Raises:
         ValueError: PyTorch finds no such device on this machine.

@@ -1,0 +1,1 @@
+"""Trained weights in files, and their use from Python."""

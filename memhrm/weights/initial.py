@@ -38,7 +38,7 @@ def start_from(model: Reasoner, source: Path) -> UsedPuzzles:
 
 
 def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
-    """The weights at `source` by our names, and the puzzles that their run has used."""
+    """Return the weights at `source` by our names, and the puzzles that their run has used."""
     file = source / "checkpoints" / "last.pt" if source.is_dir() else source
     if not file.exists():
         raise ValueError(
@@ -64,7 +64,7 @@ def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
 
 
 def _torch_file(file: Path) -> Mapping[str, Any]:
-    """What torch.save wrote: a state dict, by itself or under `model` or `state_dict`; or our checkpoint."""
+    """Return what torch.save wrote: a state dict, perhaps under `model` or `state_dict`; or a checkpoint."""
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged file can make its reader raise anything.

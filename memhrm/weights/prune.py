@@ -134,10 +134,12 @@ def check_keep(keep: Keep, cells: int, least: int, always_active: int) -> None:
 
 
 def kept_cells(usage: Sequence[float], keep: Keep, always_active: int = 0) -> list[int]:
-    """The cells that stay, in their order.
+    """Return the cells that stay, in their order; of equally used cells the first stays.
 
-    usage: p_i, (n,). keep: how many; which share of the selections they must have together; or which ones.
-    always_active: cells, the first ones, that stay in any case and count. Of equal cells the first stays.
+    Args:
+        usage: p_i, (n,).
+        keep: how many cells; which share of the selections they must have together; or which ones.
+        always_active: cells, the first ones, that stay in any case and count.
     """
     first = range(always_active)
     if isinstance(keep, tuple):
@@ -188,7 +190,7 @@ def pruned(restored: Restored, names: Sequence[str], kept: Sequence[int]) -> Res
 
 
 def cell_table(usage: Sequence[float], kept: Sequence[int]) -> str:
-    """A line per cell: at which share of the H-steps it is active, its share of the selections, its fate."""
+    """Return a line per cell: its share of the H-steps, its share of the selections, whether it stays."""
     total = max(sum(usage), 1e-12)
     lines = ["cell   H-steps  selections"]
     for i, p in enumerate(usage):
@@ -198,7 +200,7 @@ def cell_table(usage: Sequence[float], kept: Sequence[int]) -> str:
 
 
 def score_table(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """A line per score, of all cells and of those that stay."""
+    """Return a line per score, with all cells and with those that stay."""
     lines = [f"{'':<20}{'before':>10}{'after':>10}"]
     for name, value in before.items():
         if isinstance(value, float):

@@ -27,8 +27,14 @@ MADE_BY = "python -m memhrm.export"
 
 @dataclass(frozen=True)
 class Restored:
-    """A trained model with the settings of its run, the content of the checkpoint that it comes from, and the
-    puzzles that its run has used."""
+    """A trained model with what its run has left.
+
+    Attributes:
+        model: the model.
+        run: the settings of its run.
+        content: the checkpoint that it comes from.
+        used: the puzzles that its run has used.
+    """
 
     model: Reasoner
     run: RunSettings

@@ -22,8 +22,7 @@ from memhrm.system.files import said_of, whole
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], form: str, about: dict[str, Any], used: UsedPuzzles
 ) -> None:
-    """Write safetensors with metadata: the name of their format, a description, the puzzles that their run
-    has used, and a checksum.
+    """Write safetensors with their format, a description, the puzzles used, and a checksum as metadata.
 
     Raises:
         OSError: the file cannot be written.
@@ -93,7 +92,7 @@ def read_tensors(path: Path) -> TensorFile:
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of the tensors, with their names and shapes, and of the metadata beside it."""
+    """Return the SHA-256 of the tensors with their names and shapes, and of the other metadata."""
     others = {name: text for name, text in metadata.items() if name != "checksum"}
     digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode())
     for name in sorted(tensors):

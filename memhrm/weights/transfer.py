@@ -27,8 +27,14 @@ FORMAT = "memhrm memory 1"
 
 @dataclass(frozen=True)
 class MemoryFile:
-    """A memory outside a run: tensors by the memory's names, (n, ...) with cells, what they are, and the
-    puzzles that the run which they come from has used."""
+    """A memory outside a run.
+
+    Attributes:
+        path: the file.
+        tensors: by the memory's names, (n, ...) each with cells.
+        about: what they are.
+        used: the puzzles that their run has used.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
@@ -141,7 +147,7 @@ def restrict(content: dict[str, Any], names: Sequence[str], kept: Sequence[int])
 
 
 def starts_of(module: HModule, name: str) -> dict[str, Tensor]:
-    """What the memory starts with, or the bank; with cells, (n, ...) each.
+    """Return what the memory starts with, or the bank; with cells, (n, ...) each.
 
     Raises:
         ValueError: there is no memory, or a tensor of it that is not divided into its cells.
@@ -178,8 +184,7 @@ def check_free(out: Path, run: Path, overwrite: bool) -> None:
 
 
 def write_run(out: Path, source: RunDirectory, restored: Restored, origin: dict[str, Any]) -> None:
-    """Write a run that goes on from the content of a checkpoint, whole or not at all; what is in `out` is
-    replaced.
+    """Write a run that goes on from a checkpoint, whole or not at all, in place of what is in `out`.
 
     It has the log of its source up to there, without the scores on the test puzzles, no summary and no best
     checkpoint: those were of the other model. `origin.json` says where it comes from.

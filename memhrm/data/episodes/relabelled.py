@@ -98,8 +98,7 @@ class Relabelled(EpisodeMaker):
         return episodes.select(slice(count, None)), episodes.select(slice(count))
 
     def pools(self, test: Examples, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a random share of the test examples, ``size`` of the number of test episodes, and the
-        others.
+        """Return a random share of the test examples, as large as that of ``size`` episodes, and the rest.
 
         Raises:
             ValueError: there is one test example only.
