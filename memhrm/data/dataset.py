@@ -55,15 +55,18 @@ class Dataset:
         return self.task.identities(self.test.inputs, self.test.labels)
 
     def digest(self) -> str:
-        """Return a SHA-256 of the questions and answers, in their order, as 64 hexadecimal digits.
+        """Return a SHA-256 of the examples in their order, as 64 hexadecimal digits.
 
-        It is a matter of the puzzles alone: not of the file's name, place, format, sources or ratings, nor of
-        how tokens are stored.
+        Inputs and labels count, and identifiers and masks where a set has any; not the name, place or format of
+        a file, nor sources, ratings, or how tokens are stored.
         """
         digest = hashlib.sha256()
         for part in (self.train, self.test):
-            for tokens in (part.inputs, part.labels):
-                digest.update(b"%d x %d;" % tokens.shape)
-                for start in range(0, len(tokens), 65536):
-                    digest.update(tokens[start : start + 65536].astype("<i4").tobytes())
+            arrays = [part.inputs, part.labels]
+            arrays += [] if part.mask is None else [part.mask]
+            arrays += [part.identifiers[:, None]] if part.identifiers.any() else []
+            for array in arrays:
+                digest.update(b"%d x %d;" % array.shape)
+                for start in range(0, len(array), 65536):
+                    digest.update(array[start : start + 65536].astype("<i4").tobytes())
         return digest.hexdigest()

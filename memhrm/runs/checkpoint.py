@@ -19,11 +19,8 @@ from memhrm.system.ranks import Ranks, gathered
 from memhrm.training.carry import Carry
 from memhrm.training.step import Learner
 
-FORMAT = 3
-"""The format that is written; its number is raised when older versions cannot read the new content."""
-
-READABLE = (2, 3)
-"""The formats that can be read. Format 2 does not say which puzzles the run has used (`used.py`)."""
+FORMAT = 4
+"""The format that is written and read; its number is raised when the content changes."""
 
 PARTS: dict[str, type | tuple[type, ...]] = {
     "config": dict,
@@ -36,6 +33,8 @@ PARTS: dict[str, type | tuple[type, ...]] = {
     "optimisers": list,
     "carry": dict,
     "random": dict,
+    "used": dict,
+    "data": str,
 }
 """The entries of every checkpoint, and their types."""
 
@@ -140,10 +139,10 @@ def read(path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise ValueError(f"{path} is damaged or not a checkpoint ({reason}); {_other(path)}") from error
     found = content.get("format") if isinstance(content, dict) else type(content).__name__
-    if found not in READABLE:
-        known = ", ".join(map(str, READABLE))
+    if found != FORMAT:
         raise ValueError(
-            f"{path} has checkpoint format {found}; this version of memhrm reads formats {known}"
+            f"{path} has checkpoint format {found}, which another version of memhrm wrote; this one reads "
+            f"format {FORMAT}: use that version, or train again in another dir=..."
         )
     for name, kind in PARTS.items():
         if not isinstance(content.get(name), kind):
@@ -162,14 +161,14 @@ def require_same_puzzles(content: Mapping[str, Any], digest: str, where: Path) -
     """Raise an error if a run would continue with puzzles other than those it was started with.
 
     Args:
-        content: the run's checkpoint; one of format 2 has no digest and allows any puzzles.
+        content: the run's checkpoint.
         digest: the digest of the puzzles (`Dataset.digest`).
         where: the run's directory, for the message.
 
     Raises:
         ValueError: the digests differ.
     """
-    began = content.get("data", digest)
+    began = content["data"]
     allowed = f"the puzzles with which the run in {where} was started, {began[:12]}; or give another dir=..."
     require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)", allowed)
 

@@ -86,7 +86,6 @@ def begin(
         checkpoint.require_same_puzzles(saved, digest, directory.path)
         checkpoint.restore(learner, ranks, saved, directory.last)
         progress = {name: saved[name] for name in ("best", "seconds", "pending")}
-    if saved is not None and "used" in saved:
         used = UsedPuzzles.of_tensors(saved["used"])
         dataset = unused(dataset, used.trained)[0]
     else:

@@ -14,7 +14,7 @@ from memhrm.published.weights import from_published
 from memhrm.runs import checkpoint
 from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import said_of
-from memhrm.weights.restore import FORMAT, MADE_BY, used_puzzles
+from memhrm.weights.restore import FORMAT, MADE_BY
 from memhrm.weights.tensors import read_tensors
 
 
@@ -53,7 +53,7 @@ def _weights(source: Path) -> tuple[Mapping[str, Tensor], UsedPuzzles]:
         found = _torch_file(file)
         if "format" in found:
             content = checkpoint.read(file)
-            return checkpoint.average_of(content, content["model"]), used_puzzles(content)
+            return checkpoint.average_of(content, content["model"]), UsedPuzzles.of_tensors(content["used"])
         published = found
     wrong = next((name for name, tensor in published.items() if not torch.isfinite(tensor).all()), None)
     if wrong is not None:

@@ -1,6 +1,5 @@
 """Trained weights: out of a run, and into a file of their own (`memhrm.weights.solver` opens both)."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,16 +11,14 @@ from memhrm.data.settings import parse as parse_data
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from memhrm.models.weights import load_weights
-from memhrm.runs.build import make_dataset
 from memhrm.runs.checkpoint import average_of, read
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.held_out import used_by
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import said_of
 from memhrm.weights.tensors import write_tensors
 
-FORMAT = "memhrm 2"
+FORMAT = "memhrm 3"
 MADE_BY = "python -m memhrm.export"
 
 
@@ -86,27 +83,12 @@ def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Resto
     with said_of(path):
         run = parse(content["config"])
         model = Reasoner(run.model, puzzle_shape(parse_data(run.data).task()), run.memory)
-        used = used_puzzles(content, run)
+        used = UsedPuzzles.of_tensors(content["used"])
     found = content["model"]
     if weights == "ema":
         found = average_of(content, model.state_dict())
     load_weights(model, found, path)
     return Restored(model.eval(), run, content, used)
-
-
-def used_puzzles(content: Mapping[str, Any], run: RunSettings | None = None) -> UsedPuzzles:
-    """Return which puzzles the run of a checkpoint has used.
-
-    A checkpoint of format 2 does not say so: they are taken from the run's data, which must still be there.
-
-    Args:
-        content: of the checkpoint.
-        run: the settings of the run; None: they are parsed if they are needed.
-    """
-    if "used" in content:
-        return UsedPuzzles.of_tensors(content["used"])
-    run = run or parse(content["config"])
-    return used_by(run, make_dataset(run))
 
 
 def save(restored: Restored, path: Path) -> None:

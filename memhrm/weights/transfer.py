@@ -22,7 +22,7 @@ from memhrm.system.files import read_json, require_writable, write_json
 from memhrm.weights.restore import Restored
 from memhrm.weights.tensors import read_tensors, write_tensors
 
-FORMAT = "memhrm memory 1"
+FORMAT = "memhrm memory 2"
 
 
 @dataclass(frozen=True)

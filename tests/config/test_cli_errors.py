@@ -189,9 +189,12 @@ def test_checkpoint_cut_short(share, run, capsys):
 
 def test_checkpoint_of_another_format(run, capsys, monkeypatch):
     (run / "summary.json").unlink()
-    monkeypatch.setattr(checkpoint, "READABLE", (98, 99))
+    monkeypatch.setattr(checkpoint, "FORMAT", 99)
     assert train(run) == 2
-    assert said(capsys).endswith("has checkpoint format 3; this version of memhrm reads formats 98, 99")
+    assert said(capsys).endswith(
+        "has checkpoint format 4, which another version of memhrm wrote; this one reads format 99: use that "
+        "version, or train again in another dir=..."
+    )
 
 
 @pytest.mark.parametrize(

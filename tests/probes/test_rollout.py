@@ -384,7 +384,7 @@ def test_what_is_no_whole_run_is_refused(run, tmp_path):
     half.last.write_bytes(RunDirectory(run).last.read_bytes()[:1000])
     assert "last.pt is damaged or not a checkpoint" in refused(half.path)
     checkpoint.write(half.last, {**content, "format": 99})
-    assert "has checkpoint format 99; this version of memhrm reads formats" in refused(half.path)
+    assert "has checkpoint format 99, which another version of memhrm wrote" in refused(half.path)
     assert refused(run, puzzles=0) == "puzzles is 0; allowed: 1 or above"
     assert "validation_size" in refused_with_all_for_validation(content, tmp_path)
 

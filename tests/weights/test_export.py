@@ -109,7 +109,7 @@ def test_wrong_file(tmp_path):
         memhrm.load(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(
-        ValueError, match=r"has format None; allowed: 'memhrm 2', as written by `python -m memhrm.export`"
+        ValueError, match=r"has format None; allowed: 'memhrm 3', as written by `python -m memhrm.export`"
     ):
         memhrm.load(path)
 

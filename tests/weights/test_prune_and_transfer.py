@@ -448,7 +448,7 @@ def starts(run: Path, part: str = "average") -> dict[str, Tensor]:
 def about(file: Path) -> dict[str, Any]:
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
-    assert metadata["format"] == "memhrm memory 1"
+    assert metadata["format"] == "memhrm memory 2"
     return json.loads(metadata["about"])
 
 
@@ -585,10 +585,10 @@ def test_import_refuses(runs, tmp_path, capsys):
     refused(run, "att is unknown; did you mean at?", "att=[1]")
     refused(run, "cannot be opened as safetensors", source=tmp_path / "nothing")
     save_file({"cells": torch.zeros(1)}, tmp_path / "foreign")
-    refused(run, "has format None; allowed: 'memhrm memory 1'", source=tmp_path / "foreign")
+    refused(run, "has format None; allowed: 'memhrm memory 2'", source=tmp_path / "foreign")
     assert command_line("export", export.main, f"run={run}", f"out={tmp_path}/w") == 0
     capsys.readouterr()
-    refused(run, "has format 'memhrm 2'; allowed: 'memhrm memory 1'", source=tmp_path / "w")
+    refused(run, "has format 'memhrm 3'; allowed: 'memhrm memory 2'", source=tmp_path / "w")
     tensors = load_file(file)
     with safe_open(file, framework="pt") as opened:
         metadata = {name: text for name, text in opened.metadata().items() if name != "checksum"}
