@@ -57,8 +57,8 @@ class Dataset:
     def digest(self) -> str:
         """Return a SHA-256 of the examples in their order, as 64 hexadecimal digits.
 
-        Inputs and labels count, and identifiers and masks where a set has any; not the name, place or format of
-        a file, nor sources, ratings, or how tokens are stored.
+        Inputs and labels count, and identifiers and masks where there are any; not the name, place or
+        format of a file, nor sources, ratings, or how tokens are stored.
         """
         digest = hashlib.sha256()
         for part in (self.train, self.test):

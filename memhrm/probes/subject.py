@@ -89,7 +89,7 @@ class Subject:
         )
 
     def initial_state(self) -> State:
-        """Return the state with which the puzzles begin, with `memory` if there is any, on the model's device."""
+        """Return the state with which the puzzles begin, on the model's device."""
         state = self.model.initial_state(len(self), self.dtype)
         if self.memory is None:
             return state

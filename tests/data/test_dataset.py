@@ -270,6 +270,9 @@ def test_digest_is_of_the_puzzles_alone(folder: Path, tmp_path: Path):
     assert replace(first, train=first.train.select(slice(10, None))).digest() != first.digest()
     assert replace(first, train=first.train.select(slice(None, None, -1))).digest() != first.digest()
     assert replace(first, train=first.test, test=first.train).digest() != first.digest()
+    named = replace(first.train, identifiers=np.arange(len(first.train), dtype=np.int32))
+    masked = replace(first.train, mask=first.train.inputs > 1)
+    assert len({replace(first, train=one).digest() for one in (first.train, named, masked)}) == 3
 
 
 def test_test_puzzles_load_without_a_training_file(folder: Path, monkeypatch: pytest.MonkeyPatch):
