@@ -205,7 +205,7 @@ def test_a_run_of_an_older_version_goes_on(tmp_path):
     del (
         saved["model"]["unit"],
         saved["memory"]["decay"],
-        saved["loss"]["entropy"],
+        saved["loss"]["q_halt"],
         saved["data"]["holdout"],
     )
     check_same(parse(given), saved, tmp_path)
