@@ -72,7 +72,7 @@ class LossSettings(Settings):
             labels.
         baseline: what a reward is compared with: the mean of the other examples, or 0.
         memory: weights of the losses that the memory declares (`HModule.losses`), by name; on the command
-            line `loss.NAME`. A loss that is not named has the weight that it is declared with.
+            line `loss.NAME`. None is the weight that the loss is declared with.
     """
 
     FILE: ClassVar[str] = "train"
@@ -85,7 +85,7 @@ class LossSettings(Settings):
     q_continue: float
     reward: Literal["fall", "exact"]
     baseline: Literal["leave_one_out", "none"]
-    memory: dict[str, float]
+    memory: dict[str, float | None]
 
     def __post_init__(self):
         super().__post_init__()
@@ -93,8 +93,8 @@ class LossSettings(Settings):
         allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
         require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
         given = {name: convert(value, float | None, f"loss.{name}") for name, value in self.memory.items()}
+        object.__setattr__(self, "memory", given)
         own = {name: value for name, value in given.items() if value is not None}
-        object.__setattr__(self, "memory", own)
         for name, weight in {
             "lm": self.lm,
             "q_halt": self.q_halt,
@@ -136,12 +136,14 @@ class LossSettings(Settings):
         has = f"it has {', '.join(sorted(declared))}" if declared else "it has none"
         for loss, weight in self.memory.items():
             allowed = f"0, since memory={name} has nothing for it; {has}"
-            require(weight == 0 or loss in declared, f"loss.{loss}", weight, allowed)
+            require(not weight or loss in declared, f"loss.{loss}", weight, allowed)
         weights = {"lm": self.lm, "q_halt": self.q_halt}
         if halting.learns_to_continue:
             weights["q_continue"] = self.q_continue
-        given = {loss: self.memory.get(loss, declared[loss].weight) for loss in declared}
-        return weights | {loss: weight for loss, weight in given.items() if weight > 0}
+        for loss, own in declared.items():
+            weight = self.memory.get(loss)
+            weights[loss] = own.weight if weight is None else weight
+        return {loss: weight for loss, weight in weights.items() if weight > 0 or loss not in declared}
 
 
 class Supervised(NamedTuple):

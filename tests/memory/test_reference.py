@@ -114,7 +114,7 @@ def build(kind: str, seed: int = 0, **changes) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SettingWarning)
         settings = parse({"name": kind, "module": path, "tokens": M, **values, **changes})
-    return make(settings, shape).double()
+        return make(settings, shape).double()
 
 
 def reference(kind: str, module: Any) -> Reference:
@@ -321,7 +321,7 @@ def plain_attention(attention, queries: Tensor, tokens: Tensor) -> Tensor:
 
 
 def test_equal_scores_read_all_cells_with_weights_one_nth():
-    module = build("multicell", k=4, placement="replace")
+    module = build("multicell", k=4, placement="replace", state_norm="none")
     torch.nn.init.zeros_(module.store.scorer.weight)
     world = World(module)
     h = F.layer_norm(world.z_H + world.z_L[0], (D,))
