@@ -141,10 +141,11 @@ def parse(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> Run
     values = dict(config)
     if isinstance(values.get("data"), Mapping):
         values["data"] = _with_files(values["data"], given)
+    top = {"k": values.pop("k")} if "k" in values else {}
     with warnings.catch_warnings(record=True) as caught:  # A refusal says all there is to say.
         warnings.simplefilter("always")
         values["loss"] = LossSettings.parse(values.get("loss", {}))
-        values["memory"] = _memory(values.pop("k", None), values.get("memory"))
+        values["memory"] = _memory(top, values.get("memory"))
         run = build(RunSettings, values)
         refuse_unused(run, config, given)
     for text in dict.fromkeys(str(one.message) for one in caught if one.category is SettingWarning):
@@ -152,17 +153,17 @@ def parse(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> Run
     return run
 
 
-def _memory(k: Any, values: Any) -> MemorySettings:
+def _memory(top: Mapping[str, Any], values: Any) -> MemorySettings:
     """Return the settings of the memory, to which the setting `k` of the top level belongs."""
     if values is None:
+        k = top.get("k")
         require(k is None, "k", k, "null, or left out, without a memory")
         return NO_MEMORY
     require(isinstance(values, Mapping), "memory", values, "a group of settings")
-    if k is not None:
-        own = values.get("k", k)
-        require(own == k, "k", k, f"memory.k, which is {own}; give k alone")
-        values = {**values, "k": k}
-    return parse_memory(values)
+    for name, value in top.items():
+        own = values.get(name, value)
+        require(own == value, name, value, f"memory.{name}, which is {own}; give {name} alone")
+    return parse_memory({**values, **top})
 
 
 def _with_files(data: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:

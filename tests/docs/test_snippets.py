@@ -48,7 +48,7 @@ SMALL = {
         (r"", "threads=1 progress=false"),
     ],
     "prune": [(r"", "puzzles=8 threads=1 progress=false")],
-    "bench": [(r"^(?!.*--target)", f"{MODEL} --repeat 1")],
+    "bench": [(r"^(?!.*target=)", f"{MODEL} repeat=1")],
     "data": [(r"^(build|inspect) (maze|sudoku[69])", "train_size=12 test_size=8")],
 }
 """By command: patterns, and the words that are added to a command line in which one is found."""
@@ -69,7 +69,7 @@ SLOW = {
     r"python -m experiments\..*": "starts processes",
     r"torchrun .*": "starts processes; the command behind it runs always",
     r"python -m memhrm\.probe run=runs/demo/.*": "README has a report, which runs always",
-    r"python -m memhrm\.bench .*--vs.*": "measures twice; one configuration is measured always",
+    r"python -m memhrm\.bench .*vs=.*": "measures twice; one configuration is measured always",
     r"python -m memhrm\.parity .*": "tests/published replays the same records",
 }
 """Commands that run with --thorough only, and why."""
