@@ -18,7 +18,7 @@ from experiments.grid.study import Study, main
 from experiments.grid.tasks import EPISODES, FEWER_SEEDS, RECALL, RECALL_KINDS, SUDOKUS
 from experiments.grid.variants import ONE
 from memhrm.data.episodes.episodes import milestones
-from memhrm.probes.positions import KEPT
+from memhrm.probes.episodes import KEPT
 from memhrm.report.figures import LIGHT
 
 _FORMULA = ("memory.state_norm=none", "memory.placement=augment", ONE)  # The state's norm as in the formula.

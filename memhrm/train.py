@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,27 +32,30 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
             again = shlex.join(["python", "-m", "memhrm.train", *sys.argv[1:]])
             print(f"stopped at step {stop.step}, saved in {path}; to go on: {again}", file=sys.stderr)
         return 128 + stop.signal_number
-    if summary and "exact_accuracy_by_position" in summary and find_spec("matplotlib"):
+    if summary and "exact_accuracy_by_position" in summary:
         draw(summary, path)
     return 0
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
-    """Write the accuracy-by-position figure of an episodic run."""
-    from memhrm.report.sections.episodes import of_summaries
+    """Write the accuracy-by-position figure of an episodic run; do nothing without memhrm[probe]."""
+    try:
+        from memhrm.report.sections.episodes import position_drawing
+    except ImportError:
+        return
     from memhrm.system.files import write_text
 
-    write_text(path / "episodes.svg", of_summaries("episodes", {path.resolve().name: summary}).file())
+    write_text(path / "episodes.svg", position_drawing("episodes", {path.resolve().name: summary}).file())
 
 
 def observer(run: "RunSettings", dataset: "Dataset", puzzles: "Episodes") -> "Observer | None":
     """Return what looks at the model during training, on held-out puzzles."""
     if run.probe == "none":
         return None
-    from memhrm.probes.light import light
+    from memhrm.probes.monitor import monitor_numbers
     from memhrm.probes.subject import subject_of
 
-    return lambda model: light(subject_of(model, run, dataset, puzzles, name="in training"))
+    return lambda model: monitor_numbers(subject_of(model, run, dataset, puzzles, name="in training"))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,17 @@ import torch
 from experiments.grid.run import measure_file
 from memhrm.config import console
 from memhrm.probes.causal import effects
-from memhrm.probes.cells import alike, cosines, counts, dead, entropy, switching, usage
-from memhrm.probes.information import information
-from memhrm.probes.positions import KEPT, best, by_position
+from memhrm.probes.cells import (
+    cosines,
+    dead_cells,
+    mean_cosine,
+    selection_counts,
+    switching,
+    usage,
+    usage_entropy,
+)
+from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
+from memhrm.probes.information import cell_information
 from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
@@ -67,14 +75,14 @@ def inside(subject: Subject) -> dict[str, Any]:
         angles = cosines(steps.states["cells"][:, :FEW])
         found = {
             "usage": share,
-            "usage_entropy": float(entropy(share)["nats"]),
-            "dead": len(dead(steps.traces)),
+            "usage_entropy": float(usage_entropy(share)["nats"]),
+            "dead": len(dead_cells(steps.traces)),
             "switching": float(np.mean(switching(steps.traces)["supervision"])),
-            "alike_cls": alike(angles["cls"][-1]),
-            "alike_contents": alike(angles["contents"][-1]),
-            "selected": counts(steps.traces).sum(axis=0),
+            "alike_cls": mean_cosine(angles["cls"][-1]),
+            "alike_contents": mean_cosine(angles["contents"][-1]),
+            "selected": selection_counts(steps.traces).sum(axis=0),
         }
-        for name, result in information(steps.traces, subject.groups).items():
+        for name, result in cell_information(steps.traces, subject.groups).items():
             if name in ("puzzle", "rating", "rule", "family"):
                 found |= {
                     f"information_{name}_{key}": result[key] for key in ("value", "null_low", "null_high")
@@ -89,7 +97,8 @@ def inside(subject: Subject) -> dict[str, Any]:
 def positions(subject: Subject) -> dict[str, Any]:
     """Return the exact accuracy at each position of the episode, with the memory intact and disturbed."""
     kept = KEPT if subject.model.H_module.starts() else KEPT[:1]
-    return {"best": best(subject)["with_memory"], **{one: by_position(subject, one)["exact"] for one in kept}}
+    found = {one: accuracy_by_position(subject, one)["exact"] for one in kept}
+    return {"best": best_accuracy(subject)["with_memory"], **found}
 
 
 MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {

@@ -151,14 +151,10 @@ def log2_axis(axes: Any, ticks: Sequence[float]) -> None:
 
 def line_style(number: int) -> dict[str, str]:
     """Return the colour and marker of a line, by its number in the plot."""
-    return {
-        "color": figures.LIGHT[number % len(figures.LIGHT)],
-        "marker": figures.MARKERS[number % len(figures.MARKERS)],
-    }
+    return {"color": figures.hue(number), "marker": figures.marker(number)}
 
 
 def _pdf(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
-    figures.ready()
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -50,6 +50,8 @@ _MEMORY = re.compile(
     r"(?i)(can't|cannot) allocate memory|not enough memory|out of memory|_ALLOC_FAILED"
     r"|Storage size calculation overflowed|Overflow when unpacking long"  # More than any machine has.
 )
+_EXTRAS = {"matplotlib": "probe", "jinja2": "probe", "scipy": "probe", "sklearn": "probe"}
+"""Packages that an extra of this package installs, by the names under which they are imported."""
 _COMPILER = re.compile(r"(?i)No working C\+\+ compiler|Failed to find C compiler|C\+\+ compile error")
 
 
@@ -62,6 +64,9 @@ def _machine(error: BaseException) -> str | None:
         cause = cause.__cause__ or cause.__context__
     for one in chain:
         kind, text = type(one).__name__, str(one)
+        missing = (one.name or "").partition(".")[0] if isinstance(one, ImportError) else ""
+        if missing in _EXTRAS:
+            return f"{missing} is not installed; install it with pip install 'memhrm[{_EXTRAS[missing]}]'"
         # A look at the text alone would take any exception that quotes such a message for one.
         memory = isinstance(one, RuntimeError | TypeError) and _MEMORY.search(text)
         if memory or isinstance(one, MemoryError) or kind == "OutOfMemoryError":

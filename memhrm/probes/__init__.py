@@ -1,45 +1,49 @@
 """Probes of a trained model: its answers, the dynamics of its state, and the use of its memory.
 
 Functions take a `Subject` or a `Rollout` and return plain arrays and numbers. They see what any caller of the
-model sees: its state between supervision steps, its output and the trace of its H-steps.
-
-All are here by name, `from memhrm.probes import open_subject, roll_out, over_steps`, and without matplotlib.
-Three that are called as their modules have another name here: `roll_out`, `cell_information` and
-`light_numbers` are `rollout.rollout`, `information.information` and `light.light`.
+model sees: its state between supervision steps, its output and the trace of its H-steps. All are here by
+name, as in `from memhrm.probes import open_subject, roll_out, over_steps`; `roll_out` is
+`memhrm.probes.rollout.rollout`. They need what `pip install 'memhrm[probe]'` installs.
 """
 
-from importlib import import_module
-from typing import Any
+from memhrm.probes.accuracy import over_steps
+from memhrm.probes.attention import attention_maps, on_grid, readable
+from memhrm.probes.causal import effects
+from memhrm.probes.cells import (
+    active_cells,
+    cls_trajectories,
+    co_selection,
+    cosines,
+    dead_cells,
+    mean_cosine,
+    selection_counts,
+    switching,
+    usage,
+    usage_entropy,
+    weight_shares,
+)
+from memhrm.probes.dynamics import auroc, chance, norms, pca, residual_auroc, residuals, trajectories
+from memhrm.probes.episodes import accuracy_by_position, best_accuracy
+from memhrm.probes.information import (
+    cell_information,
+    puzzle_information,
+    quartiles,
+    with_null,
+)
+from memhrm.probes.intervals import paired
+from memhrm.probes.monitor import monitor_numbers
+from memhrm.probes.q_head import calibration, restarts
+from memhrm.probes.rollout import Rollout, measured
+from memhrm.probes.rollout import rollout as roll_out
+from memhrm.probes.stability import from_solution, one_blank, relabelled
+from memhrm.probes.subject import Subject, open_subject, subject_of
 
-OFFERS = {
-    "subject": "Subject open_subject subject_of",
-    "rollout": "Rollout roll_out measured",
-    "accuracy": "over_steps",
-    "positions": "by_position best",
-    "dynamics": "residuals residual_auroc norms auroc chance pca trajectories",
-    "q_head": "calibration restarts",
-    "stability": "one_blank from_solution relabelled",
-    "cells": "hits counts usage weights entropy switching dead co_selection cosine cosines alike "
-    "cls_trajectories",
-    "information": "mutual_information with_null puzzle_information cell_information quartiles",
-    "attention": "readable attention_maps on_grid",
-    "causal": "effects",
-    "intervals": "paired",
-    "light": "light_numbers",
-}
-"""What each module of this package offers here; modules are imported on first use."""
-
-HOMES = {name: module for module, names in OFFERS.items() for name in names.split()}
-THERE = {"roll_out": "rollout", "cell_information": "information", "light_numbers": "light"}
-
-__all__ = list(HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), THERE.get(name, name))
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *HOMES])
+__all__ = [
+    "Rollout", "Subject", "accuracy_by_position", "active_cells", "attention_maps", "auroc",
+    "best_accuracy", "calibration", "cell_information", "chance", "cls_trajectories", "co_selection",
+    "cosines", "dead_cells", "effects", "from_solution", "mean_cosine", "measured", "monitor_numbers",
+    "norms", "on_grid", "one_blank", "open_subject", "over_steps", "paired", "pca", "puzzle_information",
+    "quartiles", "readable", "relabelled", "residual_auroc", "residuals", "restarts", "roll_out",
+    "selection_counts", "subject_of", "switching", "trajectories", "usage", "usage_entropy",
+    "weight_shares", "with_null"
+]  # fmt: skip

@@ -13,14 +13,14 @@ from memhrm.probes.rollout import Rollout
 def over_steps(rollout: Rollout) -> dict[str, Any]:
     """Return the accuracy of the answers after each supervision step, also beyond those of training.
 
-    Returns, with steps counted from 1:
-        exact, token_accuracy: the share of puzzles solved, and the mean share of labelled tokens that are
-            right, (S,) each.
-            After HRM, arXiv 2506.21734, which shows accuracy against the steps spent in inference.
-        first_solved: the step after which a puzzle is solved for the first time, (n,); 0 for never.
-        histogram: how many puzzles are first solved at each step, (S + 1,); number 0 is never.
-        unsolved_again: the share of all puzzles that were solved after some step and are not after the last.
-        trained: the supervision steps of training.
+    After HRM, arXiv 2506.21734, which shows accuracy against the steps spent in inference.
+
+    Returns:
+        `exact` and `token_accuracy`, the share of puzzles solved and the mean share of labelled tokens that
+        are right, (S,) each; `first_solved`, the step, from 1, after which a puzzle is first solved, (n,), 0
+        for never; `histogram`, how many puzzles are first solved at each step, (S + 1,), number 0 is never;
+        `unsolved_again`, the share of puzzles that are solved after some step and not after the last; and
+        `trained`, the supervision steps of training.
     """
     exact = rollout.exact
     ever = exact.any(axis=0)

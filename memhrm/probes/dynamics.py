@@ -1,9 +1,11 @@
 """Dynamics of the state: does it converge, and does it converge where the answer is right?
 
-S supervision steps, n puzzles, t positions, d width. Source: HRM, arXiv 2506.21734, shows residuals of z_H
-and z_L and their trajectories in the plane of the two main components. Here the memory is beside them,
-correct and incorrect answers are apart, and trajectories come from several starts, since Ren and Liu 2026,
-arXiv 2601.10679, report several fixed points of one puzzle, not all of them its solution.
+HRM, arXiv 2506.21734, shows residuals of z_H and z_L and their trajectories in the plane of the two main
+components. Here the memory is shown too, correct and incorrect answers are told apart, and trajectories begin
+at several starts, since Ren and Liu 2026, arXiv 2601.10679, report several fixed points of one puzzle, not
+all of them its solution.
+
+S supervision steps, n puzzles, t positions, d width.
 """
 
 from collections.abc import Sequence
@@ -11,62 +13,73 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import mannwhitneyu, norm
+from sklearn.decomposition import PCA
 
 from memhrm.config.settings import require
 from memhrm.models.recursion import State
-from memhrm.probes.intervals import NORMAL
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 
-Summary = dict[str, np.ndarray]
+Quartiles = dict[str, np.ndarray]
 """mean, and low, median and high, the quartiles, over the puzzles at each step, (S,); nan without any."""
 
 
-def residuals(seen: Rollout) -> dict[str, dict[str, Any]]:
+def residuals(rollout: Rollout) -> dict[str, dict[str, Any]]:
     """Return the relative change at each supervision step, |z' - z| / |z|, of z_H, z_L and the memory.
 
     A state that has found a fixed point has a residual of 0.
 
-    Returns by name: all, correct and incorrect (by the last answer), a `Summary` each; and auroc, of
-    `residual_auroc`.
+    Returns:
+        By name: `all`, `correct` and `incorrect` (by the last answer), a `Quartiles` each; and `auroc`, of
+        `residual_auroc`.
     """
-    areas = residual_auroc(seen)
-    return {name: {**_apart(z, seen.exact[-1]), "auroc": areas[name]} for name, z in seen.residual.items()}
+    areas = residual_auroc(rollout)
+    return {
+        name: {**_by_outcome(z, rollout.exact[-1]), "auroc": areas[name]}
+        for name, z in rollout.residual.items()
+    }
 
 
-def residual_auroc(seen: Rollout) -> dict[str, float]:
+def residual_auroc(rollout: Rollout) -> dict[str, float]:
     """Return the AUROC of a low last residual as a predictor of a correct answer, by name.
 
     It is 1 if every correct answer has a lower residual than every incorrect one, 0.5 by chance, and lower if
     the states of correct answers move more.
     """
-    return {name: auroc(-z[-1], seen.exact[-1]) for name, z in seen.residual.items()}
+    return {name: auroc(-z[-1], rollout.exact[-1]) for name, z in rollout.residual.items()}
 
 
-def norms(seen: Rollout) -> dict[str, dict[str, Summary]]:
+def norms(rollout: Rollout) -> dict[str, dict[str, Quartiles]]:
     """Return the root mean square of z_H, z_L and the memory after each step.
 
     Nothing but `memory.state_norm=rms` keeps those of a memory from growing.
 
-    Returns by name: all, correct and incorrect (by the last answer).
+    Returns:
+        By name: `all`, `correct` and `incorrect` (by the last answer), a `Quartiles` each.
     """
-    return {name: _apart(z, seen.exact[-1]) for name, z in seen.norm.items()}
+    return {name: _by_outcome(z, rollout.exact[-1]) for name, z in rollout.norm.items()}
 
 
 def auroc(score: np.ndarray, correct: np.ndarray) -> float:
-    """Return the probability that a correct answer has a higher score than an incorrect one, counting ties
-    half.
+    """Return the probability that a correct answer has a higher score than an incorrect one.
 
-    score and correct (bool), (n,); scores that are nan are left out. nan if all are correct, or none is.
+    Ties count half.
+
+    Args:
+        score: of each answer, (n,); nan where there is none, which leaves the answer out.
+        correct: whether each answer is correct, (n,).
+
+    Returns:
+        The area under the ROC curve; nan if all answers are correct, or none is.
     """
+    score, correct = score.astype(np.float64), correct.astype(bool)
     known = ~np.isnan(score)
-    score, correct = score[known], correct[known].astype(bool)
-    right, wrong = int(correct.sum()), int((~correct).sum())
-    if not right or not wrong:
+    right, wrong = score[known & correct], score[known & ~correct]
+    if not len(right) or not len(wrong):
         return float("nan")
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (count.cumsum() - (count - 1) / 2)[place]  # From 1; equal scores share the mean of their ranks.
-    return float((rank[correct].sum() - right * (right + 1) / 2) / (right * wrong))
+    # Of scikit-learn's roc_auc_score the same, but that refuses infinite scores.
+    return float(mannwhitneyu(right, wrong, method="asymptotic").statistic / (len(right) * len(wrong)))
 
 
 def chance(correct: np.ndarray) -> tuple[float, float]:
@@ -78,16 +91,19 @@ def chance(correct: np.ndarray) -> tuple[float, float]:
     right, wrong = int(correct.sum()), int((~correct).sum())
     if not right or not wrong:
         return float("nan"), float("nan")
-    half = NORMAL * ((right + wrong + 1) / (12 * right * wrong)) ** 0.5
-    return max(0.5 - half, 0.0), min(0.5 + half, 1.0)
+    low, high = norm.interval(0.95, 0.5, ((right + wrong + 1) / (12 * right * wrong)) ** 0.5)
+    return max(float(low), 0.0), min(float(high), 1.0)
 
 
 def pca(states: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Return trajectories in the plane of their first principal components.
 
-    states: (trajectories, points, ...); everything behind is one vector. The components are those of all
-    points of all trajectories together, about their mean. Each one's sign is such that its largest coordinate
-    is positive.
+    The components are those of all points of all trajectories together, about their mean. Each one's sign is
+    such that its largest coordinate is positive.
+
+    Args:
+        states: (trajectories, points, ...); everything behind is one vector.
+        components: how many.
 
     Returns:
         The coordinates, (trajectories, points, components), and the share of the whole variance that each
@@ -95,16 +111,13 @@ def pca(states: np.ndarray, components: int = 2) -> tuple[np.ndarray, np.ndarray
     """
     x = states.reshape(states.shape[0] * states.shape[1], -1).astype(np.float64)
     x -= x.mean(axis=0)
-    # Far more numbers than points: the products of the points have the same components, and are few.
-    variances, directions = np.linalg.eigh(x @ x.T)
-    order = np.argsort(-variances)[:components]
-    variances = variances.clip(min=0)
-    found = directions[:, order] * np.sqrt(variances[order])
-    largest = found[np.abs(found).argmax(axis=0), range(found.shape[1])]
-    coordinates = np.zeros((len(x), components))
-    coordinates[:, : found.shape[1]] = found * np.where(largest < 0, -1, 1)
-    shares = np.zeros(components)
-    shares[: len(order)] = variances[order] / max(variances.sum(), np.finfo(float).tiny)
+    coordinates, shares = np.zeros((len(x), components)), np.zeros(components)
+    if x.any():
+        axes = PCA(min(components, *x.shape), svd_solver="full")
+        found = axes.fit_transform(x)
+        largest = found[np.abs(found).argmax(axis=0), range(found.shape[1])]
+        coordinates[:, : found.shape[1]] = found * np.where(largest < 0, -1, 1)
+        shares[: found.shape[1]] = axes.explained_variance_ratio_
     return coordinates.reshape(*states.shape[:2], components), shares
 
 
@@ -117,10 +130,17 @@ def trajectories(
     The first start is the model's own; the others are normal states, z_H and z_L each with the root mean
     square of the model's own, a function of seed, start and the puzzle's place. The memory starts as usual.
 
-    Returns, p puzzles:
-        points: (p, starts, S + 1, 2). shares: of the variance explained, (p, 2). exact: (p, starts, S).
-        distance: root mean square of the difference of z_H to that from the model's own start, after each
-        step, (p, starts, S + 1).
+    Args:
+        subject: the model and its puzzles.
+        steps: supervision steps, S.
+        puzzles: the rows of p puzzles.
+        starts: starts of each puzzle.
+        seed: of the random starts.
+
+    Returns:
+        `points`, (p, starts, S + 1, 2); `shares` of the variance that the axes explain, (p, 2); `exact`,
+        (p, starts, S); and `distance`, (p, starts, S + 1), the root mean square of the difference of z_H to
+        that from the model's own start.
     """
     require(starts >= 1, "starts", starts, "1 or above")
     require(len(puzzles) >= 1, "puzzles", list(puzzles), "one or more")
@@ -156,13 +176,13 @@ def _starts(part: Subject, starts: int, seed: int) -> State:
     return state._replace(z_H=drawn(state.z_H, 0), z_L=drawn(state.z_L, 1))
 
 
-def _apart(values: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+def _by_outcome(values: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
     """Summarise (S, n) values for all puzzles, and for those answered correctly and incorrectly."""
     parts = {"all": values, "correct": values[:, correct], "incorrect": values[:, ~correct]}
-    return {name: _summary(part) for name, part in parts.items()}
+    return {name: _quartiles(part) for name, part in parts.items()}
 
 
-def _summary(values: np.ndarray) -> Summary:
+def _quartiles(values: np.ndarray) -> Quartiles:
     names = ("mean", "low", "median", "high")
     found = np.full((len(values), len(names)), np.nan)
     for step, row in enumerate(values):

@@ -4,16 +4,23 @@ n cases.
 """
 
 import numpy as np
+from scipy.stats import binomtest, norm
 
-NORMAL = 1.959964
+NORMAL = float(norm.ppf(0.975))
 """Half the width of a 95 % interval of a normal variable, in standard deviations."""
 
 
 def paired(after: np.ndarray, before: np.ndarray, pseudo: bool = False) -> tuple[float, float, float]:
-    """Return the mean of after - before, (n,) each, and its 95 % interval, by the normal approximation.
+    """Return the mean of `after - before` and its 95 % interval, by the normal approximation.
 
-    pseudo: for scores that are 0 or 1; adds half a puzzle to each of the four outcomes of a pair, so that an
-    interval keeps its width where nothing changed (Agresti & Min 2005, Statistics in Medicine 24).
+    Args:
+        after: scores with a change, (n,).
+        before: scores of the same cases without it, (n,).
+        pseudo: whether scores are 0 or 1; adds half a case to each of the four outcomes of a pair, so that an
+            interval keeps its width where nothing changed (Agresti & Min 2005, Statistics in Medicine 24).
+
+    Returns:
+        The mean, and the lower and the upper end of its interval.
     """
     d = after.astype(np.float64) - before.astype(np.float64)
     n, squares = len(d) + 2.0 * pseudo, np.sum(d**2) + 1.0 * pseudo
@@ -23,8 +30,15 @@ def paired(after: np.ndarray, before: np.ndarray, pseudo: bool = False) -> tuple
 
 
 def wilson(share: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 95 % interval of shares of n cases, which has a width even at 0 and 1."""
-    z = NORMAL
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - half).clip(0, 1), (middle + half).clip(0, 1)
+    """Return the ends of the 95 % intervals of shares of n cases, which have a width even at 0 and 1.
+
+    Args:
+        share: whole counts divided by n, (m,).
+        n: the number of cases.
+
+    Returns:
+        The lower and the upper ends, (m,) each (Wilson 1927, Journal of the American Statistical Association
+        22).
+    """
+    found = [binomtest(round(n * float(p)), n).proportion_ci(method="wilson") for p in share]
+    return np.array([one.low for one in found]), np.array([one.high for one in found])

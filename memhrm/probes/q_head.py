@@ -1,12 +1,13 @@
-"""The Q-head: its calibration, and what choosing among restarts by it is worth.
+"""The Q-head: its calibration, and what selecting among restarts by it is worth.
 
 n puzzles, K restarts, B bins.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
+from sklearn.calibration import calibration_curve
 
 from memhrm.config.settings import require
 from memhrm.evaluation.restarts import RULES, Attempts
@@ -16,32 +17,29 @@ from memhrm.probes.subject import Subject
 
 
 def calibration(q_halt: np.ndarray, exact: np.ndarray, bins: int = 10) -> dict[str, Any]:
-    """Compare sigmoid(q_halt) with the share of answers that are exact, after Guo et al. 2017, arXiv
-    1706.04599.
+    """Compare sigmoid(q_halt) with the share of answers that are exact.
 
-    q_halt, exact: of any equal shape. bins: how many, of equal width; a probability on a border
-    counts to the lower one.
+    After Guo et al. 2017, arXiv 1706.04599.
 
-    Returns edges (B + 1,), counts (B,), predicted and right (B,), the mean probability and the share of exact
-    answers of a bin, nan where it is empty, and ece, the expected calibration error: the mean distance of the
-    two, weighted by the counts.
+    Args:
+        q_halt: the Q-head's logits, of any shape.
+        exact: whether the answers are exact, of the same shape.
+        bins: the number of bins, of equal width; a probability on a border counts to the lower one.
+
+    Returns:
+        `edges` (B + 1,); `counts` (B,); `predicted` and `right` (B,), the mean probability and the share of
+        exact answers of a bin, nan where it is empty; and `ece`, the expected calibration error: the mean
+        distance of the two, weighted by the counts.
     """
     require(bins >= 1, "bins", bins, "1 or above")
-    q, right = np.ravel(q_halt).astype(np.float64), np.ravel(exact).astype(np.float64)
-    require(len(q) == len(right) > 0, "answers", len(q), f"as many as in exact ({len(right)}), 1 or above")
-    p = 0.5 * (1 + np.tanh(q / 2))  # The sigmoid, without overflow.
+    p, right = expit(np.ravel(q_halt).astype(np.float64)), np.ravel(exact).astype(bool)
+    require(len(p) == len(right) > 0, "answers", len(p), f"as many as in exact ({len(right)}), 1 or above")
     edges = np.linspace(0, 1, bins + 1)
-    place = np.searchsorted(edges[1:-1], p, side="left")
-    counts = np.bincount(place, minlength=bins)
-    sums = [np.bincount(place, weights=values, minlength=bins) for values in (p, right)]
-    predicted, share = (np.where(counts, total / np.maximum(counts, 1), np.nan) for total in sums)
-    return {
-        "edges": edges,
-        "counts": counts,
-        "predicted": predicted,
-        "right": share,
-        "ece": float(np.abs(sums[0] - sums[1]).sum() / len(q)),
-    }
+    counts = np.bincount(np.searchsorted(edges[1:-1], p), minlength=bins)
+    curves = np.full((2, bins), np.nan)
+    curves[:, counts > 0] = calibration_curve(right, p, n_bins=bins)
+    ece = np.nansum(counts * np.abs(curves[0] - curves[1])) / len(p)
+    return {"edges": edges, "counts": counts, "predicted": curves[1], "right": curves[0], "ece": float(ece)}
 
 
 def restarts(
@@ -53,20 +51,27 @@ def restarts(
     seed: int = 0,
     batch_size: int = 256,
     first: Rollout | None = None,
-    progress: Callable[[int], Any] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the exact accuracy of the best of the first K restarts, for K = 1, 2, 4, ... and `restarts`,
-    chosen by each rule from one set of runs; as `python -m memhrm.evaluate restarts=K noise=... select=...`.
+    """Return the exact accuracy of the restart that each rule selects among the first K.
 
-    noise: deviation of the normal noise on z_H and z_L before each supervision step; the first restart runs
-    without. steps: supervision steps; None: those of training. first: the first restart, if it is at hand:
-    the rollout of the same puzzles and as many steps without noise. progress: as of `rollout`, of which there
-    are as many as restarts.
+    K is 1, 2, 4, ... and `restarts`, all from one set of runs; the accuracy equals that of
+    `python -m memhrm.evaluate restarts=K noise=... select=...`.
 
-    Returns restarts, the K (C,); single, the accuracy of each restart by itself (restarts,); and by each rule
-    of `memhrm.evaluation.restarts` (q, residual, majority, oracle) the accuracy (C,). The oracle sees the
-    labels. gain: by how much the highest Q of all restarts is right more often than the first restart, with
-    its 95 % interval over the puzzles (`memhrm.probes.intervals.paired`), (change, low, high).
+    Args:
+        subject: the model and its puzzles.
+        restarts: the most restarts.
+        noise: standard deviation of the normal noise on z_H and z_L before each supervision step; the first
+            restart has none.
+        steps: supervision steps; None: those of training.
+        seed: of the noise.
+        batch_size: puzzles of a batch.
+        first: the first restart, if it is at hand: the rollout of the same puzzles without noise.
+
+    Returns:
+        `restarts`, the values of K, (C,); `single`, the accuracy of each restart by itself, (restarts,); by
+        each rule of `memhrm.evaluation.restarts` (q, residual, majority, oracle) the accuracy, (C,), where
+        the oracle sees the labels; and `gain`, by how much the highest Q of all restarts is exact more often
+        than the first restart, with its 95 % interval (`paired`), (change, low, high).
     """
     require(restarts >= 1, "restarts", restarts, "1 or above")
     require(noise > 0 or restarts == 1, "noise", noise, f"above 0, with restarts={restarts}")
@@ -77,18 +82,12 @@ def restarts(
         first
         if first is not None and restart == 0
         else rollout(
-            subject,
-            steps,
-            noise=noise if restart else 0.0,
-            seed=seed,
-            restart=restart,
-            batch_size=batch_size,
-            progress=progress,
+            subject, steps, noise=noise * bool(restart), seed=seed, restart=restart, batch_size=batch_size
         )
         for restart in range(restarts)
     ]
-    said = [(run.tokens[-1], run.q_halt[-1], run.residual["z_H"][-1], run.exact[-1]) for run in runs]
-    every = Attempts(*(np.stack(values) for values in zip(*said)))
+    ends = [(run.tokens[-1], run.q_halt[-1], run.residual["z_H"][-1], run.exact[-1]) for run in runs]
+    every = Attempts(*(np.stack(values) for values in zip(*ends)))
     counts = sorted({restarts, *(2**i for i in range(restarts.bit_length()))})
 
     def kept(rule: str, count: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Stability of solutions: almost solved puzzles, solved ones, and symmetric variants of failures.
 
 After Ren and Liu, arXiv 2601.10679.
+
 n puzzles, s tokens, S supervision steps, R tries, f failures.
 """
 
@@ -24,11 +25,16 @@ def one_blank(
 ) -> dict[str, np.ndarray] | None:
     """Test whether the model completes solutions in which one random token of each is blank.
 
-    steps: supervision steps; None: those of training.
+    Args:
+        subject: the model and its puzzles.
+        steps: supervision steps, S; None: those of training.
+        seed: of the blank positions.
+        batch_size: puzzles of a batch.
 
-    Returns blank (n,), the position of the blank token; and after each step the share of puzzles in which
-    that token is right, filled (S,), and in which all are, exact (S,). None for a task other than sudoku, or
-    if answers do not follow from the questions alone.
+    Returns:
+        `blank` (n,), the position of the blank token; and the share of puzzles in which that token is right
+        after each step, `filled` (S,), and in which all are, `exact` (S,). None for a task other than Sudoku,
+        or if answers do not follow from the questions alone.
     """
     solution = _solutions(subject)
     if solution is None:
@@ -38,9 +44,9 @@ def one_blank(
     rows = np.arange(n)
     asked = solution.clone()
     asked[rows, blank] = BLANK
-    seen = rollout(replace(subject, inputs=asked), _steps(subject, steps), batch_size=batch_size)
-    filled = seen.tokens[:, rows, blank] == solution[rows, blank].numpy()
-    return {"blank": blank, "filled": filled.mean(axis=1), "exact": seen.exact.mean(axis=1)}
+    run = rollout(replace(subject, inputs=asked), _steps(subject, steps), batch_size=batch_size)
+    filled = run.tokens[:, rows, blank] == solution[rows, blank].numpy()
+    return {"blank": blank, "filled": filled.mean(axis=1), "exact": run.exact.mean(axis=1)}
 
 
 def from_solution(
@@ -48,18 +54,24 @@ def from_solution(
 ) -> dict[str, Any] | None:
     """Test whether, and for how long, a puzzle stays solved if its question is already the solution.
 
-    Returns exact (S,), the share that is right after each step; held (n,), the steps before the first wrong
-    answer, S if there is none; mean_held; and stays, the share that is right after every step. None for a
-    task other than sudoku, or if answers do not follow from the questions alone.
+    Args:
+        subject: the model and its puzzles.
+        steps: supervision steps, S; None: those of training.
+        batch_size: puzzles of a batch.
+
+    Returns:
+        `exact` (S,), the share that is right after each step; `held` (n,), the steps before the first wrong
+        answer, S if there is none; `mean_held`; and `stays`, the share that is right after every step. None
+        for a task other than Sudoku, or if answers do not follow from the questions alone.
     """
     solution = _solutions(subject)
     if solution is None:
         return None
-    seen = rollout(replace(subject, inputs=solution), _steps(subject, steps), batch_size=batch_size)
-    unbroken = np.logical_and.accumulate(seen.exact, axis=0)
+    run = rollout(replace(subject, inputs=solution), _steps(subject, steps), batch_size=batch_size)
+    unbroken = np.logical_and.accumulate(run.exact, axis=0)
     held = unbroken.sum(axis=0)
     return {
-        "exact": seen.exact.mean(axis=1),
+        "exact": run.exact.mean(axis=1),
         "held": held,
         "mean_held": float(held.mean()),
         "stays": float(unbroken[-1].mean()),
@@ -75,15 +87,23 @@ def relabelled(
     batch_size: int = 256,
     baseline: Rollout | None = None,
 ) -> dict[str, Any] | None:
-    """Test whether the model solves symmetric variants of the puzzles that it fails on: images under a random
-    symmetry of the task, which for sudoku may also rename the digits.
+    """Test whether the model solves symmetric variants of the puzzles that it fails on.
 
-    baseline: the rollout of the same puzzles, if it is at hand; it may be longer.
+    A variant is an image under a random symmetry of the task, which for Sudoku may also rename the digits.
 
-    Returns rows (f,), the puzzles that are not exact after the last step; solved (R, f) bool, whether the
-    image of a try is; any, the share solved in at least one try, and mean, the mean share of a try, nan
-    where nothing fails. None where answers do not follow from the questions alone, as in episodes with a
-    secret rule, which an image would break.
+    Args:
+        subject: the model and its puzzles.
+        tries: variants of each puzzle, R.
+        steps: supervision steps; None: those of training.
+        seed: of the symmetries.
+        batch_size: puzzles of a batch.
+        baseline: the rollout of the same puzzles, if it is at hand; it may be longer.
+
+    Returns:
+        `rows` (f,), the puzzles that are not exact after the last step; `solved` (R, f) bool, whether each
+        variant is; `any`, the share solved in at least one variant, and `mean`, the mean share, nan where
+        nothing fails. None where answers do not follow from the questions alone, as in episodes with a secret
+        rule, which a symmetry would break.
     """
     require(tries >= 1, "tries", tries, "1 or above")
     if not _by_the_rules(subject):
@@ -109,7 +129,7 @@ def relabelled(
 
 
 def _image(subject: Subject, rng: np.random.Generator) -> Subject:
-    """Each puzzle under a random symmetry of its task."""
+    """Return each puzzle under a random symmetry of its task."""
     inputs, labels, identifiers = (
         tensor.cpu().numpy() for tensor in (subject.inputs, subject.labels, subject.identifiers)
     )
@@ -121,14 +141,14 @@ def _image(subject: Subject, rng: np.random.Generator) -> Subject:
 
 
 def _solutions(subject: Subject) -> Tensor | None:
-    """Full grids, (n, s), on the CPU, or None where an answer cannot be a question."""
+    """Return the full grids, (n, s), on the CPU, or None where an answer cannot be a question."""
     if not isinstance(subject.task, Sudoku) or not _by_the_rules(subject):
         return None
     return subject.labels.cpu()
 
 
 def _by_the_rules(subject: Subject) -> bool:
-    """Whether each answer solves its question by the rules of the task."""
+    """Return whether each answer solves its question by the rules of the task."""
     try:
         subject.task.check(subject.inputs.cpu().numpy(), np.maximum(subject.labels.cpu().numpy(), 0))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Charts as SVG that take their colours from the page around them.
+"""Figures as SVG that takes its colours from the page around it.
 
-matplotlib is imported only here, and only when something is drawn. It draws with fixed colours; these are
-then replaced: ink by the colour of the text around, the colour of run i by the page's variable `--run-i`.
+matplotlib draws with fixed colours; these are then replaced: ink by the colour of the text around, the colour
+of run i by the page's variable `--run-i`.
 """
 
 import io
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import matplotlib
+from matplotlib.figure import Figure
+
 INK = "#010203"
 LIGHT = ("#0b63c4", "#b34700", "#0f7a55", "#93409a", "#7a6500", "#5a6470")
 DARK = ("#74b5f7", "#f5a35c", "#55c79a", "#dc9ae0", "#d9c64f", "#aeb8c2")
 """Colours of the runs on light and dark ground, ordered so that the colour-blind can tell neighbours
 apart."""
 MARKERS = "os^DvP"
-POSITIVE, NEGATIVE = (0.17, 0.49, 0.86), (0.86, 0.42, 0.05)
-"""Hues of maps that work on either ground: the value sets the opacity, so that zero is the ground."""
 
 WIDTH, HEIGHT = 5.0, 3.05  # Inches of 72 units: as wide as a phone, so that text keeps its size there.
 STYLE: dict[Any, Any] = {
@@ -28,61 +29,61 @@ STYLE: dict[Any, Any] = {
     "axes.labelsize": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.2,
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.7),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
 
+def hue(run: int) -> str:
+    """Return the colour of a run."""
+    return LIGHT[run % len(LIGHT)]
+
+
+def marker(run: int) -> str:
+    """Return the marker of a run."""
+    return MARKERS[run % len(MARKERS)]
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A chart. name: of its file, and the prefix of its ids. svg: without a size and text colours."""
+    """A chart.
+
+    Attributes:
+        name: of its file, and the prefix of its ids.
+        svg: one element, without a size, which takes the colour of the text around it.
+    """
 
     name: str
     svg: str
 
     def file(self) -> str:
         """Return the SVG as a standalone file that follows the viewer's colour scheme."""
-        variables = [
-            ";".join(f"--run-{i}:{colour}" for i, colour in enumerate(colours)) for colours in (LIGHT, DARK)
-        ]
+        light, dark = (
+            ";".join(f"--run-{i}:{one}" for i, one in enumerate(colours)) for colours in (LIGHT, DARK)
+        )
         style = (
-            f"<style>svg{{color:#1c2329;background:#fff;{variables[0]}}}@media(prefers-color-scheme:dark)"
-            f"{{svg{{color:#e3e7eb;background:#14181c;{variables[1]}}}}}</style>"
+            f"<style>svg{{color:#1c2329;background:#fff;{light}}}@media(prefers-color-scheme:dark)"
+            f"{{svg{{color:#e3e7eb;background:#14181c;{dark}}}}}</style>"
         )
         return re.sub(r"(<svg[^>]*>)", lambda found: found[1] + style, self.svg, count=1) + "\n"
-
-
-def ready() -> None:
-    """Check that charts can be drawn.
-
-    Raises:
-        ValueError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401 (it is there)
-    except ImportError as error:
-        raise ValueError(
-            "the report's figures need matplotlib; install it with pip install 'memhrm[probe]'"
-        ) from error
 
 
 def draw(
     name: str, title: str, paint: Callable[[Any], None], width: float = WIDTH, height: float = HEIGHT
 ) -> Drawing:
-    """Return what `paint` draws on a matplotlib Figure as SVG. title: what the chart shows, for screen
-    readers."""
-    ready()
-    import matplotlib
-    from matplotlib.figure import Figure
+    """Return what `paint` draws on a matplotlib Figure.
 
+    Args:
+        name: of the drawing's file, and the prefix of its ids.
+        title: what the chart shows, for screen readers.
+        paint: draws on the Figure that it gets.
+        width: of the Figure, in inches.
+        height: of the Figure, in inches.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
         paint(figure)
@@ -111,7 +112,3 @@ def _cleaned(text: str, name: str, title: str) -> str:
     for i, colour in enumerate(LIGHT):
         text = text.replace(colour, f"var(--run-{i}, {colour})")
     return head + re.sub(r"\n\s*", "\n", text)
-
-
-def colour(run: int) -> str:
-    return LIGHT[run % len(LIGHT)]

@@ -1,158 +1,104 @@
-"""The report: sections of figures, tables and films in one HTML file that needs nothing else."""
+"""The report as one HTML file that needs nothing else: its parts, and their words from texts.yaml."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from memhrm.report.figures import DARK, LIGHT, MARKERS, Drawing
+from memhrm.report.run import ProbedRun
+
+FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A chart under a heading. says: what it shows. source: the work that introduced it, if any."""
+@dataclass(frozen=True, kw_only=True)
+class ReportPart:
+    """What stands in a section.
 
-    title: str
-    drawing: Drawing
-    says: str
-    source: str = ""
+    Attributes:
+        kind: figure, table or film.
+        words: its title, caption and labels, as `worded` gives them.
+        drawing: of a figure.
+        rows: of a table, the first text of which names it.
+        marks: the run whose marker each row has; none without.
+        film: what film.js reads.
+    """
 
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of texts under a heading; the first column names them. marks: the run whose marker a row has."""
-
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    says: str = ""
-    source: str = ""
+    kind: str
+    words: Mapping[str, Any]
+    drawing: Drawing | None = None
+    rows: Sequence[Sequence[str]] = ()
     marks: Sequence[int] = ()
+    film: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Fragment:
-    """A piece of HTML, such as a film."""
-
-    html: str
-    script: str = ""  # The name of a script in this folder that it needs.
+def worded(key: str, **fields: Any) -> dict[str, Any]:
+    """Return the words at a key of texts.yaml, without the sentences, with these fields filled in."""
+    return {name: _filled(value, fields) for name, value in _texts()[key].items() if name != "short"}
 
 
-Part = Figure | Table | Fragment
+def sentences(section: str, run: ProbedRun) -> list[str]:
+    """Return what is to be said in short of a section of a run."""
+    found = run.numbers[section]
+    values = {name: value for name, value in found.items() if name.isidentifier()}
+    return [
+        *filter(None, _filled(_texts()[section].get("short", []), {**values, "found": found, "run": run}))
+    ]
 
 
-@dataclass(frozen=True)
-class Section:
-    """slug: its anchor and the prefix of its figures' names. lead: one or two sentences."""
-
-    slug: str
-    title: str
-    lead: str
-    parts: Sequence[Part] = ()
-
-    def drawings(self) -> list[Drawing]:
-        return [part.drawing for part in self.parts if isinstance(part, Figure)]
+def table(key: str, rows: Sequence[Sequence[str]], head: Sequence[str] = (), **fields: Any) -> ReportPart:
+    """Return a table; `head` names the columns where texts.yaml does not."""
+    return ReportPart(kind="table", words={"head": head, **worded(key, **fields)}, rows=rows)
 
 
-def page(
-    title: str,
-    opening: Sequence[Part],
-    summary: Sequence[tuple[str, Sequence[str]]],
-    sections: Sequence[Section],
-) -> str:
-    """Return the whole file. summary: names of runs, each with sentences about it."""
-    scripts = sorted({p.script for s in sections for p in s.parts if isinstance(p, Fragment) and p.script})
-    contents = "".join(f'<li><a href="#{s.slug}">{escape(s.title)}</a></li>' for s in sections)
-    sentences = "".join(
-        f"<h3>{escape(name)}</h3><ul>{''.join(f'<li>{escape(one)}</li>' for one in said)}</ul>"
-        for name, said in summary
-    )
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            '<link rel="icon" href="data:,">',  # Otherwise a browser requests one.
-            f"<title>{escape(title)}</title>\n<style>\n{_colours()}{_asset('page.css')}</style>",
-            "</head>\n<body>",
-            f"<header><h1>{escape(title)}</h1></header>\n<main>",
-            *_parts(opening),
-            f'<section id="summary"><h2>Summary</h2><div class="summary">{sentences}</div></section>',
-            f'<nav aria-label="Contents"><h2>Contents</h2><ol>{contents}</ol></nav>',
-            *(html for section in sections for html in _section(section)),
-            "</main>",
-            *(f"<script>\n{_asset(name)}</script>" for name in scripts),
-            "</body>\n</html>\n",
-        ]
-    )
+def render(title: str, **content: Any) -> str:
+    """Return the whole file, of what page.html shows."""
+    pages = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, undefined=StrictUndefined,
+    )  # fmt: skip
+    colours = {"light": LIGHT, "dark": DARK}
+    return pages.get_template("page.html").render(title=title, colours=colours, markers=MARKERS, **content)
 
 
-def _section(section: Section) -> list[str]:
-    title, lead = escape(section.title), escape(section.lead)
-    head = f'<section id="{section.slug}"><h2>{title}</h2><p class="lead">{lead}</p>'
-    return [head, *_parts(section.parts), "</section>"]
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share in percent; nothing if there is none."""
+    return "" if value is None or not np.isfinite(value) else f"{100 * value:.{digits}f} %"
 
 
-def _parts(parts: Sequence[Part]) -> list[str]:
-    """Lay out consecutive figures in shared rows; tables and films take the whole width."""
-    html: list[str] = []
-    row = False
-    for part in parts:
-        if isinstance(part, Figure) != row:
-            html.append("</div>" if row else '<div class="figures">')
-            row = not row
-        html.append(_html(part))
-    return [*html, "</div>"] if row else html
+def plural(number: int, noun: str) -> str:
+    """Return the number with its noun, in the singular or the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _html(part: Part) -> str:
-    if isinstance(part, Fragment):
-        return part.html
-    says = _says(part.says, part.source)
-    if isinstance(part, Figure):
-        return (
-            f"<figure><h3>{escape(part.title)}</h3>{part.drawing.svg}<figcaption>{says}</figcaption></figure>"
-        )
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in part.head)
-    rows = "".join(
-        f'<tr><th scope="row">{mark(part.marks[i]) if part.marks else ""}{escape(first)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in rest)
-        + "</tr>"
-        for i, (first, *rest) in enumerate(part.rows)
-    )
-    heading = f"<h3>{escape(part.title)}</h3>" if part.title else ""
-    note = f'<p class="note">{says}</p>' if says else ""
-    return (
-        f'<div class="table">{heading}<div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(part.title or "Table", quote=True)}"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>{note}</div>"
-    )
+def change(value: float, low: float, high: float) -> str:
+    """Say how exact accuracy changes, without a claim if the interval covers zero."""
+    value, low, high = 100 * value, 100 * low, 100 * high
+    if low <= 0 <= high:
+        numbers = f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+        return f"does not measurably change exact accuracy ({numbers})"
+    verb, (low, high) = ("lowers", (-high, -low)) if value < 0 else ("raises", (low, high))
+    return f"{verb} exact accuracy by {abs(value):.1f} points (95 % interval {low:.1f} to {high:.1f})"
 
 
-def mark(run: int) -> str:
-    """Return the colour and marker that the run has in its curves."""
-    shape = {
-        "o": '<circle cx="6" cy="6" r="4.5"/>',
-        "s": '<rect x="1.8" y="1.8" width="8.4" height="8.4"/>',
-        "^": '<path d="M6 1.2 11 10.5H1z"/>',
-        "D": '<path d="M6 .8 11.2 6 6 11.2.8 6z"/>',
-        "v": '<path d="M6 10.8 1 1.5H11z"/>',
-        "P": '<path d="M4 1h4v3h3v4H8v3H4V8H1V4h3z"/>',
-    }[MARKERS[run % len(MARKERS)]]
-    hue = f"var(--run-{run % len(LIGHT)})"
-    return f'<svg class="mark" viewBox="0 0 12 12" aria-hidden="true" style="fill:{hue}">{shape}</svg>'
+@cache
+def _texts() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load((FOLDER / "texts.yaml").read_text(encoding="utf-8"))
 
 
-def _says(says: str, source: str) -> str:
-    return escape(says) + (f' <cite class="source">{escape(source)}</cite>' if source else "")
+def _filled(value: Any, fields: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_filled(one, fields) for one in value]
+    return " ".join(_template(value).render(fields).split())
 
 
-def _colours() -> str:
-    light, dark = (
-        "".join(f"--run-{i}:{colour};" for i, colour in enumerate(colours)) for colours in (LIGHT, DARK)
-    )
-    return f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
-
-
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+@cache
+def _template(text: str) -> Any:
+    templates = Environment(undefined=StrictUndefined)
+    templates.globals |= {"np": np, "percent": percent, "plural": plural, "change": change}
+    return templates.from_string(text)

@@ -66,7 +66,7 @@ def refuse_unused_probe(how: Any, memories: Sequence[MemorySettings], given: Col
     """Refuse settings of `memhrm.probe` that were given and are not used beside the others.
 
     Args:
-        how: the settings of the command, `memhrm.probes.settings.ProbeSettings`.
+        how: the settings of the command, `memhrm.probe.ProbeSettings`.
         memories: those of the runs that are looked at.
         given: the dotted names of the settings that were given.
 

@@ -213,24 +213,39 @@ def folder(demo, tmp_path, monkeypatch) -> Iterator[Path]:
     """A copy of the demo's folder, in which this process stands."""
     shutil.copytree(demo, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
     yield tmp_path / "here"
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]  # A module that the page has written.
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_the_page_runs(page, folder, monkeypatch, request):
-    monkeypatch.syspath_prepend(str(folder))
+def lines(page: str) -> list[str]:
+    """Return the commands of a page, a line each."""
+    shown = [block for block in blocks(page) if block.language == "bash"]
+    return [" ".join(words) for block in shown for words in block.commands()]
+
+
+def follow(page: str, thorough: bool) -> None:
     for block in blocks(page):
-        run_block(block, request.config.getoption("--thorough"))
+        run_block(block, thorough)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_the_page_runs(page, folder):
+    follow(page, thorough=False)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("page", [page for page in PAGES if any(listed(SLOW, line) for line in lines(page))])
+def test_every_block_of_the_page_runs_the_slow_ones_too(page, folder):
+    follow(page, thorough=True)
 
 
 def test_every_exception_is_of_a_command_that_a_page_shows():
-    lines = [" ".join(words) for page in PAGES for block in blocks(page) if block.language == "bash"
-             for words in block.commands()]  # fmt: skip
+    every = [line for page in PAGES for line in lines(page)]
     for patterns in (ELSEWHERE, SLOW):
-        unused = [pattern for pattern in patterns if not any(re.fullmatch(pattern, line) for line in lines)]
+        unused = [pattern for pattern in patterns if not any(re.fullmatch(pattern, line) for line in every)]
         assert unused == []
 
 

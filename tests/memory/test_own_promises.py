@@ -11,7 +11,9 @@ import torch
 
 from memhrm.export import main as export
 from memhrm.probes import attention_maps, open_subject, roll_out
-from memhrm.report.sections import exchange
+from memhrm.report.run import ProbedRun
+from memhrm.report.sections import SECTIONS
+from memhrm.report.settings import ReportSettings
 from memhrm.runs.directory import RunDirectory
 from memhrm.train import main
 from memhrm.weights.solver import load
@@ -137,4 +139,5 @@ def test_it_resumes_exports_and_is_probed(here):
     np.testing.assert_allclose(spread, roll_out(subject, 2).traces["spread"][1, -1], rtol=1e-4)
     assert met.cells is None and met.read.shape == met.write.shape == (10, 1, 17)
     assert RunDirectory(Path("whole")).config()["memory"]["module"] == "notebook.Notebook"
-    assert exchange.TOPIC.name == "attention"
+    shown = SECTIONS["attention"].compute(ProbedRun(0, "whole", subject, ReportSettings.of(), []))
+    assert shown["one_cells"].tolist() == [-1] and shown["write"].shape == (1, 4, 4)

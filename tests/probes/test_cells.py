@@ -12,7 +12,7 @@ from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.probes import attention, cells, information
-from memhrm.probes.light import light
+from memhrm.probes.monitor import monitor_numbers
 from memhrm.probes.rollout import rollout
 from planted import UNTOUCHED, planted, right, small
 
@@ -32,20 +32,20 @@ def test_a_selection_by_token_has_the_usage_of_the_tokens():
     seen = rollout(planted(UNEVEN, right(UNEVEN), cells=5, H_cycles=2), 3).traces
     p = np.array([0.4, 0.3, 0.2, 0.1, 0.0])
     np.testing.assert_allclose(cells.usage(seen), np.broadcast_to(p, (3, 2, 5)), atol=1e-12)
-    entropy = cells.entropy(cells.usage(seen))
+    entropy = cells.usage_entropy(cells.usage(seen))
     expected = -sum(x * np.log(x) for x in p if x)
     np.testing.assert_allclose(entropy["nats"], np.full((3, 2), expected))
     np.testing.assert_allclose(entropy["share"], np.full((3, 2), expected / np.log(5)))
-    assert cells.dead(seen).tolist() == [4]
-    np.testing.assert_array_equal(cells.counts(seen), 6 * np.eye(5, dtype=int)[UNEVEN])
+    assert cells.dead_cells(seen).tolist() == [4]
+    np.testing.assert_array_equal(cells.selection_counts(seen), 6 * np.eye(5, dtype=int)[UNEVEN])
     assert not any(values.any() for values in cells.switching(seen).values())
 
 
 def test_entropy_is_of_the_usage_divided_by_k():
-    found = cells.entropy(np.array([[1.0, 1.0, 0, 0], [0.5] * 4]))
+    found = cells.usage_entropy(np.array([[1.0, 1.0, 0, 0], [0.5] * 4]))
     np.testing.assert_allclose(found["nats"], [np.log(2), np.log(4)])
     np.testing.assert_allclose(found["share"], [0.5, 1.0])
-    assert cells.entropy(np.ones(1))["share"] == 1
+    assert cells.usage_entropy(np.ones(1))["share"] == 1
 
 
 def test_a_clock_switches_as_it_is_wound():
@@ -101,11 +101,10 @@ def slow_information(counts: np.ndarray, groups: np.ndarray) -> float:
 def test_information_equals_the_sum_over_all_pairs():
     rng = np.random.default_rng(0)
     counts, groups = rng.integers(0, 4, (30, 5)), rng.choice(["a", "b", "c"], 30)
-    value = information.mutual_information(counts, groups)
-    assert value == pytest.approx(slow_information(counts, groups), abs=1e-12)
     found = information.with_null(counts, groups)
-    assert found["value"] == value
-    assert found["excess"] == pytest.approx(value - found["null_mean"])
+    value = found["value"]
+    assert value == pytest.approx(slow_information(counts, groups), abs=1e-12)
+    assert found["null_corrected"] == pytest.approx(value - found["null_mean"])
     assert (found["low"], found["high"]) == (value - found["null_high"], value - found["null_low"])
 
 
@@ -128,15 +127,15 @@ def test_weights_of_cells():
         "alpha": np.full((1, 1, 4, 2), (0.6, 0.2)),
         "scores": np.zeros((1, 1, 4, 4)),
     }
-    np.testing.assert_allclose(cells.weights(traces), np.array([1.8, 0.6 + 0.6, 0.2, 0]) / 3.2)
+    np.testing.assert_allclose(cells.weight_shares(traces), np.array([1.8, 0.6 + 0.6, 0.2, 0]) / 3.2)
 
 
 def test_one_step_tells_nothing_of_the_puzzle():
     """Of a single H-step any way to deal the selections anew tells as much."""
     subject = planted(EVEN, right(EVEN))
     groups = {"rule": np.array(EVEN)}
-    assert set(information.information(rollout(subject, 1).traces, groups)) == {"rule"}
-    assert set(information.information(rollout(subject, 2).traces, groups)) == {"puzzle", "rule"}
+    assert set(information.cell_information(rollout(subject, 1).traces, groups)) == {"rule"}
+    assert set(information.cell_information(rollout(subject, 2).traces, groups)) == {"puzzle", "rule"}
 
 
 def test_a_selection_by_token_tells_all_about_the_token_and_nothing_about_the_rest():
@@ -147,7 +146,7 @@ def test_a_selection_by_token_tells_all_about_the_token_and_nothing_about_the_re
         "rating": np.arange(16),
     }
     seen = rollout(planted(EVEN, right(EVEN), H_cycles=2, groups=groups), 2).traces
-    found = information.information(seen, groups)
+    found = information.cell_information(seen, groups)
     assert found["rule"]["value"] == pytest.approx(np.log(4))
     assert found["half"]["value"] == pytest.approx(np.log(2))
     assert found["coin"]["value"] == pytest.approx(0, abs=1e-12)
@@ -205,8 +204,8 @@ def test_cosines_equal_loops():
             each = [v[i] @ v[j] / np.sqrt((v[i] @ v[i]) * (v[j] @ v[j])) for v in vectors]
             assert found[name][step, i, j] == pytest.approx(np.mean(each))
     matrix = np.array([[1.0, -0.5, 0.1], [-0.5, 1.0, 0.3], [0.1, 0.3, 1.0]])
-    assert cells.alike(matrix) == pytest.approx(0.3)
-    assert np.isnan(cells.alike(np.ones((1, 1))))
+    assert cells.mean_cosine(matrix) == pytest.approx(0.3)
+    assert np.isnan(cells.mean_cosine(np.ones((1, 1))))
 
 
 def test_trajectories_keep_the_distances_of_what_lies_in_a_plane():
@@ -272,7 +271,7 @@ def test_memories_without_maps_say_so():
 
 
 def numbers(subject, **more) -> dict:
-    return light(replace(subject, **more))
+    return monitor_numbers(replace(subject, **more))
 
 
 def test_light_numbers_of_a_planted_memory():

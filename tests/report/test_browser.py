@@ -12,7 +12,6 @@ from memhrm.config.command import compose
 from memhrm.probe import main
 from tiny import train
 
-pytest.importorskip("matplotlib")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 

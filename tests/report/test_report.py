@@ -3,33 +3,46 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from memhrm.config.command import compose
+from memhrm.data.episodes.episodes import pair
+from memhrm.data.episodes.recall import Recall
 from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.probe import labels, main
+from memhrm.probe import main
 from memhrm.probes.accuracy import over_steps
+from memhrm.probes.intervals import wilson
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import open_subject
-from memhrm.report import curves, figures, maps
-from memhrm.report.curves import Line
-from memhrm.report.film import Shot, film, given
-from memhrm.report.sections.base import flat, small
+from memhrm.report import figures, maps, page
+from memhrm.report.build import flat, plain
+from memhrm.report.curves import Series, curves
+from memhrm.report.page import change, sentences
+from memhrm.report.run import ProbedRun
+from memhrm.report.sections import SECTIONS, accuracy, attention, cells
+from memhrm.report.sections.films import film_data, given, shown_answers
+from memhrm.report.sections.learning import logged
+from memhrm.report.settings import ReportSettings
+from memhrm.runs.summary import labels
+from memhrm.weights.prune import kept_cells
+from memhrm.weights.transfer import check_cells
 from tiny import command_line, train
-
-pytest.importorskip("matplotlib")
 
 SMALL = """
     puzzles=6 few_puzzles=4 causal_puzzles=4 depth=2 restarts=2 shuffles=5
     progress=false threads=1
 """.split()  # noqa: SIM905 (written as on a command line)
-MEMORY_SECTIONS = {"cells", "attention", "causal"}
+MEMORY_SECTIONS = {"cells", "information", "attention", "causal"}
 CELLS = "+memory=multicell", "memory.cells=3", "k=1", "memory.tokens=2", "memory.gate=all", "model.H_cycles=2"
 
 
@@ -61,6 +74,12 @@ def alone(runs, tmp_path_factory) -> Path:
     return out
 
 
+def fake(**numbers: Any) -> ProbedRun:
+    """A run named a, trained for two supervision steps, of which only these numbers are known."""
+    subject: Any = SimpleNamespace(halt_max_steps=2)
+    return ProbedRun(0, "a", subject, ReportSettings.of(), [], numbers)
+
+
 def sections(page: str) -> set[str]:
     return set(re.findall(r'<section id="([^"]+)"', page))
 
@@ -90,14 +109,14 @@ def episodic(tmp_path_factory) -> Path:
 
 def test_a_run_on_episodes_is_looked_at_with_the_memory_of_its_episodes(episodic):
     page = (episodic / "report.html").read_text()
-    assert {"episodes", "cells", "attention", "causal", "film"} <= sections(page)
+    assert {"episodes", "cells", "information", "attention", "causal", "films"} <= sections(page)
     assert "stability" not in sections(page)  # No answer follows from its question alone.
     assert "are for puzzle 3 of each episode" in page and "solved (puzzle 3 of episode" in page
     for pointless in ("<h3>Switching<", "<h3>Usage entropy<", ">not written<", "once<"):
         assert pointless not in page  # With one H-step.
-    cells = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
-    assert set(cells["cells"]["information"]) == {"rule"}
-    assert set(cells["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
+    numbers = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
+    assert set(numbers["information"]) == {"rule"}
+    assert set(numbers["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
 
 
 def films(page: str) -> list[dict]:
@@ -121,26 +140,19 @@ def test_a_film_of_an_episode_has_the_right_answer_and_the_feedback_shown_before
 
 
 def test_a_film_marks_what_a_feedback_does_not_show():
-    from memhrm.data.episodes.episodes import pair
-    from memhrm.data.episodes.recall import Recall
-    from memhrm.report.film import shown_answers
-
     task = Recall(digits=4, length=6)
     task.answers = 4
     question, answer = np.array([1, 2, 3, 4, 1, 2]), np.array([2, 3, 4, 1, 2, 3])
     feedback = np.where(np.arange(6) < 4, pair(task, question, answer), question)
     assert shown_answers(task, feedback).tolist() == [2, 3, 4, 1, 0, 0]
-    shot = Shot("one", question, answer, answer[None], np.array([0.5]),
-                shown=(question[None], shown_answers(task, feedback)[None]))  # fmt: skip
-    (drawn,) = films(film("f", "f", task, [shot]).html)[0]["shots"]
+    one = {"inputs": question, "labels": answer, "tokens": answer[None], "q": [0.5]}
+    one |= {"shown_questions": question[None], "shown_answers": shown_answers(task, feedback)[None]}
+    (drawn,) = film_data(task, [one])["shots"]
     assert drawn["shown"] == [["123412", "2341??"]] and drawn["answer"] == "234123"
 
 
 def test_the_cell_that_the_report_calls_most_used_is_the_one_that_prune_keeps(runs, both, tmp_path):
     """Given the usage that the report is about: prune measures its own, on training puzzles."""
-    from memhrm.weights.prune import kept_cells
-    from memhrm.weights.transfer import check_cells
-
     page = (both / "report.html").read_text()
     usage = np.load(both / "numbers.npz")["cells/cells/usage"].mean(axis=(0, 1))
     (said,) = re.findall(r"Cell (\d+) is used most, in ([\d.]+) % of the H-steps", page)
@@ -153,43 +165,35 @@ def test_the_cell_that_the_report_calls_most_used_is_the_one_that_prune_keeps(ru
     assert [f">cell {i}<" in svg for i in range(4)] == [True] * 3 + [False]
 
 
-def test_cells_count_from_0_in_every_name(monkeypatch):
+def test_cells_count_from_0_in_every_name():
     """A memory that only ever uses cells 0 and 2 of 3: all sentences and tables name these."""
-    from memhrm.report.sections import causal_tests, exchange, selection
-    from memhrm.report.sections.base import Seen
-
     usage = np.zeros((2, 1, 3))
     usage[..., 0], usage[..., 2] = 0.25, 0.75
     found = {
         "usage": usage, "entropy_all": {"nats": 0.56, "share": 0.51}, "dead": np.array([1]), "active": 1,
-        "weights": np.array([0.9, 0.0, 0.1]), "information": {},
+        "weights": np.array([0.9, 0.0, 0.1]),
     }  # fmt: skip
     out = [
         {"test": "knock_out", "cell": cell, "change": change, "low": change - 0.02, "high": change + 0.02}
-        for cell, change in enumerate((-0.5, 0.0, -0.125))
+        for cell, change in enumerate((-0.125, 0.0, -0.5))
     ]
-    looking = type("Looking", (), {"trained": 2, "subject": None})
-    numbers = {"cells": found, "causal": {"effects": out}}
-    seen = Seen(0, "a", looking, numbers)  # pyright: ignore[reportArgumentType]
-    assert selection.say(seen) == [
-        "It uses 2 of 3 cells (usage entropy 51 % of the maximum). Cell 2 is used most, in 75.0 % of the "
-        "H-steps; the most weight goes to cell 0, 90.0 %."
+    run = fake(cells=found, causal={"effects": out, "meaningful": []})
+    assert sentences("cells", run) == [
+        "It uses 2 of its 3 memory cells, with a usage entropy of 51 % of the maximum. Cell 2 is used most, "
+        "in 75.0 % of the H-steps; the most weight goes to cell 0, 90.0 %."
     ]
-    assert selection._table([seen]).rows[0][4:] == ["cell 1", "cell 2, 75.0 %", "cell 0, 90.0 %"]
-    assert causal_tests._cells(seen) == [
-        "Knocking out a single cell lowers accuracy for cell 0 (-50.0 points), cell 2 (-12.5 points); the "
-        "other 1 cell has no measurable effect."
+    assert cells.use_table([run]).rows[0][4:] == ["cell 1", "cell 2, 75.0 %", "cell 0, 90.0 %"]
+    assert sentences("causal", run) == [
+        "Knocking out a single cell lowers exact accuracy by 50.0 points for cell 2, 12.5 points for cell 0; "
+        "the other 1 cell has no measurable effect."
     ]
-    assert exchange._name(0) == "cell 0"
-    axes = maps.matrix("m", "m", np.ones((3, 3)), "cell", "cell").svg
-    assert re.findall(r">(\d)<", axes)[:6] == ["0", "1", "2"] * 2
-    script = (Path(maps.__file__).parent / "film.js").read_text()
-    assert "cell + 1" not in script
+    assert attention._name(0) == "cell 0"
+    drawing = maps.matrix("cells-together", run, np.ones((3, 3)), 1.0).drawing
+    assert drawing is not None and re.findall(r">(\d)<", drawing.svg)[:6] == ["0", "1", "2"] * 2
+    assert "cell + 1" not in (page.FOLDER / "film.js").read_text()
 
 
 def test_learning_curves_leave_gaps_where_the_log_has_them(both):
-    from memhrm.report.sections.learning import logged
-
     lines = [{"step": step, "train/lm_loss": 1.0 / step} for step in (10, 20, 30, 40, 100, 110)]
     lines[1:1] = [{"step": 15, "validation/lm_loss": 2.0}, {"step": 16, "train/lm_loss": float("nan")}]
     lines.append({"step": 120, "train/lm_loss": None})
@@ -220,34 +224,63 @@ def test_no_figure_of_an_earlier_report_stays(runs, tmp_path):
 
 
 def test_sentences_claim_nothing_within_an_interval():
-    from memhrm.report.sections.causal_tests import effect
-    from memhrm.report.sections.telling import tells
-
-    measured = "has no measurable effect (-3.0 points, 95 % interval -7.5 to +1.5)"
-    assert effect((-3.0, -7.5, 1.5)) == measured
-    points = "3.0 points of exact accuracy (95 % interval"
-    assert effect((-3.0, -5.0, -1.0)) == f"costs {points} -5.0 to -1.0)"
-    assert effect((3.0, 1.0, 5.0)) == f"gains {points} +1.0 to +5.0)"
+    measured = "does not measurably change exact accuracy (-3.0 points, 95 % interval -7.5 to +1.5)"
+    assert change(-0.03, -0.075, 0.015) == measured
+    assert change(-0.03, -0.05, -0.01) == "lowers exact accuracy by 3.0 points (95 % interval 1.0 to 5.0)"
+    assert change(0.03, 0.01, 0.05) == "raises exact accuracy by 3.0 points (95 % interval 1.0 to 5.0)"
 
     def said(value: float) -> str:
-        found = {"value": value, "null_low": 0.1, "null_high": 0.2}
-        return tells("rule", found | {"low": value - 0.2, "high": value - 0.1})
+        found = {"null_corrected": value, "low": value - 0.05, "high": value + 0.05}
+        (sentence,) = sentences("information", fake(information={"rule": found}))
+        return sentence
 
-    numbers = "nats of mutual information; 0.100 to 0.200 by chance"
-    assert said(0.25) == f"The active cells depend on the rule (0.250 {numbers})."
-    assert said(0.15).startswith("There is no evidence that the active cells depend on the rule (0.150 nats")
-    assert said(0.05).startswith("Each rule uses the cells more evenly than by chance (0.050 nats")
+    numbers = "(null-corrected information 0.100 nats, 95 % interval 0.050 to 0.150)"
+    assert said(0.1) == f"Which cells are active depends on the rule {numbers}."
+    assert said(0.0).startswith("There is no evidence that the active cells depend on the rule (null-")
+    assert said(-0.1).startswith("Each rule uses the cells more evenly than by chance, so they do not")
+
+    def residual(area: float) -> list[str]:
+        return sentences("dynamics", fake(dynamics={"auroc": {"z_H": area}, "chance": [0.4, 0.6]}))
+
+    assert residual(float("nan")) == []
+    assert "does not tell right answers from wrong ones (AUROC 0.50;" in residual(0.5)[0]
+    assert "where z_H changes little" in residual(0.7)[0] and "z_H changes much" in residual(0.3)[0]
+
+
+@pytest.mark.parametrize(
+    ("exact", "says"),
+    [
+        ([0.1, 0.5, 0.5, 0.5], "as in training. Running it for 4 steps does not change that."),
+        ([0.1, 0.5, 0.4, 0.25], "Left running for 4 steps, it solves 25.0 %."),
+        ([0.1, 0.5, 0.75, 0.6], "it solves 60.0 %; its best is 75.0 %, after 3 steps."),
+        (
+            [0.1, 0.5, 0.6, 0.5],
+            "it solves 50.0 %; its best is 60.0 %, after 3 steps.",
+        ),
+    ],
+)
+def test_what_more_steps_give_is_said(exact, says):
+    found = {"exact": np.array(exact), "first_solved": np.ones(20)}
+    (sentence,) = sentences("accuracy", fake(accuracy={"near": found, "far": found}))
+    assert says in sentence
+
+
+def test_validation_is_said_to_end_at_its_best_or_not():
+    def said(values: list[float]) -> str:
+        log = {"step": np.array([10.0, 20.0, np.nan, 40.0]), "value": np.array(values)}
+        (sentence,) = sentences("learning", fake(learning={"validation/exact_accuracy": log}))
+        return sentence
+
+    assert "highest at the end of training, 30.0 %." in said([0.1, 0.2, np.nan, 0.3])
+    assert "highest at optimiser step 20, 40.0 %, and 30.0 % at the end" in said([0.1, 0.4, np.nan, 0.3])
+    assert sentences("learning", fake(learning={"train/lm_loss": {}})) == []
 
 
 @pytest.mark.parametrize(
     ("first", "last", "says"),
-    [(1, 3, "no evidence"), (1, 19, "It needs its memory"), (19, 1, "no evidence")],
+    [(1, 3, "no evidence"), (1, 19, "comes from its memory"), (19, 1, "no evidence")],
 )
 def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
-    from memhrm.probes.intervals import wilson
-    from memhrm.report.sections import episodes
-    from memhrm.report.sections.base import Seen
-
     def at(shares) -> dict:
         low, high = wilson(np.array(shares), 20)
         return {"exact": np.array(shares), "low": low, "high": high}
@@ -255,8 +288,19 @@ def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
     without = dict.fromkeys(("reset", "frozen", "shuffled"), at([first / 20, 0.05]))
     best = {"with_memory": np.array([0.1, 1.0]), "without_memory": 0.1}
     found = {"episodes": 20, "optimum": best, "kept": at([first / 20, last / 20]), **without}
-    seen = Seen(0, "a", None, {"episodes": found})  # pyright: ignore[reportArgumentType]
-    assert says in " ".join(episodes.say(seen))
+    assert says in " ".join(sentences("episodes", fake(episodes=found)))
+
+
+def test_a_section_its_numbers_its_words_and_its_file_have_one_name(both, episodic):
+    texts = yaml.safe_load((page.FOLDER / "texts.yaml").read_text())
+    runs = json.loads((both / "numbers.json").read_text())["runs"].values()
+    runs = [*runs, *json.loads((episodic / "numbers.json").read_text())["runs"].values()]
+    assert {name for run in runs for name in run} == {"about", *SECTIONS}
+    assert {key.partition("-")[0] for key in texts} == {"overview", *SECTIONS}
+    probes = Path(accuracy.__file__).parents[2] / "probes"
+    assert [name for name in SECTIONS if not (probes / f"{name}.py").exists()] == ["learning", "films"]
+    drawn = {path.stem for folder in (both, episodic) for path in (folder / "figures").iterdir()}
+    assert {name.partition("-")[0] for name in drawn} == {*SECTIONS} - {"films"}
 
 
 def test_contents_name_every_section(both):
@@ -305,35 +349,41 @@ def test_same_again(runs, alone, tmp_path):
 
 
 def test_colours_follow_the_page():
-    svg = curves.lines("a", "b", [Line("one", [1, 2]), Line("two", [2, 1], run=1)], "x", "y").svg
+    series = [Series("one", [1, 2]), Series("two", [2, 1], run=1)]
+    drawing = curves("learning-lm_loss", series, name="a").drawing
+    assert drawing is not None
+    svg = drawing.svg
     assert svg.startswith("<svg") and svg.endswith("</svg>")
     assert figures.INK not in svg and "currentColor" in svg
     assert "var(--run-0, " in svg and "var(--run-1, " in svg
     assert "<style" not in svg and "<metadata" not in svg and 'width="360' not in svg
     assert re.findall(r'\bid="(?!a-)', svg) == []
-    file = figures.Drawing("a", svg).file()
+    file = drawing.file()
     assert "prefers-color-scheme:dark" in file and "http" not in file.replace("http://www.w3.org", "")
 
 
-def test_shade_is_opacity():
-    colours = maps.shade(np.array([0.0, 0.5, -1.0, np.nan, 9.0]), 1.0)
-    np.testing.assert_allclose(colours[:, 3], [0, 0.5, 1, 0, 1])
-    assert tuple(colours[1, :3]) == figures.POSITIVE and tuple(colours[2, :3]) == figures.NEGATIVE
+def test_shades_are_as_opaque_as_the_value():
+    colours = maps.SHADES((np.array([0.0, 0.5, -1.0, 9.0]) + 1) / 2)
+    np.testing.assert_allclose(colours[:, 3], [0, 0.5, 1, 1], atol=0.01)
+    np.testing.assert_allclose(colours[[1, 2], :3], [maps.POSITIVE, maps.NEGATIVE])
+    assert maps.SHADES(np.ma.masked_invalid([np.nan]))[0, 3] == 0
+
+
+def test_text_of_a_run_is_escaped():
+    table = page.table("information-table", [["<b>", "1", "2"]])
+    html = page.render("<i>", overview=table, summary={"<u>": ["<s>"]}, sections={})
+    for tag in "<b>", "<i>", "<u>", "<s>":
+        assert tag not in html and tag.replace("<", "&lt;").replace(">", "&gt;") in html
 
 
 def test_film_holds_what_was_answered():
-    task = Sudoku(side=4)
-    answer = "1234341221434321"
-    sudoku = task.encode(["1..4" + "." * 12], [answer])
-    inputs, labels = sudoku.inputs[0], sudoku.labels[0]
-    tokens = np.stack([inputs, labels])
-    fragment = film("f", "<name>", task, [Shot("one", inputs, labels, tokens, np.array([0.25, 0.5]))])
-    assert "&lt;name&gt;" in fragment.html
-    found = re.search(r'<script type="application/json">(.*?)</script>', fragment.html)
-    assert found is not None
-    data = json.loads(found[1])
+    task, answer = Sudoku(side=4), "1234341221434321"
+    puzzle = task.encode(["1..4" + "." * 12], [answer])
+    inputs, labels = puzzle.inputs[0], puzzle.labels[0]
+    one = {"inputs": inputs, "labels": labels, "tokens": np.stack([inputs, labels]), "q": [0.25, 0.5]}
+    data = film_data(task, [one])
     (shot,) = data["shots"]
-    assert (data["rows"], data["columns"], data["boxes"]) == (4, 4, [2, 2])
+    assert (data["rows"], data["columns"], data["boxes"]) == (4, 4, (2, 2))
     assert shot["frames"] == ["1  4" + " " * 12, answer] and shot["answer"] == answer
     assert shot["given"] == [1, 0, 0, 1] + [0] * 12
     assert shot["question"] == "" and shot["q"] == [0.25, 0.5]
@@ -341,8 +391,8 @@ def test_film_holds_what_was_answered():
 
 def test_what_is_given():
     sudoku, maze = Sudoku(side=4), Maze(side=2)
-    one = sudoku.encode(["1..4" + "." * 12], ["1234341221434321"])
-    inputs, labels = one.inputs[0], one.labels[0]
+    puzzle = sudoku.encode(["1..4" + "." * 12], ["1234341221434321"])
+    inputs, labels = puzzle.inputs[0], puzzle.labels[0]
     assert given(sudoku, inputs, labels).tolist() == [True, False, False, True] + [False] * 12
     assert not given(sudoku, inputs, np.where(labels == 2, 3, labels - 1)).any()  # Relabelled.
     walls = np.array([1, 2, 3, 4])
@@ -350,22 +400,17 @@ def test_what_is_given():
 
 
 def test_first_solved_histogram():
-    from memhrm.report.sections.answers import histogram
-    from memhrm.report.sections.base import Seen
-
-    class Looked:  # As much of a run as the histogram reads.
-        trained = 2
-        far = type("Far", (), {"exact": np.zeros((9, 6), bool)})
-
-    numbers = {"accuracy": {"far": {"first_solved": np.array([1, 1, 2, 5, 9, 0])}}}
-    names, (line,) = histogram([Seen(0, "a", Looked(), numbers)])  # pyright: ignore[reportArgumentType]
+    run = fake(accuracy={"far": {"first_solved": np.array([1, 1, 2, 5, 9, 0])}})
+    vars(run)["far"] = SimpleNamespace(exact=np.zeros((9, 6), bool))
+    names, (line,) = accuracy.histogram([run])
     assert names == ["1", "2", "3-4", "5-8", "9", "never"]
     np.testing.assert_allclose(line.y, np.array([2, 1, 0, 1, 1, 1]) / 6)
 
 
 def test_plain_data():
     numbers = {"a": {"b": np.arange(3), "c": np.zeros(300)}, "d": float("nan"), "e": [{"f": np.float32(1)}]}
-    assert small(numbers) == {"a": {"b": [0, 1, 2]}, "d": None, "e": [{"f": 1.0}]}
+    found = plain(numbers)
+    assert np.isnan(found.pop("d")) and found == {"a": {"b": [0, 1, 2]}, "e": [{"f": 1.0}]}
     assert set(flat(numbers)) == {"a/b", "a/c", "d"}
 
 
@@ -397,7 +442,15 @@ def test_errors(runs, tmp_path, capsys):
     assert not (half / "probe").exists()
 
 
-def test_without_matplotlib(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    said = error(capsys, f"run={tmp_path / 'nowhere'}")  # Before the run is looked for.
-    assert "pip install 'memhrm[probe]'" in said
+@pytest.mark.parametrize("package", ["matplotlib", "sklearn"])
+def test_without_what_a_report_needs(tmp_path, package):
+    body = "from memhrm.probe import command, main; command('probe', main)"
+    code = f"import sys; sys.modules[{package!r}] = None; {body}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"run={tmp_path / 'nowhere'}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # Before the run is looked for.
+    assert done.returncode == 2
+    assert done.stderr == f"error: {package} is not installed; install it with pip install 'memhrm[probe]'\n"

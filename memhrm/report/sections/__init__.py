@@ -1,30 +1,16 @@
-"""The sections of a report, in their order. A new one is a `Topic` and a place in `TOPICS`."""
+"""The sections of a report; a new one is a module here, words in texts.yaml and its name below.
 
-from memhrm.report.sections import (
-    answers,
-    causal_tests,
-    episodes,
-    exchange,
-    films,
-    firmness,
-    halting,
-    learning,
-    motion,
-    selection,
+A section has one name: that of its module, of the probe in `memhrm.probes` that it shows, of its numbers and
+of its words. Its module has two functions: `compute(run)` returns the numbers of a run, or None where the
+section does not apply; `show(runs)` returns the figures, tables and films of the runs to which it applies.
+"""
+
+from importlib import import_module
+
+NAMES = (
+    *("learning", "accuracy", "episodes", "dynamics", "q_head", "stability"),
+    *("cells", "information", "attention", "causal", "films"),
 )
-from memhrm.report.sections.base import Looking, Seen, Topic, flat, small
+"""The names of the sections, in their order."""
 
-TOPICS: tuple[Topic, ...] = (
-    learning.TOPIC,
-    answers.TOPIC,
-    episodes.TOPIC,
-    motion.TOPIC,
-    halting.TOPIC,
-    firmness.TOPIC,
-    selection.TOPIC,
-    exchange.TOPIC,
-    causal_tests.TOPIC,
-    films.TOPIC,
-)
-
-__all__ = ["TOPICS", "Looking", "Seen", "Topic", "flat", "small"]
+SECTIONS = {name: import_module(f"{__name__}.{name}") for name in NAMES}

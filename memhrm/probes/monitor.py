@@ -20,15 +20,17 @@ MATRIX = 16
 """The most cells for which the cosine of each pair is logged."""
 
 
-def light(subject: Subject) -> dict[str, Any]:
+def monitor_numbers(subject: Subject) -> dict[str, Any]:
     """Return numbers of the first puzzles at the training depth; the model stays in the mode it was in.
 
-    Returns exact_accuracy and accuracy. With a memory: exact_accuracy_unwritten, the same without a write.
-    With cells: usage_entropy in nats and usage_entropy_share of log N; null_corrected_information about the
-    puzzle in nats, with the ends of its 95 % interval, null_corrected_information_low and _high;
-    switching_H_steps and switching_supervision, the share of the active cells that change; dead_cells; and
-    cosine_cls and cosine_contents, mean |cosine| of two cells at the end, and for few cells
-    cosine_cls_matrix and cosine_contents_matrix, (N, N) lists. What does not apply is left out.
+    Returns:
+        `exact_accuracy` and `accuracy`. With a memory: `exact_accuracy_unwritten`, the same without a write.
+        With cells: `usage_entropy` in nats and `usage_entropy_share` of log N; `null_corrected_information`
+        about the puzzle in nats, with the ends of its 95 % interval, `null_corrected_information_low` and
+        `_high`; `switching_H_steps` and `switching_supervision`, the share of the active cells that change;
+        `dead_cells`; `cosine_cls` and `cosine_contents`, the mean absolute cosine of two cells at the end;
+        and for few cells `cosine_cls_matrix` and `cosine_contents_matrix`, (N, N) lists. What does not apply
+        is left out.
     """
     training = subject.model.training
     try:
@@ -46,22 +48,22 @@ def _numbers(subject: Subject, steps: int) -> dict[str, Any]:
     if not module.cells:
         return found
 
-    entropy = cells.entropy(cells.usage(seen.traces).mean(axis=(0, 1)))
+    entropy = cells.usage_entropy(cells.usage(seen.traces).mean(axis=(0, 1)))
     information = puzzle_information(seen.traces["indices"], module.cells)
     switching = cells.switching(seen.traces)
     found |= {
         "usage_entropy": float(entropy["nats"]),
         "usage_entropy_share": float(entropy["share"]),
-        "null_corrected_information": information["excess"],
+        "null_corrected_information": information["null_corrected"],
         "null_corrected_information_low": information["low"],
         "null_corrected_information_high": information["high"],
         **{f"switching_{name}": _mean(values) for name, values in switching.items() if values.size},
-        "dead_cells": float(len(cells.dead(seen.traces))),
+        "dead_cells": float(len(cells.dead_cells(seen.traces))),
     }
     if module.cells > 1 and "cells" in memory and memory["cells"].ndim == 4:
         kept = rollout(subject.select(slice(KEPT)), steps, keep=("cells",)).states["cells"]
         for name, matrix in cells.cosines(kept[-1:]).items():
-            found[f"cosine_{name}"] = cells.alike(matrix[0])
+            found[f"cosine_{name}"] = cells.mean_cosine(matrix[0])
             if module.cells <= MATRIX:
                 found[f"cosine_{name}_matrix"] = matrix[0].round(3).tolist()
     return found

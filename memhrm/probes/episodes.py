@@ -15,12 +15,20 @@ from memhrm.probes.subject import Subject
 KEPT: tuple[Kept, ...] = get_args(Kept)
 
 
-def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None) -> dict[str, np.ndarray]:
-    """Return `exact` and `accuracy` at each puzzle of the episodes, (p,) each, and `low` and `high`, the 95 %
-    interval of `exact` over the episodes (Wilson 1927, Journal of the American Statistical Association 22).
+def accuracy_by_position(
+    subject: Subject, kept: Kept = "kept", steps: int | None = None
+) -> dict[str, np.ndarray]:
+    """Return the accuracy at each puzzle of the episodes.
 
-    kept: whether the memory is kept, reset before each puzzle, never written (frozen), or given to another
-    row after each feedback (shuffled). steps: supervision steps of a puzzle; None: as in training.
+    Args:
+        subject: the model and its episodes.
+        kept: whether the memory is kept, reset before each puzzle, never written (frozen), or given to
+            another row after each feedback (shuffled).
+        steps: supervision steps of a puzzle; None: as in training.
+
+    Returns:
+        (p,) each: `exact`, `accuracy`, and `low` and `high`, the 95 % interval of `exact` over the episodes
+        (`wilson`).
     """
     how = EvaluationSettings(steps=steps or subject.halt_max_steps, write=subject.write)
     episodes, task = _episodes(subject), subject.task
@@ -38,7 +46,7 @@ def by_position(subject: Subject, kept: Kept = "kept", steps: int | None = None)
     return {"exact": share, "accuracy": np.array(accuracy), "low": low, "high": high}
 
 
-def best(subject: Subject) -> dict[str, Any]:
+def best_accuracy(subject: Subject) -> dict[str, Any]:
     """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
     best = _episodes(subject).best
     return {"with_memory": best, "without_memory": float(best[0])}

@@ -6,8 +6,8 @@ import torch
 
 from memhrm.data import Dataset
 from memhrm.probes.causal import effects
+from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
 from memhrm.probes.intervals import wilson
-from memhrm.probes.positions import KEPT, best, by_position
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject
 from planted import EPISODES, LENGTH, planted, recall
@@ -41,7 +41,7 @@ def test_a_planted_rule_is_kept_forgotten_and_taken_from_the_neighbour():
         "shuffled": [without[0], *neighbour[1:]],
     }
     for kept in KEPT:
-        found = by_position(subject, kept)
+        found = accuracy_by_position(subject, kept)
         np.testing.assert_allclose(found["exact"], expected[kept], err_msg=kept)
         assert (found["low"] <= found["exact"]).all() and (found["exact"] <= found["high"]).all()
         assert (found["low"] < found["high"]).all()
@@ -52,7 +52,7 @@ def test_cells_right_by_counting():
     subject = recall()
     assert subject.episodes is not None
     same = subject.episodes.inputs == subject.episodes.labels
-    found = by_position(subject, "reset")
+    found = accuracy_by_position(subject, "reset")
     np.testing.assert_allclose(found["accuracy"], same.mean(axis=(0, 2)), rtol=1e-6)
 
 
@@ -61,21 +61,21 @@ def test_a_change_of_the_rule_costs_one_puzzle():
     of = rules(subject)
     unchanged = (of[:, 2] == of[:, 1]).mean()  # Of five puzzles the third has another rule.
     assert unchanged < 0.5
-    found = by_position(subject)["exact"]
+    found = accuracy_by_position(subject)["exact"]
     np.testing.assert_allclose(found, [found[0], 1, unchanged, 1, 1])
 
 
 def test_the_best_possible_by_hand():
     """Every string has all three digits. One feedback shows the whole rule. Where it shows one digit, drawn
     at random, the others are a coin's toss until two different ones are known."""
-    found = best(recall())
+    found = best_accuracy(recall())
     np.testing.assert_allclose(found["with_memory"], [1 / 6, 1, 1, 1, 1])
     assert found["without_memory"] == pytest.approx(1 / 6)
 
-    part = best(recall("data.shows=part", "data.reveal=1"))["with_memory"]
+    part = best_accuracy(recall("data.shows=part", "data.reveal=1"))["with_memory"]
     one_digit = np.array([1, 1 / 3, 1 / 9, 1 / 27])  # That all feedbacks so far showed the same.
     np.testing.assert_allclose(part, [1 / 6, *(1 - one_digit / 2)])
-    assert best(recall("data.shows=first"))["with_memory"][-1] == pytest.approx(1)
+    assert best_accuracy(recall("data.shows=first"))["with_memory"][-1] == pytest.approx(1)
 
 
 def test_the_subject_begins_with_what_its_episode_has_made():
@@ -134,4 +134,4 @@ def test_intervals_of_shares():
 
 def test_puzzles_without_episodes_have_no_positions():
     with pytest.raises(ValueError, match="planted was not trained on episodes"):
-        by_position(planted([0], [2]))
+        accuracy_by_position(planted([0], [2]))
