@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from memhrm import evaluate, probe
+from memhrm import evaluate
 from memhrm.config.command import compose, given
 from memhrm.config.words import named, quote, quoted, sorted_out, split, values
 from memhrm.data.__main__ import main as data_main
+from memhrm.runs.summary import labels
 from tiny import call, command_line, said, variations
 
 HOME = str(Path.home())
@@ -229,4 +230,4 @@ def test_names_of_what_was_given():
     words = quoted(["model=trm", "dir=a=b", "+memory=multicell", "++loss.lm=2", "~k", "data.path=x"])
     assert given(words) == {"dir", "loss.lm", "k", "data.path"}
     assert split("a,[b,c],'d,e',f(g,h)") == ["a", "[b,c]", "'d,e'", "f(g,h)"]
-    assert probe.labels([Path("x/a"), Path("x/b")]) == ["a", "b"]
+    assert labels([Path("x/a"), Path("x/b")]) == ["a", "b"]
