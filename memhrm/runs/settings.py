@@ -141,11 +141,11 @@ def parse(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> Run
     values = dict(config)
     if isinstance(values.get("data"), Mapping):
         values["data"] = _with_files(values["data"], given)
+    top = {"k": values.pop("k")} if "k" in values else {}
     with warnings.catch_warnings(record=True) as caught:  # A refusal says all there is to say.
         warnings.simplefilter("always")
         values["loss"] = LossSettings.parse(values.get("loss", {}))
-        k = {"k": values.pop("k")} if "k" in values else {}
-        values["memory"] = _memory(k, values.get("memory"))
+        values["memory"] = _memory(top, values.get("memory"))
         run = build(RunSettings, values)
         refuse_unused(run, config, given)
     for text in dict.fromkeys(str(one.message) for one in caught if one.category is SettingWarning):
@@ -156,7 +156,8 @@ def parse(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> Run
 def _memory(top: Mapping[str, Any], values: Any) -> MemorySettings:
     """Return the settings of the memory, to which the setting `k` of the top level belongs."""
     if values is None:
-        require(top.get("k") is None, "k", top.get("k"), "null, or left out, without a memory")
+        k = top.get("k")
+        require(k is None, "k", k, "null, or left out, without a memory")
         return NO_MEMORY
     require(isinstance(values, Mapping), "memory", values, "a group of settings")
     for name, value in top.items():

@@ -275,7 +275,7 @@ data.path=. data.holdout=3 data.test_size=null | train.csv
 data.path=3 | 3/train.csv: no such file
 data.path=[a,b] | [a,b]/train.csv: no such file
 data.cache=
-data.download=x | data.path is null
+data.download=x | data.path is null | download
 data=sudoku6 data.max_clues=7 | data.max_clues is 7
 data=sudoku9 data.max_clues=16 | data.max_clues is 16
 data=maze data.side=1 data.min_length=1 | data.side is 1

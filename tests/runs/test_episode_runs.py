@@ -94,7 +94,7 @@ def test_runs_of_several_tasks_have_charts_of_their_own(run, tmp_path, capsys):
 def test_inspect_says_what_is_possible_in_an_episode(tmp_path, capsys):
     data_main(["inspect", "recall", "test_length=3"])
     text = capsys.readouterr().out
-    assert "recall: 1 x 6 tokens out of 5" in text and "in episodes of 3 puzzles" in text
+    assert "recall: 1 x 6 tokens out of 5, a label per token" in text and "in episodes of 3 puzzles" in text
     assert "exact at best 4.7% without memory; with it 4.7% at puzzle 1, 94.5% at puzzle 2, 99.9% at" in text
     assert "different digits: " in text
     data_main(["build", "recall", f"out={tmp_path}", "train_size=10", "test_size=5", "length=5"])
