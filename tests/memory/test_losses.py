@@ -477,9 +477,7 @@ def test_a_loss_that_the_memory_has_nothing_for_is_refused(values, name, memory)
 def test_a_loss_by_a_name_that_is_taken_is_refused():
     module = module_of(BICROSS)
     module.losses["lm"] = Loss(losses.traced("z_H_norm"))
-    with pytest.raises(
-        ValueError, match=r"memory\.module is .* a memory whose losses have other names than lm$"
-    ):
+    with pytest.raises(ValueError, match=r"memory\.module is .* other names than lm$"):
         LossSettings.parse({}).weights(SIGMOID, module)
 
 
