@@ -131,8 +131,8 @@ class LossSettings(Settings):
         """Return the weights of the losses that a run with this halting rule and this memory has.
 
         Raises:
-            ValueError: a loss is asked for that this memory does not declare, or it declares one by a name that
-                is taken.
+            ValueError: a loss is asked for that this memory does not declare, or it declares one by a name
+                that is taken.
         """
         declared, name = h_module.losses, h_module.settings.name
         taken = sorted(declared.keys() & {one.name for one in fields(self)})
