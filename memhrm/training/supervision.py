@@ -130,9 +130,13 @@ class LossSettings(Settings):
         """Return the weights of the losses that a run with this halting rule and this memory has.
 
         Raises:
-            ValueError: a loss is asked for that this memory does not declare.
+            ValueError: a loss is asked for that this memory does not declare, or it declares one by a name
+                that is taken.
         """
         declared, name = h_module.losses, h_module.settings.name
+        taken = sorted(declared.keys() & {one.name for one in fields(self)})
+        allowed = f"a memory whose losses have other names than {', '.join(taken)}"
+        require(not taken, "memory.module", h_module.settings.module, allowed)
         has = f"it has {', '.join(sorted(declared))}" if declared else "it has none"
         for loss, weight in self.memory.items():
             allowed = f"0, since memory={name} has nothing for it; {has}"

@@ -10,7 +10,7 @@ from torch import Tensor
 from conftest import SHAPE, model_settings
 from memhrm.data.sampler import IGNORE
 from memhrm.memory import losses, registry
-from memhrm.memory.base import Context, HModule, HShape, Situation
+from memhrm.memory.base import Context, HModule, HShape, Loss, Situation
 from memhrm.memory.selection import choose, entropy, plackett_luce
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.nn import attention as attend
@@ -472,6 +472,13 @@ def test_a_loss_that_the_memory_has_nothing_for_is_refused(values, name, memory)
     has = "none" if memory == "bicross" else "balance, diverse, information"
     expected = f"loss.{name} is 0.1; allowed: 0, since memory={memory} has nothing for it; it has {has}"
     assert str(refused.value) == expected
+
+
+def test_a_loss_by_a_name_that_is_taken_is_refused():
+    module = module_of(BICROSS)
+    module.losses["lm"] = Loss(losses.traced("z_H_norm"))
+    with pytest.raises(ValueError, match=r"memory\.module is .* other names than lm$"):
+        LossSettings.parse({}).weights(SIGMOID, module)
 
 
 @pytest.mark.parametrize("name", LOSSES)
