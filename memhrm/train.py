@@ -17,8 +17,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
     """Train a run, or go on with it; return 128 and the number of the signal if one stopped it."""
     from memhrm.config.trust import trust_own
     from memhrm.runs.identity import directory
-    from memhrm.runs.loop import Interrupted
     from memhrm.runs.settings import parse
+    from memhrm.runs.signals import Interrupted
     from memhrm.runs.train import train_run
     from memhrm.weights.initial import start_from
 

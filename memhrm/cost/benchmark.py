@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from memhrm.data.sampler import schedule
 from memhrm.data.settings import parse as parse_data
-from memhrm.evaluation.evaluate import tensors
+from memhrm.evaluation.answers import tensors
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from memhrm.data.episodes.episodes import Episodes
-from memhrm.evaluation.evaluate import EvaluationSettings, Kept, walk
+from memhrm.evaluation.answers import EvaluationSettings, Kept, walk
 from memhrm.probes.intervals import wilson
 from memhrm.probes.subject import Subject
 

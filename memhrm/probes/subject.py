@@ -17,7 +17,7 @@ from memhrm.config.settings import require, require_size
 from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.task import Task
-from memhrm.evaluation.evaluate import EvaluationSettings, walk
+from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.memory.base import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State

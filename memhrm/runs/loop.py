@@ -1,10 +1,8 @@
 """The life of a run: resume, step, log, evaluate, save, stop; when each happens, not how."""
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +12,8 @@ from tqdm import tqdm
 
 from memhrm.config.settings import advise
 from memhrm.data import Dataset, Episodes
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.runs import checkpoint
@@ -23,6 +22,7 @@ from memhrm.runs.directory import RunDirectory
 from memhrm.runs.held_out import split, used_by
 from memhrm.runs.log import Diverged, IntervalLog, rescue
 from memhrm.runs.settings import RunSettings
+from memhrm.runs.signals import Interrupted, stop_signals
 from memhrm.runs.used import UsedPuzzles, left_out, unused
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
@@ -30,18 +30,6 @@ from memhrm.training.step import Learner, train_step
 
 Observer = Callable[[Reasoner], Mapping[str, Any]]
 """Looks at a model during training and says what it sees, by name."""
-
-
-class Interrupted(Exception):
-    """The run was asked to stop and has saved its state."""
-
-    def __init__(self, step: int, signal_number: int, first: bool):
-        super().__init__(f"stopped at step {step}")
-        self.step, self.signal_number, self.first = step, signal_number, first
-
-
-class StoppedAtOnce(KeyboardInterrupt):
-    """A second Ctrl-C came before the run had saved its state."""
 
 
 @dataclass(frozen=True)
@@ -234,46 +222,3 @@ def evaluate_average(
     """Scores of the averaged weights, every row to the last step, as published."""
     settings = evaluation_settings(run, run.eval_batch_size)
     return evaluate(averaged(learner), dataset.task, episodes, settings, ranks, run.dtype, progress)
-
-
-STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
-]
-"""Ctrl-C; the end of a job; a terminal that is closed; the warning that Slurm gives before a job's end."""
-
-
-@contextmanager
-def stop_signals(saved: Callable[[], int] = lambda: 0) -> Iterator[list[int]]:
-    """Catch STOP_SIGNALS; the list holds those that came. A second one of the same kind acts at once.
-
-    SIGHUP stays ignored where it is ignored (nohup).
-
-    saved: the step of the last checkpoint, 0 without one; for the message of a second Ctrl-C.
-
-    Raises:
-        StoppedAtOnce: SIGINT came a second time.
-    """
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # Only that one can be told.
-        yield asked
-        return
-    before: dict[int, Any] = {int(number): signal.getsignal(number) for number in STOP_SIGNALS}
-    ignored = [number for number in before if number != signal.SIGINT and before[number] == signal.SIG_IGN]
-    for number in [*ignored, *(number for number in before if before[number] is None)]:
-        before.pop(number, None)  # None: set by code that is not Python, which cannot be put back.
-
-    def ask(number: int, _frame: Any) -> None:
-        signal.signal(number, before[number])
-        asked.append(number)
-
-    try:
-        for number in before:
-            signal.signal(number, ask)
-        yield asked
-    except KeyboardInterrupt as error:
-        step = saved()
-        kept = f"nothing after step {step} was saved" if step else "nothing was saved"
-        raise StoppedAtOnce(f"stopped at once; {kept}") from error
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import count_parameters
 from memhrm.runs.build import prepare_machine
 from memhrm.runs.held_out import scored

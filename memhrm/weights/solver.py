@@ -16,7 +16,7 @@ from memhrm.data.grid import GridTask
 from memhrm.data.sampler import arrays
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
-from memhrm.evaluation.evaluate import tensors
+from memhrm.evaluation.answers import tensors
 from memhrm.evaluation.rollout import Step, rollout
 from memhrm.memory.base import Memory
 from memhrm.memory.registry import parse as parse_memory

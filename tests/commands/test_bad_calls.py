@@ -25,7 +25,7 @@ from memhrm.data import (
 )
 from memhrm.data.checks import shown
 from memhrm.data.examples import examples_of
-from memhrm.evaluation.evaluate import EvaluationSettings
+from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.memory.registry import parse
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape

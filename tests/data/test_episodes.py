@@ -15,7 +15,8 @@ from memhrm.data.episodes.relabelled import Relabelled
 from memhrm.data.episodes.rules import Rules
 from memhrm.data.examples import examples_of
 from memhrm.data.sampler import IGNORE
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate, walk
+from memhrm.evaluation.answers import EvaluationSettings, walk
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import Guide
 from memhrm.runs import build as parts
 from memhrm.runs.batches import Batches

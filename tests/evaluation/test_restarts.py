@@ -16,7 +16,8 @@ from memhrm.data import Examples, Sudoku, evaluation_batches
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.evaluate import main
-from memhrm.evaluation.evaluate import EvaluationSettings, answer, evaluate
+from memhrm.evaluation.answers import EvaluationSettings, answer
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.evaluation.restarts import RULES, Attempts
 from memhrm.evaluation.rollout import Noise
 from memhrm.models.reasoner import Reasoner

@@ -13,7 +13,8 @@ from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.memory import registry
 from memhrm.memory.bank import absorb
 from memhrm.memory.base import Context, HShape

@@ -13,7 +13,8 @@ from conftest import SHAPE, model_settings
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.evaluation.restarts import RULES
 from memhrm.models.reasoner import Output, Reasoner
 from memhrm.models.recursion import State

@@ -11,7 +11,8 @@ from memhrm.config.command import compose
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.evaluation.rollout import Noise
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.probes.rollout import measured, rollout

@@ -11,7 +11,7 @@ from memhrm import prune
 from memhrm.data import Episodes
 from memhrm.data import load as load_data
 from memhrm.data.__main__ import main as data_main
-from memhrm.evaluation.evaluate import EvaluationSettings, walk
+from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs.summary import positions
 from memhrm.weights.restore import from_run
 from tiny import call, command_line, train

@@ -12,7 +12,7 @@ import pytest
 
 from memhrm.config import console
 from memhrm.runs import checkpoint
-from memhrm.runs.loop import stop_signals
+from memhrm.runs.signals import stop_signals
 from tiny import at_step, command_line, send, train
 
 ROOT = Path(__file__).parents[2]

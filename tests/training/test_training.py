@@ -10,7 +10,8 @@ from conftest import SHAPE
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
-from memhrm.evaluation.evaluate import EvaluationSettings, evaluate
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.system.ranks import Ranks
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
