@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 PLANTED = """
     argparse ast copy csv dataclasses difflib hashlib inspect json logging pickle platform random shlex shutil
     signal socket statistics subprocess tempfile textwrap traceback typing unittest uuid zipfile
-    antlr4 einops huggingface_hub hydra jinja2 matplotlib numpy omegaconf safetensors scipy sitecustomize sklearn
-    sympy torch tqdm triton wandb xformers yaml
+    antlr4 einops huggingface_hub hydra jinja2 matplotlib numpy omegaconf safetensors scipy sitecustomize
+    sklearn sympy torch tqdm triton wandb xformers yaml
 """.split()  # noqa: SIM905 (read as a list of words)
 
 
