@@ -183,7 +183,7 @@ def test_moving_average_begins_at_the_weights_and_copies_the_puzzle_table(tiny_m
 def test_a_group_of_losses_is_read_back_as_it_was():
     """The weights of the memory's losses stand beside the others; null leaves one to the memory."""
     made = LossSettings.parse({"lm": 2.0, "mine": 0.5, "other": None})
-    assert made.memory == {"mine": 0.5} and made.lm == 2.0
+    assert made.memory == {"mine": 0.5, "other": None} and made.lm == 2.0
     flat = made.flat()
     assert flat["mine"] == 0.5 and "memory" not in flat
     assert LossSettings.parse(flat) == made
