@@ -159,8 +159,15 @@ class Task(ABC):
         Raises:
             ValueError: another shape, or a number out of range.
         """
-        self.checked_pair(examples.inputs, examples.labels, 0)
-        in_range("identifiers", examples.identifiers, 0, self.num_identifiers - 1)
+        limits = (
+            (examples.inputs, (self.seq_len,), self.vocab_size),
+            (examples.labels, (self.label_len,), self.num_labels + 1 if self.num_labels else self.vocab_size),
+            (examples.identifiers, (), self.num_identifiers),
+        )
+        for values, shape, count in limits:  # Every batch comes by here: what fits is seen at once.
+            if values.shape[1:] != shape or (values.size and not 0 <= values.min() <= values.max() < count):
+                self.checked_pair(examples.inputs, examples.labels, 0)
+                in_range("identifiers", examples.identifiers, 0, self.num_identifiers - 1)
         return examples
 
     def score(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:
