@@ -11,15 +11,15 @@ from memhrm.data.checks import MOST, in_range, integers, narrow, shown
 
 @dataclass(frozen=True)
 class Examples:
-    """``n`` original examples of ``t`` tokens each, before any augmentation.
+    """``n`` original examples of ``s`` tokens each, before any augmentation.
 
     Tokens and labels are stored as uint8 where all of them fit and as int32 otherwise; batches are int32
     always.
 
     Attributes:
-        inputs: ``(n, t)`` whole numbers.
-        labels: ``(n, l)`` whole numbers, 0 where there is no label; l is t, or 1 for a label per example.
-        mask: ``(n, t)`` bool, False at padding; None where nothing is padded.
+        inputs: ``(n, s)`` whole numbers.
+        labels: ``(n, l)`` whole numbers, 0 where there is no label; l is s, or 1 for a label per example.
+        mask: ``(n, s)`` bool, False at padding; None where nothing is padded.
         identifiers: ``(n,)`` int32, the row of the puzzle table.
         groups: ``(n,)`` int32. Examples of one number are variants of one source, and are never split between
             training, validation and test; numbers of different sets have nothing to do with each other.
@@ -111,11 +111,11 @@ def examples_of(
     """Return a set of examples; what is left out is what it is in sets of sudokus and mazes.
 
     Args:
-        inputs: tokens ``(n, t)`` of any integer type.
-        labels: ``(n, t)`` or ``(n, 1)`` of any integer type, 0 where there is none.
+        inputs: tokens ``(n, s)`` of any integer type.
+        labels: ``(n, s)`` or ``(n, 1)`` of any integer type, 0 where there is none.
         ratings: ``(n,)``; None where unknown, which is -1.
         sources: ``(n,)``; None: empty.
-        mask: ``(n, t)`` bool, False at padding; None: nothing is padded.
+        mask: ``(n, s)`` bool, False at padding; None: nothing is padded.
         identifiers: ``(n,)``; None: all share 0.
         groups: ``(n,)``; None: every example is a group of its own.
 

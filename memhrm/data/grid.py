@@ -63,7 +63,7 @@ class GridTask(Task):
         return examples_of(inputs, labels)
 
     def tokens(self, field: str, texts: Sequence[str]) -> np.ndarray:
-        """Return the tokens of texts, ``(n, t)``.
+        """Return the tokens of texts, ``(n, s)``.
 
         Args:
             field: what the texts are called in messages.
@@ -109,12 +109,12 @@ class GridTask(Task):
         files.write_csv(path, self, examples)
 
     def render(self, tokens: np.ndarray) -> str:
-        """Return the grid of a token array ``(t,)`` for people, one line per row."""
+        """Return the grid of a token array ``(s,)`` for people, one line per row."""
         text = self.decode(tokens)
         return "\n".join(text[start : start + self.side] for start in range(0, self.seq_len, self.side))
 
     def checked(self, name: str, values: Any, low: int = 1) -> np.ndarray:
-        """Return inputs or labels ``(n, t)`` of this task, by default without padding."""
+        """Return inputs or labels ``(n, s)`` of this task, by default without padding."""
         return super().checked(name, values, low)
 
     def checked_pair(self, inputs: Any, labels: Any, low: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +128,7 @@ class GridTask(Task):
         return f"row {cell // self.side + 1}, column {cell % self.side + 1}"
 
     def verdict(self, inputs: np.ndarray, answers: np.ndarray) -> Verdict | None:
-        """Return what can be said of answers ``(n, t)``, of any tokens, without knowing the right ones.
+        """Return what can be said of answers ``(n, s)``, of any tokens, without knowing the right ones.
 
         Where the answers are relabelled by an episode's rule (`answers` above 0), the givens are kept if one
         relabelling explains them all. None unless the task defines `keeps_givens` and `keeps_rules`.
@@ -149,9 +149,9 @@ class GridTask(Task):
         return len(pairs) == len({x for x, _ in pairs}) == len({y for _, y in pairs})
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray | None:
-        """Return whether answers ``(n, t)``, of any tokens, keep what the questions give: ``(n,)`` bool."""
+        """Return whether answers ``(n, s)``, of any tokens, keep what the questions give: ``(n,)`` bool."""
         return None
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray | None:
-        """Return whether answers ``(n, t)``, of any tokens, keep the rules of the task: ``(n,)`` bool."""
+        """Return whether answers ``(n, s)``, of any tokens, keep the rules of the task: ``(n,)`` bool."""
         return None

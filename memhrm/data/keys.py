@@ -6,7 +6,7 @@ import numpy as np
 
 
 def row_keys(tokens: np.ndarray, most: int | None = None) -> np.ndarray:
-    """Return each row of tokens ``(n, t)`` as one comparable byte string: ``(n,)``.
+    """Return each row of tokens ``(n, s)`` as one comparable byte string: ``(n,)``.
 
     Tokens below 256 take a byte each, so that keys sort as the rows do; larger ones take four.
 

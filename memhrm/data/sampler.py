@@ -32,11 +32,11 @@ def arrays(
     """Return a batch as `Sampler.batch` does, of arrays as in `Examples`.
 
     Args:
-        inputs: tokens ``(b, t)``.
+        inputs: tokens ``(b, s)``.
         labels: ``(b, l)``, 0 where there is none.
         identifiers: ``(b,)``; None for 0.
         groups: ``(b,)``; None for 0.
-        mask: ``(b, t)`` bool; None where nothing is padded.
+        mask: ``(b, s)`` bool; None where nothing is padded.
     """
     nothing = np.zeros(len(inputs), np.int32)
     batch = {
@@ -106,8 +106,8 @@ class Sampler:
         """Return batch ``index``, from 0.
 
         Returns:
-            int32 ``inputs`` ``(b, t)``, ``labels`` ``(b, l)``, -100 where there is none, ``identifiers``
-            ``(b,)`` and ``groups`` ``(b,)``; and, unless nothing is padded, ``mask`` ``(b, t)`` bool, False
+            int32 ``inputs`` ``(b, s)``, ``labels`` ``(b, l)``, -100 where there is none, ``identifiers``
+            ``(b,)`` and ``groups`` ``(b,)``; and, unless nothing is padded, ``mask`` ``(b, s)`` bool, False
             at padding.
 
         Raises:

@@ -1,7 +1,7 @@
 """What a task is: how its examples are written, checked, varied and scored.
 
 Token 0 is padding. Inputs hold the question, labels the answer, a label of 0 means "no label here".
-n examples, t tokens, l labels of an example: t, or 1.
+n examples, s tokens, l labels of an example: s, or 1.
 """
 
 from abc import ABC, abstractmethod
@@ -37,7 +37,7 @@ class Task(ABC):
 
     Attributes:
         name: short name in messages and file names, such as ``sudoku9``.
-        seq_len: tokens of an example, t.
+        seq_len: tokens of an example, s.
         vocab_size: number of different tokens, padding included.
         num_identifiers: rows of the puzzle table; 1 where all examples share identifier 0.
         num_labels: 0 for a label per token, out of the vocabulary; C > 0 for one label per example, 1 to C.
@@ -90,7 +90,7 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, tokens: np.ndarray) -> str:
-        """Return the text of the tokens of a question, ``(t,)``; tokens of any value must have one."""
+        """Return the text of the tokens of a question, ``(s,)``; tokens of any value must have one."""
 
     def decode_answer(self, labels: np.ndarray) -> str:
         """Return the text of the labels of an example, ``(l,)``, or of as many predicted ones."""
@@ -129,7 +129,7 @@ class Task(ABC):
         return quantiles("tokens", examples.mask.sum(axis=1))
 
     def checked(self, name: str, values: Any, low: int = 0) -> np.ndarray:
-        """Return inputs ``(n, t)`` or labels ``(n, l)`` of this task, from an array or lists.
+        """Return inputs ``(n, s)`` or labels ``(n, l)`` of this task, from an array or lists.
 
         Args:
             name: ``inputs``, or what the labels are called in messages.
@@ -177,7 +177,7 @@ class Task(ABC):
         (`memhrm.data.score`).
 
         Args:
-            inputs: tokens ``(n, t)``.
+            inputs: tokens ``(n, s)``.
             labels: ``(n, l)``; 0 and negative numbers are no labels.
             predictions: ``(n, l)``.
 
@@ -200,7 +200,7 @@ class Task(ABC):
         }
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        """Check that every answer of ``labels`` ``(n, l)`` solves its question of ``inputs`` ``(n, t)``.
+        """Check that every answer of ``labels`` ``(n, l)`` solves its question of ``inputs`` ``(n, s)``.
 
         Raises:
             ValueError: one does not; a `PuzzleError` says which.
@@ -208,7 +208,7 @@ class Task(ABC):
         self.checked_pair(inputs, labels)
 
     def check_questions(self, inputs: np.ndarray) -> None:
-        """Check that questions ``(n, t)`` are well formed, whether or not they can be solved.
+        """Check that questions ``(n, s)`` are well formed, whether or not they can be solved.
 
         Raises:
             ValueError: one is not; a `PuzzleError` says which.
@@ -216,7 +216,7 @@ class Task(ABC):
         self.checked("inputs", inputs)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the answers to questions ``(n, t)``, found by search: ``(n, l)``.
+        """Return the answers to questions ``(n, s)``, found by search: ``(n, l)``.
 
         Raises:
             ValueError: the task has no search; or a question has no answer, or where only one is right,
@@ -256,7 +256,7 @@ class Task(ABC):
         where they share an answer.
 
         Args:
-            inputs: tokens ``(n, t)``.
+            inputs: tokens ``(n, s)``.
             labels: ``(n, l)``.
 
         Raises:

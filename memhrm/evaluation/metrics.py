@@ -1,6 +1,6 @@
 """Scores of answers, summed over batches and ranks.
 
-b batch, s token, n cells.
+b batch, s token, N cells.
 """
 
 from typing import Any
@@ -91,6 +91,6 @@ def _own_scores(answers: Answers) -> dict[str, np.ndarray]:
 
 
 def _cell_sums(answers: Answers, H_cycles: int) -> Tensor:
-    """Return sums over rows of the entropy of a row's selections and of its usage of the cells, (1 + n,)."""
+    """Return sums over rows of the entropy of a row's selections and of its usage of the cells, (1 + N,)."""
     shares = answers.selected / (answers.steps * H_cycles).unsqueeze(1)
     return torch.cat((own_entropy(answers.selected).sum().view(1), shares.sum(dim=0))).cpu()

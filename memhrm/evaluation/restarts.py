@@ -1,6 +1,6 @@
 """Several runs of one puzzle from disturbed states, and the rules that choose among their answers.
 
-K restarts, b batch, s token, n cells. All rules are functions of arrays alone: (K, b, ...) in, the chosen
+K restarts, b batch, s token, N cells. All rules are functions of arrays alone: (K, b, ...) in, the chosen
 restart of each row, (b,), out; of equal ones the first.
 """
 
@@ -23,7 +23,7 @@ class Answers(NamedTuple):
     tokens: (b, s). steps: supervision steps, (b,). q_halt: (b,). residual: the relative change of z_H over
     the last step, of which added noise is no part, (b,). exact: (b,) bool. exact_by_step: after each step,
     (b, steps) bool; a row that stopped keeps its answer. exact_share: the share of the restarts that are
-    exact, (b,). lm_loss: (b,). selected: how often each cell was, (b, n). state: after the last step.
+    exact, (b,). lm_loss: (b,). selected: how often each cell was, (b, N). state: after the last step.
     """
 
     tokens: Tensor

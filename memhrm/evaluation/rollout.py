@@ -1,6 +1,6 @@
 """Rollouts: a model run for some supervision steps without gradient, for scores, probes, films and answers.
 
-b batch, s token, d width, n cells, u random numbers that one H-step wants.
+b batch, s token, d width, N cells, u random numbers that one H-step wants.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -103,7 +103,7 @@ def rollout(
             order.
         threshold: stop a row after the first step at which sigmoid(q_halt) exceeds it; None: never.
         write: whether the memory is written.
-        prefer: added to the scores of the cells when they are chosen, (b, n).
+        prefer: added to the scores of the cells when they are chosen, (b, N).
         noise: noise before each step.
         intervene: changes the state before each step, and before the noise.
     """

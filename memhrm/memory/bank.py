@@ -1,6 +1,6 @@
 """The global bank: one memory for all rows, which their writes change together.
 
-n cells, b batch. With the other lifetimes a row starts again at some step
+N cells, b batch. With the other lifetimes a row starts again at some step
 (`memhrm.training.carry.Carry.refill`).
 """
 
@@ -26,9 +26,9 @@ def absorb(
     no row chose, or of what is no cell, the mean over all rows.
 
     Args:
-        bank: what each memory starts from, (n, ...) each.
-        written: the memory of the rows after the step, (b, n, ...) each.
-        chose: how often each row selected each cell, (b, n); None without cells.
+        bank: what each memory starts from, (N, ...) each.
+        written: the memory of the rows after the step, (b, N, ...) each.
+        chose: how often each row selected each cell, (b, N); None without cells.
         rate: rate of the move, above 0, up to 1.
         summed: returns the sum of a tensor over processes.
     """

@@ -1,6 +1,6 @@
 """Many memory cells, of which each example selects, reads and writes k: what memories with cells are made of.
 
-b batch, t position, d width, n cells, k active cells, l = 1 + M tokens of a cell: its CLS, then its contents.
+b batch, t position, d width, N cells, k active cells, l = 1 + M tokens of a cell: its CLS, then its contents.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from memhrm.nn.layers import first, masked_mean, truncated_normal_
 
 
 class Selection(NamedTuple):
-    """Indices and weights of the active cells, (b, k), and the scores of all cells, (b, n)."""
+    """Indices and weights of the active cells, (b, k), and the scores of all cells, (b, N)."""
 
     indices: Tensor
     alpha: Tensor
@@ -114,7 +114,7 @@ class Cells(nn.Module):
 
     @torch.no_grad()
     def _judged(self, cells: Tensor, context: Context, read_alone: ReadAlone) -> Tensor | None:
-        """Return the loss of the answer after reading each cell alone, (b, n), for selector=lowest_loss."""
+        """Return the loss of the answer after reading each cell alone, (b, N), for selector=lowest_loss."""
         if self.settings.selector != "lowest_loss" or context.judge is None:
             return None
         # One after the other: all at once would take n times the memory.
@@ -147,6 +147,6 @@ class Cells(nn.Module):
 
 
 def _rows(cells: Tensor, indices: Tensor) -> Tensor:
-    """Return where the cells of `indices` (b, k) stand when (b, n) is one axis."""
+    """Return where the cells of `indices` (b, k) stand when (b, N) is one axis."""
     batch, n = cells.shape[:2]
     return (indices + torch.arange(batch, device=indices.device).unsqueeze(1) * n).flatten()

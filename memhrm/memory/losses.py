@@ -3,7 +3,7 @@
 What belongs to a batch as a whole (a variance over cells, an information) is computed from the shares of the
 global batch and counted once per example, so that the sum divided by the global batch is that quantity.
 Equations and traps are those of docs/memory.md.
-b batch, n cells, k active cells, h H-steps.
+b batch, N cells, k active cells, h H-steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,13 +26,13 @@ def traced(name: str) -> Callable[[Situation], Tensor]:
 
 
 def straight_through(trace: Trace) -> Tensor:
-    """Return `hits` with the gradient of the softmax of the scores, (b, n): counts have none (trap 4)."""
+    """Return `hits` with the gradient of the softmax of the scores, (b, N): counts have none (trap 4)."""
     soft = trace["scores"].softmax(dim=-1)
     return hits(trace) + soft - soft.detach()
 
 
 def shares(traces: Sequence[Trace]) -> Tensor:
-    """Return p_i, (n,), the share of all processes' examples and of the H-steps in which cell i is active."""
+    """Return p_i, (N,), the share of all processes' examples and of the H-steps in which cell i is active."""
     return _global_mean(torch.stack([straight_through(trace) for trace in traces]).mean(dim=0))
 
 
@@ -100,7 +100,7 @@ def _entropy(p: Tensor) -> Tensor:
 
 
 def _global_mean(values: Tensor) -> Tensor:
-    """Return the mean over the rows (b, n) of all processes, (n,).
+    """Return the mean over the rows (b, N) of all processes, (N,).
 
     Its gradient is this process's part of it, times the number of processes, since each of them counts what
     is made of the mean for its own rows only.

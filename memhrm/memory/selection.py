@@ -1,6 +1,6 @@
 """Which cells are active: scores, the choice of k cells, the probability of a choice.
 
-b batch, d width, n cells, k active cells, r relevance projections.
+b batch, d width, N cells, k active cells, r relevance projections.
 """
 
 import math
@@ -34,7 +34,7 @@ class Scorer(nn.Module):
         self.weight = nn.Parameter(truncated_normal_(torch.empty(projections, width, width), std=width**-0.5))
 
     def forward(self, query: Tensor, cls: Tensor) -> Tensor:
-        """Return the scores (b, n) of cells with CLS (b, n, d) for queries (b, d)."""
+        """Return the scores (b, N) of cells with CLS (b, N, d) for queries (b, d)."""
         precision = torch.promote_types(query.dtype, torch.float32)
         # By way of the query's type: a checkpointed step computed again must find the same scores.
         weight = self.weight.to(query.dtype).to(precision)
@@ -55,18 +55,18 @@ def choose(
     judged: Tensor | None,
     prefer: Tensor | None = None,
 ) -> Tensor:
-    """Return the k of n cells that each example selects, (b, k), the first choice first.
+    """Return the k of N cells that each example selects, (b, k), the first choice first.
 
     Args:
         selector: topk: by score. policy: a draw without replacement from the Plackett-Luce distribution of
             the scores (Gumbel top-k, Kool et al. 2019, arXiv 1903.06059), greedy without noise. random:
             uniform. all: every cell. lowest_loss: by the loss when the cell is read alone (winner takes
             all), by score where no label tells the loss.
-        scores: (b, n).
+        scores: (b, N).
         k: active cells.
-        noise: uniform numbers, (b, n), or None.
-        judged: the loss of each cell, (b, n), or None.
-        prefer: added to what the cells are chosen by, (b, n), or None; it changes nothing with `all`.
+        noise: uniform numbers, (b, N), or None.
+        judged: the loss of each cell, (b, N), or None.
+        prefer: added to what the cells are chosen by, (b, N), or None; it changes nothing with `all`.
     """
     if selector == "all":
         return torch.arange(scores.shape[1], device=scores.device).expand(scores.shape)
@@ -87,7 +87,7 @@ def plackett_luce(scores: Tensor, indices: Tensor) -> Tensor:
     It is sum_j s(a_j) - log sum_{i not among a_1..a_{j-1}} exp s(i), equation (18) of docs/memory.md.
 
     Args:
-        scores: s, (b, n).
+        scores: s, (b, N).
         indices: a, (b, k).
     """
     chosen = scores.gather(1, indices)
@@ -99,6 +99,6 @@ def plackett_luce(scores: Tensor, indices: Tensor) -> Tensor:
 
 
 def entropy(scores: Tensor) -> Tensor:
-    """Return the entropy in nats of the first draw, softmax(scores): (b, n) to (b,)."""
+    """Return the entropy in nats of the first draw, softmax(scores): (b, N) to (b,)."""
     log_p = scores.log_softmax(dim=-1)
     return -(log_p.exp() * log_p).sum(dim=-1)

@@ -1,6 +1,6 @@
 """Which cells are used, by whom: figures of selections, as sums that can be added over steps and processes.
 
-b batch, n cells, k active cells.
+b batch, N cells, k active cells.
 """
 
 import math
@@ -15,17 +15,17 @@ from memhrm.memory.base import Trace
 
 
 def hits(trace: Trace) -> Tensor:
-    """Return 1 where a cell is active, else 0, (b, n)."""
+    """Return 1 where a cell is active, else 0, (b, N)."""
     return torch.zeros_like(trace["scores"]).scatter(1, trace["indices"], 1.0)
 
 
 def selected(traces: Sequence[Trace]) -> Tensor:
-    """Return in how many of the H-steps each example selected each cell, (b, n)."""
+    """Return in how many of the H-steps each example selected each cell, (b, N)."""
     return torch.stack([hits(trace) for trace in traces]).sum(dim=0)
 
 
 def own_entropy(counts: Tensor) -> Tensor:
-    """Return the entropy in nats of the cells that each example selected: counts (b, n) to (b,)."""
+    """Return the entropy in nats of the cells that each example selected: counts (b, N) to (b,)."""
     p = counts / counts.sum(dim=-1, keepdim=True).clamp(min=1)
     return -torch.special.xlogy(p, p).sum(dim=-1)
 
@@ -34,10 +34,10 @@ def describe(usage: Sequence[float] | np.ndarray, mean_own_entropy: float) -> di
     """Return the figures of an interval of training or of an evaluation.
 
     Args:
-        usage: p_i, the share of the H-steps in which cell i is active, (n,).
+        usage: p_i, the share of the H-steps in which cell i is active, (N,).
         mean_own_entropy: the mean of `own_entropy` over examples.
 
-    Returns usage; usage_entropy, that of p / k in nats (at most log n); usage_information, that entropy less
+    Returns usage; usage_entropy, that of p / k in nats (at most log N); usage_information, that entropy less
     the mean own entropy: the mutual information of cell and example as their counts estimate it, in nats (too
     high where an example makes few selections); dead_cells, never selected; and the hard values of the
     losses: diverse, -Var(p), and balance, CV^2(p).

@@ -31,7 +31,7 @@ from memhrm.weights.tensors import read_tensors
 class Solved(NamedTuple):
     """What a model answers to n puzzles.
 
-    tokens: (n, t) int32. q: sigmoid(q_halt), how sure the model is that the answer is right, (n,) float32.
+    tokens: (n, s) int32. q: sigmoid(q_halt), how sure the model is that the answer is right, (n,) float32.
     """
 
     tokens: np.ndarray
@@ -88,10 +88,10 @@ class Solver:
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
     ) -> Solved:
-        """Answer n puzzles given as tokens, (n, t), as `solve` does those that are given as text.
+        """Answer n puzzles given as tokens, (n, s), as `solve` does those that are given as text.
 
-        examples: pairs of tokens of a question and its answer, (t,) each. identifiers: (n,); None: 0. mask:
-            (n, t) bool, False at padding; None: nothing is padded.
+        examples: pairs of tokens of a question and its answer, (s,) each. identifiers: (n,); None: 0. mask:
+            (n, s) bool, False at padding; None: nothing is padded.
         """
         if steps is not None:
             number("steps", steps, 1, MOST_STEPS)
@@ -140,7 +140,7 @@ class Solver:
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
     ) -> Step:
-        """Return the last supervision step on tokens (n, t) that begin with this memory."""
+        """Return the last supervision step on tokens (n, s) that begin with this memory."""
         batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), self.model.H_init.device)
         state = self.model.initial_state(len(tokens))._replace(memory=memory)
         write = self.model.H_module.settings.write_in_evaluation

@@ -1,7 +1,7 @@
 """A memory cut down, taken out of a run, or put into a copy of one.
 
 What is cut or moved is the start of the memory, or the bank: the tensors that an H-module `remember`s.
-n cells.
+N cells.
 """
 
 import os
@@ -31,7 +31,7 @@ class MemoryFile:
 
     Attributes:
         path: the file.
-        tensors: by the memory's names, (n, ...) each with cells.
+        tensors: by the memory's names, (N, ...) each with cells.
         about: what they are.
         used: the puzzles that their run has used.
     """
@@ -147,7 +147,7 @@ def restrict(content: dict[str, Any], names: Sequence[str], kept: Sequence[int])
 
 
 def starts_of(module: HModule, name: str) -> dict[str, Tensor]:
-    """Return what the memory starts with, or the bank; with cells, (n, ...) each.
+    """Return what the memory starts with, or the bank; with cells, (N, ...) each.
 
     Raises:
         ValueError: there is no memory, or a tensor of it that is not divided into its cells.

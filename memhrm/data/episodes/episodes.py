@@ -1,6 +1,6 @@
 """Episodes: examples in a row, with feedback between them; one that stands alone is an episode of length one.
 
-n episodes, p examples of each, t tokens, l labels.
+n episodes, p examples of each, s tokens, l labels.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ class Episodes:
     """``n`` episodes of ``p`` examples.
 
     Attributes:
-        inputs: ``(n, p, t)`` tokens.
+        inputs: ``(n, p, s)`` tokens.
         labels: ``(n, p, l)`` labels; 0 where there is none.
-        feedback: ``(n, p - 1, t)`` tokens that are shown after each example but the last.
-        mask: ``(n, p, t)`` bool, False at padding; None where nothing is padded.
+        feedback: ``(n, p - 1, s)`` tokens that are shown after each example but the last.
+        mask: ``(n, p, s)`` bool, False at padding; None where nothing is padded.
         identifiers: ``(n, p)`` int32.
         groups: ``(n, p)`` int32, as in `Examples`.
         rules: ``(n, p)`` int32, the number of the rule in force (`Rules.permutations`).

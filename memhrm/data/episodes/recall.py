@@ -29,7 +29,7 @@ class Recall(GridTask):
         self.digits = digits
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        """Raise a `PuzzleError` unless every answer ``(n, t)`` equals its question."""
+        """Raise a `PuzzleError` unless every answer ``(n, s)`` equals its question."""
         inputs, labels = self.checked_pair(inputs, labels)
         wrong = inputs != labels
         if wrong.any():
@@ -42,15 +42,15 @@ class Recall(GridTask):
             )
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)`` equal their questions: ``(n,)`` bool."""
+        """Return whether answers ``(n, s)`` equal their questions: ``(n,)`` bool."""
         return np.all(inputs == answers, axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)`` have a token everywhere: ``(n,)`` bool."""
+        """Return whether answers ``(n, s)`` have a token everywhere: ``(n,)`` bool."""
         return np.all(answers >= 1, axis=1)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
-        """Return a copy of the questions ``(n, t)``: without a relabelling they are the answers."""
+        """Return a copy of the questions ``(n, s)``: without a relabelling they are the answers."""
         return self.checked("inputs", inputs).copy()
 
     def describe(self, examples: Examples) -> str:

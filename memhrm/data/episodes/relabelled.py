@@ -3,7 +3,7 @@
 The answer to an example is its plain solution with every digit x replaced by rule(x). After each example
 there is feedback: the question again, with the answer at the positions that the plan shows. A position of a
 feedback is one token for the pair of what the question and the answer have there.
-n episodes, p examples of each, t tokens, a digits.
+n episodes, p examples of each, s tokens, a digits.
 """
 
 from dataclasses import dataclass, replace
@@ -178,13 +178,13 @@ class Relabelled(EpisodeMaker):
         )
 
     def _relabel(self, tokens: np.ndarray, permutations: np.ndarray) -> np.ndarray:
-        """Return tokens (n, p, t) with every digit x replaced by that of permutations (n, p, a)."""
+        """Return tokens (n, p, s) with every digit x replaced by that of permutations (n, p, a)."""
         digits = tokens.astype(np.int64) - self.first
         images = np.take_along_axis(permutations.astype(np.int64), digits.clip(min=0), axis=2) + self.first
         return narrow("labels", np.where(digits >= 0, images, tokens))
 
     def _shown(self, plain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return at which positions the feedback has the answer, (n, p, t) bool."""
+        """Return at which positions the feedback has the answer, (n, p, s) bool."""
         shown = plain >= self.first
         if self.plan.shows == "first":
             shown = shown & (np.arange(plain.shape[1]) == 0)[:, None]

@@ -21,10 +21,10 @@ class Maze(GridTask):
         super().__init__(name=f"maze{side}", side=side, alphabet="# SGo")
         cells = np.arange(side * side).reshape(side, side)
         turned = [np.rot90(cells, k) for k in range(4)]
-        self.images = np.stack([image.ravel() for c in turned for image in (c, c.T)])  # (8, t) gathers
+        self.images = np.stack([image.ravel() for c in turned for image in (c, c.T)])  # (8, s) gathers
 
     def check_questions(self, inputs: np.ndarray) -> None:
-        """Check that questions ``(n, t)`` are well formed."""
+        """Check that questions ``(n, s)`` are well formed."""
         inputs = self.checked("inputs", inputs)
         for token, name in ((START, "start"), (GOAL, "goal")):
             counts = (inputs == token).sum(axis=1)
@@ -37,7 +37,7 @@ class Maze(GridTask):
             raise PuzzleError(row, f"question marks a path at {self.place(cell)}")
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        """Check that every answer ``(n, t)`` solves its question."""
+        """Check that every answer ``(n, s)`` solves its question."""
         inputs, labels = self.checked_pair(inputs, labels)
         self.check_questions(inputs)
         changed = ~self._keeps(inputs, labels)
@@ -56,7 +56,7 @@ class Maze(GridTask):
             )
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)`` keep what the questions give, ``(n,)`` bool."""
+        """Return whether answers ``(n, s)`` keep what the questions give, ``(n,)`` bool."""
         return np.all(self._keeps(inputs, answers), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ class Maze(GridTask):
         return self.connects(answers) & shortest
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
-        """Return mazes ``(n, t)`` with one of their shortest paths marked, always the same one: ``(n, t)``.
+        """Return mazes ``(n, s)`` with one of their shortest paths marked, always the same one: ``(n, s)``.
 
         Raises:
             ValueError: a maze has no path from start to goal, or is not well formed.
@@ -98,11 +98,11 @@ class Maze(GridTask):
         return (predictions == inputs) | ((inputs == FREE) & (predictions == PATH))
 
     def connects(self, grids: np.ndarray) -> np.ndarray:
-        """Return whether start and goal of ``(n, t)`` grids are connected through 'o': ``(n,)`` bool."""
+        """Return whether start and goal of ``(n, s)`` grids are connected through 'o': ``(n,)`` bool."""
         return self._goal_distance(grids, grids >= START) >= 0
 
     def shortest(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the moves on a shortest path of each question ``(n, t)``, -1 where none: ``(n,)``."""
+        """Return the moves on a shortest path of each question ``(n, s)``, -1 where none: ``(n,)``."""
         return self._goal_distance(inputs, inputs != WALL)
 
     def _goal_distance(self, grids: np.ndarray, open_cells: np.ndarray) -> np.ndarray:
@@ -115,11 +115,11 @@ class Maze(GridTask):
         All grids are searched in step, breadth first.
 
         Args:
-            sources: ``(n, t)`` bool.
-            open_cells: ``(n, t)`` bool.
+            sources: ``(n, s)`` bool.
+            open_cells: ``(n, s)`` bool.
 
         Returns:
-            ``(n, t)`` int32, -1 where a cell cannot be reached.
+            ``(n, s)`` int32, -1 where a cell cannot be reached.
         """
         side = self.side
         distances = np.full(sources.shape, -1, np.int32)
@@ -155,20 +155,20 @@ class Maze(GridTask):
 
 
 def random_cell(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a uniformly random allowed cell of each row of ``(n, t)`` bool; cell 0 where none is allowed."""
+    """Return a uniformly random allowed cell of each row of ``(n, s)`` bool; cell 0 where none is allowed."""
     return (allowed * (1.0 - rng.random(allowed.shape))).argmax(axis=1)
 
 
 def mark_shortest_path(
     questions: np.ndarray, distances: np.ndarray, rng: np.random.Generator | None
 ) -> np.ndarray:
-    """Return questions ``(n, t)`` with 'o' on one shortest path, which walks back from the goal.
+    """Return questions ``(n, s)`` with 'o' on one shortest path, which walks back from the goal.
 
     Each step goes to one of the neighbours nearer to the start, all mazes in step.
 
     Args:
         questions: tokens with one goal, which can be reached.
-        distances: moves from the start to each cell ``(n, t)``, -1 where it cannot be reached.
+        distances: moves from the start to each cell ``(n, s)``, -1 where it cannot be reached.
         rng: chooses among such neighbours; None takes the first of above, below, left and right.
     """
     n, cells = questions.shape

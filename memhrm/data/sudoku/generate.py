@@ -95,13 +95,13 @@ def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Dif
 
 
 def dig(grids: np.ndarray, shape: Shape, rng: np.random.Generator, *, min_clues: int) -> np.ndarray:
-    """Return puzzles ``(n, t)``: full grids with cells emptied in random order while the solution is unique.
+    """Return puzzles ``(n, s)``: full grids with cells emptied in random order while the solution is unique.
 
     A clue can be removed if the puzzle has no solution with another digit in its cell. Unless ``min_clues``
     stops the removal earlier, the puzzle is minimal: no further clue can be removed.
 
     Args:
-        grids: tokens ``(n, t)`` of full grids.
+        grids: tokens ``(n, s)`` of full grids.
         shape: their shape.
         rng: the source of randomness.
         min_clues: the number of clues at which to stop.

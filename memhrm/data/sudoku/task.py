@@ -31,7 +31,7 @@ class Sudoku(GridTask):
             self.classes = "solution grids (by fingerprint)"
 
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
-        """Check that every answer ``(n, t)`` solves its question."""
+        """Check that every answer ``(n, s)`` solves its question."""
         inputs, labels = self.checked_pair(inputs, labels)
         clash = (inputs > BLANK) & (labels != inputs)
         if clash.any():
@@ -53,7 +53,7 @@ class Sudoku(GridTask):
         return f"{UNITS[kind]} {number + 1}"
 
     def check_questions(self, inputs: np.ndarray) -> None:
-        """Check that questions ``(n, t)`` are well formed."""
+        """Check that questions ``(n, s)`` are well formed."""
         inputs = self.checked("inputs", inputs)
         digits = np.arange(BLANK + 1, self.vocab_size)
         repeated = (inputs[:, self.shape.units][..., None] == digits).sum(axis=2) > 1  # (n, units, digits)
@@ -66,15 +66,15 @@ class Sudoku(GridTask):
         return quantiles("clues", (examples.inputs > BLANK).sum(axis=1))
 
     def keeps_givens(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)`` keep what the questions give, ``(n,)`` bool."""
+        """Return whether answers ``(n, s)`` keep what the questions give, ``(n,)`` bool."""
         return np.all((inputs <= BLANK) | (answers == inputs), axis=1)
 
     def keeps_rules(self, inputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether answers ``(n, t)`` keep the rules, ``(n,)`` bool."""
+        """Return whether answers ``(n, s)`` keep the rules, ``(n,)`` bool."""
         return np.all(self.complete_units(answers), axis=1)
 
     def solve(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the only answers to questions ``(n, t)``, found by search: ``(n, t)``.
+        """Return the only answers to questions ``(n, s)``, found by search: ``(n, s)``.
 
         Raises:
             ValueError: a question contradicts itself, has no answer or several; a `PuzzleError` says which.
@@ -90,7 +90,7 @@ class Sudoku(GridTask):
         """Return whether each row, column and box of grids has every digit.
 
         Args:
-            grids: tokens ``(n, t)`` without empty cells.
+            grids: tokens ``(n, s)`` without empty cells.
 
         Returns:
             ``(n, 3 side)`` bool; rows come first, then columns, then boxes.
