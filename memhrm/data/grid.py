@@ -67,7 +67,7 @@ class GridTask(Task):
 
         Args:
             field: what the texts are called in messages.
-            texts: ``n`` texts of ``t`` characters.
+            texts: ``n`` texts of ``s`` characters.
 
         Raises:
             ValueError: no texts, wrong length, or a character that is not in the alphabet.
