@@ -71,7 +71,9 @@ def check_same(run: RunSettings, saved: Mapping[str, Any], where: Path) -> None:
     stages = len(began.data.get("lengths", ())) > 1
     free = (*FREE, "steps") if began.optim.schedule == "constant" and not stages else FREE
     old, new = (_flat(one.config(), free) for one in (began, run))
-    for name in sorted(old.keys() | new.keys()):
+    for name in sorted(
+        old.keys() | new.keys(), key=lambda name: (name == "k", name)
+    ):  # A memory explains its k.
         if old.get(name) != new.get(name):
             raise ValueError(
                 f"{name} is {new.get(name)!r}, but the run in {where} was begun with {old.get(name)!r}; "
