@@ -131,6 +131,7 @@ def walk(
                 dtype=dtype,
                 places=places,
                 write=settings.write,
+                feedback=True,
             )
             memory = shown.state.memory
             if kept == "shuffled":

@@ -87,6 +87,7 @@ def rollout(
     threshold: float | None = None,
     write: bool = True,
     prefer: Tensor | None = None,
+    feedback: bool = False,
     noise: Noise | None = None,
     intervene: Intervene | None = None,
 ) -> Iterator[Step]:
@@ -104,6 +105,7 @@ def rollout(
         threshold: stop a row after the first step at which sigmoid(q_halt) exceeds it; None: never.
         write: whether the memory is written.
         prefer: added to the scores of the cells when they are chosen, (b, N).
+        feedback: whether the examples are answers to the questions before.
         noise: noise before each step.
         intervene: changes the state before each step, and before the noise.
     """
@@ -122,6 +124,9 @@ def rollout(
             None if draws is None else draws[number - 1, rows],
             write=write,
             prefer=None if prefer is None else prefer[rows],
+            address=data["address"][rows] if "address" in data else None,
+            feedback=torch.full_like(rows, feedback, dtype=torch.bool),
+            continues=torch.full_like(rows, feedback or number > done + 1, dtype=torch.bool),
         )
         puzzle_rows = model.puzzle_rows(data["identifiers"][rows])
         mask = data["mask"][rows] if "mask" in data else None

@@ -40,6 +40,11 @@ class Context(NamedTuple):
             keeps a cell out, +inf forces it.
         present: which positions are no padding, (b, t); None: all. What a module itself does across
             positions must leave the others out.
+        address: the number of each example's context within its episode, and of its cue among all cues,
+            (b, 2) int32; None where the data have no contexts.
+        feedback: which rows are shown the answer to the question before, (b,) bool; None: none.
+        continues: which rows have had an H-step on their example, or on the question of their feedback, (b,)
+            bool; None: none.
         maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
     """
 
@@ -48,6 +53,9 @@ class Context(NamedTuple):
     judge: Judge | None = None
     prefer: Tensor | None = None
     present: Tensor | None = None
+    address: Tensor | None = None
+    feedback: Tensor | None = None
+    continues: Tensor | None = None
     maps: bool = False
 
 
@@ -125,6 +133,11 @@ class MemorySettings(Settings):
         fits = not isinstance(self.horizon, int) or self.horizon >= 1
         require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
         require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether the memory reads `Context.address`, which only data with contexts have."""
+        return False
 
     def within(self, episodes: bool) -> Self:
         """Return the settings with what null stands for in data with or without episodes.
@@ -207,6 +220,12 @@ class HModule(nn.Module):
     ) -> tuple[Tensor, Memory, Trace]:
         """Return z_H' (b, t, d), the memory after the step, and the trace."""
         raise NotImplementedError
+
+    def settle(self, traces: Sequence[Trace]) -> None:
+        """Move the buffers that training moves without a gradient; called after each optimiser step.
+
+        traces: of all H-steps of the optimiser step, of the rows of this process.
+        """
 
 
 NORMS = ("z_H_norm", "memory_norm")

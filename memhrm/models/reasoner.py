@@ -30,12 +30,19 @@ class Guide(NamedTuple):
         judge: the loss of each example if z_H were the answer; only in training.
         write: False leaves the memory unwritten.
         prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
+        address: of each example's context and cue, (b, 2), as in `Context`.
+        feedback: which rows are shown the answer to the question before, (b,) bool, as in `Context`.
+        continues: which rows have had a supervision step on their example, or on the question of their
+            feedback, (b,) bool; None: none.
     """
 
     noise: Tensor | None = None
     judge: Judge | None = None
     write: bool = True
     prefer: Tensor | None = None
+    address: Tensor | None = None
+    feedback: Tensor | None = None
+    continues: Tensor | None = None
 
 
 NO_GUIDE = Guide()
@@ -187,8 +194,17 @@ class Reasoner(nn.Module):
         memory: Memory,
         level: HLevel,
     ) -> tuple[Tensor, Memory, Trace]:
-        noise = None if guide.noise is None else guide.noise[:, h]
-        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer, present))
+        context = Context(
+            level,
+            None if guide.noise is None else guide.noise[:, h],
+            guide.judge,
+            guide.prefer,
+            present,
+            address=guide.address,
+            feedback=guide.feedback,
+            continues=guide.continues if h == 0 else torch.ones_like(z_H[:, 0, 0], dtype=torch.bool),
+        )
+        return self.H_module(z_H, z_L, memory, context)
 
     def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
         """Apply the H-net, the L-net where they are shared, as an H-module does: (b, t, d) each.

@@ -184,13 +184,20 @@ class SupervisionStep(nn.Module):
         self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
         self.dtype = dtype
 
-    def forward(self, carry: Carry, puzzle_rows: Tensor | None, noise: Tensor | None = None) -> Supervised:
+    def forward(
+        self,
+        carry: Carry,
+        puzzle_rows: Tensor | None,
+        noise: Tensor | None = None,
+        feedback: Tensor | None = None,
+    ) -> Supervised:
         """Run one supervision step.
 
         Args:
             carry: the carry, refilled.
             puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
             noise: as in `Guide`.
+            feedback: as in `Guide`; None: none.
         """
         run = in_precision(self.model, self.dtype)
         inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
@@ -198,7 +205,14 @@ class SupervisionStep(nn.Module):
         def judge(z_H: Tensor) -> Tensor:
             return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
 
-        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge), mask)
+        guide = Guide(
+            noise,
+            judge,
+            address=carry.data.get("address"),
+            feedback=feedback,
+            continues=carry.steps > 0,
+        )
+        state, out = run(carry.state, inputs, puzzle_rows, guide, mask)
 
         graded = grade(out.logits.detach(), labels)
         asked = (labels != IGNORE).any(dim=-1)  # Feedback asks nothing.
@@ -210,8 +224,9 @@ class SupervisionStep(nn.Module):
         if self.halting.learns_to_continue:
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
+                guide = guide._replace(judge=None, continues=torch.ones_like(asked))
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise), mask)
+                    _, ahead = run(state, inputs, puzzle_rows, guide, mask)
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.
