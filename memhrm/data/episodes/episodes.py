@@ -4,7 +4,8 @@ n episodes, p examples of each, s tokens, l labels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,19 @@ from memhrm.data.checks import narrow
 from memhrm.data.examples import Examples
 from memhrm.data.sampler import arrays
 from memhrm.data.task import Task
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A property of the examples of ``n`` episodes, by whose values accuracy is reported.
+
+    Attributes:
+        values: what the property can be, for people.
+        index: ``(n, p)`` the number of each example's value; -1 where it has none.
+    """
+
+    values: tuple[str, ...]
+    index: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,11 @@ class Episodes:
         families: ``(n,)`` int32, the number of the family of the first rule.
         ratings: ``(n, p)`` int32.
         sources: ``(n, p)`` str objects.
-        best: ``(p,)`` the best possible exact accuracy at each example.
+        best: ``(n, p)`` the best possible probability of an exact answer to each example, given what its
+            episode has shown before.
+        address: ``(n, p, 2)`` int32, the number of the example's context within its episode, in the order of
+            first visits, and the number of the context's cue among all cues; None without contexts.
+        facets: properties of the examples, by name.
     """
 
     inputs: np.ndarray
@@ -43,6 +61,8 @@ class Episodes:
     ratings: np.ndarray
     sources: np.ndarray
     best: np.ndarray
+    address: np.ndarray | None = None
+    facets: dict[str, Facet] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -52,10 +72,20 @@ class Episodes:
         """Return the number of examples of an episode, p."""
         return self.inputs.shape[1]
 
+    @property
+    def optimum(self) -> np.ndarray:
+        """Return the best possible exact accuracy at each place in the episode, ``(p,)``."""
+        first = self.best[:1]
+        return (first + (self.best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
+
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """Return the episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "best"}
-        return replace(self, **{name: values[rows] for name, values in arrays.items() if values is not None})
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        chosen: dict[str, Any] = {
+            name: array[rows] for name, array in values.items() if isinstance(array, np.ndarray)
+        }
+        facets = {name: replace(facet, index=facet.index[rows]) for name, facet in self.facets.items()}
+        return replace(self, **chosen, facets=facets)
 
     def batch(self, at: int, feedback: bool = False) -> dict[str, np.ndarray]:
         """Return what one supervision step on example ``at``, or on the feedback to it, is given.
@@ -67,7 +97,8 @@ class Episodes:
         if feedback:
             inputs, labels = self.feedback[:, at], np.zeros_like(labels)
         mask = None if self.mask is None else self.mask[:, at]
-        return arrays(inputs, labels, self.identifiers[:, at], self.groups[:, at], mask)
+        address = None if self.address is None else self.address[:, at]
+        return arrays(inputs, labels, self.identifiers[:, at], self.groups[:, at], mask, address)
 
 
 def alone(examples: Examples) -> Episodes:
@@ -84,7 +115,7 @@ def alone(examples: Examples) -> Episodes:
         families=np.zeros(count, np.int32),
         ratings=examples.ratings[:, None],
         sources=examples.sources[:, None],
-        best=np.ones(1),
+        best=np.ones((count, 1)),
     )
 
 
