@@ -1,0 +1,210 @@
+"""Episodes with several contexts, each with a cue and a secret relabelling of its own.
+
+A puzzle is a cue and digits; its answer are the digits under the rule of the cue's context. After each puzzle
+there is feedback: the cue again, and for each digit one token for the pair of question and answer. Rules are
+drawn independently, so that the best possible accuracy at a visit depends neither on how many contexts there
+are nor on how long ago the last visit was: what is lacking was not kept.
+n episodes, p puzzles of each, c contexts, a digits.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from memhrm.config.settings import require
+from memhrm.data.checks import number
+from memhrm.data.episodes.visits import Order, visits
+from memhrm.data.episodes.cued import Cued
+from memhrm.data.episodes.drawn import Drawn
+from memhrm.data.episodes.episodes import Episodes, pair
+from memhrm.data.episodes.rules import Rules, optimum, relabel
+from memhrm.data.examples import Examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextPlan:
+    """What an episode is made of.
+
+    Attributes:
+        visits: visits to each context.
+        order: as in `course`.
+        revises: likewise.
+        asks: whether training episodes ask for the answer at every puzzle, or only where the context's rule
+            has been shown; elsewhere it can only be guessed.
+        held_out_rules: share of the rules that are for the test alone, which then has no others.
+        held_out_cues: share of the cues, likewise.
+    """
+
+    visits: int = 2
+    order: Order = "two_phase"
+    revises: bool = False
+    asks: Literal["known", "all"] = "known"
+    held_out_rules: float = 0.0
+    held_out_cues: float = 0.0
+
+    def length(self, contexts: int) -> int:
+        """Return the puzzles of an episode with so many contexts, p."""
+        return contexts * self.visits + self.revises
+
+    def contexts(self, length: int) -> int:
+        """Return the contexts of an episode with so many puzzles, c."""
+        return (length - self.revises) // self.visits
+
+
+class Contexts(Drawn):
+    """Episodes in which the digits behind each cue are relabelled by a rule of its own.
+
+    Attributes:
+        plan: what an episode is made of.
+        rules: all relabellings.
+        own_rules: numbers of the rules of training episodes and of test episodes.
+        own_cues: numbers of their cues.
+    """
+
+    task: Cued
+
+    def __init__(
+        self,
+        task: Cued,
+        plan: ContextPlan,
+        *,
+        contexts: tuple[int, ...] = (1,),
+        test_contexts: int = 1,
+        test_episodes: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            task,
+            lengths=tuple(map(plan.length, contexts)),
+            test_length=plan.length(test_contexts),
+            test_episodes=test_episodes,
+            seed=seed,
+        )
+        self.plan, self.rules = plan, Rules(task.digits)
+        rules, cues = len(self.rules.permutations), task.cues
+        self.own_rules = parted(rules, plan.held_out_rules, np.random.default_rng((seed, 0x12)))
+        self.own_cues = parted(cues, plan.held_out_cues, np.random.default_rng((seed, 0xC0)))
+        self.test_rules = self.rules.part(self.own_rules[1])
+        known = all(len(np.unique(place)) == task.symbols for place in task.cue(self.own_cues[0]).T)
+        allowed = "less: each symbol must be at each place of some cue in training"
+        require(known, "data.held_out_cues", plan.held_out_cues, allowed)
+
+    def draw(
+        self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False
+    ) -> Episodes:
+        """Return random episodes of examples that are drawn with replacement, behind other cues.
+
+        Args:
+            examples: what is drawn from.
+            count: the number of episodes, n.
+            length: the number of puzzles of each, p, which `ContextPlan.length` gives.
+            rng: what draws.
+            test: whether rules and cues are those of the test, every puzzle asks for its answer, and the best
+                possible accuracy is told.
+
+        Raises:
+            ValueError: there are no examples to draw from, or a number is below 1.
+        """
+        count, length = number("the number of episodes", count, 1), number("their length", length, 1)
+        if not len(examples):
+            raise ValueError("cannot draw episodes from an empty set of examples")
+        plan, task, contexts = self.plan, self.task, self.plan.contexts(length)
+        rows = np.arange(count)[:, None]
+        way = course(count, contexts, plan.visits, plan.order, plan.revises, rng)
+        cues = self.own_cues[test][distinct(len(self.own_cues[test]), count, contexts, rng)][
+            rows, way.context
+        ]
+        drawn = rng.choice(self.own_rules[test], size=(count, 2 * contexts))  # A second rule for each.
+        numbers = drawn[rows, way.context + contexts * way.revised]
+        chosen = examples.select(rng.integers(len(examples), size=count * length))
+        shape = (count, length, task.seq_len)
+        inputs = chosen.inputs.reshape(shape).copy()
+        inputs[:, :, : task.cue_length] = task.cue(cues)
+        answers = relabel(chosen.labels.reshape(shape), self.rules.permutations[numbers], task.first)
+        unasked = (way.visit == 1) & (plan.asks == "known") & (not test)
+        return Episodes(
+            inputs=inputs,
+            labels=np.where(unasked[:, :, None], 0, answers).astype(answers.dtype),
+            feedback=pair(task, inputs, answers)[:, :-1],
+            mask=None,
+            identifiers=chosen.identifiers.reshape(count, length),
+            groups=chosen.groups.reshape(count, length),
+            rules=numbers.astype(np.int32),
+            families=np.zeros(count, np.int32),
+            ratings=chosen.ratings.reshape(count, length),
+            sources=chosen.sources.reshape(count, length),
+            best=self._best(way.known(self._sets(inputs)), self._sets(inputs), numbers)
+            if test
+            else np.ones((count, length)),
+            address=np.stack([way.context, cues], axis=2).astype(np.int32),
+            facets=way.facets(plan.revises),
+        )
+
+    def _sets(self, tokens: np.ndarray) -> np.ndarray:
+        """Return the digits of questions (..., s) as the bits of numbers (...)."""
+        digits = tokens[..., self.task.cue_length :].astype(np.int64) - self.task.first
+        return np.bitwise_or.reduce(1 << digits, axis=-1)
+
+    def _best(self, known: np.ndarray, asked: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the probability of the best guess, given the sets of digits known and asked: (n, p) each."""
+        own = np.searchsorted(self.own_rules[1], numbers)
+        pairs, which = np.unique(known << self.task.digits | asked, return_inverse=True)
+        every = (1 << self.task.digits) - 1
+        found = [self.test_rules.chances(int(one) >> self.task.digits, int(one) & every) for one in pairs]
+        return np.stack(found)[which.reshape(known.shape), own]
+
+    def optimum(self, examples: Examples) -> np.ndarray:
+        """Return the best possible exact accuracy at each visit to a context, (visits,).
+
+        It is that of somebody who knows of which rules those of the test are, and is told when one changes.
+        """
+        sets = np.bincount(self._sets(examples.inputs), minlength=1 << self.task.digits) / len(examples)
+        return optimum(self.test_rules, sets, [sets] * (self.plan.visits - 1))
+
+    def describe(self, test: Examples) -> list[str]:
+        """Return what the episodes are, and how well anybody can do in them."""
+        contexts = self.plan.contexts(self.test_length)
+        training = ", ".join(str(self.plan.contexts(length)) for length in self.lengths)
+        best = self.optimum(test)
+        visits = ", ".join(f"{value:.1%} at visit {at + 1}" for at, value in enumerate(best))
+        own = [
+            f"{len(own[0]):,} {name}{f' in training, {len(own[1]):,} others in the test' if share else ''}"
+            for name, own, share in (
+                ("rules", self.own_rules, self.plan.held_out_rules),
+                ("cues", self.own_cues, self.plan.held_out_cues),
+            )
+        ]
+        return [
+            f"in episodes of {contexts} contexts, in training {training}",
+            "; ".join(own),
+            f"exact at best {best[0]:.1%} without memory; with it {visits}",
+        ]
+
+
+def parted(count: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers below ``count`` that are for training, and those for the test.
+
+    Args:
+        count: how many there are.
+        share: the share that is for the test alone; 0: all are for both.
+        rng: what chooses.
+    """
+    if share == 0:
+        return np.arange(count), np.arange(count)
+    order = rng.permutation(count)
+    held_out = round(share * count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def distinct(below: int, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return rows of random numbers from 0, no two of a row the same: ``(count, size)``.
+
+    However many numbers there are below ``below``, the cost depends on the result's size alone (Floyd's
+    algorithm; Bentley, 1987, doi:10.1145/30401.315746).
+    """
+    found = np.full((count, size), -1)
+    for column, top in enumerate(range(below - size, below)):
+        one = rng.integers(top + 1, size=count)
+        found[:, column] = np.where((found == one[:, None]).any(axis=1), top, one)
+    return rng.permuted(found, axis=1)
