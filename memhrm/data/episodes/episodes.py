@@ -5,6 +5,7 @@ n episodes, p examples of each, s tokens, l labels.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,36 @@ from memhrm.data.checks import narrow
 from memhrm.data.examples import Examples
 from memhrm.data.sampler import arrays
 from memhrm.data.task import Task
+
+
+class Course(NamedTuple):
+    """What is done with each of the p examples of an episode; the same in all episodes of a batch.
+
+    Attributes:
+        asked: whether it is answered, in the supervision steps of an example.
+        told: whether its feedback is shown, after them, in one step. A fact is told without being asked.
+    """
+
+    asked: tuple[bool, ...]
+    told: tuple[bool, ...]
+
+    def moments(self, steps: int) -> Iterator[tuple[int, bool]]:
+        """Yield the supervision steps of an episode in order, as (example, whether its feedback is shown).
+
+        Args:
+            steps: supervision steps of an example that is asked.
+        """
+        for at, (asked, told) in enumerate(zip(self.asked, self.told, strict=True)):
+            if asked:
+                for _ in range(steps):
+                    yield at, False
+            if told:
+                yield at, True
+
+
+def usual_course(length: int) -> Course:
+    """Return the course in which every example is asked, and told but the last, which nobody would use."""
+    return Course((True,) * length, (True,) * (length - 1) + (False,))
 
 
 @dataclass(frozen=True)
@@ -30,6 +61,7 @@ class Episodes:
         ratings: ``(n, p)`` int32.
         sources: ``(n, p)`` str objects.
         best: ``(p,)`` the best possible exact accuracy at each example.
+        course: which examples are asked, and which told.
     """
 
     inputs: np.ndarray
@@ -43,6 +75,7 @@ class Episodes:
     ratings: np.ndarray
     sources: np.ndarray
     best: np.ndarray
+    course: Course
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -54,7 +87,8 @@ class Episodes:
 
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """Return the episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "best"}
+        shared = ("best", "course")
+        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in shared}
         return replace(self, **{name: values[rows] for name, values in arrays.items() if values is not None})
 
     def batch(self, at: int, feedback: bool = False) -> dict[str, np.ndarray]:
@@ -85,6 +119,7 @@ def alone(examples: Examples) -> Episodes:
         ratings=examples.ratings[:, None],
         sources=examples.sources[:, None],
         best=np.ones(1),
+        course=usual_course(1),
     )
 
 
@@ -102,15 +137,3 @@ def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     answers = labels.astype(np.int64) - (task.vocab_size - task.answers)
     codes = task.vocab_size + task.answers * inputs.astype(np.int64) + answers
     return narrow("pairs", np.where(answers >= 0, codes, inputs))
-
-
-def moments(length: int, steps: int) -> Iterator[tuple[int, bool]]:
-    """Yield the supervision steps of an episode in order, as (example, whether its feedback is shown).
-
-    Each example has ``steps`` of them and then one of feedback; nobody would use that of the last example.
-    """
-    for at in range(length):
-        for _ in range(steps):
-            yield at, False
-        if at < length - 1:
-            yield at, True

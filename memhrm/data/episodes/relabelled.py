@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from memhrm.data.checks import narrow, number
-from memhrm.data.episodes.episodes import Episodes, milestones, pair
+from memhrm.data.episodes.episodes import Episodes, milestones, pair, usual_course
 from memhrm.data.episodes.maker import EpisodeMaker
 from memhrm.data.episodes.rules import Rules, optimum
 from memhrm.data.examples import Examples
@@ -175,6 +175,7 @@ class Relabelled(EpisodeMaker):
             ratings=drawn.ratings.reshape(count, length),
             sources=drawn.sources.reshape(count, length),
             best=np.ones(length),
+            course=usual_course(length),
         )
 
     def _relabel(self, tokens: np.ndarray, permutations: np.ndarray) -> np.ndarray:
