@@ -61,6 +61,6 @@ def evaluate(
     if settings.restarts > 1 and settings.select == "oracle":
         scores["upper_bound"] = True
     if episodes.length > 1:
-        best = episodes.best.tolist()
+        best = episodes.optimum.tolist()
         scores |= {"optimum_by_position": best, "optimum_without_memory": best[0], "episodes": len(episodes)}
     return scores

@@ -48,7 +48,7 @@ def accuracy_by_position(
 
 def best_accuracy(subject: Subject) -> dict[str, Any]:
     """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
-    best = _episodes(subject).best
+    best = _episodes(subject).optimum
     return {"with_memory": best, "without_memory": float(best[0])}
 
 

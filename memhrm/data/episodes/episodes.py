@@ -4,8 +4,8 @@ n episodes, p examples of each, s tokens, l labels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,19 @@ def usual_course(length: int) -> Course:
 
 
 @dataclass(frozen=True)
+class Facet:
+    """A property of the examples of ``n`` episodes, by whose values accuracy is reported.
+
+    Attributes:
+        values: what the property can be, for people.
+        index: ``(n, p)`` the number of each example's value; -1 where it has none.
+    """
+
+    values: tuple[str, ...]
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
 class Episodes:
     """``n`` episodes of ``p`` examples.
 
@@ -60,8 +73,12 @@ class Episodes:
         families: ``(n,)`` int32, the number of the family of the first rule.
         ratings: ``(n, p)`` int32.
         sources: ``(n, p)`` str objects.
-        best: ``(p,)`` the best possible exact accuracy at each example.
+        best: ``(n, p)`` the best possible probability of an exact answer to each example, given what its
+            episode has shown before.
         course: which examples are asked, and which told.
+        address: ``(n, p, 2)`` int32, the number of the example's context within its episode, in the order of
+            first visits, and the number of the context's cue among all cues; None without contexts.
+        facets: properties of the examples, by name.
     """
 
     inputs: np.ndarray
@@ -76,6 +93,8 @@ class Episodes:
     sources: np.ndarray
     best: np.ndarray
     course: Course
+    address: np.ndarray | None = None
+    facets: dict[str, Facet] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -85,11 +104,21 @@ class Episodes:
         """Return the number of examples of an episode, p."""
         return self.inputs.shape[1]
 
+    @property
+    def optimum(self) -> np.ndarray:
+        """Return the best possible exact accuracy at each place of the episode that is asked, in order."""
+        best = self.best[:, np.array(self.course.asked)]
+        first = best[:1]
+        return (first + (best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
+
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """Return the episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
-        shared = ("best", "course")
-        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in shared}
-        return replace(self, **{name: values[rows] for name, values in arrays.items() if values is not None})
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        chosen: dict[str, Any] = {
+            name: array[rows] for name, array in values.items() if isinstance(array, np.ndarray)
+        }
+        facets = {name: replace(facet, index=facet.index[rows]) for name, facet in self.facets.items()}
+        return replace(self, **chosen, facets=facets)
 
     def batch(self, at: int, feedback: bool = False) -> dict[str, np.ndarray]:
         """Return what one supervision step on example ``at``, or on the feedback to it, is given.
@@ -101,7 +130,8 @@ class Episodes:
         if feedback:
             inputs, labels = self.feedback[:, at], np.zeros_like(labels)
         mask = None if self.mask is None else self.mask[:, at]
-        return arrays(inputs, labels, self.identifiers[:, at], self.groups[:, at], mask)
+        address = None if self.address is None else self.address[:, at]
+        return arrays(inputs, labels, self.identifiers[:, at], self.groups[:, at], mask, address)
 
 
 def alone(examples: Examples) -> Episodes:
@@ -118,8 +148,7 @@ def alone(examples: Examples) -> Episodes:
         families=np.zeros(count, np.int32),
         ratings=examples.ratings[:, None],
         sources=examples.sources[:, None],
-        best=np.ones(1),
-        course=usual_course(1),
+        best=np.ones((count, 1)),
     )
 
 

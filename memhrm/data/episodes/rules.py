@@ -1,13 +1,15 @@
 """Secret rules of episodes, and the best accuracy possible when part of a rule is known.
 
 A rule is a permutation of the digits 0..a-1. The set of digits whose images are known is written as the bits
-of an integer below 2^a. r rules, a digits.
+of an integer below 2^a. r rules, a digits, n episodes, p examples of each, s tokens.
 """
 
 from functools import cache, cached_property
 from itertools import permutations
 
 import numpy as np
+
+from memhrm.data.checks import narrow
 
 FAMILIES = ("shift", "mirror", "swap")
 MOST_DIGITS = 6  # all permutations, and all pairs of sets of digits, are enumerated
@@ -67,6 +69,19 @@ class Rules:
         best = np.zeros(int(self._images[known].max()) + 1)
         np.maximum.at(best, self._images[known], mass[both])
         return float(best.sum())
+
+
+def relabel(tokens: np.ndarray, permutations: np.ndarray, first: int) -> np.ndarray:
+    """Return tokens with every digit replaced by its image; others stay as they are.
+
+    Args:
+        tokens: (n, p, s).
+        permutations: (n, p, a), the rule of each example.
+        first: the token of digit 0; the tokens before it are no digits.
+    """
+    digits = tokens.astype(np.int64) - first
+    images = np.take_along_axis(permutations.astype(np.int64), digits.clip(min=0), axis=2) + first
+    return narrow("labels", np.where(digits >= 0, images, tokens))
 
 
 def optimum(
