@@ -61,6 +61,7 @@ def evaluate(
     if settings.restarts > 1 and settings.select == "oracle":
         scores["upper_bound"] = True
     if episodes.length > 1:
-        best = episodes.optimum.tolist()
-        scores |= {"optimum_by_position": best, "optimum_without_memory": best[0], "episodes": len(episodes)}
+        scores["optimum_by_position"] = episodes.optimum.tolist()
+        scores["optimum_without_memory"] = episodes.optimum_without_memory
+        scores["episodes"] = len(episodes)
     return scores

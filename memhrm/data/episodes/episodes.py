@@ -79,6 +79,7 @@ class Episodes:
         address: ``(n, p, 2)`` int32, the number of the example's context within its episode, in the order of
             first visits, and the number of the context's cue among all cues; None without contexts.
         facets: properties of the examples, by name.
+        blind: ``(n, p)``, as `best`, without memory; None: as at the first example.
     """
 
     inputs: np.ndarray
@@ -95,6 +96,7 @@ class Episodes:
     course: Course
     address: np.ndarray | None = None
     facets: dict[str, Facet] = field(default_factory=dict)
+    blind: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -110,6 +112,13 @@ class Episodes:
         best = self.best[:, np.array(self.course.asked)]
         first = best[:1]
         return (first + (best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
+
+    @property
+    def optimum_without_memory(self) -> float:
+        """Return the best possible exact accuracy without memory."""
+        if self.blind is None:
+            return float(self.optimum[0])
+        return float(self.blind[:, np.array(self.course.asked)].mean())
 
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """Return the episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
@@ -149,6 +158,7 @@ def alone(examples: Examples) -> Episodes:
         ratings=examples.ratings[:, None],
         sources=examples.sources[:, None],
         best=np.ones((count, 1)),
+        course=usual_course(1),
     )
 
 
