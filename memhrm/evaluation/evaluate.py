@@ -46,20 +46,22 @@ def evaluate(
         single=settings.restarts > 1,
         cells=model.H_module.cells,
         H_cycles=model.settings.H_cycles,
-        positions=episodes.length,
+        positions=sum(episodes.course.asked),
     )
     starts = range(0, len(episodes), settings.batch_size)
     for number, first in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):
         if number % ranks.size != ranks.rank:
             continue
         part = episodes.select(slice(first, first + settings.batch_size))
-        for moment in walk(model, part, settings, first=first, device=ranks.device, dtype=dtype):
+        moments = walk(model, part, settings, first=first, device=ranks.device, dtype=dtype)
+        for position, moment in enumerate(moments):
             at = moment.at
-            tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, at)
-    scores = tally.means(len(episodes) * episodes.length, ranks)
+            tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, position)
+    scores = tally.means(len(episodes) * sum(episodes.course.asked), ranks)
     if settings.restarts > 1 and settings.select == "oracle":
         scores["upper_bound"] = True
     if episodes.length > 1:
-        best = episodes.optimum.tolist()
-        scores |= {"optimum_by_position": best, "optimum_without_memory": best[0], "episodes": len(episodes)}
+        scores["optimum_by_position"] = episodes.optimum.tolist()
+        scores["optimum_without_memory"] = episodes.optimum_without_memory
+        scores["episodes"] = len(episodes)
     return scores

@@ -5,7 +5,6 @@ n puzzles, s tokens.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -187,9 +186,9 @@ def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:
 
 
 def _memory_before(model: Reasoner, run: RunSettings, episodes: Episodes, at: int) -> Memory:
-    """Return the memory with which example `at` of each episode begins."""
+    """Return the memory with which example `at` of each episode, which is asked, begins."""
     if at == 0:
         return model.initial_state(len(episodes), run.dtype).memory
     how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
     moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
-    return next(islice(moments, at - 1, None)).memory
+    return next(moment.memory for moment in moments if moment.at == at)

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memhrm.config.settings import refuse
-from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
+from memhrm.data.episodes.hops_settings import HopsSettings
+from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
@@ -47,7 +48,7 @@ class Run:
         self.halting, self.optim, self.loss = run.halting, run.optim, run.loss
         self.memory: Any = run.memory
         self.data: Any = parse_data(run.data)
-        self.episodes = isinstance(self.data, EpisodeSettings)
+        self.episodes = self.data.in_episodes
         self.remembers = run.memory.module != NO_MEMORY.module
         self.foreign = not run.memory.module.startswith("memhrm.")  # Of what it reads nothing is known.
         self.exchange = isinstance(run.memory, ExchangeSettings) and not self.foreign
@@ -165,8 +166,8 @@ RULES = (
     Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
-    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings),
-         "with data={data.name}: relabelling is the symmetry of recall", (False,)),
+    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | HopsSettings),
+         "with data={data.name}, whose examples have no variants", (False,)),
     Rule(("data.reveal",), lambda r: r.episodes and r.data.shows != "part", "with data.shows={data.shows}"),
     # The course of the run.
     Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),

@@ -10,7 +10,7 @@ import torch
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
 from memhrm.data import load
-from memhrm.data.episodes.episodes import Episodes, Facet, moments
+from memhrm.data.episodes.episodes import Course, Episodes, Facet, usual_course
 from memhrm.data.episodes.relabelled import Relabelled
 from memhrm.data.episodes.rules import Rules
 from memhrm.data.examples import examples_of
@@ -211,7 +211,9 @@ def test_null_stands_for_what_the_data_ask():
 
 
 def test_an_episode_is_gone_through_in_order():
-    assert list(moments(2, 3)) == [(0, False)] * 3 + [(0, True)] + [(1, False)] * 3
+    assert list(usual_course(2).moments(3)) == [(0, False)] * 3 + [(0, True)] + [(1, False)] * 3
+    facts = Course(asked=(False, False, True), told=(True, True, False))
+    assert list(facts.moments(2)) == [(0, True), (1, True), (2, False), (2, False)]
     run, data = configured("halting.halt_max_steps=2", "+memory=bicross")
     batches, least, _ = Batches(run, data, ALONE, 0).take(3)  # The second half has episodes of three.
     assert [bool(batch["feedback"][0]) for batch in batches] == [False, False, True] * 2 + [False] * 2
@@ -244,7 +246,7 @@ def test_longer_episodes_begin_where_shorter_ones_were_cut_off():
         offered, least, _ = batches.take(step)
         for seen, batch in zip(train_step(learner, offered, least).observed, offered):
             assert torch.equal(seen.carry.data["inputs"], batch["inputs"])
-            if batch["begins"].all():
+            if batch["begins"].all() and batch["episode_start"].all():
                 assert torch.equal(seen.carry.state.memory["m"], learner.initial.memory["m"])
 
 

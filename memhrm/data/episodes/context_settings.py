@@ -11,6 +11,7 @@ from memhrm.data.collect import Progress
 from memhrm.data.episodes.contexts import ContextPlan, Contexts
 from memhrm.data.episodes.cued import MOST_SYMBOLS, Cued, cued_strings
 from memhrm.data.episodes.recall import DIGITS
+from memhrm.data.episodes.visits import Order
 from memhrm.data.examples import Examples
 from memhrm.data.settings import DataSettings
 from memhrm.data.task import Task
@@ -32,7 +33,7 @@ class ContextSettings(DataSettings):
         held_out_rules: likewise.
         contexts: contexts of a training episode; several: each for an equal part of the training, in this
             order.
-        visits: as in `ContextPlan`, like the three that follow.
+        visits: as in `ContextPlan`, like the four that follow.
         test_contexts: contexts of a test episode.
         curve: contexts of the episodes of further tests, of about as many puzzles each.
         test_episodes: number of test episodes.
@@ -51,7 +52,8 @@ class ContextSettings(DataSettings):
     held_out_rules: float
     contexts: tuple[int, ...]
     visits: int
-    order: Literal["two_phase", "interleaved"]
+    order: Order
+    test_order: Order
     revises: bool
     asks: Literal["known", "all"]
     test_contexts: int
@@ -101,6 +103,11 @@ class ContextSettings(DataSettings):
                     "data.cue_length")  # fmt: skip
 
     @property
+    def stages(self) -> int:
+        """Return the number of parts of the training."""
+        return len(self.contexts)
+
+    @property
     def held_out(self) -> int:
         """Return the number of test episodes."""
         return self.test_episodes
@@ -125,6 +132,7 @@ class ContextSettings(DataSettings):
             ContextPlan(
                 visits=self.visits,
                 order=self.order,
+                test_order=self.test_order,
                 revises=self.revises,
                 asks=self.asks,
                 held_out_rules=self.held_out_rules,

@@ -14,11 +14,11 @@ import numpy as np
 
 from memhrm.config.settings import require
 from memhrm.data.checks import number
-from memhrm.data.episodes.visits import Order, visits
 from memhrm.data.episodes.cued import Cued
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Episodes, pair
+from memhrm.data.episodes.episodes import Episodes, pair, usual_course
 from memhrm.data.episodes.rules import Rules, optimum, relabel
+from memhrm.data.episodes.visits import Order, Visits, visits
 from memhrm.data.examples import Examples
 
 
@@ -28,8 +28,9 @@ class ContextPlan:
 
     Attributes:
         visits: visits to each context.
-        order: as in `course`.
-        revises: likewise.
+        order: of the visits of a training episode, as in `visits`.
+        test_order: of those of a test episode.
+        revises: as in `visits`.
         asks: whether training episodes ask for the answer at every puzzle, or only where the context's rule
             has been shown; elsewhere it can only be guessed.
         held_out_rules: share of the rules that are for the test alone, which then has no others.
@@ -37,7 +38,8 @@ class ContextPlan:
     """
 
     visits: int = 2
-    order: Order = "two_phase"
+    order: Order = "interleaved"
+    test_order: Order = "two_phase"
     revises: bool = False
     asks: Literal["known", "all"] = "known"
     held_out_rules: float = 0.0
@@ -111,7 +113,8 @@ class Contexts(Drawn):
             raise ValueError("cannot draw episodes from an empty set of examples")
         plan, task, contexts = self.plan, self.task, self.plan.contexts(length)
         rows = np.arange(count)[:, None]
-        way = course(count, contexts, plan.visits, plan.order, plan.revises, rng)
+        order = plan.test_order if test else plan.order
+        way = visits(count, contexts, plan.visits, order, plan.revises, rng)
         cues = self.own_cues[test][distinct(len(self.own_cues[test]), count, contexts, rng)][
             rows, way.context
         ]
@@ -134,9 +137,8 @@ class Contexts(Drawn):
             families=np.zeros(count, np.int32),
             ratings=chosen.ratings.reshape(count, length),
             sources=chosen.sources.reshape(count, length),
-            best=self._best(way.known(self._sets(inputs)), self._sets(inputs), numbers)
-            if test
-            else np.ones((count, length)),
+            best=self._best(way, self._sets(inputs), numbers) if test else np.ones((count, length)),
+            course=usual_course(length),
             address=np.stack([way.context, cues], axis=2).astype(np.int32),
             facets=way.facets(plan.revises),
         )
@@ -146,13 +148,12 @@ class Contexts(Drawn):
         digits = tokens[..., self.task.cue_length :].astype(np.int64) - self.task.first
         return np.bitwise_or.reduce(1 << digits, axis=-1)
 
-    def _best(self, known: np.ndarray, asked: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Return the probability of the best guess, given the sets of digits known and asked: (n, p) each."""
-        own = np.searchsorted(self.own_rules[1], numbers)
-        pairs, which = np.unique(known << self.task.digits | asked, return_inverse=True)
-        every = (1 << self.task.digits) - 1
-        found = [self.test_rules.chances(int(one) >> self.task.digits, int(one) & every) for one in pairs]
-        return np.stack(found)[which.reshape(known.shape), own]
+    def _best(self, way: Visits, asked: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the probability of the best guess at digits asked, with the rules in force: (n, p) each."""
+        known, size = way.known(asked), 1 << self.task.digits
+        pairs, which = np.unique(known * size + asked, return_inverse=True)
+        chances = np.stack([self.test_rules.chances(*divmod(int(one), size)) for one in pairs])
+        return chances[which.reshape(known.shape), np.searchsorted(self.own_rules[1], numbers)]
 
     def optimum(self, examples: Examples) -> np.ndarray:
         """Return the best possible exact accuracy at each visit to a context, (visits,).
@@ -167,7 +168,7 @@ class Contexts(Drawn):
         contexts = self.plan.contexts(self.test_length)
         training = ", ".join(str(self.plan.contexts(length)) for length in self.lengths)
         best = self.optimum(test)
-        visits = ", ".join(f"{value:.1%} at visit {at + 1}" for at, value in enumerate(best))
+        by_visit = ", ".join(f"{value:.1%} at visit {at + 1}" for at, value in enumerate(best))
         own = [
             f"{len(own[0]):,} {name}{f' in training, {len(own[1]):,} others in the test' if share else ''}"
             for name, own, share in (
@@ -178,7 +179,7 @@ class Contexts(Drawn):
         return [
             f"in episodes of {contexts} contexts, in training {training}",
             "; ".join(own),
-            f"exact at best {best[0]:.1%} without memory; with it {visits}",
+            f"exact at best {best[0]:.1%} without memory; with it {by_visit}",
         ]
 
 

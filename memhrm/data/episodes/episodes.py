@@ -5,7 +5,7 @@ n episodes, p examples of each, s tokens, l labels.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,36 @@ from memhrm.data.checks import narrow
 from memhrm.data.examples import Examples
 from memhrm.data.sampler import arrays
 from memhrm.data.task import Task
+
+
+class Course(NamedTuple):
+    """What is done with each of the p examples of an episode; the same in all episodes of a batch.
+
+    Attributes:
+        asked: whether it is answered, in the supervision steps of an example.
+        told: whether its feedback is shown, after them, in one step. A fact is told without being asked.
+    """
+
+    asked: tuple[bool, ...]
+    told: tuple[bool, ...]
+
+    def moments(self, steps: int) -> Iterator[tuple[int, bool]]:
+        """Yield the supervision steps of an episode in order, as (example, whether its feedback is shown).
+
+        Args:
+            steps: supervision steps of an example that is asked.
+        """
+        for at, (asked, told) in enumerate(zip(self.asked, self.told, strict=True)):
+            if asked:
+                for _ in range(steps):
+                    yield at, False
+            if told:
+                yield at, True
+
+
+def usual_course(length: int) -> Course:
+    """Return the course in which every example is asked, and told but the last, which nobody would use."""
+    return Course((True,) * length, (True,) * (length - 1) + (False,))
 
 
 @dataclass(frozen=True)
@@ -45,9 +75,11 @@ class Episodes:
         sources: ``(n, p)`` str objects.
         best: ``(n, p)`` the best possible probability of an exact answer to each example, given what its
             episode has shown before.
+        course: which examples are asked, and which told.
         address: ``(n, p, 2)`` int32, the number of the example's context within its episode, in the order of
             first visits, and the number of the context's cue among all cues; None without contexts.
         facets: properties of the examples, by name.
+        blind: ``(n, p)``, as `best`, without memory; None: as at the first example.
     """
 
     inputs: np.ndarray
@@ -61,8 +93,10 @@ class Episodes:
     ratings: np.ndarray
     sources: np.ndarray
     best: np.ndarray
+    course: Course
     address: np.ndarray | None = None
     facets: dict[str, Facet] = field(default_factory=dict)
+    blind: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -74,9 +108,17 @@ class Episodes:
 
     @property
     def optimum(self) -> np.ndarray:
-        """Return the best possible exact accuracy at each place in the episode, ``(p,)``."""
-        first = self.best[:1]
-        return (first + (self.best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
+        """Return the best possible exact accuracy at each place of the episode that is asked, in order."""
+        best = self.best[:, np.array(self.course.asked)]
+        first = best[:1]
+        return (first + (best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
+
+    @property
+    def optimum_without_memory(self) -> float:
+        """Return the best possible exact accuracy without memory."""
+        if self.blind is None:
+            return float(self.optimum[0])
+        return float(self.blind[:, np.array(self.course.asked)].mean())
 
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """Return the episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""
@@ -116,6 +158,7 @@ def alone(examples: Examples) -> Episodes:
         ratings=examples.ratings[:, None],
         sources=examples.sources[:, None],
         best=np.ones((count, 1)),
+        course=usual_course(1),
     )
 
 
@@ -133,15 +176,3 @@ def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     answers = labels.astype(np.int64) - (task.vocab_size - task.answers)
     codes = task.vocab_size + task.answers * inputs.astype(np.int64) + answers
     return narrow("pairs", np.where(answers >= 0, codes, inputs))
-
-
-def moments(length: int, steps: int) -> Iterator[tuple[int, bool]]:
-    """Yield the supervision steps of an episode in order, as (example, whether its feedback is shown).
-
-    Each example has ``steps`` of them and then one of feedback; nobody would use that of the last example.
-    """
-    for at in range(length):
-        for _ in range(steps):
-            yield at, False
-        if at < length - 1:
-            yield at, True

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from memhrm.data.episodes.episodes import Episodes, alone
+from memhrm.data.episodes.episodes import Course, Episodes, alone, usual_course
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
 
@@ -45,6 +45,21 @@ class EpisodeMaker(ABC):
             rng: what draws.
             test: whether the episodes are for testing.
         """
+
+    def stage(self, examples: Examples, count: int, number: int, rng: np.random.Generator) -> Episodes:
+        """Return random training episodes of a stage, the part of the training with one of the `lengths`.
+
+        Args:
+            examples: what is drawn from.
+            count: the number of episodes.
+            number: the number of the stage, from 0.
+            rng: what draws.
+        """
+        return self.draw(examples, count, self.lengths[number], rng)
+
+    def course(self, length: int) -> Course:
+        """Return what is done with each example of an episode of this length."""
+        return usual_course(length)
 
     @abstractmethod
     def count(self, test: Examples) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from memhrm.data.checks import number
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Episodes, milestones, pair
+from memhrm.data.episodes.episodes import Episodes, milestones, pair, usual_course
 from memhrm.data.episodes.rules import Rules, optimum, relabel
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
@@ -144,6 +144,7 @@ class Relabelled(Drawn):
             ratings=drawn.ratings.reshape(count, length),
             sources=drawn.sources.reshape(count, length),
             best=np.broadcast_to(best, (count, length)),
+            course=usual_course(length),
         )
 
     def _shown(self, plain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
