@@ -8,7 +8,8 @@ import pytest
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Dataset, Episodes, load
-from memhrm.data.episodes.contexts import Contexts, distinct
+from memhrm.data.episodes.choices import distinct
+from memhrm.data.episodes.contexts import Contexts
 from memhrm.data.episodes.cued import SYMBOLS, Cued
 from memhrm.data.episodes.rules import Rules
 

@@ -141,6 +141,7 @@ class ContextSettings(DataSettings):
             contexts=self.contexts,
             test_contexts=self.test_contexts,
             test_episodes=self.test_episodes,
+            curve=self.curve,
             seed=self.seed,
         )
 

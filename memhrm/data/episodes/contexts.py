@@ -7,13 +7,17 @@ are nor on how long ago the last visit was: what is lacking was not kept.
 n episodes, p puzzles of each, c contexts, a digits.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from memhrm.config.settings import require
 from memhrm.data.checks import number
+from memhrm.data.episodes.capacity import hashed, perfect
+from memhrm.data.episodes.choices import distinct, parted
 from memhrm.data.episodes.cued import Cued
 from memhrm.data.episodes.drawn import Drawn
 from memhrm.data.episodes.episodes import Episodes, pair, usual_course
@@ -59,6 +63,7 @@ class Contexts(Drawn):
 
     Attributes:
         plan: what an episode is made of.
+        curve: contexts of the episodes of further test sets.
         rules: all relabellings.
         own_rules: numbers of the rules of training episodes and of test episodes.
         own_cues: numbers of their cues.
@@ -74,6 +79,7 @@ class Contexts(Drawn):
         contexts: tuple[int, ...] = (1,),
         test_contexts: int = 1,
         test_episodes: int = 1,
+        curve: tuple[int, ...] = (),
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -83,7 +89,7 @@ class Contexts(Drawn):
             test_episodes=test_episodes,
             seed=seed,
         )
-        self.plan, self.rules = plan, Rules(task.digits)
+        self.plan, self.curve, self.rules = plan, curve, Rules(task.digits)
         rules, cues = len(self.rules.permutations), task.cues
         self.own_rules = parted(rules, plan.held_out_rules, np.random.default_rng((seed, 0x12)))
         self.own_cues = parted(cues, plan.held_out_cues, np.random.default_rng((seed, 0xC0)))
@@ -163,6 +169,36 @@ class Contexts(Drawn):
         sets = np.bincount(self._sets(examples.inputs), minlength=1 << self.task.digits) / len(examples)
         return optimum(self.test_rules, sets, [sets] * (self.plan.visits - 1))
 
+    def series(self, examples: Examples) -> dict[str, Episodes]:
+        """Return a test set for each number of contexts in `curve`, of about as many puzzles as the test."""
+        puzzles, found = self.test_episodes * self.test_length, {}
+        for contexts in self.curve:
+            length = self.plan.length(contexts)
+            rng = np.random.default_rng((self.seed, 0xC5, contexts))
+            found[f"contexts={contexts}"] = self.draw(examples, -(-puzzles // length), length, rng, test=True)
+        return found
+
+    def figures(self, scores: Mapping[str, Any], cells: int) -> dict[str, Any]:
+        """Return the number of `contexts` of an episode, and how many are held.
+
+        K = C (a_2 - b_1) / (b_2 - b_1), `contexts_held`, is the number of contexts whose rule is known for
+        certain at the second visit, where a is the accuracy and b the optimum at a visit, if nothing is known
+        of the others; `bits_held` is K times the entropy of a rule. Beside cells, `held_by_hash` and
+        `held_by_perfect` are the K of cells that keep their last context each, without a fault
+        (`memhrm.data.episodes.capacity`).
+        """
+        contexts = self.plan.contexts(scores["puzzles"] // scores["episodes"])
+        found: dict[str, Any] = {"contexts": contexts}
+        first, second = (scores["optimum_by_visit"][visit] for visit in ("1", "2"))
+        if second > first:
+            held = contexts * (scores["exact_accuracy_by_visit"]["2"] - first) / (second - first)
+            bits = math.log2(len(self.rules.permutations))
+            found |= {"contexts_held": held, "bits_held": bits * held}
+            if cells:
+                found["held_by_hash"] = contexts * hashed(cells, contexts)
+                found["held_by_perfect"] = contexts * perfect(cells, contexts)
+        return found
+
     def describe(self, test: Examples) -> list[str]:
         """Return what the episodes are, and how well anybody can do in them."""
         contexts = self.plan.contexts(self.test_length)
@@ -181,31 +217,3 @@ class Contexts(Drawn):
             "; ".join(own),
             f"exact at best {best[0]:.1%} without memory; with it {by_visit}",
         ]
-
-
-def parted(count: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers below ``count`` that are for training, and those for the test.
-
-    Args:
-        count: how many there are.
-        share: the share that is for the test alone; 0: all are for both.
-        rng: what chooses.
-    """
-    if share == 0:
-        return np.arange(count), np.arange(count)
-    order = rng.permutation(count)
-    held_out = round(share * count)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
-
-
-def distinct(below: int, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return rows of random numbers from 0, no two of a row the same: ``(count, size)``.
-
-    However many numbers there are below ``below``, the cost depends on the result's size alone (Floyd's
-    algorithm; Bentley, 1987, doi:10.1145/30401.315746).
-    """
-    found = np.full((count, size), -1)
-    for column, top in enumerate(range(below - size, below)):
-        one = rng.integers(top + 1, size=count)
-        found[:, column] = np.where((found == one[:, None]).any(axis=1), top, one)
-    return rng.permuted(found, axis=1)
