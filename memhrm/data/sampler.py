@@ -28,6 +28,7 @@ def arrays(
     identifiers: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     mask: np.ndarray | None = None,
+    address: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return a batch as `Sampler.batch` does, of arrays as in `Examples`.
 
@@ -37,6 +38,7 @@ def arrays(
         identifiers: ``(b,)``; None for 0.
         groups: ``(b,)``; None for 0.
         mask: ``(b, s)`` bool; None where nothing is padded.
+        address: ``(b, 2)``, as in `Episodes`; None where there are no contexts.
     """
     nothing = np.zeros(len(inputs), np.int32)
     batch = {
@@ -45,7 +47,8 @@ def arrays(
         "identifiers": nothing if identifiers is None else identifiers.astype(np.int32),
         "groups": nothing if groups is None else groups.astype(np.int32),
     }
-    return batch if mask is None else {**batch, "mask": mask}
+    others = {"mask": mask, "address": address}
+    return batch | {name: values for name, values in others.items() if values is not None}
 
 
 def batch_of(examples: Examples) -> dict[str, np.ndarray]:
@@ -61,7 +64,8 @@ def schedule(
     Args:
         rows: the number of rows.
         begins: whether the rows take the batch's example though they have not halted.
-        feedback: whether the batch shows the answer to the example that the rows have just worked on.
+        feedback: whether the batch shows an answer: to the example that the rows have just worked on, or,
+            where they begin, to one that they were not asked.
         episode_start: whether the batch's example is the first of its episode.
     """
     flags = {"begins": begins, "feedback": feedback, "episode_start": episode_start}

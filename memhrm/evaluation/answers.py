@@ -80,7 +80,7 @@ class Moment(NamedTuple):
         at: the example's number in its episode, from 0.
         data: the examples, a batch of tensors.
         answers: the answers.
-        memory: what the next example begins with.
+        memory: what the example begins with.
     """
 
     at: int
@@ -100,7 +100,7 @@ def walk(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[Moment]:
-    """Go through b episodes example by example, with the model on its device.
+    """Go through b episodes example by example, and yield those that are asked; the model is on its device.
 
     Args:
         model: the model.
@@ -116,12 +116,14 @@ def walk(
         settings = replace(settings, write=False)
     initial = model.initial_state(len(episodes), dtype)
     memory = initial.memory
-    for at in range(episodes.length):
-        data = tensors(episodes.batch(at), device)
+    for at, (asked, told) in enumerate(zip(*episodes.course)):
         places = (first + np.arange(len(episodes))) * episodes.length + at
-        answers = answer(model, data, settings, initial._replace(memory=memory), places, dtype)
-        if lasting and at + 1 < episodes.length:
-            memory = answers.state.memory
+        if asked:
+            data = tensors(episodes.batch(at), device)
+            answers = answer(model, data, settings, initial._replace(memory=memory), places, dtype)
+            yield Moment(at, data, answers, memory)
+            memory = answers.state.memory if lasting else memory
+        if told and lasting:
             (shown,) = rollout(
                 model,
                 tensors(episodes.batch(at, feedback=True), device),
@@ -136,7 +138,6 @@ def walk(
             memory = shown.state.memory
             if kept == "shuffled":
                 memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
-        yield Moment(at, data, answers, memory)
 
 
 def tensors(batch: dict[str, np.ndarray], device: torch.device | str) -> dict[str, Tensor]:

@@ -48,8 +48,8 @@ def accuracy_by_position(
 
 def best_accuracy(subject: Subject) -> dict[str, Any]:
     """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
-    best = _episodes(subject).best
-    return {"with_memory": best, "without_memory": float(best[0])}
+    episodes = _episodes(subject)
+    return {"with_memory": episodes.optimum, "without_memory": episodes.optimum_without_memory}
 
 
 def _episodes(subject: Subject) -> Episodes:

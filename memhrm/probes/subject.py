@@ -5,7 +5,6 @@ n puzzles, s tokens.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +32,7 @@ class Subject:
     inputs: tokens, (n, s) int32, on any device. labels: (n, s) or (n, 1), -100 where there is none.
     mask: (n, s) bool, False at padding; None: nothing is padded.
     groups: labels of the puzzles, (n,) each, those that differ between them: `rating` (-1 unknown), `source`.
+    address: numbers of the puzzles' contexts and cues, (n, 2) int32; None: there are no contexts.
     memory: what the memory holds when a puzzle begins, (n, ...) each; None: what it starts with.
     halt_max_steps: the supervision steps of training. write: whether evaluation writes the memory.
     dtype: the precision in which the run trained and evaluates.
@@ -49,6 +49,7 @@ class Subject:
     identifiers: Tensor
     groups: dict[str, np.ndarray]
     mask: Tensor | None = None
+    address: Tensor | None = None
     memory: Memory | None = None
     halt_max_steps: int
     write: bool
@@ -63,7 +64,8 @@ class Subject:
     def data(self) -> dict[str, Tensor]:
         """Return the examples as a batch."""
         data = {"inputs": self.inputs, "labels": self.labels, "identifiers": self.identifiers}
-        return data if self.mask is None else {**data, "mask": self.mask}
+        others = {"mask": self.mask, "address": self.address}
+        return data | {name: tensor for name, tensor in others.items() if tensor is not None}
 
     def numbered(self) -> np.ndarray:
         """Return the puzzles' places, (n,)."""
@@ -82,6 +84,7 @@ class Subject:
             labels=taken(self.labels),
             identifiers=taken(self.identifiers),
             mask=None if self.mask is None else taken(self.mask),
+            address=None if self.address is None else taken(self.address),
             groups={name: values[chosen] for name, values in self.groups.items()},
             memory=None if self.memory is None else {name: taken(m) for name, m in self.memory.items()},
             places=self.numbered()[chosen],
@@ -183,9 +186,9 @@ def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:
 
 
 def _memory_before(model: Reasoner, run: RunSettings, episodes: Episodes, at: int) -> Memory:
-    """Return the memory with which example `at` of each episode begins."""
+    """Return the memory with which example `at` of each episode, which is asked, begins."""
     if at == 0:
         return model.initial_state(len(episodes), run.dtype).memory
     how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
     moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
-    return next(islice(moments, at - 1, None)).memory
+    return next(moment.memory for moment in moments if moment.at == at)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from memhrm.data import Dataset, Sampler
-from memhrm.data.episodes.episodes import Episodes, moments
+from memhrm.data.episodes.episodes import Course, Episodes, usual_course
 from memhrm.data.sampler import schedule
 from memhrm.runs.settings import RunSettings
 from memhrm.system.ranks import Ranks
@@ -90,7 +90,7 @@ class Adaptive(Offers):
     """Examples that stand alone: a row takes one whenever it has halted (HRM, arXiv 2506.21734)."""
 
     def __init__(self, run: RunSettings, dataset: Dataset):
-        self.run, self.horizon = run, span(run, 1)
+        self.run, self.horizon = run, span(run, usual_course(1))
         self.sampler = Sampler(
             dataset.train,
             dataset.task,
@@ -112,7 +112,7 @@ class Adaptive(Offers):
 
 
 class InStep(Offers):
-    """Episodes that all rows go through in step: every example takes halt_max_steps, then one of feedback.
+    """Episodes that all rows go through in step: what is asked takes halt_max_steps, what is told one step.
 
     Their length grows: each of `data.lengths` has an equal part of the training, which begins with new
     episodes. With memory.horizon=episode an optimiser step is a batch of whole episodes.
@@ -124,35 +124,38 @@ class InStep(Offers):
 
     def span(self, step: int) -> int:
         """Return `memory.horizon`, in supervision steps."""
-        return span(self.run, self.lengths[self._stage(step)])
+        return span(self.run, self._course(self._stage(step)))
 
     def at(self, step: int) -> Iterator[Offer]:
         """Yield the moments of the episodes, one after the other."""
         run, stage, width = self.run, self._stage(step), self.span(step)
         since = step - -(-stage * run.steps // len(self.lengths))  # Optimiser steps that the stage has done.
-        plan = list(moments(self.lengths[stage], run.halting.halt_max_steps))
+        plan = list(self._course(stage).moments(run.halting.halt_max_steps))
         least = np.full(run.batch_size, run.halting.halt_max_steps)
         for index in range(since * width, (since + 1) * width):
             number, moment = divmod(index, len(plan))
             at, feedback = plan[moment]
             batch = self._episodes((stage, number)).batch(at, feedback)
-            begins = moment == 0  # The stage before may end within an example.
+            begins = moment == 0 or plan[moment - 1][0] < at  # What came before need not have halted.
             batch |= schedule(run.batch_size, begins=begins, feedback=feedback, episode_start=at == 0)
             yield Offer((stage, index), batch, least)
 
     def _stage(self, step: int) -> int:
         return min(step * len(self.lengths) // self.run.steps, len(self.lengths) - 1)
 
+    def _course(self, stage: int) -> Course:
+        return self.dataset.episodes.course(self.lengths[stage])
+
     def _episodes(self, key: Key) -> Episodes:
         if self._drawn is None or self._drawn[0] != key:
             rng = np.random.default_rng((self.run.seed, *key, 0xE9))
-            maker, length = self.dataset.episodes, self.lengths[key[0]]
-            self._drawn = key, maker.draw(self.dataset.train, self.run.batch_size, length, rng)
+            maker, examples = self.dataset.episodes, self.dataset.train
+            self._drawn = key, maker.stage(examples, self.run.batch_size, key[0], rng)
         return self._drawn[1]
 
 
-def span(run: RunSettings, length: int) -> int:
-    """Return the supervision steps of an optimiser step in a training with episodes of this length."""
+def span(run: RunSettings, course: Course) -> int:
+    """Return the supervision steps of an optimiser step in a training with episodes of this course."""
     if run.memory.horizon == "episode":
-        return sum(1 for _ in moments(length, run.halting.halt_max_steps))
+        return sum(1 for _ in course.moments(run.halting.halt_max_steps))
     return run.memory.horizon or 1

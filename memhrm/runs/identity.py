@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memhrm.config.settings import SettingWarning
+from memhrm.data.settings import parse as parse_data
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings, parse
 
@@ -68,8 +69,8 @@ def check_same(run: RunSettings, saved: Mapping[str, Any], where: Path) -> None:
             began = parse(saved)
     except ValueError as error:
         raise ValueError(f"another version of memhrm began the run in {where}: {error}") from error
-    stages = len(began.data.get("lengths", ())) > 1
-    free = (*FREE, "steps") if began.optim.schedule == "constant" and not stages else FREE
+    stages = parse_data(began.data).stages
+    free = (*FREE, "steps") if began.optim.schedule == "constant" and stages == 1 else FREE
     old, new = (_flat(one.config(), free) for one in (began, run))
     for name in sorted(
         old.keys() | new.keys(), key=lambda name: (name == "k", name)

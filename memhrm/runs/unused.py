@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memhrm.config.settings import refuse
-from memhrm.data.episodes.settings import EpisodeSettings, RecallSettings
+from memhrm.data.episodes.context_settings import ContextSettings
+from memhrm.data.episodes.hops_settings import HopsSettings
+from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 BOUNDS = (
     *("min_clues", "max_clues", "min_guesses", "max_guesses"),
-    *("min_walls", "max_walls", "min_length", "unique"),
+    *("min_walls", "max_walls", "min_length", "unique", "covers"),
 )
 """Settings of a data group that bound what is generated."""
 
@@ -47,7 +49,7 @@ class Run:
         self.halting, self.optim, self.loss = run.halting, run.optim, run.loss
         self.memory: Any = run.memory
         self.data: Any = parse_data(run.data)
-        self.episodes = isinstance(self.data, EpisodeSettings)
+        self.episodes = self.data.in_episodes
         self.remembers = run.memory.module != NO_MEMORY.module
         self.foreign = not run.memory.module.startswith("memhrm.")  # Of what it reads nothing is known.
         self.exchange = isinstance(run.memory, ExchangeSettings) and not self.foreign
@@ -124,8 +126,12 @@ RULES = (
     Rule(("optim.puzzle_lr", "optim.puzzle_weight_decay"), lambda r: r.model.puzzle_width() == 0,
          "with model.puzzle_emb_ndim=0"),
     Rule(("optim.puzzle_weight_decay",), lambda r: r.optim.puzzle_lr == 0, "with optim.puzzle_lr=0", (0,)),
-    Rule(("optim.lr_min_ratio",), lambda r: r.optim.schedule == "constant", "with optim.schedule=constant"),
-    Rule(("optim.schedule", "optim.lr_min_ratio"), lambda r: r.optim.warmup >= r.run.steps,
+    Rule(("optim.lr_min_ratio", "optim.decay_from"), lambda r: r.optim.schedule == "constant",
+         "with optim.schedule=constant"),
+    Rule(("optim.decay_from",), lambda r: r.optim.constant_until(r.run.steps) == r.optim.warmup,
+         "with optim.warmup={optim.warmup} and steps={run.steps}: the warm-up ends later", (0,)),
+    Rule(("optim.schedule", "optim.lr_min_ratio", "optim.decay_from"),
+         lambda r: r.optim.warmup >= r.run.steps,
          "with optim.warmup={optim.warmup} and steps={run.steps}: the warm-up does not end", ("constant",)),
     # The model.
     Rule(("model.num_heads",), lambda r: not r.uses_heads,
@@ -165,8 +171,8 @@ RULES = (
     Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
-    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings),
-         "with data={data.name}: relabelling is the symmetry of recall", (False,)),
+    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | ContextSettings | HopsSettings),
+         "with data={data.name}, whose examples have no variants", (False,)),
     Rule(("data.reveal",), lambda r: r.episodes and r.data.shows != "part", "with data.shows={data.shows}"),
     # The course of the run.
     Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from memhrm.config.settings import refuse
-from memhrm.data.episodes.settings import EpisodeSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.base import MemorySettings
 from memhrm.memory.cell_settings import CellSettings
@@ -25,7 +24,8 @@ NOT_MEASURED = (
         "data.cache",
     ),
     *("data.train_size", "data.test_size", "data.holdout", "data.seed", "data.augment", "data.test_length"),
-    *("data.test_episodes",),
+    *("data.test_episodes", "data.test_contexts", "data.curve", "data.order", "data.test_order", "data.asks"),
+    *("data.covers", "data.held_out_cues", "data.held_out_rules"),
 )
 """Settings of a training command that no measurement of `memhrm.bench` depends on, beside the logger's."""
 
@@ -46,15 +46,16 @@ def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[
     """
     data = parse_data(run.data)
     steps = run.halting.halt_max_steps if settings.halt_max_steps is None else settings.halt_max_steps
-    alone = not isinstance(data, EpisodeSettings)
+    alike = "test_length" not in run.data
     own = settings.data.path is None and settings.data.test_file is None
     rules = (
         ("select", settings.restarts == 1, "with restarts=1: there is one answer"),
         ("seed", settings.noise == 0, "with noise=0"),
         ("write", run.memory.module == NO_MEMORY.module, "with a run without memory"),
         ("threshold", steps == 1, "with halt_max_steps=1"),
-        ("data.test_length", alone, "with a run that has no episodes"),
-        ("data.test_episodes", alone, "with a run that has no episodes"),
+        ("data.test_length", alike, f"with data={data.name}, whose episodes have no length to choose"),
+        ("data.test_contexts", "test_contexts" not in run.data, f"with data={data.name}, without contexts"),
+        ("data.test_episodes", not data.in_episodes, "with a run that has no episodes"),
         ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),
     )
     for name, unused, beside in rules:

@@ -10,7 +10,7 @@ import torch
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
 from memhrm.data import load
-from memhrm.data.episodes.episodes import Episodes, moments
+from memhrm.data.episodes.episodes import Course, Episodes, Facet, usual_course
 from memhrm.data.episodes.relabelled import Relabelled
 from memhrm.data.episodes.rules import Rules
 from memhrm.data.examples import examples_of
@@ -211,7 +211,9 @@ def test_null_stands_for_what_the_data_ask():
 
 
 def test_an_episode_is_gone_through_in_order():
-    assert list(moments(2, 3)) == [(0, False)] * 3 + [(0, True)] + [(1, False)] * 3
+    assert list(usual_course(2).moments(3)) == [(0, False)] * 3 + [(0, True)] + [(1, False)] * 3
+    facts = Course(asked=(False, False, True), told=(True, True, False))
+    assert list(facts.moments(2)) == [(0, True), (1, True), (2, False), (2, False)]
     run, data = configured("halting.halt_max_steps=2", "+memory=bicross")
     batches, least, _ = Batches(run, data, ALONE, 0).take(3)  # The second half has episodes of three.
     assert [bool(batch["feedback"][0]) for batch in batches] == [False, False, True] * 2 + [False] * 2
@@ -244,7 +246,7 @@ def test_longer_episodes_begin_where_shorter_ones_were_cut_off():
         offered, least, _ = batches.take(step)
         for seen, batch in zip(train_step(learner, offered, least).observed, offered):
             assert torch.equal(seen.carry.data["inputs"], batch["inputs"])
-            if batch["begins"].all():
+            if batch["begins"].all() and batch["episode_start"].all():
                 assert torch.equal(seen.carry.state.memory["m"], learner.initial.memory["m"])
 
 
@@ -400,3 +402,25 @@ def test_a_favourite_rule_is_drawn_more_often_in_training_alone():
         assert abs((episodes.rules[:, 0] == 0).mean() - expected) < 0.025  # Three standard deviations.
         same = (episodes.inputs == episodes.labels).all(axis=(1, 2))
         assert same[episodes.rules[:, 0] == 0].all() and not same.all()
+
+
+def test_what_belongs_to_an_example_follows_it():
+    _, _, episodes = drawn(count=5, length=3)
+    number = np.arange(15).reshape(5, 3)
+    address = np.stack([number, 100 + number], axis=2).astype(np.int32)
+    facet = Facet(("low", "high"), np.where(number < 7, 0, number % 3 - 1))
+    episodes = replace(episodes, best=number / 15, address=address, facets={"size": facet})
+    rows = np.array([4, 1])
+    part = episodes.select(rows)
+    assert part.facets["size"].index.tolist() == facet.index[rows].tolist()
+    assert part.optimum.tolist() == pytest.approx(((number[4] + number[1]) / 30).tolist())
+    for at, feedback in ((2, False), (1, True)):
+        given = part.batch(at, feedback)["address"]
+        assert given.dtype == np.int32 and np.array_equal(given, address[rows, at])
+    assert "address" not in replace(part, address=None).batch(0)
+
+
+def test_the_mean_of_equal_optima_is_what_they_are():
+    *_, episodes = drawn("data.length=3", "data.test_size=40", count=77, length=4)
+    optimum = episodes.optimum
+    assert np.array_equal(optimum, episodes.best[0]) and 0 < optimum[0] < optimum[1] < 1

@@ -4,10 +4,12 @@ n examples.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from memhrm.data.episodes.episodes import Episodes, alone
+from memhrm.data.episodes.episodes import Course, Episodes, alone, usual_course
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
 
@@ -46,6 +48,21 @@ class EpisodeMaker(ABC):
             test: whether the episodes are for testing.
         """
 
+    def stage(self, examples: Examples, count: int, number: int, rng: np.random.Generator) -> Episodes:
+        """Return random training episodes of a stage, the part of the training with one of the `lengths`.
+
+        Args:
+            examples: what is drawn from.
+            count: the number of episodes.
+            number: the number of the stage, from 0.
+            rng: what draws.
+        """
+        return self.draw(examples, count, self.lengths[number], rng)
+
+    def course(self, length: int) -> Course:
+        """Return what is done with each example of an episode of this length."""
+        return usual_course(length)
+
     @abstractmethod
     def count(self, test: Examples) -> int:
         """Return how many test episodes the test examples give."""
@@ -73,6 +90,19 @@ class EpisodeMaker(ABC):
         Returns:
             Two arrays of indices that have no group of examples in common.
         """
+
+    def series(self, examples: Examples) -> dict[str, Episodes]:
+        """Return further test sets by name, which differ in one property of their episodes; none here."""
+        return {}
+
+    def figures(self, scores: Mapping[str, Any], cells: int) -> dict[str, Any]:
+        """Return what else the scores on test episodes come to (`memhrm.evaluation.evaluate`); nothing here.
+
+        Args:
+            scores: the scores.
+            cells: the cells of the model's memory; 0: it has none.
+        """
+        return {}
 
     def describe(self, test: Examples) -> list[str]:
         """Return sentences about the test episodes; none where each example stands alone."""

@@ -6,15 +6,15 @@ feedback is one token for the pair of what the question and the answer have ther
 n episodes, p examples of each, s tokens, a digits.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from memhrm.data.checks import narrow, number
-from memhrm.data.episodes.episodes import Episodes, milestones, pair
-from memhrm.data.episodes.maker import EpisodeMaker
-from memhrm.data.episodes.rules import Rules, optimum
+from memhrm.data.checks import number
+from memhrm.data.episodes.drawn import Drawn
+from memhrm.data.episodes.episodes import Episodes, milestones, pair, usual_course
+from memhrm.data.episodes.rules import Rules, optimum, relabel
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
 
@@ -52,16 +52,13 @@ class Plan:
         return Rules(self.digits, self.families)
 
 
-class Relabelled(EpisodeMaker):
+class Relabelled(Drawn):
     """Episodes under a secret relabelling of the digits, with which ``task.alphabet`` ends.
 
     Attributes:
         plan: what an episode is made of.
         rules: the relabellings.
-        test_episodes: how many test episodes there are.
     """
-
-    in_step = True
 
     def __init__(
         self,
@@ -74,41 +71,17 @@ class Relabelled(EpisodeMaker):
         augment: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(task, augment=augment, seed=seed)
+        super().__init__(
+            task,
+            lengths=lengths,
+            test_length=test_length,
+            test_episodes=test_episodes,
+            augment=augment,
+            seed=seed,
+        )
         self.plan, self.rules = plan, plan.rules()
-        self.lengths, self.test_length, self.test_episodes = lengths, test_length, test_episodes
         self.first = task.vocab_size - plan.digits  # The token of digit 0.
         assert task.answers == plan.digits
-
-    def count(self, test: Examples) -> int:
-        """Return the number of test episodes, whatever the number of examples is."""
-        return self.test_episodes
-
-    def make(self, examples: Examples, count: int) -> Episodes:
-        """Return random test episodes, always the same ones, with the best possible accuracy in them."""
-        return self._test(examples, count, 0xE5)
-
-    def sample(self, examples: Examples, count: int) -> Episodes:
-        """Return test episodes that hold ``count`` training examples, rounded up."""
-        return self._test(examples, -(-count // self.test_length), 0x5EE)
-
-    def parts(self, test: Examples, size: int) -> tuple[Episodes, Episodes]:
-        """Return the last ``size`` of the test episodes, and the others."""
-        episodes, count = self.make(test, self.test_episodes), self.test_episodes - size
-        return episodes.select(slice(count, None)), episodes.select(slice(count))
-
-    def pools(self, test: Examples, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a random share of the test examples, as large as that of ``size`` episodes, and the rest.
-
-        Raises:
-            ValueError: there is one test example only.
-        """
-        total = len(test)
-        if total < 2:
-            raise ValueError(f"validation_size is {size}; allowed: 0, since there is one test example only")
-        count = min(max(round(total * (size / self.test_episodes)), 1), total - 1)
-        chosen = test.part(count, np.random.default_rng((self.seed, 0x5A)))
-        return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
     def describe(self, test: Examples) -> list[str]:
         """Return how long the episodes are, and how well anybody can do in them."""
@@ -120,11 +93,6 @@ class Relabelled(EpisodeMaker):
             f"exact at best {best[0]:.1%} without memory; with it {places}",
         ]
 
-    def _test(self, examples: Examples, count: int, key: int) -> Episodes:
-        rng = np.random.default_rng((self.seed, key))
-        episodes = self.draw(examples, count, self.test_length, rng, test=True)
-        return replace(episodes, best=self.optimum(examples, self.test_length))
-
     def draw(
         self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False
     ) -> Episodes:
@@ -135,8 +103,8 @@ class Relabelled(EpisodeMaker):
             count: the number of episodes, n.
             length: the number of examples of each, p.
             rng: what draws.
-            test: whether to leave out favoured rules and hints, and to change the rule where `Plan.revises`
-                says.
+            test: whether to leave out favoured rules and hints, to change the rule where `Plan.revises` says,
+                and to tell the best possible accuracy.
 
         Raises:
             ValueError: there are no examples to draw from, or a number is below 1.
@@ -161,8 +129,9 @@ class Relabelled(EpisodeMaker):
             numbers = np.where(np.arange(length) < change[:, None], numbers, after[:, None])
         shape = (count, length, self.task.seq_len)
         inputs, plain = inputs.reshape(shape), labels.reshape(shape)
-        answers = self._relabel(plain, self.rules.permutations[numbers])
+        answers = relabel(plain, self.rules.permutations[numbers], self.first)
         feedback = np.where(self._shown(plain, rng), pair(self.task, inputs, answers), inputs)
+        best = self.optimum(examples, length) if test else np.ones(length)
         return Episodes(
             inputs=inputs,
             labels=answers,
@@ -174,14 +143,9 @@ class Relabelled(EpisodeMaker):
             families=self.rules.family_of[before].astype(np.int32),
             ratings=drawn.ratings.reshape(count, length),
             sources=drawn.sources.reshape(count, length),
-            best=np.ones(length),
+            best=np.broadcast_to(best, (count, length)),
+            course=usual_course(length),
         )
-
-    def _relabel(self, tokens: np.ndarray, permutations: np.ndarray) -> np.ndarray:
-        """Return tokens (n, p, s) with every digit x replaced by that of permutations (n, p, a)."""
-        digits = tokens.astype(np.int64) - self.first
-        images = np.take_along_axis(permutations.astype(np.int64), digits.clip(min=0), axis=2) + self.first
-        return narrow("labels", np.where(digits >= 0, images, tokens))
 
     def _shown(self, plain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return at which positions the feedback has the answer, (n, p, s) bool."""

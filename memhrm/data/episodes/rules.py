@@ -1,13 +1,15 @@
 """Secret rules of episodes, and the best accuracy possible when part of a rule is known.
 
 A rule is a permutation of the digits 0..a-1. The set of digits whose images are known is written as the bits
-of an integer below 2^a. r rules, a digits.
+of an integer below 2^a. r rules, a digits, n episodes, p examples of each, s tokens.
 """
 
 from functools import cache, cached_property
 from itertools import permutations
 
 import numpy as np
+
+from memhrm.data.checks import narrow
 
 FAMILIES = ("shift", "mirror", "swap")
 MOST_DIGITS = 6  # all permutations, and all pairs of sets of digits, are enumerated
@@ -42,6 +44,13 @@ class Rules:
         """Return the indices of `count` random rules, (count,)."""
         return rng.choice(len(self.permutations), size=count, p=self.probability)
 
+    def part(self, rows: np.ndarray) -> "Rules":
+        """Return the rules at ``rows`` alone, as likely beside one another as they are here."""
+        part = Rules(self.digits)
+        part.permutations, part.family_of = self.permutations[rows], self.family_of[rows]
+        part.probability = self.probability[rows] / self.probability[rows].sum()
+        return part
+
     @cached_property
     def _images(self) -> np.ndarray:
         """A number for each set of digits and each rule, (2^a, r), equal for rules that agree on the set."""
@@ -62,11 +71,41 @@ class Rules:
             known: the set of digits whose images are known.
             asked: the set of digits whose images are asked for; all must be right.
         """
+        return float(self._best(known, asked).sum())
+
+    def chances(self, known: int, asked: int) -> np.ndarray:
+        """Return the probability, with each rule in force, that the best guess is right: (r,).
+
+        It is that for somebody who has seen the rule's images of the known digits, whatever the rule is
+        otherwise; where not all permutations are equally likely, these matter. `chance` is its mean.
+
+        Args:
+            known: as in `chance`.
+            asked: likewise.
+        """
+        seen = self._images[known]
+        return self._best(known, asked)[seen] / np.bincount(seen, weights=self.probability)[seen]
+
+    def _best(self, known: int, asked: int) -> np.ndarray:
+        """Return the largest probability of any images of both sets, by the number of those of the known."""
         both = self._images[known | asked]
         mass = np.bincount(both, weights=self.probability)  # summed over rules that agree on both sets
         best = np.zeros(int(self._images[known].max()) + 1)
         np.maximum.at(best, self._images[known], mass[both])
-        return float(best.sum())
+        return best
+
+
+def relabel(tokens: np.ndarray, permutations: np.ndarray, first: int) -> np.ndarray:
+    """Return tokens with every digit replaced by its image; others stay as they are.
+
+    Args:
+        tokens: (n, p, s).
+        permutations: (n, p, a), the rule of each example.
+        first: the token of digit 0; the tokens before it are no digits.
+    """
+    digits = tokens.astype(np.int64) - first
+    images = np.take_along_axis(permutations.astype(np.int64), digits.clip(min=0), axis=2) + first
+    return narrow("labels", np.where(digits >= 0, images, tokens))
 
 
 def optimum(

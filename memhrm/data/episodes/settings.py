@@ -70,6 +70,11 @@ class EpisodeSettings(DataSettings):
         """The number of digits that are relabelled."""
 
     @property
+    def stages(self) -> int:
+        """Return the number of parts of the training."""
+        return len(self.lengths)
+
+    @property
     def held_out(self) -> int:
         """Return the number of test episodes."""
         return self.test_episodes

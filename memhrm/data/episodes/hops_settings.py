@@ -1,0 +1,87 @@
+"""The settings of sets of functions that are told and asked about."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from memhrm.config.settings import advise, require
+from memhrm.data.collect import Progress
+from memhrm.data.episodes.hops import SYMBOLS, Hops, functions
+from memhrm.data.episodes.told import Facts, Told
+from memhrm.data.examples import Examples
+from memhrm.data.settings import DataSettings
+from memhrm.data.task import Task
+
+MOST_HOPS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopsSettings(DataSettings):
+    """Functions of `symbols` symbols; `train_size` and `test_size` are numbers of functions.
+
+    Attributes:
+        symbols: the number of symbols.
+        tells: as in `Facts`, like all that follow.
+        hops: the most hops of a question; several: each for an equal part of the training, in this order.
+        test_episodes: number of test episodes.
+    """
+
+    FILE: ClassVar[str] = "data/hops"
+
+    in_episodes: ClassVar[bool] = True
+
+    symbols: int
+    tells: Literal["pieces", "once"]
+    questions: int
+    hops: tuple[int, ...]
+    test_hops: int
+    changes: bool
+    test_episodes: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(5 <= self.symbols <= len(SYMBOLS), "data.symbols", self.symbols, f"5 to {len(SYMBOLS)}")
+        fits = len(self.hops) > 0 and 1 <= min(self.hops) <= max(self.hops) <= MOST_HOPS
+        require(fits, "data.hops", list(self.hops), f"a list of numbers from 1 to {MOST_HOPS}")
+        require(1 <= self.test_hops <= MOST_HOPS, "data.test_hops", self.test_hops, f"1 to {MOST_HOPS}")
+        least = 1 + self.changes
+        allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
+        require(self.questions >= least, "data.questions", self.questions, allowed)
+        require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
+        advise(self.augment, "data.augment changes nothing: a function has no variants")
+
+    @property
+    def held_out(self) -> int:
+        """Return the number of test episodes."""
+        return self.test_episodes
+
+    @property
+    def stages(self) -> int:
+        """Return the number of parts of the training."""
+        return len(self.hops)
+
+    def task(self) -> Hops:
+        """Return the task of the set."""
+        return Hops(symbols=self.symbols, hops=max(*self.hops, self.test_hops))
+
+    def maker(self, task: Task) -> Told:
+        """Return what draws episodes about the functions."""
+        assert isinstance(task, Hops)
+        facts = Facts(
+            tells=self.tells,
+            questions=self.questions,
+            hops=self.hops,
+            test_hops=self.test_hops,
+            changes=self.changes,
+        )
+        return Told(task, facts, test_episodes=self.test_episodes, seed=self.seed)
+
+    def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
+        """Return ``count`` functions in random order; None for all."""
+        return functions(self.task(), count, rng)
+
+    def generated_by(self) -> dict[str, Any]:
+        """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
+        own = ("tells", "questions", "changes", "test_episodes")
+        return {name: value for name, value in super().generated_by().items() if name not in own}
