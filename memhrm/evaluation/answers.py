@@ -133,7 +133,7 @@ def walk(
                 dtype=dtype,
                 places=places,
                 write=settings.write,
-                feedback=True,
+                feedback=asked,
             )
             memory = shown.state.memory
             if kept == "shuffled":

@@ -24,8 +24,8 @@ class CellSettings(ExchangeSettings):
         own_projections: whether each cell has R projections of its own.
         combine: how the R forms become one score, see `Scorer`.
         score_scale: sqrt divides a score by the root of the width.
-        scorer_start: what W_r starts as. random, or identity: a CLS that holds what was asked (cls=key) is then
-            found by asking it again.
+        scorer_start: what W_r starts as. random, or identity: a CLS that holds what was asked (cls=key) is
+            then found by asking it again.
         score_norm: layer takes the layer norm of what is asked for and of the CLS.
         score_noise: standard deviation of normal noise on the scores when cells are chosen, in training.
         pooling: what of h scores the cells: the mean over positions, position 0, a mean by learned attention,
@@ -46,8 +46,9 @@ class CellSettings(ExchangeSettings):
         written: how many of the selected cells are written, the first choices; null: all of them.
         cls: what a write does to the CLS: evolving, it is written like the contents; frozen, it stays; key,
             it becomes what the query asked for, and stays at feedback, which asks nothing.
-        hold: what keeps the cells of an earlier H-step: none; feedback, which then has those of its question's
-            last one; or example: all H-steps of an example, and its feedback, have those of its first one.
+        hold: what keeps the cells of an earlier H-step: none; feedback, which then has those of its
+            question's last one; or example: all H-steps of an example, and its feedback, have those of its
+            first one.
         shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1
             places and share the rest of the weight. In one softmax with the winners its weight would depend
             on their scores: in episodes such a memory began to learn in some runs only
@@ -104,6 +105,11 @@ class CellSettings(ExchangeSettings):
         if self.shared_cell is not None:
             return made
         return replace(made, shared_cell=episodes and self.selector != "all" and self.k >= 2)
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether the task must say where to look."""
+        return self.selector in ("oracle", "hash")
 
     def _advise(self) -> None:
         """Warn of settings that change nothing beside the others."""

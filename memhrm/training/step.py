@@ -158,7 +158,7 @@ def train_step(
         carry = carry.refill(batch, learner.initial, memory.lifetime)
 
         rows = leaf_rows(learner.model, carry)
-        shown = batch["feedback"] & carry.halted  # The rows that have taken what the batch offers.
+        shown = batch["feedback"] & ~batch["begins"] & carry.halted  # Answers to what has been asked.
         supervised: Supervised = learner.supervise(carry, rows, noise, shown)
         supervised = supervised._replace(losses=supervised.losses | _memory_losses(learner, supervised))
         if rows is not None:

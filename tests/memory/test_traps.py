@@ -203,9 +203,7 @@ def test_trap_3_only_the_mean_of_projections_is_one_projection(combine):
         one.weight.copy_(many.weight.mean(dim=0, keepdim=True))
     query, cls = 3 * torch.randn(5, 1, 8), torch.randn(5, 4, 8)
     same = torch.allclose(many(query, cls).scores, one(query, cls).scores, atol=1e-5)
-    odd = torch.allclose(
-        many(-query, cls).scores, -many(query, cls).scores, atol=1e-5
-    )  # As bilinear forms are.
+    odd = torch.allclose(many(-query, cls).scores, -many(query, cls).scores, atol=1e-5)  # Bilinear forms are.
     assert same == odd == (combine == "mean")
 
 

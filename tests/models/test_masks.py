@@ -8,8 +8,8 @@ import torch
 
 from conftest import SHAPE, model_settings
 from memhrm.memory import registry
-from memhrm.memory.query import Query
 from memhrm.memory.cross_attention import Write
+from memhrm.memory.query import Query
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import PuzzleShape
 from memhrm.nn import attention as attend
