@@ -134,9 +134,10 @@ class InStep(Offers):
         least = np.full(run.batch_size, run.halting.halt_max_steps)
         for index in range(since * width, (since + 1) * width):
             number, moment = divmod(index, len(plan))
-            at, feedback = plan[moment]
-            batch = self._episodes((stage, number)).batch(at, feedback)
+            at, told = plan[moment]
+            batch = self._episodes((stage, number)).batch(at, feedback=told)
             begins = moment == 0 or plan[moment - 1][0] < at  # What came before need not have halted.
+            feedback = told and not begins
             batch |= schedule(run.batch_size, begins=begins, feedback=feedback, episode_start=at == 0)
             yield Offer((stage, index), batch, least)
 

@@ -168,6 +168,8 @@ RULES = (
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
     Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | HopsSettings),
          "with data={data.name}, whose examples have no variants", (False,)),
+    Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",
+         "with data.tells=once, where there is one fact", (False,)),
     Rule(("data.reveal",), lambda r: r.episodes and r.data.shows != "part", "with data.shows={data.shows}"),
     # The course of the run.
     Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),

@@ -36,6 +36,7 @@ class HopsSettings(DataSettings):
     questions: int
     hops: tuple[int, ...]
     test_hops: int
+    early: bool
     changes: bool
     test_episodes: int
 
@@ -49,6 +50,8 @@ class HopsSettings(DataSettings):
         allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
         require(self.questions >= least, "data.questions", self.questions, allowed)
         require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
+        once = self.early and self.tells == "once"
+        advise(once, "data.early changes nothing with data.tells=once, where there is one fact")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
 
     @property
@@ -73,6 +76,7 @@ class HopsSettings(DataSettings):
             questions=self.questions,
             hops=self.hops,
             test_hops=self.test_hops,
+            early=self.early,
             changes=self.changes,
         )
         return Told(task, facts, test_episodes=self.test_episodes, seed=self.seed)
@@ -83,5 +87,5 @@ class HopsSettings(DataSettings):
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
-        own = ("tells", "questions", "changes", "test_episodes")
+        own = ("tells", "questions", "early", "changes", "test_episodes")
         return {name: value for name, value in super().generated_by().items() if name not in own}
