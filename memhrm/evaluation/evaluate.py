@@ -45,7 +45,7 @@ def evaluate(
         steps=settings.steps,
         single=settings.restarts > 1,
         cells=model.H_module.cells,
-        H_cycles=model.settings.H_cycles,
+        H_cycles=settings.H_cycles or model.settings.H_cycles,
         positions=sum(episodes.course.asked),
     )
     starts = range(0, len(episodes), settings.batch_size)

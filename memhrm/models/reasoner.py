@@ -3,6 +3,7 @@
 b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzle_emb_ndim.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -30,12 +31,14 @@ class Guide(NamedTuple):
         judge: the loss of each example if z_H were the answer; only in training.
         write: False leaves the memory unwritten.
         prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
+        H_cycles: H-cycles of the step, without a gradient; None: as many as the settings say.
     """
 
     noise: Tensor | None = None
     judge: Judge | None = None
     write: bool = True
     prefer: Tensor | None = None
+    H_cycles: int | None = None
 
 
 NO_GUIDE = Guide()
@@ -132,7 +135,10 @@ class Reasoner(nn.Module):
                 ever sees. None: all are there.
         """
         x, present = self.embed(inputs, puzzle_rows), self.present(mask)
-        state, traces = self.recursion(
+        recursion = self.recursion
+        if guide.H_cycles is not None:
+            recursion = replace(recursion, H_cycles=guide.H_cycles)
+        state, traces = recursion(
             state,
             x,
             partial(self.L_level, present=present),
