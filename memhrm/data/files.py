@@ -115,4 +115,4 @@ def write_csv(path: Path, task: "GridTask", puzzles: Examples) -> None:
             puzzles.sources, puzzles.inputs, puzzles.labels, puzzles.ratings.tolist(), strict=True
         ):
             rating = "" if rating < 0 else rating
-            writer.writerow([source, task.decode(question), task.decode(answer), rating])
+            writer.writerow([source, task.decode(question), task.decode_answer(answer), rating])

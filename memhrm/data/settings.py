@@ -27,7 +27,7 @@ class DataSettings(Settings, ABC):
     task reads, `Task.read`), `generate`. The setting ``data.kind`` names the class as package.module.Class.
 
     Attributes:
-        kind: sudoku, maze, recall, episodes, hops, or the class of these settings.
+        kind: sudoku, maze, recall, episodes, contexts, hops, or the class of these settings.
         name: name of the set in messages, and of its YAML file.
         path: folder that holds ``train_file`` and ``test_file``, or, with ``holdout``, one file; null
             generates the set. A leading ``~`` stands for the home folder.
@@ -128,9 +128,11 @@ KINDS = Classes(
         "maze": "memhrm.data.maze.settings.MazeSettings",
         "recall": "memhrm.data.episodes.settings.RecallSettings",
         "episodes": "memhrm.data.episodes.settings.RelabelledSudokuSettings",
+        "contexts": "memhrm.data.episodes.context_settings.ContextSettings",
         "hops": "memhrm.data.episodes.hops_settings.HopsSettings",
     },
-    "sudoku, maze, recall, episodes, hops, or the class of a data set's settings, as package.module.Class",
+    "sudoku, maze, recall, episodes, contexts, hops, or the class of a data set's settings, as "
+    "package.module.Class",
 )
 """What a data set can be."""
 

@@ -33,8 +33,8 @@ class EvaluationSettings:
 
     Attributes:
         steps: the most supervision steps of a row.
-        H_cycles: H-cycles of a supervision step on a question; None: as in training, as always where something
-            is told.
+        H_cycles: H-cycles of a supervision step on a question; None: as in training, as always where
+            something is told.
         threshold: stop a row at the first step at which sigmoid(q_halt) exceeds it; None runs every row to
             the end, as published.
         batch_size: rows at a time.

@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.episodes.maker import EpisodeMaker
 from memhrm.data.task import Task
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.evaluation.metrics import Tally
@@ -27,8 +28,19 @@ def evaluate(
     ranks: Ranks,
     dtype: torch.dtype = torch.float32,
     progress: bool = False,
+    maker: EpisodeMaker | None = None,
 ) -> dict[str, Any]:
     """Return the mean scores of the final answers to all examples; every process gets the same.
+
+    Args:
+        model: the model.
+        task: what grades the answers.
+        episodes: the examples.
+        settings: how they are answered.
+        ranks: the processes that share the work.
+        dtype: the precision of the computation.
+        progress: whether a bar is shown.
+        maker: what made the episodes, for figures of its own (`EpisodeMaker.figures`).
 
     Returns:
         The task's scores (exact_accuracy, accuracy, ...); `lm_loss`; `q_halt_accuracy`, whether
@@ -36,17 +48,19 @@ def evaluate(
         `exact_accuracy_by_step`; and the number of `puzzles`. With several restarts all of these are of the
         chosen answers, `exact_accuracy_single` is the mean over all, and `upper_bound` marks a choice that
         saw the labels. In episodes of more than one example also the number of `episodes`,
-        `exact_accuracy_by_position`, and the best possible with memory, `optimum_by_position`, and without,
-        `optimum_without_memory`.
+        `exact_accuracy_by_position`, the best possible with memory, `optimum_by_position`, and without,
+        `optimum_without_memory`, and for each of their facets `exact_accuracy_by_FACET` and
+        `optimum_by_FACET`, which say the mean for each value that occurs.
     """
     model.eval()
+    answered = episodes.answered
     tally = Tally(
         task,
+        (len(episodes), len(answered)),
         steps=settings.steps,
         single=settings.restarts > 1,
         cells=model.H_module.cells,
         H_cycles=settings.H_cycles or model.settings.H_cycles,
-        positions=sum(episodes.course.asked),
     )
     starts = range(0, len(episodes), settings.batch_size)
     for number, first in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):
@@ -56,12 +70,15 @@ def evaluate(
         moments = walk(model, part, settings, first=first, device=ranks.device, dtype=dtype)
         for position, moment in enumerate(moments):
             at = moment.at
-            tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, position)
-    scores = tally.means(len(episodes) * sum(episodes.course.asked), ranks)
+            tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, first, position)
+    facets = {name: facet.at(answered) for name, facet in episodes.facets.items()}
+    scores = tally.means(ranks, facets)
     if settings.restarts > 1 and settings.select == "oracle":
         scores["upper_bound"] = True
     if episodes.length > 1:
         scores["optimum_by_position"] = episodes.optimum.tolist()
         scores["optimum_without_memory"] = episodes.optimum_without_memory
         scores["episodes"] = len(episodes)
-    return scores
+        for name, facet in facets.items():
+            scores[f"optimum_by_{name}"] = facet.means(episodes.best[:, answered])
+    return scores | (maker.figures(scores, cells=model.H_module.cells) if maker is not None else {})

@@ -1,14 +1,16 @@
 """Scores of answers, summed over batches and ranks.
 
-b batch, s token, N cells.
+n episodes, p examples of each, b batch, s token, N cells.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.data.episodes.episodes import Facet
 from memhrm.data.task import Task
 from memhrm.evaluation.restarts import Answers
 from memhrm.memory.usage import describe, own_entropy
@@ -21,62 +23,81 @@ class Tally:
     Attributes:
         sums: the scores, by name.
         by_step: exact answers after each supervision step.
-        by_position: exact answers at each example of an episode.
+        exact: whether the answer to each example of each episode is exact, (n, p).
         cells: sums over the selections of the memory's cells.
     """
 
     def __init__(
-        self, task: Task, *, steps: int, single: bool, cells: int, H_cycles: int, positions: int = 1
+        self, task: Task, shape: tuple[int, int], *, steps: int, single: bool, cells: int, H_cycles: int
     ):
         """Begin at zero.
 
         Args:
             task: what grades the answers.
+            shape: how many episodes there are, and examples of each that are answered, n and p.
             steps: the most supervision steps of an example.
             single: whether to count how often a single restart is exact.
             cells: cells of the model's memory.
             H_cycles: H-steps of a supervision step.
-            positions: examples of an episode.
         """
         self.task, self.H_cycles = task, H_cycles
         own = ["steps", "lm_loss", "q_halt_accuracy"] + (["exact_accuracy_single"] if single else [])
         inputs, labels = (np.zeros((0, length), np.int32) for length in (task.seq_len, task.label_len))
         names = sorted([*task.score(inputs, labels, labels), *own])
         self.sums = dict.fromkeys(names, 0.0)
-        self.by_step, self.by_position = np.zeros(steps), np.zeros(positions)
+        self.by_step, self.exact = np.zeros(steps), np.zeros(shape)
         self.cells = torch.zeros(1 + cells, dtype=torch.float64)
 
-    def add(self, inputs: np.ndarray, labels: np.ndarray, answers: Answers, position: int = 0) -> None:
-        """Add b answers to examples with these tokens, (b, s), at `position`, from 0, of their episodes."""
+    def add(
+        self, inputs: np.ndarray, labels: np.ndarray, answers: Answers, first: int = 0, position: int = 0
+    ) -> None:
+        """Add b answers.
+
+        Args:
+            inputs: tokens of the questions, (b, s).
+            labels: those of the right answers.
+            answers: the answers.
+            first: the number of the first example's episode among all; the others follow.
+            position: the examples' place among those of their episodes that are answered, from 0.
+        """
         tokens = answers.tokens.cpu().numpy()
         scores = self.task.score(inputs, labels, tokens) | _own_scores(answers)
         for name in self.sums:
             self.sums[name] += float(np.sum(scores[name]))
         self.by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
-        self.by_position[position] += answers.exact.sum().item()
+        self.exact[first : first + len(tokens), position] = answers.exact.cpu().numpy()
         if len(self.cells) > 1:
             self.cells = self.cells + _cell_sums(answers, self.H_cycles)
 
-    def means(self, puzzles: int, ranks: Ranks) -> dict[str, Any]:
+    def means(self, ranks: Ranks, facets: Mapping[str, Facet]) -> dict[str, Any]:
         """Return means over all puzzles that the ranks counted together, the same on every rank.
 
-        Returns the scores by name, `exact_accuracy_by_step`, in episodes `exact_accuracy_by_position`, with
-        cells `cells` (`memhrm.memory.usage.describe`), and the number of `puzzles`.
+        Args:
+            ranks: the processes that share the work.
+            facets: properties of the examples that are answered.
+
+        Returns:
+            The scores by name, `exact_accuracy_by_step`, in episodes `exact_accuracy_by_position` and, for
+            each facet, `exact_accuracy_by_FACET`, with cells `cells` (`memhrm.memory.usage.describe`), and
+            the number of `puzzles`.
         """
-        parts = [list(self.sums.values()), self.by_step, self.by_position, self.cells]
+        parts = [list(self.sums.values()), self.by_step, self.exact.ravel(), self.cells]
         totals = torch.cat([torch.as_tensor(part, dtype=torch.float64) for part in parts])
         if ranks.size > 1:
             totals = ranks.total(totals.to(ranks.device)).cpu()
-        own, steps, positions, cells = totals.split([len(part) for part in parts])
-        count = max(puzzles, 1)
+        own, steps, exact, cells = totals.split([len(part) for part in parts])
+        count = max(self.exact.size, 1)
         found: dict[str, Any] = dict(zip(self.sums, (own / count).tolist()))
         found["exact_accuracy_by_step"] = (steps / count).tolist()
-        if len(positions) > 1:
-            found["exact_accuracy_by_position"] = (positions / (count / len(positions))).tolist()
+        exact = exact.view(self.exact.shape).numpy()
+        if exact.shape[1] > 1:
+            found["exact_accuracy_by_position"] = (exact.sum(axis=0) / max(len(exact), 1)).tolist()
+        for name, facet in facets.items():
+            found[f"exact_accuracy_by_{name}"] = facet.means(exact)
         if len(cells) > 1:
             used = (cells / count).tolist()
             found["cells"] = describe(used[1:], used[0])
-        return found | {"puzzles": puzzles}
+        return found | {"puzzles": self.exact.size}
 
 
 def _own_scores(answers: Answers) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 from memhrm.config.settings import require
 from memhrm.data import Dataset, Episodes, load_test
 from memhrm.data import load as load_data
+from memhrm.data.examples import Examples
 from memhrm.runs.build import make_dataset
 from memhrm.runs.settings import RunSettings, usual_validation
 from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused
@@ -29,17 +30,27 @@ def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) 
     test, maker = dataset.test, dataset.episodes
     total = maker.count(test)
     size = validation_size(run, total)
+    left = left_to_score(run, dataset, chosen)
+    if left is test:
+        return maker.parts(test, size)
+    choosing, _ = maker.pools(test, size)
+    return maker.make(test.select(choosing), size), maker.make(left, total - size)
+
+
+def left_to_score(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) -> Examples:
+    """Return the test examples of which episodes for the result are made; the arguments are of `split`."""
+    test = dataset.test
     barred = np.zeros(0, np.uint64) if chosen is None else chosen
     if not chooses(run, dataset) and not len(barred):
-        return maker.parts(test, size)
+        return test
     known = dataset.test_identities
-    choosing, scored = maker.pools(test, size)
+    choosing, scored = dataset.episodes.pools(test, validation_size(run, dataset.held_out_count()))
     if chooses(run, dataset):
         barred = np.union1d(barred, known[choosing])
     left = scored[~np.isin(known[scored], barred)]
     if not len(left):
         raise ValueError(NONE_LEFT.format(len(scored), dataset.name))
-    return maker.make(test.select(choosing), size), maker.make(test.select(left), total - size)
+    return test.select(left)
 
 
 def validation_size(run: RunSettings, held_out: int) -> int:
@@ -74,12 +85,14 @@ class Scored(NamedTuple):
 
     Attributes:
         episodes: the test episodes.
+        series: further test sets (`EpisodeMaker.series`).
         dataset: the data of which they are made.
         left_out: test examples that are left out because the run has used them.
         total: test examples that there were.
     """
 
     episodes: Episodes
+    series: dict[str, Episodes]
     dataset: Dataset
     left_out: int
     total: int
@@ -99,10 +112,12 @@ def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mappi
         dataset = make_dataset(run)
         if digest in (None, dataset.digest()):
             clean, count = unused(dataset, used.trained)
-            return Scored(split(run, clean, used.chosen)[1], clean, count, len(dataset.test))
+            series = clean.episodes.series(left_to_score(run, clean, used.chosen))
+            return Scored(split(run, clean, used.chosen)[1], series, clean, count, len(dataset.test))
     dataset = _other(run.data, other)
     clean, count = unused(dataset, used.all())
-    return Scored(clean.held_out(), clean, count, len(dataset.test))
+    series = clean.episodes.series(clean.test)
+    return Scored(clean.held_out(), series, clean, count, len(dataset.test))
 
 
 def own_data(run: RunSettings, used: UsedPuzzles, digest: str | None) -> Dataset:

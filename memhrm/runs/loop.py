@@ -19,7 +19,7 @@ from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.runs import checkpoint
 from memhrm.runs.batches import Batches
 from memhrm.runs.directory import RunDirectory
-from memhrm.runs.held_out import split, used_by
+from memhrm.runs.held_out import left_to_score, split, used_by
 from memhrm.runs.log import Diverged, IntervalLog, rescue
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.signals import Interrupted, stop_signals
@@ -38,7 +38,8 @@ class Start:
 
     dataset: the run's puzzles, without test puzzles that its weights have seen before it began. used: the
     puzzles that it uses, and those. digest: of its data. validation, test: the puzzles that choose the best
-    checkpoint, and those of the result. best: score and step of the best checkpoint so far.
+    checkpoint, and those of the result. series: further ones of it (`EpisodeMaker.series`).
+    best: score and step of the best checkpoint so far.
     seconds: spent so far. pending: what was noted since the last line of the log.
     """
 
@@ -47,6 +48,7 @@ class Start:
     digest: str
     validation: Episodes
     test: Episodes
+    series: dict[str, Episodes]
     best: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     pending: Tensor | None = None
@@ -80,7 +82,8 @@ def begin(
         clean, count = unused(dataset, seen.trained)
         advise(count > 0, left_out(count, len(dataset.test)))
         dataset, used = clean, used_by(run, clean).with_seen(seen)
-    return Start(dataset, used, digest, *split(run, dataset, used.chosen), **progress)
+    series = dataset.episodes.series(left_to_score(run, dataset, used.chosen))
+    return Start(dataset, used, digest, *split(run, dataset, used.chosen), series, **progress)
 
 
 def train(
@@ -154,9 +157,14 @@ def train(
             if stop and not end:
                 raise Interrupted(step, asked[0] if asked else signal.SIGTERM, ranks.first)
 
-    scores = evaluate_average(run, learner, dataset, test, ranks, progress=run.progress and ranks.first)
+    shown = run.progress and ranks.first
+    scores = evaluate_average(run, learner, dataset, test, ranks, shown)
+    series = {
+        name: evaluate_average(run, learner, dataset, one, ranks, shown) for name, one in start.series.items()
+    }
     summary = {
         **scores,
+        **({"series": series} if series else {}),
         "step": learner.step,
         "parameters": count_parameters(learner.model),
         "seconds": round(seconds + time.monotonic() - started, 1),
@@ -221,4 +229,5 @@ def evaluate_average(
 ) -> dict[str, Any]:
     """Scores of the averaged weights, every row to the last step, as published."""
     settings = evaluation_settings(run, run.eval_batch_size)
-    return evaluate(averaged(learner), dataset.task, episodes, settings, ranks, run.dtype, progress)
+    model, maker = averaged(learner), dataset.episodes
+    return evaluate(model, dataset.task, episodes, settings, ranks, run.dtype, progress, maker)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from memhrm.data import Episodes
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import count_parameters
@@ -93,15 +94,16 @@ def score(restored: Restored, settings: Any, evaluation: EvaluationSettings, ran
     what = scored(run, restored.used, restored.content.get("data"), other)
     if ranks.first and what.left_out:
         print(left_out(what.left_out, what.total), file=sys.stderr)
-    scores = evaluate(
-        restored.model.to(ranks.device),
-        what.dataset.task,
-        what.episodes,
-        evaluation,
-        ranks,
-        DTYPES[settings.precision or run.precision],
-        progress=settings.progress and ranks.first,
-    )
+    model, dtype = restored.model.to(ranks.device), DTYPES[settings.precision or run.precision]
+    progress = settings.progress and ranks.first
+
+    def found(episodes: Episodes) -> dict[str, Any]:
+        task, maker = what.dataset.task, what.dataset.episodes
+        return evaluate(model, task, episodes, evaluation, ranks, dtype, progress, maker)
+
+    scores = found(what.episodes)
+    if what.series:
+        scores["series"] = {name: found(episodes) for name, episodes in what.series.items()}
     return Result(scores, what.left_out, count_parameters(restored.model))
 
 

@@ -421,6 +421,6 @@ def test_what_belongs_to_an_example_follows_it():
 
 
 def test_the_mean_of_equal_optima_is_what_they_are():
-    _, relabelled, episodes = drawn("data.length=3", "data.test_size=40", count=77, length=4)
+    *_, episodes = drawn("data.length=3", "data.test_size=40", count=77, length=4)
     optimum = episodes.optimum
     assert np.array_equal(optimum, episodes.best[0]) and 0 < optimum[0] < optimum[1] < 1

@@ -57,6 +57,18 @@ class Facet:
     values: tuple[str, ...]
     index: np.ndarray
 
+    def at(self, places: np.ndarray) -> "Facet":
+        """Return the property of the examples at some places of the episodes."""
+        return replace(self, index=self.index[:, places])
+
+    def means(self, numbers: np.ndarray) -> dict[str, float]:
+        """Return the mean of numbers ``(n, p)`` over the examples of each value that occurs."""
+        has = self.index >= 0
+        index, length = self.index[has], len(self.values)
+        counts = np.bincount(index, minlength=length)
+        sums = np.bincount(index, weights=numbers[has], minlength=length)
+        return {value: float(sums[i] / counts[i]) for i, value in enumerate(self.values) if counts[i]}
+
 
 @dataclass(frozen=True)
 class Episodes:
@@ -107,9 +119,14 @@ class Episodes:
         return self.inputs.shape[1]
 
     @property
+    def answered(self) -> np.ndarray:
+        """Return the places of an episode that are asked, in order."""
+        return np.flatnonzero(self.course.asked)
+
+    @property
     def optimum(self) -> np.ndarray:
         """Return the best possible exact accuracy at each place of the episode that is asked, in order."""
-        best = self.best[:, np.array(self.course.asked)]
+        best = self.best[:, self.answered]
         first = best[:1]
         return (first + (best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
 
@@ -118,7 +135,7 @@ class Episodes:
         """Return the best possible exact accuracy without memory."""
         if self.blind is None:
             return float(self.optimum[0])
-        return float(self.blind[:, np.array(self.course.asked)].mean())
+        return float(self.blind[:, self.answered].mean())
 
     def select(self, rows: np.ndarray | slice) -> "Episodes":
         """Return the episodes at ``rows`` (indices, a boolean mask or a slice), in that order."""

@@ -4,6 +4,8 @@ n examples.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +90,19 @@ class EpisodeMaker(ABC):
         Returns:
             Two arrays of indices that have no group of examples in common.
         """
+
+    def series(self, examples: Examples) -> dict[str, Episodes]:
+        """Return further test sets by name, which differ in one property of their episodes; none here."""
+        return {}
+
+    def figures(self, scores: Mapping[str, Any], cells: int) -> dict[str, Any]:
+        """Return what else the scores on test episodes come to (`memhrm.evaluation.evaluate`); nothing here.
+
+        Args:
+            scores: the scores.
+            cells: the cells of the model's memory; 0: it has none.
+        """
+        return {}
 
     def describe(self, test: Examples) -> list[str]:
         """Return sentences about the test episodes; none where each example stands alone."""

@@ -44,6 +44,13 @@ class Rules:
         """Return the indices of `count` random rules, (count,)."""
         return rng.choice(len(self.permutations), size=count, p=self.probability)
 
+    def part(self, rows: np.ndarray) -> "Rules":
+        """Return the rules at ``rows`` alone, as likely beside one another as they are here."""
+        part = Rules(self.digits)
+        part.permutations, part.family_of = self.permutations[rows], self.family_of[rows]
+        part.probability = self.probability[rows] / self.probability[rows].sum()
+        return part
+
     @cached_property
     def _images(self) -> np.ndarray:
         """A number for each set of digits and each rule, (2^a, r), equal for rules that agree on the set."""
@@ -64,11 +71,28 @@ class Rules:
             known: the set of digits whose images are known.
             asked: the set of digits whose images are asked for; all must be right.
         """
+        return float(self._best(known, asked).sum())
+
+    def chances(self, known: int, asked: int) -> np.ndarray:
+        """Return the probability, with each rule in force, that the best guess is right: (r,).
+
+        It is that for somebody who has seen the rule's images of the known digits, whatever the rule is
+        otherwise; where not all permutations are equally likely, these matter. `chance` is its mean.
+
+        Args:
+            known: as in `chance`.
+            asked: likewise.
+        """
+        seen = self._images[known]
+        return self._best(known, asked)[seen] / np.bincount(seen, weights=self.probability)[seen]
+
+    def _best(self, known: int, asked: int) -> np.ndarray:
+        """Return the largest probability of any images of both sets, by the number of those of the known."""
         both = self._images[known | asked]
         mass = np.bincount(both, weights=self.probability)  # summed over rules that agree on both sets
         best = np.zeros(int(self._images[known].max()) + 1)
         np.maximum.at(best, self._images[known], mass[both])
-        return float(best.sum())
+        return best
 
 
 def relabel(tokens: np.ndarray, permutations: np.ndarray, first: int) -> np.ndarray:
