@@ -138,6 +138,7 @@ def walk(
                 dtype=dtype,
                 places=places,
                 write=settings.write,
+                told=True,
             )
             memory = shown.state.memory
             if kept == "shuffled":

@@ -87,6 +87,7 @@ def rollout(
     threshold: float | None = None,
     write: bool = True,
     prefer: Tensor | None = None,
+    told: bool = False,
     H_cycles: int | None = None,
     noise: Noise | None = None,
     intervene: Intervene | None = None,
@@ -105,6 +106,7 @@ def rollout(
         threshold: stop a row after the first step at which sigmoid(q_halt) exceeds it; None: never.
         write: whether the memory is written.
         prefer: added to the scores of the cells when they are chosen, (b, N).
+        told: whether the examples tell something.
         H_cycles: H-cycles of a supervision step; None: as in training.
         noise: noise before each step.
         intervene: changes the state before each step, and before the noise.
@@ -124,6 +126,7 @@ def rollout(
             None if draws is None else draws[number - 1, rows],
             write=write,
             prefer=None if prefer is None else prefer[rows],
+            told=torch.full_like(rows, told, dtype=torch.bool),
             H_cycles=H_cycles,
         )
         puzzle_rows = model.puzzle_rows(data["identifiers"][rows])

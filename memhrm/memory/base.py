@@ -105,6 +105,8 @@ class MemorySettings(Settings):
         horizon: supervision steps per optimiser step, over which the memory's graph, and only the memory's,
             stays whole (truncated back-propagation); 1 as published; episode: all of an episode's. Weights
             stand still in between. null: episode where the data have episodes, else 1.
+        written: when it is written: always, at every H-step; told: only in the steps that tell something,
+            feedback or a fact, so that a question leaves it as it is.
         write_in_evaluation: whether evaluation writes; false leaves every example with the memory it starts
             with.
         rate: rate of the bank, above 0, up to 1.
@@ -117,6 +119,7 @@ class MemorySettings(Settings):
     module: str
     lifetime: Lifetime | None
     horizon: int | Literal["episode"] | None
+    written: Literal["always", "told"]
     write_in_evaluation: bool
     rate: float
 
@@ -134,6 +137,8 @@ class MemorySettings(Settings):
         """
         allowed = "a number, or null, with data that have no episodes"
         require(episodes or self.horizon != "episode", "memory.horizon", self.horizon, allowed)
+        allowed = "always, with data that have no episodes: nothing is told there"
+        require(episodes or self.written != "told", "memory.written", self.written, allowed)
         lifetime, horizon = ("episode", "episode") if episodes else ("example", 1)
         return replace(self, lifetime=self.lifetime or lifetime, horizon=self.horizon or horizon)
 

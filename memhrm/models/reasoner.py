@@ -31,6 +31,8 @@ class Guide(NamedTuple):
         judge: the loss of each example if z_H were the answer; only in training.
         write: False leaves the memory unwritten.
         prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
+        told: which rows are told something, (b,) bool; None: none. With memory.written=told the others
+            leave the memory unwritten.
         H_cycles: H-cycles of the step, without a gradient; None: as many as the settings say.
     """
 
@@ -38,6 +40,7 @@ class Guide(NamedTuple):
     judge: Judge | None = None
     write: bool = True
     prefer: Tensor | None = None
+    told: Tensor | None = None
     H_cycles: int | None = None
 
 
@@ -144,10 +147,16 @@ class Reasoner(nn.Module):
             partial(self.L_level, present=present),
             partial(self.H_level, present=present),
             partial(self._H_step, guide, present),
-            write=guide.write,
+            write=self._writes(guide),
         )
         z_H = state.z_H
         return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
+
+    def _writes(self, guide: Guide) -> bool | Tensor:
+        """Return whether the memory is written, perhaps by row, (b,) bool."""
+        if not guide.write or self.H_module.settings.written == "always":
+            return guide.write
+        return False if guide.told is None else guide.told
 
     def present(self, mask: Tensor | None) -> Tensor | None:
         """Return which positions are no padding, (b, t): the prefix, and the tokens of the mask (b, s)."""

@@ -27,7 +27,7 @@ class Offer(NamedTuple):
     Attributes:
         key: identifies the supervision step.
         batch: the examples of all processes, as `Sampler.batch`, and what `Carry.refill` reads: `begins`,
-            `feedback` and `episode_start`, (b,) bool each.
+            `feedback`, `told` and `episode_start`, (b,) bool each.
         least: supervision steps that each row must at least run, (b,).
     """
 
@@ -138,7 +138,9 @@ class InStep(Offers):
             batch = self._episodes((stage, number)).batch(at, feedback=told)
             begins = moment == 0 or plan[moment - 1][0] < at  # What came before need not have halted.
             feedback = told and not begins
-            batch |= schedule(run.batch_size, begins=begins, feedback=feedback, episode_start=at == 0)
+            batch |= schedule(
+                run.batch_size, begins=begins, feedback=feedback, told=told, episode_start=at == 0
+            )
             yield Offer((stage, index), batch, least)
 
     def _stage(self, step: int) -> int:

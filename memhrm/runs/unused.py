@@ -142,7 +142,8 @@ RULES = (
     Rule(("model.expansion",), lambda r: not r.blocks and r.memory.expansion is not None,
          "with memory.expansion={memory.expansion} and no blocks"),
     # The memory.
-    Rule(("memory.name", "memory.lifetime", "memory.write_in_evaluation", "memory.rate"),
+    Rule(("memory.name", "memory.lifetime", "memory.written", "memory.write_in_evaluation",
+          "memory.rate"),
          lambda r: not r.remembers,
          "with memory=none", (None,)),
     Rule(("memory.lifetime",), lambda r: r.memory.lifetime == "episode" and not r.episodes,

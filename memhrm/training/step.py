@@ -158,7 +158,8 @@ def train_step(
         carry = carry.refill(batch, learner.initial, memory.lifetime)
 
         rows = leaf_rows(learner.model, carry)
-        supervised: Supervised = learner.supervise(carry, rows, noise)
+        told = batch["told"] & carry.halted  # Of the rows that have taken what is offered.
+        supervised: Supervised = learner.supervise(carry, rows, noise, told)
         supervised = supervised._replace(losses=supervised.losses | _memory_losses(learner, supervised))
         if rows is not None:
             puzzle_rows.append((carry.data["identifiers"], rows))

@@ -184,13 +184,20 @@ class SupervisionStep(nn.Module):
         self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
         self.dtype = dtype
 
-    def forward(self, carry: Carry, puzzle_rows: Tensor | None, noise: Tensor | None = None) -> Supervised:
+    def forward(
+        self,
+        carry: Carry,
+        puzzle_rows: Tensor | None,
+        noise: Tensor | None = None,
+        told: Tensor | None = None,
+    ) -> Supervised:
         """Run one supervision step.
 
         Args:
             carry: the carry, refilled.
             puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
             noise: as in `Guide`.
+            told: likewise.
         """
         run = in_precision(self.model, self.dtype)
         inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
@@ -198,7 +205,7 @@ class SupervisionStep(nn.Module):
         def judge(z_H: Tensor) -> Tensor:
             return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
 
-        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge), mask)
+        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge, told=told), mask)
 
         graded = grade(out.logits.detach(), labels)
         asked = (labels != IGNORE).any(dim=-1)  # Feedback asks nothing.
@@ -211,7 +218,7 @@ class SupervisionStep(nn.Module):
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise), mask)
+                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise, told=told), mask)
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.

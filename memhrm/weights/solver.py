@@ -107,7 +107,7 @@ class Solver:
         for asked, told in examples:
             answered = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps)
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
-            memory = self._run(shown, answered.state.memory, 1, done=steps).state.memory
+            memory = self._run(shown, answered.state.memory, 1, done=steps, told=True).state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
         output = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask).output
@@ -137,6 +137,7 @@ class Solver:
         supervision_steps: int,
         *,
         done: int = 0,
+        told: bool = False,
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
     ) -> Step:
@@ -144,7 +145,7 @@ class Solver:
         batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), self.model.H_init.device)
         state = self.model.initial_state(len(tokens))._replace(memory=memory)
         write = self.model.H_module.settings.write_in_evaluation
-        *_, last = rollout(self.model, batch, state, supervision_steps, done=done, write=write)
+        *_, last = rollout(self.model, batch, state, supervision_steps, done=done, write=write, told=told)
         return last
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from memhrm.config.settings import advise, require
+from memhrm.config.settings import MOST_STEPS, advise, require
 from memhrm.data.collect import Progress
 from memhrm.data.episodes.hops import SYMBOLS, Hops, functions
 from memhrm.data.episodes.told import Facts, Told
@@ -36,6 +36,7 @@ class HopsSettings(DataSettings):
     questions: int
     hops: tuple[int, ...]
     test_hops: int
+    test_depths: tuple[int, ...]
     early: bool
     changes: bool
     test_episodes: int
@@ -46,6 +47,11 @@ class HopsSettings(DataSettings):
         fits = len(self.hops) > 0 and 1 <= min(self.hops) <= max(self.hops) <= MOST_HOPS
         require(fits, "data.hops", list(self.hops), f"a list of numbers from 1 to {MOST_HOPS}")
         require(1 <= self.test_hops <= MOST_HOPS, "data.test_hops", self.test_hops, f"1 to {MOST_HOPS}")
+        fits = len(set(self.test_depths)) == len(self.test_depths) and all(
+            1 <= depth <= MOST_STEPS for depth in self.test_depths
+        )
+        allowed = f"a list of different numbers from 1 to {MOST_STEPS}; [] for none"
+        require(fits, "data.test_depths", list(self.test_depths), allowed)
         least = 1 + self.changes
         allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
         require(self.questions >= least, "data.questions", self.questions, allowed)
@@ -76,6 +82,7 @@ class HopsSettings(DataSettings):
             questions=self.questions,
             hops=self.hops,
             test_hops=self.test_hops,
+            test_depths=self.test_depths,
             early=self.early,
             changes=self.changes,
         )
@@ -87,5 +94,5 @@ class HopsSettings(DataSettings):
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
-        own = ("tells", "questions", "early", "changes", "test_episodes")
+        own = ("tells", "questions", "test_depths", "early", "changes", "test_episodes")
         return {name: value for name, value in super().generated_by().items() if name not in own}

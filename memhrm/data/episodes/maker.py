@@ -23,12 +23,14 @@ class EpisodeMaker(ABC):
         seed: seed of the test episodes.
         lengths: examples of a training episode; several lengths each have an equal part of the training.
         test_length: examples of a test episode.
+        depths: H-cycles, or supervision steps, with which a trained model answers the test as well.
         in_step: whether the rows of a batch go through their episodes in step, every example taking the same
             number of supervision steps. Otherwise a row takes the next example when it has halted.
     """
 
     lengths: tuple[int, ...] = (1,)
     test_length: int = 1
+    depths: tuple[int, ...] = ()
     in_step: bool = False
 
     def __init__(self, task: Task, *, augment: bool, seed: int) -> None:

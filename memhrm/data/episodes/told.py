@@ -30,6 +30,7 @@ class Facts:
         test_hops: the most hops of a question in the test.
         early: whether a question also follows each piece but the last, about a symbol whose image is told;
             with several hops the answer may depend on what is not.
+        test_depths: the depths with which a trained model answers the questions of the test as well.
         changes: whether after half of the questions two random symbols exchange their images; both are told
             again.
     """
@@ -38,6 +39,7 @@ class Facts:
     questions: int
     hops: tuple[int, ...]
     test_hops: int
+    test_depths: tuple[int, ...] = ()
     early: bool = False
     changes: bool = False
 
@@ -73,7 +75,7 @@ class Told(Drawn):
         shown = np.cumsum(self._told) - self._told  # Facts before each example.
         self._changed = shown + self._told > first
         self._early = ~self._told & (shown < first)
-        self._pieces = shown
+        self._pieces, self.depths = shown, facts.test_depths
         super().__init__(
             task,
             lengths=(len(self._told),) * len(facts.hops),
