@@ -29,13 +29,13 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     summaries = of_runs([Path(path) for path in paths])
     refuse(settings.overwrite and settings.figure is None, "overwrite", True, "without figure")
     if settings.figure is not None:
-        from memhrm.report.sections.episodes import position_drawing
+        from memhrm.report.sections.episodes import drawing
 
         require_free("figure", Path(settings.figure), settings.overwrite)
         require_alike("figure", settings.figure, summaries)
     print(side_by_side(summaries), flush=True)
     if settings.figure is not None:
-        write_text(Path(settings.figure), position_drawing("episodes", summaries).file())
+        write_text(Path(settings.figure), drawing(summaries).file())
 
 
 if __name__ == "__main__":

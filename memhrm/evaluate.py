@@ -19,6 +19,7 @@ class OtherData(Settings):
     test_file: str | None
     test_size: int | None
     test_length: int | None
+    test_contexts: int | None
     test_episodes: int | None
 
 

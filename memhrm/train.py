@@ -38,14 +38,16 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
-    """Write the accuracy-by-position figure of an episodic run; do nothing without memhrm[probe]."""
+    """Write the figure of an episodic run: of the contexts it holds, else of its accuracy by position."""
     try:
-        from memhrm.report.sections.episodes import position_drawing
-    except ImportError:
+        from memhrm.report.sections.episodes import drawing
+    except ImportError as error:
+        print(f"no figure: {error.name} is not installed; install it with pip install 'memhrm[probe]'")
         return
     from memhrm.system.files import write_text
 
-    write_text(path / "episodes.svg", position_drawing("episodes", {path.resolve().name: summary}).file())
+    drawn = drawing({path.resolve().name: summary})
+    write_text(path / f"{drawn.name}.svg", drawn.file())
 
 
 def observer(run: "RunSettings", dataset: "Dataset", puzzles: "Episodes") -> "Observer | None":

@@ -1,6 +1,6 @@
 """Figures of curves and of bars."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -26,6 +26,7 @@ class Series:
         run: sets the colour and the marker; None: a thin reference line that belongs to no run.
         band: lower and upper ends of an interval around it.
         dashed: for a second kind of the same run.
+        dashes: of a reference line, in points on and off; None: dotted, or dashed.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Series:
     run: int | None = 0
     band: tuple[np.ndarray, np.ndarray] | None = None
     dashed: bool = False
+    dashes: tuple[float, ...] | None = None
 
 
 def of_runs(runs: Sequence[ProbedRun], *path: str) -> list[Series]:
@@ -83,34 +85,38 @@ def curves(key: str, series: Sequence[Series], *, depth: int | None = None, **fi
         depth: the training depth, to be marked.
         fields: as of `figure`: `runs`, `run`, `name` and what the words need.
     """
+    return figure(key, lambda on, words: paint_curves(on, words, series, depth), **fields)
 
-    def paint(figure: Any, words: dict[str, Any]) -> None:
-        axes = _axes(figure, words)
-        if words.get("x_axis") == "share":
-            axes.plot([0, 1], [0, 1], **THIN)
-        if depth is not None:
-            axes.axvline(depth, **THIN)
-            axes.text(depth, 1.01, "training depth", transform=axes.get_xaxis_transform(), fontsize=7.5)
-        for number, one in enumerate(series):
-            at = np.arange(1, len(one.y) + 1) if one.x is None else one.x
-            if one.run is None:
-                dashes = (0, (4, 2)) if one.dashed else (0, (1, 1.6))
-                axes.plot(at, one.y, color=INK, label=one.label, linestyle=dashes, linewidth=1.1, zorder=3)
-                continue
-            colour, every = hue(one.run), max(1, len(at) // 12)
-            style: dict[str, Any] = {"linestyle": "--" if one.dashed else "-", "marker": marker(one.run)}
-            style |= {"markerfacecolor": "none"} if one.dashed else {}
-            # Earlier curves are wider, with markers elsewhere, so that they show where curves coincide.
-            style["linewidth"] = 1.4 + 1.6 * (len(series) - 1 - number) / max(len(series) - 1, 1)
-            places = (number * every // len(series), every)
-            axes.plot(at, one.y, color=colour, label=one.label, markevery=places, **style)
-            if one.band is not None:
-                axes.fill_between(at, *one.band, color=colour, alpha=0.16, linewidth=0)
-        _scale(axes.yaxis, words.get("y_axis", "linear"))
-        _scale(axes.xaxis, words.get("x_axis", "linear"))
-        legend(figure, axes, len(series))
 
-    return figure(key, paint, **fields)
+def paint_curves(
+    figure: Any, words: Mapping[str, Any], series: Sequence[Series], depth: int | None = None
+) -> Any:
+    """Draw curves on a matplotlib Figure or SubFigure, and return the axes; the arguments are of `curves`."""
+    axes = _axes(figure, words)
+    if words.get("x_axis") == "share":
+        axes.plot([0, 1], [0, 1], **THIN)
+    if depth is not None:
+        axes.axvline(depth, **THIN)
+        axes.text(depth, 1.01, "training depth", transform=axes.get_xaxis_transform(), fontsize=7.5)
+    for number, one in enumerate(series):
+        at = np.arange(1, len(one.y) + 1) if one.x is None else one.x
+        if one.run is None:
+            dashes = one.dashes or ((4, 2) if one.dashed else (1, 1.6))
+            axes.plot(at, one.y, color=INK, label=one.label, linestyle=(0, dashes), linewidth=1.1, zorder=3)
+            continue
+        colour, every = hue(one.run), max(1, len(at) // 12)
+        style: dict[str, Any] = {"linestyle": "--" if one.dashed else "-", "marker": marker(one.run)}
+        style |= {"markerfacecolor": "none"} if one.dashed else {}
+        # Earlier curves are wider, with markers elsewhere, so that they show where curves coincide.
+        style["linewidth"] = 1.4 + 1.6 * (len(series) - 1 - number) / max(len(series) - 1, 1)
+        places = (number * every // len(series), every)
+        axes.plot(at, one.y, color=colour, label=one.label, markevery=places, **style)
+        if one.band is not None:
+            axes.fill_between(at, *one.band, color=colour, alpha=0.16, linewidth=0)
+    _scale(axes.yaxis, words.get("y_axis", "linear"))
+    _scale(axes.xaxis, words.get("x_axis", "linear"))
+    legend(figure, axes, len(series))
+    return axes
 
 
 def bars(key: str, labels: Sequence[str], series: Sequence[Series]) -> ReportPart:
@@ -140,7 +146,7 @@ def legend(figure: Any, axes: Any, count: int) -> None:
         )  # fmt: skip
 
 
-def _axes(figure: Any, words: dict[str, Any]) -> Any:
+def _axes(figure: Any, words: Mapping[str, Any]) -> Any:
     axes = figure.add_subplot(xlabel=words["x"], ylabel=words["y"])
     axes.grid(axis="y", color=INK, alpha=0.13, linewidth=0.6)
     axes.set_axisbelow(True)

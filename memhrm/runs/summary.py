@@ -10,6 +10,7 @@ from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.usage import words
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
+from memhrm.runs import contexts
 from memhrm.runs.chart import curves
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings
@@ -43,7 +44,7 @@ def table(summary: Mapping[str, Any], path: Path) -> str:
     lines = [f"{what:<20}{form.format(summary[name]):>12}" for name, what, form in SCORES if name in summary]
     if "cells" in summary:
         lines += ["memory cells:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
-    lines += positions({"this run": summary})
+    lines += in_episodes({"this run": summary})
     return "\n".join([*lines, f"run directory       {path}"])
 
 
@@ -86,7 +87,7 @@ def side_by_side(summaries: Mapping[str, Mapping[str, Any]]) -> str:
         cells = [form.format(one[key]) if key in one else "" for one in summaries.values()]
         if any(cells):
             lines.append(f"{what:<18}" + "".join(f"{cell:>{width}}" for cell in cells))
-    lines += positions(summaries)
+    lines += in_episodes(summaries)
     for name, summary in summaries.items():
         if "cells" in summary:
             lines += [f"\n{name}:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
@@ -102,6 +103,12 @@ def require_alike(setting: str, file: str, summaries: Mapping[str, Mapping[str, 
     best = [summary.get("optimum_by_position") for summary in summaries.values()]
     if best[0] is None or any(other != best[0] for other in best):
         raise ValueError(f"{setting} is {file}; allowed with runs on episodes, all of one kind")
+
+
+def in_episodes(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what runs on episodes did in the course of them: contexts held, else accuracy by position."""
+    others = {name: summary for name, summary in summaries.items() if not contexts.test_sets(summary)}
+    return [*contexts.table(summaries), *positions(others)]
 
 
 def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:

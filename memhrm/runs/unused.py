@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memhrm.config.settings import refuse
+from memhrm.data.episodes.context_settings import ContextSettings
 from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 BOUNDS = (
     *("min_clues", "max_clues", "min_guesses", "max_guesses"),
-    *("min_walls", "max_walls", "min_length", "unique"),
+    *("min_walls", "max_walls", "min_length", "unique", "covers"),
 )
 """Settings of a data group that bound what is generated."""
 
@@ -125,8 +126,12 @@ RULES = (
     Rule(("optim.puzzle_lr", "optim.puzzle_weight_decay"), lambda r: r.model.puzzle_width() == 0,
          "with model.puzzle_emb_ndim=0"),
     Rule(("optim.puzzle_weight_decay",), lambda r: r.optim.puzzle_lr == 0, "with optim.puzzle_lr=0", (0,)),
-    Rule(("optim.lr_min_ratio",), lambda r: r.optim.schedule == "constant", "with optim.schedule=constant"),
-    Rule(("optim.schedule", "optim.lr_min_ratio"), lambda r: r.optim.warmup >= r.run.steps,
+    Rule(("optim.lr_min_ratio", "optim.decay_from"), lambda r: r.optim.schedule == "constant",
+         "with optim.schedule=constant"),
+    Rule(("optim.decay_from",), lambda r: r.optim.constant_until(r.run.steps) == r.optim.warmup,
+         "with optim.warmup={optim.warmup} and steps={run.steps}: the warm-up ends later", (0,)),
+    Rule(("optim.schedule", "optim.lr_min_ratio", "optim.decay_from"),
+         lambda r: r.optim.warmup >= r.run.steps,
          "with optim.warmup={optim.warmup} and steps={run.steps}: the warm-up does not end", ("constant",)),
     # The model.
     Rule(("model.num_heads",), lambda r: not r.uses_heads,
@@ -167,7 +172,7 @@ RULES = (
     Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
-    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | HopsSettings),
+    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | ContextSettings | HopsSettings),
          "with data={data.name}, whose examples have no variants", (False,)),
     Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",
          "with data.tells=once, where there is one fact", (False,)),

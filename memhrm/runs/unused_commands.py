@@ -24,7 +24,8 @@ NOT_MEASURED = (
         "data.cache",
     ),
     *("data.train_size", "data.test_size", "data.holdout", "data.seed", "data.augment", "data.test_length"),
-    *("data.test_episodes",),
+    *("data.test_episodes", "data.test_contexts", "data.curve", "data.order", "data.test_order", "data.asks"),
+    *("data.covers", "data.held_out_cues", "data.held_out_rules"),
 )
 """Settings of a training command that no measurement of `memhrm.bench` depends on, beside the logger's."""
 
@@ -53,6 +54,7 @@ def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[
         ("write", run.memory.module == NO_MEMORY.module, "with a run without memory"),
         ("threshold", steps == 1, "with halt_max_steps=1"),
         ("data.test_length", alike, f"with data={data.name}, whose episodes have no length to choose"),
+        ("data.test_contexts", "test_contexts" not in run.data, f"with data={data.name}, without contexts"),
         ("data.test_episodes", not data.in_episodes, "with a run that has no episodes"),
         ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),
     )

@@ -30,8 +30,11 @@ class OptimSettings(Settings):
         puzzle_lr: learning rate of sign-SGD on the puzzle table.
         puzzle_weight_decay: weight decay of the puzzle table.
         warmup: optimiser steps of linear warm-up.
-        schedule: the learning rate after the warm-up: constant, or a cosine down to lr_min_ratio * lr.
-        lr_min_ratio: the share of the learning rate at which the cosine ends.
+        schedule: the learning rate after the warm-up: constant, or down to lr_min_ratio * lr, along a cosine
+            or a line.
+        lr_min_ratio: the share of the learning rate at which the cosine or the line ends.
+        decay_from: the share of the steps at which they begin, if the warm-up has ended; until then the rate
+            is constant.
         clip: largest norm of the gradient; None: no clipping.
         ema: decay of the moving average of the weights.
     """
@@ -49,8 +52,9 @@ class OptimSettings(Settings):
     puzzle_lr: float
     puzzle_weight_decay: float
     warmup: int
-    schedule: Literal["constant", "cosine"]
+    schedule: Literal["constant", "cosine", "linear"]
     lr_min_ratio: float
+    decay_from: float
     clip: float | None
     ema: float
 
@@ -63,6 +67,7 @@ class OptimSettings(Settings):
         require(all(0 <= b < 1 for b in self.betas), "optim.betas", self.betas, "two numbers, 0 to below 1")
         require(0 <= self.ema < 1, "optim.ema", self.ema, "0 to below 1")
         require(0 <= self.lr_min_ratio <= 1, "optim.lr_min_ratio", self.lr_min_ratio, "0 to 1")
+        require(0 <= self.decay_from < 1, "optim.decay_from", self.decay_from, "0 to below 1")
         require(self.clip is None or self.clip > 0, "optim.clip", self.clip, "null or a number above 0")
 
     def factor(self, step: int, total: int) -> float:
@@ -71,8 +76,14 @@ class OptimSettings(Settings):
             return step / self.warmup
         if self.schedule == "constant":
             return 1.0
-        progress = min((step - self.warmup) / max(1, total - self.warmup), 1.0)
-        return self.lr_min_ratio + (1 - self.lr_min_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+        begin = self.constant_until(total)
+        progress = min(max(step - begin, 0) / max(1, total - begin), 1.0)
+        left = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 1 - progress
+        return self.lr_min_ratio + (1 - self.lr_min_ratio) * left
+
+    def constant_until(self, total: int) -> int:
+        """Return the last optimiser step of `total` before the rate begins to decay, if it does."""
+        return max(self.warmup, round(self.decay_from * total))
 
 
 class AdamATan2(Optimizer):

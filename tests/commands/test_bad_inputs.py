@@ -214,7 +214,9 @@ optim.ema=1
 optim.ema=-0.1
 optim.warmup=-1
 optim.warmup=1.5
-optim.schedule=linear
+optim.schedule=step
+optim.decay_from=0.5
+optim.schedule=linear optim.decay_from=1 | optim.decay_from | 1
 optim.lr_min_ratio=0.5
 optim.schedule=cosine optim.lr_min_ratio=2 | optim.lr_min_ratio | 2
 optim.clip=0

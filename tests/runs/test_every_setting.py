@@ -21,6 +21,7 @@ import torch
 
 from memhrm.config.command import compose
 from memhrm.data import load as load_data
+from memhrm.data.episodes.episodes import Facet
 from memhrm.models import recursion
 from memhrm.runs import checkpoint, loop
 from memhrm.runs import train as life
@@ -62,6 +63,10 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     ),
     "adamw": (f"{MODELS['trm']} optim=adamw optim.schedule=cosine optim.lr_min_ratio=0.5", ("optim",)),
     "muon": (f"{MODELS['trm']} optim=muon", ("optim",)),
+    "linear": (
+        f"{MODELS['trm']} optim=adamw optim.schedule=linear optim.decay_from=0.4 steps=5",
+        ("optim.schedule", "optim.decay_from"),
+    ),
     "long warm-up": (f"{MODELS['trm']} optim=muon optim.warmup=9", ("optim.schedule",)),
     "wandb": (f"{MODELS['trm']} logger=wandb", ("logger",)),
     "probe": (f"{MODELS['trm']} probe=light probe_every=1", ("probe", "probe_every")),
@@ -324,6 +329,8 @@ DATA = {
     "data.lengths=[2,2] data.test_length=2",
     "episodes": "data=episodes data.train_size=20 data.test_size=9 data.lengths=[3] data.test_length=3 "
     "data.test_episodes=4",
+    "contexts": "data=contexts data.train_size=30 data.test_size=9 data.contexts=[3] data.test_contexts=3 "
+    "data.test_episodes=4 data.curve=[2] data.cue_length=2 data.cue_symbols=8",
     "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
     "files": "data=sudoku4 data.path=a data.train_size=null data.test_size=null",
     "files, drawn": "data=sudoku4 data.path=a data.test_size=3 data.train_size=4",
@@ -335,9 +342,12 @@ OTHER |= {
     "data.test_file": "more.csv", "data.train_size": (5, 6), "data.test_size": 2, "data.holdout": 2,
     "data.cache": "elsewhere", "data.min_clues": 8, "data.max_clues": 9, "data.min_guesses": 1,
     "data.max_guesses": 0, "data.min_walls": 0.4, "data.max_walls": 0.35, "data.min_length": 6,
-    "data.alphabet": 3, "data.length": 5, "data.lengths": [4], "data.rules": ["shift"], "data.shows": "first",
-    "data.favour": 1.0, "data.hints": 0.0, "data.name": "mine", "data.download": "other",
-    "data.test_length": 5,
+    "data.alphabet": 3, "data.length": (5, 6), "data.lengths": [4], "data.rules": ["shift"],
+    "data.shows": "first", "data.favour": 1.0, "data.hints": 0.0, "data.name": "mine",
+    "data.download": "other", "optim.decay_from": 0.7,
+    "data.test_length": 5, "data.contexts": [2], "data.curve": [1], "data.held_out_cues": 0.3,
+    "data.held_out_rules": 0.3, "data.asks": "all", "data.order": ("two_phase", "interleaved"),
+    "data.test_order": ("two_phase", "interleaved"),
 }  # fmt: skip
 MUTE = {
     # Settings, in contexts where no cheap value changes anything.
@@ -371,7 +381,8 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
         batches = Batches(made, data, ranks.Ranks(0, 1, torch.device("cpu")), 0)
         held_out, part = data.held_out(), {name: vars(getattr(data, name)) for name in ("train", "test")}
         drawn = [batches.take(step)[0] for step in range(made.steps)]
-        seen = {**part, "held out": vars(held_out), "drawn": drawn, "name": data.name,
+        series = {name: vars(one) for name, one in data.episodes.series(data.test).items()}
+        seen = {**part, "held out": vars(held_out), "series": series, "drawn": drawn, "name": data.name,
                 "cache": sorted(map(str, tmp_path.glob("elsewhere*")))}  # fmt: skip
         shutil.rmtree("elsewhere", ignore_errors=True)  # Each look has its own.
         return {name: described(value) for name, value in seen.items()}
@@ -384,6 +395,8 @@ def described(value) -> object:
     if isinstance(value, np.ndarray | torch.Tensor):
         array = np.asarray(value)
         return array.shape, digest(array) if array.dtype != object else array.tolist()
+    if isinstance(value, Facet):
+        value = vars(value)
     if isinstance(value, dict):
         return {name: described(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -156,6 +156,10 @@ def test_schedules():
     assert [constant.factor(s, 10) for s in (1, 2, 4, 9)] == [0.25, 0.5, 1, 1]
     cosine = OptimSettings.of(name="adamw", warmup=2, schedule="cosine", lr_min_ratio=0.1)
     assert [cosine.factor(s, 10) for s in (2, 6, 10)] == pytest.approx([1, 0.55, 0.1])
+    linear = OptimSettings.of(name="adamw", warmup=2, schedule="linear", decay_from=0.6)
+    assert [linear.factor(s, 10) for s in (1, 2, 6, 7, 9, 10)] == pytest.approx([0.5, 1, 1, 0.75, 0.25, 0])
+    late = OptimSettings.of(name="adamw", warmup=8, schedule="linear", decay_from=0.6, lr_min_ratio=0.2)
+    assert [late.factor(s, 10) for s in (4, 8, 9, 10)] == pytest.approx([0.5, 1, 0.6, 0.2])
 
 
 def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(tiny_model):

@@ -1,16 +1,18 @@
-"""Accuracy by position in the episode, with the memory intact and disturbed."""
+"""Accuracy by position in the episode, with the memory intact and disturbed; contexts that are held."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from memhrm.data.episodes.visits import GAPS
 from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
 from memhrm.probes.intervals import wilson
-from memhrm.report.curves import Series, curves
-from memhrm.report.figures import Drawing
-from memhrm.report.page import ReportPart, percent, table
+from memhrm.report.curves import Series, curves, figure, paint_curves
+from memhrm.report.figures import HEIGHT, Drawing
+from memhrm.report.page import ReportPart, percent, table, worded
 from memhrm.report.run import ProbedRun
+from memhrm.runs import contexts
 
 MEMORY = {
     "kept": "intact",
@@ -20,6 +22,9 @@ MEMORY = {
 }
 SHOWN = 0, 1, 2, -1
 """Positions in the table."""
+
+DASHES = (4, 2), (1, 1.6), (7, 2, 1, 2), (2, 1), (1, 4)
+"""Of the reference lines in the chart of contexts."""
 
 
 def compute(run: ProbedRun) -> dict[str, Any] | None:
@@ -64,6 +69,13 @@ def _best(best: Sequence[float] | np.ndarray) -> list[Series]:
     ]
 
 
+def drawing(summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
+    """Return the chart of summaries, by label, of runs on episodes of one kind: `contexts` or `episodes`."""
+    if all(contexts.test_sets(summary) for summary in summaries.values()):
+        return contexts_drawing("contexts", summaries)
+    return position_drawing("episodes", summaries)
+
+
 def position_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
     """Return the chart of summaries, by label, of runs on episodes of one kind."""
     series = []
@@ -71,6 +83,34 @@ def position_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> D
         exact = np.array(summary["exact_accuracy_by_position"])
         series.append(Series(label, exact, run=number, band=wilson(exact, summary["episodes"])))
     best = next(iter(summaries.values()))["optimum_by_position"]
-    drawing = curves("episodes-position", series + _best(best), name=name).drawing
-    assert drawing is not None
-    return drawing
+    drawn = curves("episodes-position", series + _best(best), name=name).drawing
+    assert drawn is not None
+    return drawn
+
+
+def contexts_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
+    """Return two charts of summaries, by label, of runs on contexts: against their number, and the gap."""
+    above, below, gaps = [], [], list(GAPS)
+    known: dict[str, contexts.Curve] = {}
+    for number, (label, summary) in enumerate(summaries.items()):
+        curve = contexts.held_by(summary)
+        at, exact = list(curve.exact), np.array(list(curve.exact.values()))
+        ends = [wilson(exact[[i]], curve.scored[c]) for i, c in enumerate(at)]
+        low, high = np.array(ends)[:, :, 0].T
+        above.append(Series(label, exact, at, run=number, band=(low, high)))
+        found = {place: summary["exact_accuracy_by_gap"].get(gap, np.nan) for place, gap in enumerate(gaps)}
+        below.append(Series(label, list(found.values()), list(found), run=number))
+        known |= contexts.references(summary)
+    for place, (label, curve) in enumerate(known.items()):
+        values, at, dashes = list(curve.exact.values()), list(curve.exact), DASHES[place % len(DASHES)]
+        above.append(Series(label, values, at, run=None, dashes=dashes))
+
+    def paint(figure: Any, words: Mapping[str, Any]) -> None:
+        upper, lower = figure.subfigures(2, 1, height_ratios=(3, 2))
+        paint_curves(upper, words, above)
+        axes = paint_curves(lower, worded("episodes-gap"), below)
+        axes.set_xticks(range(len(gaps)), gaps)
+
+    drawn = figure("episodes-contexts", paint, name=name, height=2 * HEIGHT).drawing
+    assert drawn is not None
+    return drawn
