@@ -57,12 +57,7 @@ def batch_of(examples: Examples) -> dict[str, np.ndarray]:
 
 
 def schedule(
-    rows: int,
-    *,
-    begins: bool = False,
-    feedback: bool = False,
-    told: bool = False,
-    episode_start: bool = True,
+    rows: int, *, begins: bool = False, feedback: bool = False, episode_start: bool = True
 ) -> dict[str, np.ndarray]:
     """Return what a supervision step does to each row beside the batch, ``(rows,)`` bool each.
 
@@ -71,10 +66,9 @@ def schedule(
         begins: whether the rows take the batch's example though they have not halted.
         feedback: whether the batch shows the answer to the example that the rows have just worked on. A fact
             that is told without a question before it is an example like any other.
-        told: whether it tells something, feedback or a fact.
         episode_start: whether the batch's example is the first of its episode.
     """
-    flags = {"begins": begins, "feedback": feedback, "told": told, "episode_start": episode_start}
+    flags = {"begins": begins, "feedback": feedback, "episode_start": episode_start}
     return {name: np.full(rows, flag) for name, flag in flags.items()}
 
 

@@ -126,7 +126,7 @@ def rollout(
             None if draws is None else draws[number - 1, rows],
             write=write,
             prefer=None if prefer is None else prefer[rows],
-            told=torch.full_like(rows, told, dtype=torch.bool),
+            told=told,
             H_cycles=H_cycles,
         )
         puzzle_rows = model.puzzle_rows(data["identifiers"][rows])

@@ -40,6 +40,7 @@ class Context(NamedTuple):
             keeps a cell out, +inf forces it.
         present: which positions are no padding, (b, t); None: all. What a module itself does across
             positions must leave the others out.
+        write: False where what the module writes is not kept, so that it need not be computed.
         maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
     """
 
@@ -48,6 +49,7 @@ class Context(NamedTuple):
     judge: Judge | None = None
     prefer: Tensor | None = None
     present: Tensor | None = None
+    write: bool = True
     maps: bool = False
 
 

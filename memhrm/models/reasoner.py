@@ -31,16 +31,16 @@ class Guide(NamedTuple):
         judge: the loss of each example if z_H were the answer; only in training.
         write: False leaves the memory unwritten.
         prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
-        told: which rows are told something, (b,) bool; None: none. With memory.written=told the others
-            leave the memory unwritten.
-        H_cycles: H-cycles of the step, without a gradient; None: as many as the settings say.
+        told: whether the step tells something, feedback or a fact: it then has `told_cycles` H-cycles, and
+            with memory.written=told only then the memory is written.
+        H_cycles: H-cycles of the step; None: as many as the settings say.
     """
 
     noise: Tensor | None = None
     judge: Judge | None = None
     write: bool = True
     prefer: Tensor | None = None
-    told: Tensor | None = None
+    told: bool = False
     H_cycles: int | None = None
 
 
@@ -138,25 +138,27 @@ class Reasoner(nn.Module):
                 ever sees. None: all are there.
         """
         x, present = self.embed(inputs, puzzle_rows), self.present(mask)
-        recursion = self.recursion
-        if guide.H_cycles is not None:
-            recursion = replace(recursion, H_cycles=guide.H_cycles)
-        state, traces = recursion(
+        write = guide.write and (guide.told or self.H_module.settings.written == "always")
+        state, traces = self._recursion(guide)(
             state,
             x,
             partial(self.L_level, present=present),
             partial(self.H_level, present=present),
-            partial(self._H_step, guide, present),
-            write=self._writes(guide),
+            partial(self._H_step, guide, write, present),
+            write=write,
         )
         z_H = state.z_H
         return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
 
-    def _writes(self, guide: Guide) -> bool | Tensor:
-        """Return whether the memory is written, perhaps by row, (b,) bool."""
-        if not guide.write or self.H_module.settings.written == "always":
-            return guide.write
-        return False if guide.told is None else guide.told
+    def _recursion(self, guide: Guide) -> Recursion:
+        """Return the recursion of a step, whose gradient window has at most as many H-cycles as there are."""
+        s = self.settings
+        cycles = guide.H_cycles or (s.told_cycles if guide.told else None) or s.H_cycles
+        if cycles == s.H_cycles:
+            return self.recursion
+        window = s.window()
+        start = gradient_start(min(window, cycles) if isinstance(window, int) else window, cycles, s.L_cycles)
+        return replace(self.recursion, H_cycles=cycles, gradient_from=start)
 
     def present(self, mask: Tensor | None) -> Tensor | None:
         """Return which positions are no padding, (b, t): the prefix, and the tokens of the mask (b, s)."""
@@ -195,6 +197,7 @@ class Reasoner(nn.Module):
     def _H_step(
         self,
         guide: Guide,
+        write: bool,
         present: Tensor | None,
         h: int,
         z_H: Tensor,
@@ -203,7 +206,9 @@ class Reasoner(nn.Module):
         level: HLevel,
     ) -> tuple[Tensor, Memory, Trace]:
         noise = None if guide.noise is None else guide.noise[:, h]
-        return self.H_module(z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer, present))
+        return self.H_module(
+            z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer, present, write)
+        )
 
     def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
         """Apply the H-net, the L-net where they are shared, as an H-module does: (b, t, d) each.

@@ -57,14 +57,7 @@ class Recursion:
     whole_memory_graph: bool = False
 
     def __call__(
-        self,
-        state: State,
-        x: Tensor,
-        L_step: LStep,
-        level: HLevel,
-        H_step: HStep,
-        *,
-        write: bool | Tensor = True,
+        self, state: State, x: Tensor, L_step: LStep, level: HLevel, H_step: HStep, *, write: bool = True
     ) -> tuple[State, list[Trace]]:
         """Run the recursion.
 
@@ -74,8 +67,7 @@ class Recursion:
             L_step: the step of z_L.
             level: the transformer level that is given to each H-step.
             H_step: the step of z_H and the memory.
-            write: False leaves the memory as it is, whatever the H-steps make of it; by row if it is a
-                tensor, (b,) bool.
+            write: False leaves the memory as it is, whatever the H-steps make of it.
 
         Returns:
             The state after it, and one trace per H-step.
@@ -95,7 +87,7 @@ class Recursion:
                 z_H, written, trace = self._run(H_step, h, z_H, injection, memory, given)
             if not learns:
                 z_H = z_H.detach()
-            memory = _where(write, written, memory)
+            memory = written if write else memory
             traces.append(trace)
         return State(z_H, z_L, memory), traces
 
@@ -103,17 +95,6 @@ class Recursion:
         if self.checkpoint_activations and torch.is_grad_enabled():
             return checkpoint(step, *args, use_reentrant=False)
         return step(*args)
-
-
-def _where(write: bool | Tensor, written: Memory, memory: Memory) -> Memory:
-    """Return the memory of all rows, or of those that are written."""
-    if isinstance(write, bool):
-        return written if write else memory
-
-    def rows(old: Tensor) -> Tensor:
-        return write.view(-1, *[1] * (old.ndim - 1))
-
-    return {name: torch.where(rows(old), written[name], old) for name, old in memory.items()}
 
 
 @torch.no_grad()

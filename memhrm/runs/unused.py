@@ -146,6 +146,8 @@ RULES = (
          "with memory.placement=replace and no L-net: there are no blocks"),
     Rule(("model.expansion",), lambda r: not r.blocks and r.memory.expansion is not None,
          "with memory.expansion={memory.expansion} and no blocks"),
+    Rule(("model.told_cycles",), lambda r: not r.episodes, "with data={data.name}, which tells nothing",
+         (None,)),
     # The memory.
     Rule(("memory.name", "memory.lifetime", "memory.written", "memory.write_in_evaluation",
           "memory.rate"),

@@ -150,6 +150,21 @@ class LossSettings(Settings):
         return {loss: weight for loss, weight in weights.items() if weight > 0 or loss not in declared}
 
 
+class Occasion(NamedTuple):
+    """What a supervision step is for, the same for all rows of a batch.
+
+    Attributes:
+        told: whether it tells something, as in `Guide`.
+        H_cycles: its H-cycles; None: as many as the settings say.
+    """
+
+    told: bool = False
+    H_cycles: int | None = None
+
+
+QUESTION = Occasion()
+
+
 class Supervised(NamedTuple):
     """The result of a supervision step.
 
@@ -189,7 +204,7 @@ class SupervisionStep(nn.Module):
         carry: Carry,
         puzzle_rows: Tensor | None,
         noise: Tensor | None = None,
-        told: Tensor | None = None,
+        occasion: Occasion = QUESTION,
     ) -> Supervised:
         """Run one supervision step.
 
@@ -197,7 +212,7 @@ class SupervisionStep(nn.Module):
             carry: the carry, refilled.
             puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
             noise: as in `Guide`.
-            told: likewise.
+            occasion: what the step is for.
         """
         run = in_precision(self.model, self.dtype)
         inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
@@ -205,7 +220,8 @@ class SupervisionStep(nn.Module):
         def judge(z_H: Tensor) -> Tensor:
             return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
 
-        state, out = run(carry.state, inputs, puzzle_rows, Guide(noise, judge, told=told), mask)
+        guide = Guide(noise, judge, told=occasion.told, H_cycles=occasion.H_cycles)
+        state, out = run(carry.state, inputs, puzzle_rows, guide, mask)
 
         graded = grade(out.logits.detach(), labels)
         asked = (labels != IGNORE).any(dim=-1)  # Feedback asks nothing.
@@ -218,7 +234,7 @@ class SupervisionStep(nn.Module):
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows, Guide(noise, told=told), mask)
+                    _, ahead = run(state, inputs, puzzle_rows, guide._replace(judge=None), mask)
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.

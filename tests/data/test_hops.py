@@ -206,7 +206,7 @@ def configured(*overrides: str):
 
 def test_a_fact_takes_one_step_and_is_no_feedback_to_a_question():
     run, data = configured("halting.halt_max_steps=2", "data.questions=1", "data.early=true")
-    offered, least, _ = Batches(run, data, ALONE, 0).take(0)
+    offered, least, *_ = Batches(run, data, ALONE, 0).take(0)
     told = [bool((batch["labels"] == IGNORE).all()) for batch in offered]
     assert told == [True, False, False] * 5
     assert not any(bool(batch["feedback"].any()) for batch in offered)

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from memhrm.config.command import compose
+from memhrm.data.sampler import IGNORE
 from memhrm.evaluate import main
 from memhrm.evaluation.answers import EvaluationSettings, tensors, walk
 from memhrm.evaluation.evaluate import evaluate
-from memhrm.models.reasoner import Reasoner
+from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.runs import build as parts
+from memhrm.runs.batches import Batches
 from memhrm.runs.settings import parse
 from memhrm.system.ranks import Ranks
+from memhrm.training.step import train_step
 from tiny import TINY, train
 
 CPU = Ranks(0, 1, torch.device("cpu"))
@@ -61,3 +64,53 @@ def test_the_command_says_how_deep_it_looked(tmp_path):
         found[cycles] = json.loads(out.read_text())
     assert [one["settings"]["H_cycles"] for one in found.values()] == [1, 3]
     assert not np.isclose(found["null"]["lm_loss"], found["3"]["lm_loss"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("window", "starts"), [("last_cycle", {1: 0, 2: 1, 4: 3}), ("{cycles: 3}", {1: 0, 2: 0, 4: 1})]
+)
+def test_other_cycles_have_the_window_of_a_model_built_so(window, starts):
+    run = parse(compose("train", [*TINY, "model.H_cycles=4", f"model.gradient_window={window}"]))
+    model = parts.make_model(run, parts.make_dataset(run))
+    for cycles, start in starts.items():
+        recursion = model._recursion(Guide(H_cycles=cycles))
+        assert (recursion.H_cycles, recursion.gradient_from) == (cycles, (start, 0))
+    assert model._recursion(Guide()) is model.recursion
+
+
+def test_a_stage_gives_questions_its_cycles_and_what_is_told_its_own(monkeypatch):
+    words = ("data.hops=[1,2]", "data.cycles=[1,3]", "model.H_cycles=3", "model.told_cycles=2", "steps=2")
+    run = parse(compose("train", [*TINY, *SMALL, *words, "halting.halt_max_steps=1", "batch_size=4"]))
+    data = parts.make_dataset(run)
+    model = parts.make_model(run, data)
+    learner = parts.make_learner(run, model, CPU)
+    batches = Batches(run, data, CPU, 0)
+    for stage, cycles in enumerate((1, 3)):
+        stepped = train_step(learner, *batches.take(stage))
+        told = [bool((seen.carry.data["labels"] == IGNORE).all()) for seen in stepped.observed]
+        found = [len(seen.supervised.out.traces) for seen in stepped.observed]
+        assert found == [2 if one else cycles for one in told] and set(told) == {True, False}
+    counts = []
+    heard = Reasoner.forward
+
+    def forward(self, *args):
+        counts.append((args[3].told, self._recursion(args[3]).H_cycles))
+        return heard(self, *args)
+
+    monkeypatch.setattr(Reasoner, "forward", forward)
+    list(walk(model, data.held_out(), EvaluationSettings(steps=1)))
+    assert set(counts) == {(True, 2), (False, 3)}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("data.cycles=[1]", r"data.cycles is \[1\]; allowed: null, or a number from 1 for each of data.hops"),
+        ("data.cycles=[1,1,1,0]", r"data.cycles is \[1, 1, 1, 0\]; allowed: null, or a number from 1"),
+        ("data.cycles=[1,1,1,2]", r"data.cycles is \[1, 1, 1, 2\]; allowed: numbers up to model.H_cycles=1"),
+        ("model.told_cycles=2", "model.told_cycles is 2; allowed: null, or 1 to model.H_cycles=1"),
+    ],
+)
+def test_cycles_out_of_range_are_named(words, message):
+    with pytest.raises(ValueError, match=message):
+        parse(compose("train", [*TINY, *SMALL, words]))

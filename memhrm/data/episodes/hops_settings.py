@@ -35,6 +35,7 @@ class HopsSettings(DataSettings):
     tells: Literal["pieces", "once"]
     questions: int
     hops: tuple[int, ...]
+    cycles: tuple[int, ...] | None
     test_hops: int
     test_depths: tuple[int, ...]
     early: bool
@@ -47,6 +48,9 @@ class HopsSettings(DataSettings):
         fits = len(self.hops) > 0 and 1 <= min(self.hops) <= max(self.hops) <= MOST_HOPS
         require(fits, "data.hops", list(self.hops), f"a list of numbers from 1 to {MOST_HOPS}")
         require(1 <= self.test_hops <= MOST_HOPS, "data.test_hops", self.test_hops, f"1 to {MOST_HOPS}")
+        fits = self.cycles is None or (len(self.cycles) == len(self.hops) and min(self.cycles) >= 1)
+        given = None if self.cycles is None else list(self.cycles)
+        require(fits, "data.cycles", given, "null, or a number from 1 for each of data.hops")
         fits = len(set(self.test_depths)) == len(self.test_depths) and all(
             1 <= depth <= MOST_STEPS for depth in self.test_depths
         )
@@ -82,6 +86,7 @@ class HopsSettings(DataSettings):
             questions=self.questions,
             hops=self.hops,
             test_hops=self.test_hops,
+            cycles=self.cycles,
             test_depths=self.test_depths,
             early=self.early,
             changes=self.changes,
@@ -94,5 +99,5 @@ class HopsSettings(DataSettings):
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
-        own = ("tells", "questions", "test_depths", "early", "changes", "test_episodes")
+        own = ("tells", "questions", "cycles", "test_depths", "early", "changes", "test_episodes")
         return {name: value for name, value in super().generated_by().items() if name not in own}

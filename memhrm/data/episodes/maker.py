@@ -61,6 +61,10 @@ class EpisodeMaker(ABC):
         """
         return self.draw(examples, count, self.lengths[number], rng)
 
+    def cycles(self, number: int) -> int | None:
+        """Return the H-cycles of a question in a stage of the training; None: as many as the model has."""
+        return None
+
     def course(self, length: int) -> Course:
         """Return what is done with each example of an episode of this length."""
         return usual_course(length)

@@ -27,6 +27,7 @@ class Facts:
         tells: whether the facts are told one by one, in random order, or all at once.
         questions: questions of an episode that come once everything is told.
         hops: the most hops of a question in each part of the training.
+        cycles: H-cycles of a question in each part of the training; None: as many as the model has.
         test_hops: the most hops of a question in the test.
         early: whether a question also follows each piece but the last, about a symbol whose image is told;
             with several hops the answer may depend on what is not.
@@ -39,6 +40,7 @@ class Facts:
     questions: int
     hops: tuple[int, ...]
     test_hops: int
+    cycles: tuple[int, ...] | None = None
     test_depths: tuple[int, ...] = ()
     early: bool = False
     changes: bool = False
@@ -87,6 +89,10 @@ class Told(Drawn):
     def course(self, length: int) -> Course:
         """Return which examples of an episode are asked, and which told; all episodes are alike."""
         return self.everything
+
+    def cycles(self, number: int) -> int | None:
+        """Return the H-cycles of a question in a part of the training; None: as many as the model has."""
+        return None if self.facts.cycles is None else self.facts.cycles[number]
 
     def stage(self, examples: Examples, count: int, number: int, rng: np.random.Generator) -> Episodes:
         """Return random training episodes with questions of up to ``hops[number]`` hops."""
