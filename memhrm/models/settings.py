@@ -85,6 +85,7 @@ class ModelSettings(Settings):
     H_layers: int
     H_net: Literal["own", "shared"]
     H_cycles: int
+    told_cycles: int | None
     L_cycles: int
     gradient_window: str | dict | None
     positions: Literal["rope", "learned", "none"]
@@ -115,6 +116,9 @@ class ModelSettings(Settings):
         require((self.L_cycles > 0) == (self.L_layers > 0), "model.L_layers", self.L_layers,
                 "above 0 with L_cycles above 0, else 0")  # fmt: skip
         require(own or self.L_cycles > 0, "model.H_net", self.H_net, "own, since there is no L-net to share")
+        told = self.told_cycles
+        allowed = f"null, or 1 to model.H_cycles={self.H_cycles}"
+        require(told is None or 1 <= told <= self.H_cycles, "model.told_cycles", told, allowed)
         self.window()
         ndim, length = self.puzzle_width(), self.prefix_length()
         require(0 <= ndim <= length * d, "model.puzzle_emb_ndim", ndim,

@@ -150,6 +150,21 @@ class LossSettings(Settings):
         return {loss: weight for loss, weight in weights.items() if weight > 0 or loss not in declared}
 
 
+class Occasion(NamedTuple):
+    """What a supervision step is for, the same for all rows of a batch.
+
+    Attributes:
+        told: whether it tells something, as in `Guide`.
+        H_cycles: its H-cycles; None: as many as the settings say.
+    """
+
+    told: bool = False
+    H_cycles: int | None = None
+
+
+QUESTION = Occasion()
+
+
 class Supervised(NamedTuple):
     """The result of a supervision step.
 
@@ -189,6 +204,7 @@ class SupervisionStep(nn.Module):
         carry: Carry,
         puzzle_rows: Tensor | None,
         noise: Tensor | None = None,
+        occasion: Occasion = QUESTION,
         feedback: Tensor | None = None,
     ) -> Supervised:
         """Run one supervision step.
@@ -197,6 +213,7 @@ class SupervisionStep(nn.Module):
             carry: the carry, refilled.
             puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
             noise: as in `Guide`.
+            occasion: what the step is for.
             feedback: as in `Guide`; None: none.
         """
         run = in_precision(self.model, self.dtype)
@@ -208,6 +225,8 @@ class SupervisionStep(nn.Module):
         guide = Guide(
             noise,
             judge,
+            told=occasion.told,
+            H_cycles=occasion.H_cycles,
             address=carry.data.get("address"),
             feedback=feedback,
             continues=carry.steps > 0,
