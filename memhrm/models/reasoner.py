@@ -105,7 +105,8 @@ class Reasoner(nn.Module):
             whole_memory_graph=memory.spans_steps,
         )
 
-        self.lm_head = Linear(d, shape.num_labels + 1 if shape.num_labels else shape.vocab_size)
+        labels = shape.num_labels + 1 if shape.num_labels else shape.vocab_size - shape.labels_from
+        self.lm_head = Linear(d, labels)
         self.q_head = Linear(d, 2, bias=True)
         nn.init.zeros_(self.q_head.weight)  # Almost zero halting probability at the start.
         nn.init.constant_(self.q_head.bias, -5.0)
@@ -179,12 +180,14 @@ class Reasoner(nn.Module):
         Q-head's.
 
         Returns:
-            Logits (b, s, v); (b, 1, C + 1) with one label per example.
+            Logits (b, s, v), the least number there is for tokens that are never labels; (b, 1, C + 1) with
+            one label per example.
         """
         tokens = z_H[:, self.embed.prefix_length :]
         if self.shape.num_labels:
-            tokens = masked_mean(tokens, mask).unsqueeze(1)
-        return self.lm_head(tokens)
+            return self.lm_head(masked_mean(tokens, mask).unsqueeze(1))
+        logits, before = self.lm_head(tokens), self.shape.labels_from
+        return F.pad(logits, (before, 0), value=torch.finfo(logits.dtype).min) if before else logits
 
     def q_values(self, z_H: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply the Q-head, in float32, to the first position that is there, which is 0 with a prefix.

@@ -194,6 +194,8 @@ class SupervisionStep(nn.Module):
         self.halting = halting
         self.cross_entropy = CROSS_ENTROPY[loss.kind]
         if loss.label_smoothing:
+            require(model.shape.labels_from == 0, "loss.label_smoothing", loss.label_smoothing,
+                    "0, since some tokens of these data are never labels")  # fmt: skip
             self.cross_entropy = partial(softmax_cross_entropy, smoothing=loss.label_smoothing)
         self.reward = loss.reward
         self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
