@@ -109,6 +109,6 @@ def test_a_solver_writes_what_it_is_shown(tmp_path):
 
 def test_where_nothing_is_told_nothing_would_be_written():
     with pytest.raises(
-        ValueError, match=r"memory\.written is 'told'; allowed: always, with data that have no"
+        ValueError, match=r"memory\.write_when is 'told'; allowed: always, with data that have no"
     ):
         parse(compose("train", [*TINY, "+memory=bicross", "memory.write_when=told"]))
