@@ -94,7 +94,8 @@ class Cells(nn.Module):
         merit = merits(s.selector, rivals, noise, judged, context.address, s.score_noise)
         if held is not None:
             scores = torch.where(held.unsqueeze(1), memory["asked_scores"], scores)
-            merit = torch.where(held.unsqueeze(1), memory["asked_merit"][:, apart:], merit)
+            asked = memory["asked_merit"][:, apart:].detach()
+            merit = torch.where(held.unsqueeze(1), asked, merit)
         winners = choose(merit, self.active - apart, prefer)
 
         active, read, write = parted(s, scores, winners)
@@ -264,6 +265,12 @@ class CellModule(HModule):
         elif s.selector == "lowest_loss":
             self.losses["imitation"] = Loss(losses.imitation, weight=1.0)
             self.logged = (*NORMS, "entropy")
+
+    def schedule(self, step: int, total: int) -> None:
+        """Set the number of active cells."""
+        stages = self.store.settings.k_stages
+        if stages is not None:
+            self.store.active = stages[min(step * len(stages) // total, len(stages) - 1)]
 
     def settle(self, traces: Sequence[Trace]) -> None:
         """Move the running mean of the query and the bias of the load."""
