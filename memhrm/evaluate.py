@@ -30,6 +30,7 @@ class EvaluateSettings(RunSource):
     FILE: ClassVar[str] = "evaluate"
 
     halt_max_steps: int | None
+    H_cycles: int | None
     threshold: float | None
     write: bool | None
     restarts: int
@@ -55,7 +56,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     restored = open_run(settings)
     evaluation = evaluation_of(restored, settings, given)
     out = Path(settings.out or Path(settings.run) / "metrics.json")
-    record = asdict(settings) | {"halt_max_steps": evaluation.steps, "step": restored.step}
+    depth = {"halt_max_steps": evaluation.steps, "H_cycles": evaluation.H_cycles}
+    record = asdict(settings) | depth | {"step": restored.step}
     require_own(out, record, settings.overwrite)
     require_writable("out", out)
     with joined(settings.device) as ranks:

@@ -38,7 +38,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> int:
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:
-    """Write the figure of an episodic run: of the contexts it holds, else of its accuracy by position."""
+    """Write the figure of an episodic run: of contexts held, of hops, else of accuracy by position."""
     try:
         from memhrm.report.sections.episodes import drawing
     except ImportError as error:

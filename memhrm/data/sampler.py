@@ -64,8 +64,8 @@ def schedule(
     Args:
         rows: the number of rows.
         begins: whether the rows take the batch's example though they have not halted.
-        feedback: whether the batch shows an answer: to the example that the rows have just worked on, or,
-            where they begin, to one that they were not asked.
+        feedback: whether the batch shows the answer to the example that the rows have just worked on. A fact
+            that is told without a question before it is an example like any other.
         episode_start: whether the batch's example is the first of its episode.
     """
     flags = {"begins": begins, "feedback": feedback, "episode_start": episode_start}

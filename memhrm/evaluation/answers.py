@@ -33,6 +33,8 @@ class EvaluationSettings:
 
     Attributes:
         steps: the most supervision steps of a row.
+        H_cycles: H-cycles of a supervision step on a question; None: as in training, as always where
+            something is told.
         threshold: stop a row at the first step at which sigmoid(q_halt) exceeds it; None runs every row to
             the end, as published.
         batch_size: rows at a time.
@@ -47,6 +49,7 @@ class EvaluationSettings:
     """
 
     steps: int
+    H_cycles: int | None = None
     threshold: float | None = None
     batch_size: int = 128
     loss: str = "stablemax"
@@ -59,6 +62,8 @@ class EvaluationSettings:
     def __post_init__(self):
         check_types(self, "")
         require_size("halt_max_steps", self.steps, most=MOST_STEPS)
+        if self.H_cycles is not None:
+            require_size("H_cycles", self.H_cycles, most=MOST_STEPS)
         require_size("batch_size", self.batch_size)
         require(self.loss in CROSS_ENTROPY, "loss", self.loss, ", ".join(CROSS_ENTROPY))
         tau, sigma = self.threshold, self.noise
@@ -133,6 +138,7 @@ def walk(
                 dtype=dtype,
                 places=places,
                 write=settings.write,
+                told=True,
                 feedback=asked,
             )
             memory = shown.state.memory
@@ -192,6 +198,7 @@ def attempt(
         places=places,
         threshold=settings.threshold,
         write=settings.write,
+        H_cycles=settings.H_cycles,
         noise=noise,
     ):
         rows, out, labels = step.rows, step.output, data["labels"][step.rows]

@@ -60,7 +60,7 @@ def evaluate(
         steps=settings.steps,
         single=settings.restarts > 1,
         cells=model.H_module.cells,
-        H_cycles=model.settings.H_cycles,
+        H_cycles=settings.H_cycles or model.settings.H_cycles,
     )
     starts = range(0, len(episodes), settings.batch_size)
     for number, first in enumerate(tqdm(starts, desc="evaluate", unit="batch", disable=not progress)):

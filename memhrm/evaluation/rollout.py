@@ -88,6 +88,8 @@ def rollout(
     write: bool = True,
     prefer: Tensor | None = None,
     feedback: bool = False,
+    told: bool = False,
+    H_cycles: int | None = None,
     noise: Noise | None = None,
     intervene: Intervene | None = None,
 ) -> Iterator[Step]:
@@ -106,6 +108,8 @@ def rollout(
         write: whether the memory is written.
         prefer: added to the scores of the cells when they are chosen, (b, N).
         feedback: whether the examples are answers to the questions before.
+        told: whether the examples tell something.
+        H_cycles: H-cycles of a supervision step; None: as in training.
         noise: noise before each step.
         intervene: changes the state before each step, and before the noise.
     """
@@ -113,7 +117,7 @@ def rollout(
     rows = torch.arange(len(data["inputs"]), device=data["inputs"].device)
     places = np.arange(len(rows)) if places is None else np.asarray(places)
     last, state = done + supervision_steps, start
-    draws = _draws(model, last, places)
+    draws = _draws(model, last, H_cycles or model.settings.H_cycles, places)
     for number in range(done + 1, last + 1):
         if intervene is not None:
             state = intervene(number - 1, state)
@@ -127,6 +131,8 @@ def rollout(
             address=data["address"][rows] if "address" in data else None,
             feedback=torch.full_like(rows, feedback, dtype=torch.bool),
             continues=torch.full_like(rows, feedback or number > done + 1, dtype=torch.bool),
+            told=told,
+            H_cycles=H_cycles,
         )
         puzzle_rows = model.puzzle_rows(data["identifiers"][rows])
         mask = data["mask"][rows] if "mask" in data else None
@@ -146,13 +152,13 @@ def select(tree: Any, rows: Tensor | slice) -> Any:
     return pytree.tree_map(lambda tensor: tensor[rows], tree)
 
 
-def _draws(model: Reasoner, supervision_steps: int, places: np.ndarray) -> Tensor | None:
+def _draws(model: Reasoner, supervision_steps: int, H_cycles: int, places: np.ndarray) -> Tensor | None:
     """Return what an H-module draws with, (steps, b, H_cycles, u); None if it draws nothing in evaluation.
 
     Every restart draws the same, and more steps draw the same first ones.
     """
     if not model.H_module.noise_in_evaluation:
         return None
-    size = (supervision_steps, model.settings.H_cycles, model.H_module.noise_size)
+    size = (supervision_steps, H_cycles, model.H_module.noise_size)
     rows = [np.random.default_rng((int(place), 0xE7A1)).random(size, dtype=np.float32) for place in places]
     return torch.from_numpy(np.stack(rows, axis=1)).to(model.H_init.device)

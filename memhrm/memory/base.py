@@ -45,6 +45,7 @@ class Context(NamedTuple):
         feedback: which rows are shown the answer to the question before, (b,) bool; None: none.
         continues: which rows have had an H-step on their example, or on the question of their feedback, (b,)
             bool; None: none.
+        write: False where what the module writes is not kept, so that it need not be computed.
         maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
     """
 
@@ -56,6 +57,7 @@ class Context(NamedTuple):
     address: Tensor | None = None
     feedback: Tensor | None = None
     continues: Tensor | None = None
+    write: bool = True
     maps: bool = False
 
 
@@ -113,6 +115,8 @@ class MemorySettings(Settings):
         horizon: supervision steps per optimiser step, over which the memory's graph, and only the memory's,
             stays whole (truncated back-propagation); 1 as published; episode: all of an episode's. Weights
             stand still in between. null: episode where the data have episodes, else 1.
+        write_when: when it is written: always, at every H-step; told: only in the steps that tell something,
+            feedback or a fact, so that a question leaves it as it is.
         write_in_evaluation: whether evaluation writes; false leaves every example with the memory it starts
             with.
         rate: rate of the bank, above 0, up to 1.
@@ -125,6 +129,7 @@ class MemorySettings(Settings):
     module: str
     lifetime: Lifetime | None
     horizon: int | Literal["episode"] | None
+    write_when: Literal["always", "told"]
     write_in_evaluation: bool
     rate: float
 
@@ -147,6 +152,8 @@ class MemorySettings(Settings):
         """
         allowed = "a number, or null, with data that have no episodes"
         require(episodes or self.horizon != "episode", "memory.horizon", self.horizon, allowed)
+        allowed = "always, with data that have no episodes: nothing is told there"
+        require(episodes or self.write_when != "told", "memory.write_when", self.write_when, allowed)
         lifetime, horizon = ("episode", "episode") if episodes else ("example", 1)
         return replace(self, lifetime=self.lifetime or lifetime, horizon=self.horizon or horizon)
 

@@ -45,7 +45,8 @@ class CellSettings(ExchangeSettings):
         writes: which cells are written, likewise.
         written: how many of the selected cells are written, the first choices; null: all of them.
         cls: what a write does to the CLS: evolving, it is written like the contents; frozen, it stays; key,
-            it becomes what the query asked for, and stays at feedback, which asks nothing.
+            it becomes what the query asked for, and stays at feedback, which asks nothing (with
+            write_when=told it becomes what the query of what is told asks for).
         hold: what keeps the cells of an earlier H-step: none; feedback, which then has those of its
             question's last one; or example: all H-steps of an example, and its feedback, have those of its
             first one.
@@ -101,6 +102,10 @@ class CellSettings(ExchangeSettings):
             require(getattr(self, name) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
         require(0 <= self.center <= 1, "memory.center", self.center, "0 to 1")
         self._check_stages()
+        told = self.write_when == "told" and self.hold != "none"
+        require(
+            not told, "memory.hold", self.hold, "none with memory.write_when=told: a question notes nothing"
+        )
         if self.written is not None:
             require(self.writes == "selected", "memory.written", self.written, "null with memory.writes=all")
             most = f"null, or 1 to {self.fewest}, the fewest active cells"

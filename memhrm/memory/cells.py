@@ -105,7 +105,8 @@ class Cells(nn.Module):
         if self.training and s.selector in ("policy", "lowest_loss"):
             trace |= self._probability(h, memory, context, scored.scores, winners, held)
         keys = scored.keys(write.indices) if s.cls == "key" else None
-        answered = _either(held, context.feedback)
+        # Where questions write nothing, what is told is the address.
+        answered = None if s.write_when == "told" else _either(held, context.feedback)
         return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
 
     def _held(self, context: Context) -> Tensor | None:

@@ -3,6 +3,7 @@
 b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzle_emb_ndim.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -34,6 +35,9 @@ class Guide(NamedTuple):
         feedback: which rows are shown the answer to the question before, (b,) bool, as in `Context`.
         continues: which rows have had a supervision step on their example, or on the question of their
             feedback, (b,) bool; None: none.
+        told: whether the step tells something, feedback or a fact: it then has `told_cycles` H-cycles, and
+            with memory.write_when=told only then the memory is written.
+        H_cycles: H-cycles of the step; None: as many as the settings say.
     """
 
     noise: Tensor | None = None
@@ -43,6 +47,8 @@ class Guide(NamedTuple):
     address: Tensor | None = None
     feedback: Tensor | None = None
     continues: Tensor | None = None
+    told: bool = False
+    H_cycles: int | None = None
 
 
 NO_GUIDE = Guide()
@@ -99,7 +105,8 @@ class Reasoner(nn.Module):
             whole_memory_graph=memory.spans_steps,
         )
 
-        self.lm_head = Linear(d, shape.num_labels + 1 if shape.num_labels else shape.vocab_size)
+        labels = shape.num_labels + 1 if shape.num_labels else shape.vocab_size - shape.labels_from
+        self.lm_head = Linear(d, labels)
         self.q_head = Linear(d, 2, bias=True)
         nn.init.zeros_(self.q_head.weight)  # Almost zero halting probability at the start.
         nn.init.constant_(self.q_head.bias, -5.0)
@@ -139,16 +146,27 @@ class Reasoner(nn.Module):
                 ever sees. None: all are there.
         """
         x, present = self.embed(inputs, puzzle_rows), self.present(mask)
-        state, traces = self.recursion(
+        write = guide.write and (guide.told or self.H_module.settings.write_when == "always")
+        state, traces = self._recursion(guide)(
             state,
             x,
             partial(self.L_level, present=present),
             partial(self.H_level, present=present),
-            partial(self._H_step, guide, present),
-            write=guide.write,
+            partial(self._H_step, guide, write, present),
+            write=write,
         )
         z_H = state.z_H
         return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
+
+    def _recursion(self, guide: Guide) -> Recursion:
+        """Return the recursion of a step, whose gradient window has at most as many H-cycles as there are."""
+        s = self.settings
+        cycles = guide.H_cycles or (s.told_cycles if guide.told else None) or s.H_cycles
+        if cycles == s.H_cycles:
+            return self.recursion
+        window = s.window()
+        start = gradient_start(min(window, cycles) if isinstance(window, int) else window, cycles, s.L_cycles)
+        return replace(self.recursion, H_cycles=cycles, gradient_from=start)
 
     def present(self, mask: Tensor | None) -> Tensor | None:
         """Return which positions are no padding, (b, t): the prefix, and the tokens of the mask (b, s)."""
@@ -162,12 +180,14 @@ class Reasoner(nn.Module):
         Q-head's.
 
         Returns:
-            Logits (b, s, v); (b, 1, C + 1) with one label per example.
+            Logits (b, s, v), the least number there is for tokens that are never labels; (b, 1, C + 1) with
+            one label per example.
         """
         tokens = z_H[:, self.embed.prefix_length :]
         if self.shape.num_labels:
-            tokens = masked_mean(tokens, mask).unsqueeze(1)
-        return self.lm_head(tokens)
+            return self.lm_head(masked_mean(tokens, mask).unsqueeze(1))
+        logits, before = self.lm_head(tokens), self.shape.labels_from
+        return F.pad(logits, (before, 0), value=torch.finfo(logits.dtype).min) if before else logits
 
     def q_values(self, z_H: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply the Q-head, in float32, to the first position that is there, which is 0 with a prefix.
@@ -187,6 +207,7 @@ class Reasoner(nn.Module):
     def _H_step(
         self,
         guide: Guide,
+        write: bool,
         present: Tensor | None,
         h: int,
         z_H: Tensor,
@@ -200,6 +221,7 @@ class Reasoner(nn.Module):
             guide.judge,
             guide.prefer,
             present,
+            write=write,
             address=guide.address,
             feedback=guide.feedback,
             continues=guide.continues if h == 0 else torch.ones_like(z_H[:, 0, 0], dtype=torch.bool),

@@ -18,6 +18,7 @@ class PuzzleShape:
         num_identifiers: rows of the puzzle table.
         answers: answers that feedback may show at a token.
         num_labels: 0, a label per token, out of the vocabulary; C, one label per example, 1 to C.
+        labels_from: the first token that can be a label.
     """
 
     vocab_size: int
@@ -25,6 +26,7 @@ class PuzzleShape:
     num_identifiers: int
     answers: int = 0
     num_labels: int = 0
+    labels_from: int = 0
 
     def __post_init__(self):
         for name, least in (
@@ -33,6 +35,7 @@ class PuzzleShape:
             ("num_identifiers", 1),
             ("answers", 0),
             ("num_labels", 0),
+            ("labels_from", 0),
         ):
             require_size(name, getattr(self, name), least)
 
@@ -45,6 +48,7 @@ def puzzle_shape(task: Any) -> PuzzleShape:
         num_identifiers=task.num_identifiers,
         answers=task.answers,
         num_labels=task.num_labels,
+        labels_from=task.labels_from,
     )
 
 
@@ -85,6 +89,7 @@ class ModelSettings(Settings):
     H_layers: int
     H_net: Literal["own", "shared"]
     H_cycles: int
+    told_cycles: int | None
     L_cycles: int
     gradient_window: str | dict | None
     positions: Literal["rope", "learned", "none"]
@@ -115,6 +120,9 @@ class ModelSettings(Settings):
         require((self.L_cycles > 0) == (self.L_layers > 0), "model.L_layers", self.L_layers,
                 "above 0 with L_cycles above 0, else 0")  # fmt: skip
         require(own or self.L_cycles > 0, "model.H_net", self.H_net, "own, since there is no L-net to share")
+        told = self.told_cycles
+        allowed = f"null, or 1 to model.H_cycles={self.H_cycles}"
+        require(told is None or 1 <= told <= self.H_cycles, "model.told_cycles", told, allowed)
         self.window()
         ndim, length = self.puzzle_width(), self.prefix_length()
         require(0 <= ndim <= length * d, "model.puzzle_emb_ndim", ndim,

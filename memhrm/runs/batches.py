@@ -16,6 +16,7 @@ from memhrm.data.episodes.episodes import Course, Episodes, usual_course
 from memhrm.data.sampler import schedule
 from memhrm.runs.settings import RunSettings
 from memhrm.system.ranks import Ranks
+from memhrm.training.supervision import QUESTION, Occasion
 
 Key = tuple[int, ...]
 """What identifies a supervision step where random numbers are drawn for it."""
@@ -29,11 +30,13 @@ class Offer(NamedTuple):
         batch: the examples of all processes, as `Sampler.batch`, and what `Carry.refill` reads: `begins`,
             `feedback` and `episode_start`, (b,) bool each.
         least: supervision steps that each row must at least run, (b,).
+        occasion: what it is for.
     """
 
     key: Key
     batch: dict[str, np.ndarray]
     least: np.ndarray
+    occasion: Occasion = QUESTION
 
 
 class Batches:
@@ -47,16 +50,20 @@ class Batches:
         """Return the supervision steps of the optimiser step after `step` finished ones."""
         return self.offers.span(step)
 
-    def take(self, step: int) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None]]:
-        """Return batches, least supervision steps and noise for the step after `step` finished ones.
+    def take(
+        self, step: int
+    ) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor | None], list[Occasion]]:
+        """Return what is offered to the step after `step` finished ones.
 
         Returns:
-            One of each for every supervision step that the optimiser step spans.
+            Batches, least supervision steps, noises and occasions: one of each for every supervision step
+            that the optimiser step spans.
         """
         offers = list(self.offers.at(step))
         batches = [self._to_device(offer.batch) for offer in offers]
         least = [self._to_device({"least": offer.least})["least"] for offer in offers]
-        return batches, least, [self._noise(offer.key) for offer in offers]
+        noises = [self._noise(offer.key) for offer in offers]
+        return batches, least, noises, [offer.occasion for offer in offers]
 
     def _noise(self, key: Key) -> Tensor | None:
         """Return what the H-module draws with, (b, H_cycles, u), in (0, 1)."""
@@ -134,11 +141,13 @@ class InStep(Offers):
         least = np.full(run.batch_size, run.halting.halt_max_steps)
         for index in range(since * width, (since + 1) * width):
             number, moment = divmod(index, len(plan))
-            at, feedback = plan[moment]
-            batch = self._episodes((stage, number)).batch(at, feedback)
+            at, told = plan[moment]
+            batch = self._episodes((stage, number)).batch(at, feedback=told)
             begins = moment == 0 or plan[moment - 1][0] < at  # What came before need not have halted.
+            feedback = told and not begins
             batch |= schedule(run.batch_size, begins=begins, feedback=feedback, episode_start=at == 0)
-            yield Offer((stage, index), batch, least)
+            occasion = Occasion(told, None if told else self.dataset.episodes.cycles(stage))
+            yield Offer((stage, index), batch, least, occasion)
 
     def _stage(self, step: int) -> int:
         return min(step * len(self.lengths) // self.run.steps, len(self.lengths) - 1)

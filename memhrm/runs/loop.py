@@ -13,6 +13,7 @@ from tqdm import tqdm
 from memhrm.config.settings import advise
 from memhrm.data import Dataset, Episodes
 from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.depth import over_depth
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
@@ -162,9 +163,15 @@ def train(
     series = {
         name: evaluate_average(run, learner, dataset, one, ranks, shown) for name, one in start.series.items()
     }
+
+    def score(settings: EvaluationSettings) -> dict[str, Any]:
+        return evaluate_average(run, learner, dataset, test, ranks, shown, settings)
+
+    own = evaluation_settings(run, run.eval_batch_size)
     summary = {
         **scores,
         **({"series": series} if series else {}),
+        **over_depth(score, own, run.model.H_cycles, dataset.episodes.depths),
         "step": learner.step,
         "parameters": count_parameters(learner.model),
         "seconds": round(seconds + time.monotonic() - started, 1),
@@ -226,8 +233,9 @@ def evaluate_average(
     episodes: Episodes,
     ranks: Ranks,
     progress: bool = False,
+    settings: EvaluationSettings | None = None,
 ) -> dict[str, Any]:
-    """Scores of the averaged weights, every row to the last step, as published."""
-    settings = evaluation_settings(run, run.eval_batch_size)
+    """Scores of the averaged weights; unless told otherwise every row to the last step, as published."""
+    settings = settings or evaluation_settings(run, run.eval_batch_size)
     model, maker = averaged(learner), dataset.episodes
     return evaluate(model, dataset.task, episodes, settings, ranks, run.dtype, progress, maker)

@@ -79,6 +79,7 @@ class RunSettings(Settings):
     def __post_init__(self):
         super().__post_init__()
         self._resolve()
+        self._require_cycles()
         for name, least in (("steps", 1), ("batch_size", 1), ("eval_every", 0), ("eval_batch_size", 1),
                             ("log_every", 1), ("checkpoint_every", 1), ("probe_every", 1)):  # fmt: skip
             require_size(name, getattr(self, name), least)
@@ -99,6 +100,12 @@ class RunSettings(Settings):
             f"with one H-step in model.gradient_window={m.gradient_window} nothing trains the write of the "
             f"memory; {longer}",
         )
+
+    def _require_cycles(self) -> None:
+        """Refuse more H-cycles in a part of the training than the model has."""
+        given, most = self.data.get("cycles"), self.model.H_cycles
+        allowed = f"numbers up to model.H_cycles={most}"
+        require(not given or max(given) <= most, "data.cycles", given and list(given), allowed)
 
     def _resolve(self) -> None:
         """Put values in the place of null where other settings decide them."""

@@ -10,7 +10,7 @@ from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.usage import words
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
-from memhrm.runs import contexts
+from memhrm.runs import contexts, hops
 from memhrm.runs.chart import curves
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings
@@ -106,9 +106,13 @@ def require_alike(setting: str, file: str, summaries: Mapping[str, Mapping[str, 
 
 
 def in_episodes(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what runs on episodes did in the course of them: contexts held, else accuracy by position."""
-    others = {name: summary for name, summary in summaries.items() if not contexts.test_sets(summary)}
-    return [*contexts.table(summaries), *positions(others)]
+    """Return what runs on episodes did in them: contexts held, accuracy by hops, else by position."""
+    others = {
+        name: summary
+        for name, summary in summaries.items()
+        if not contexts.test_sets(summary) and hops.BY_HOPS not in summary
+    }
+    return [*contexts.table(summaries), *hops.table(summaries), *positions(others)]
 
 
 def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:

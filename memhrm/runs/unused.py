@@ -163,8 +163,11 @@ RULES = (
          "with memory.placement=replace and no L-net: there are no blocks"),
     Rule(("model.expansion",), lambda r: not r.blocks and r.memory.expansion is not None,
          "with memory.expansion={memory.expansion} and no blocks"),
+    Rule(("model.told_cycles",), lambda r: not r.episodes, "with data={data.name}, which tells nothing",
+         (None,)),
     # The memory.
-    Rule(("memory.name", "memory.lifetime", "memory.write_in_evaluation", "memory.rate"),
+    Rule(("memory.name", "memory.lifetime", "memory.write_when", "memory.write_in_evaluation",
+          "memory.rate"),
          lambda r: not r.remembers,
          "with memory=none", (None,)),
     Rule(("memory.lifetime",), lambda r: r.memory.lifetime == "episode" and not r.episodes,
@@ -207,6 +210,8 @@ RULES = (
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
     Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | ContextSettings | HopsSettings),
          "with data={data.name}, whose examples have no variants", (False,)),
+    Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",
+         "with data.tells=once, where there is one fact", (False,)),
     Rule(("data.reveal",), lambda r: r.episodes and r.data.shows != "part", "with data.shows={data.shows}"),
     # The course of the run.
     Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),

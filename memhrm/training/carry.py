@@ -47,10 +47,9 @@ class Carry(NamedTuple):
         The other rows are unchanged.
 
         Args:
-            batch: the next example of every row, and up to three marks, (b,) bool. `begins` marks rows that
-                take the next example although they have not halted. `feedback` marks rows that are shown an
-                answer: to the example they have just worked on, when they keep their memory and their count
-                of steps, or, where they begin, to one that they were not asked.
+            batch: the next example of every row, and up to three marks, (b,) bool. `feedback` marks rows that
+                are shown the answer to the example they have just worked on: they keep their memory and their
+                count of steps. `begins` marks rows that take the next example although they have not halted.
                 `episode_start` marks the first example of an episode; without it every example is an episode.
             initial: the state in which an example begins.
             lifetime: when the memory of a row is reset: "example": with each example; "episode": with the
@@ -62,7 +61,7 @@ class Carry(NamedTuple):
 
         state, memory, halted = self.state, self.state.memory, self.halted
         halted = halted | batch["begins"]
-        fresh = halted & (batch["begins"] | ~batch["feedback"])
+        fresh = halted & ~batch["feedback"]
         if lifetime != "global":
             start = fresh
             if lifetime == "episode":

@@ -19,7 +19,7 @@ from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import weighted_sum
 from memhrm.training.optim import Optimisers, OptimSettings, moving_average
-from memhrm.training.supervision import LossSettings, Supervised, SupervisionStep
+from memhrm.training.supervision import QUESTION, LossSettings, Occasion, Supervised, SupervisionStep
 
 
 @dataclass
@@ -132,6 +132,7 @@ def train_step(
     batches: Sequence[dict[str, Tensor]],
     least_steps: Sequence[Tensor],
     noises: Sequence[Tensor | None] | None = None,
+    occasions: Sequence[Occasion] | None = None,
 ) -> Stepped:
     """Take one optimiser step over one supervision step per batch (one, as published).
 
@@ -143,13 +144,16 @@ def train_step(
         batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline.
         least_steps: per batch, the supervision steps that exploration demands of each row, (b,).
         noises: per batch, what the H-module draws with, as in `Guide`; None: it is greedy.
+        occasions: per batch, what its supervision step is for; None: all are for questions.
     """
     memory, h_module = learner.model.H_module.settings, learner.model.H_module
     h_module.schedule(learner.step, learner.optimisers.total_steps)
     puzzle_rows: list[tuple[Tensor, Tensor]] = []
     observed: list[Observed] = []
     noises = [None] * len(batches) if noises is None else noises
-    for number, (batch, least, noise) in enumerate(zip(batches, least_steps, noises, strict=True), start=1):
+    occasions = [QUESTION] * len(batches) if occasions is None else occasions
+    offered = zip(batches, least_steps, noises, occasions, strict=True)
+    for number, (batch, least, noise, occasion) in enumerate(offered, start=1):
         carry = learner.carry if learner.carry is not None else Carry.empty(learner.initial, batch)
         if memory.lifetime == "global" and number == 1:
             carry = carry._replace(state=carry.state._replace(memory=learner.initial.memory))
@@ -157,7 +161,7 @@ def train_step(
 
         rows = leaf_rows(learner.model, carry)
         shown = batch["feedback"] & ~batch["begins"] & carry.halted  # Answers to what has been asked.
-        supervised: Supervised = learner.supervise(carry, rows, noise, shown)
+        supervised: Supervised = learner.supervise(carry, rows, noise, occasion, shown)
         if rows is not None:
             puzzle_rows.append((carry.data["identifiers"], rows))
         with torch.no_grad():

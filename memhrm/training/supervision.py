@@ -156,6 +156,21 @@ class LossSettings(Settings):
         return {loss: weight for loss, weight in weights.items() if weight > 0 or loss not in declared}
 
 
+class Occasion(NamedTuple):
+    """What a supervision step is for, the same for all rows of a batch.
+
+    Attributes:
+        told: whether it tells something, as in `Guide`.
+        H_cycles: its H-cycles; None: as many as the settings say.
+    """
+
+    told: bool = False
+    H_cycles: int | None = None
+
+
+QUESTION = Occasion()
+
+
 class Supervised(NamedTuple):
     """The result of a supervision step.
 
@@ -185,6 +200,8 @@ class SupervisionStep(nn.Module):
         self.halting = halting
         self.cross_entropy = CROSS_ENTROPY[loss.kind]
         if loss.label_smoothing:
+            require(model.shape.labels_from == 0, "loss.label_smoothing", loss.label_smoothing,
+                    "0, since some tokens of these data are never labels")  # fmt: skip
             self.cross_entropy = partial(softmax_cross_entropy, smoothing=loss.label_smoothing)
         self.reward = loss.reward
         self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
@@ -195,6 +212,7 @@ class SupervisionStep(nn.Module):
         carry: Carry,
         puzzle_rows: Tensor | None,
         noise: Tensor | None = None,
+        occasion: Occasion = QUESTION,
         feedback: Tensor | None = None,
     ) -> Supervised:
         """Run one supervision step.
@@ -203,6 +221,7 @@ class SupervisionStep(nn.Module):
             carry: the carry, refilled.
             puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
             noise: as in `Guide`.
+            occasion: what the step is for.
             feedback: as in `Guide`; None: none.
         """
         run = in_precision(self.model, self.dtype)
@@ -214,6 +233,8 @@ class SupervisionStep(nn.Module):
         guide = Guide(
             noise,
             judge,
+            told=occasion.told,
+            H_cycles=occasion.H_cycles,
             address=carry.data.get("address"),
             feedback=feedback,
             continues=carry.steps > 0,

@@ -107,7 +107,9 @@ class Solver:
         for asked, told in examples:
             answered = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps)
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
-            memory = self._run(shown, answered.state.memory, 1, done=steps, feedback=True).state.memory
+            memory = self._run(
+                shown, answered.state.memory, 1, done=steps, told=True, feedback=True
+            ).state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
         output = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask).output
@@ -138,6 +140,7 @@ class Solver:
         *,
         done: int = 0,
         feedback: bool = False,
+        told: bool = False,
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
     ) -> Step:
@@ -146,7 +149,7 @@ class Solver:
         state = self.model.initial_state(len(tokens))._replace(memory=memory)
         write = self.model.H_module.settings.write_in_evaluation
         *_, last = rollout(
-            self.model, batch, state, supervision_steps, done=done, write=write, feedback=feedback
+            self.model, batch, state, supervision_steps, done=done, write=write, told=told, feedback=feedback
         )
         return last
 

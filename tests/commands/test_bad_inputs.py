@@ -465,6 +465,7 @@ evaluate run=plain weights=average
 evaluate run=plain weights=true | weights
 evaluate run=plain halt_max_steps=0
 evaluate run=plain halt_max_steps=-1
+evaluate run=plain H_cycles=0 | H_cycles is 0; allowed: 1 to
 evaluate run=plain halt_max_steps=2.5
 evaluate run=plain halt_max_steps=all
 evaluate run=plain halt_max_steps=99999999999

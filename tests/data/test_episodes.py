@@ -215,7 +215,7 @@ def test_an_episode_is_gone_through_in_order():
     facts = Course(asked=(False, False, True), told=(True, True, False))
     assert list(facts.moments(2)) == [(0, True), (1, True), (2, False), (2, False)]
     run, data = configured("halting.halt_max_steps=2", "+memory=bicross")
-    batches, least, _ = Batches(run, data, ALONE, 0).take(3)  # The second half has episodes of three.
+    batches, least, *_ = Batches(run, data, ALONE, 0).take(3)  # The second half has episodes of three.
     assert [bool(batch["feedback"][0]) for batch in batches] == [False, False, True] * 2 + [False] * 2
     assert [bool(batch["episode_start"][0]) for batch in batches] == [True] * 3 + [False] * 5
     assert all((steps == 2).all() for steps in least)
@@ -243,7 +243,7 @@ def test_longer_episodes_begin_where_shorter_ones_were_cut_off():
     learner = parts.make_learner(run, parts.make_model(run, data), ALONE)
     batches = Batches(run, data, ALONE, 0)
     for step in range(run.steps):
-        offered, least, _ = batches.take(step)
+        offered, least, *_ = batches.take(step)
         for seen, batch in zip(train_step(learner, offered, least).observed, offered):
             assert torch.equal(seen.carry.data["inputs"], batch["inputs"])
             if batch["begins"].all() and batch["episode_start"].all():
@@ -276,7 +276,7 @@ def test_training_puzzles_come_in_episodes_too():
 def test_feedback_leaves_the_memory_and_the_loss_alone():
     run, data = configured("+memory=bicross", "halting.halt_max_steps=2", "data.lengths=[3]")
     learner = parts.make_learner(run, parts.make_model(run, data), ALONE)
-    batches, least, _ = Batches(run, data, ALONE, 0).take(0)
+    batches, least, *_ = Batches(run, data, ALONE, 0).take(0)
     stepped = train_step(learner, batches, least)
     for seen, batch in zip(stepped.observed, batches):
         losses = seen.supervised.losses

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from memhrm.config.settings import advise, require
+from memhrm.config.settings import MOST_STEPS, advise, require
 from memhrm.data.collect import Progress
 from memhrm.data.episodes.hops import SYMBOLS, Hops, functions
 from memhrm.data.episodes.told import Facts, Told
@@ -35,7 +35,10 @@ class HopsSettings(DataSettings):
     tells: Literal["pieces", "once"]
     questions: int
     hops: tuple[int, ...]
+    cycles: tuple[int, ...] | None
     test_hops: int
+    test_depths: tuple[int, ...]
+    early: bool
     changes: bool
     test_episodes: int
 
@@ -45,10 +48,20 @@ class HopsSettings(DataSettings):
         fits = len(self.hops) > 0 and 1 <= min(self.hops) <= max(self.hops) <= MOST_HOPS
         require(fits, "data.hops", list(self.hops), f"a list of numbers from 1 to {MOST_HOPS}")
         require(1 <= self.test_hops <= MOST_HOPS, "data.test_hops", self.test_hops, f"1 to {MOST_HOPS}")
+        fits = self.cycles is None or (len(self.cycles) == len(self.hops) and min(self.cycles) >= 1)
+        given = None if self.cycles is None else list(self.cycles)
+        require(fits, "data.cycles", given, "null, or a number from 1 for each of data.hops")
+        fits = len(set(self.test_depths)) == len(self.test_depths) and all(
+            1 <= depth <= MOST_STEPS for depth in self.test_depths
+        )
+        allowed = f"a list of different numbers from 1 to {MOST_STEPS}; [] for none"
+        require(fits, "data.test_depths", list(self.test_depths), allowed)
         least = 1 + self.changes
         allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
         require(self.questions >= least, "data.questions", self.questions, allowed)
         require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
+        once = self.early and self.tells == "once"
+        advise(once, "data.early changes nothing with data.tells=once, where there is one fact")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
 
     @property
@@ -73,6 +86,9 @@ class HopsSettings(DataSettings):
             questions=self.questions,
             hops=self.hops,
             test_hops=self.test_hops,
+            cycles=self.cycles,
+            test_depths=self.test_depths,
+            early=self.early,
             changes=self.changes,
         )
         return Told(task, facts, test_episodes=self.test_episodes, seed=self.seed)
@@ -83,5 +99,5 @@ class HopsSettings(DataSettings):
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
-        own = ("tells", "questions", "changes", "test_episodes")
+        own = ("tells", "questions", "cycles", "test_depths", "early", "changes", "test_episodes")
         return {name: value for name, value in super().generated_by().items() if name not in own}

@@ -23,12 +23,14 @@ class EpisodeMaker(ABC):
         seed: seed of the test episodes.
         lengths: examples of a training episode; several lengths each have an equal part of the training.
         test_length: examples of a test episode.
+        depths: H-cycles, or supervision steps, with which a trained model answers the test as well.
         in_step: whether the rows of a batch go through their episodes in step, every example taking the same
             number of supervision steps. Otherwise a row takes the next example when it has halted.
     """
 
     lengths: tuple[int, ...] = (1,)
     test_length: int = 1
+    depths: tuple[int, ...] = ()
     in_step: bool = False
 
     def __init__(self, task: Task, *, augment: bool, seed: int) -> None:
@@ -58,6 +60,10 @@ class EpisodeMaker(ABC):
             rng: what draws.
         """
         return self.draw(examples, count, self.lengths[number], rng)
+
+    def cycles(self, number: int) -> int | None:
+        """Return the H-cycles of a question in a stage of the training; None: as many as the model has."""
+        return None
 
     def course(self, length: int) -> Course:
         """Return what is done with each example of an episode of this length."""

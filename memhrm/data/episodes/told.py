@@ -1,6 +1,6 @@
 """Episodes that tell a function and ask about it.
 
-n episodes, p examples of each, s tokens, a symbols, r functions, m facts, q questions.
+n episodes, p examples of each, s tokens, a symbols, q questions.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ import numpy as np
 from memhrm.data.checks import narrow
 from memhrm.data.episodes.drawn import Drawn
 from memhrm.data.episodes.episodes import Course, Episodes, Facet, pair
+from memhrm.data.episodes.guesses import with_pieces, without_memory
 from memhrm.data.episodes.hops import APPLY, FIRST, Hops
 from memhrm.data.examples import Examples
 
@@ -24,9 +25,13 @@ class Facts:
 
     Attributes:
         tells: whether the facts are told one by one, in random order, or all at once.
-        questions: questions of an episode; they come after the facts.
+        questions: questions of an episode that come once everything is told.
         hops: the most hops of a question in each part of the training.
+        cycles: H-cycles of a question in each part of the training; None: as many as the model has.
         test_hops: the most hops of a question in the test.
+        early: whether a question also follows each piece but the last, about a symbol whose image is told;
+            with several hops the answer may depend on what is not.
+        test_depths: the depths with which a trained model answers the questions of the test as well.
         changes: whether after half of the questions two random symbols exchange their images; both are told
             again.
     """
@@ -35,18 +40,19 @@ class Facts:
     questions: int
     hops: tuple[int, ...]
     test_hops: int
+    cycles: tuple[int, ...] | None = None
+    test_depths: tuple[int, ...] = ()
+    early: bool = False
     changes: bool = False
-
-    def parts(self) -> tuple[int, ...]:
-        """Return how many questions follow the facts, and how many the change."""
-        half = self.questions // 2
-        return (half, self.questions - half) if self.changes else (self.questions,)
 
     def course(self, symbols: int) -> Course:
         """Return which examples of an episode are asked, and which told."""
-        told: list[bool] = []
-        for facts, questions in zip((symbols, 2), self.parts()):
-            told += [True] * (facts if self.tells == "pieces" else 1) + [False] * questions
+        pieces, changed = (symbols, 2) if self.tells == "pieces" else (1, 1)
+        told = [True, *([False, True] if self.early else [True]) * (pieces - 1)]
+        half = self.questions // 2 if self.changes else 0
+        told += [False] * half
+        told += [True] * changed if self.changes else []
+        told += [False] * (self.questions - half)
         return Course(asked=tuple(not one for one in told), told=tuple(told))
 
 
@@ -57,9 +63,8 @@ class Told(Drawn):
     function is one of the examples that are drawn from: no test function comes in a training episode, and
     none that chooses a checkpoint in the result.
 
-    Once all facts are told, the best possible answer is right with certainty, after a change as well. Without
-    memory it is the symbol itself: f^h(x) = x where the cycle of x has a length that divides h, and every
-    length from 1 to a is equally likely.
+    Once everything is told, the best possible answer is right with certainty, after a change as well. What is
+    possible earlier, and without memory, is in `memhrm.data.episodes.guesses`.
 
     Attributes:
         facts: what an episode is made of.
@@ -67,11 +72,16 @@ class Told(Drawn):
 
     def __init__(self, task: Hops, facts: Facts, *, test_episodes: int, seed: int = 0) -> None:
         self.facts, self.symbols, self.everything = facts, task.symbols, facts.course(task.symbols)
-        length = len(self.everything.told)
+        self._told = np.array(self.everything.told)
+        first = self.symbols if facts.tells == "pieces" else 1  # Facts before a change.
+        shown = np.cumsum(self._told) - self._told  # Facts before each example.
+        self._changed = shown + self._told > first
+        self._early = ~self._told & (shown < first)
+        self._pieces, self.depths = shown, facts.test_depths
         super().__init__(
             task,
-            lengths=(length,) * len(facts.hops),
-            test_length=length,
+            lengths=(len(self._told),) * len(facts.hops),
+            test_length=len(self._told),
             test_episodes=test_episodes,
             seed=seed,
         )
@@ -79,6 +89,10 @@ class Told(Drawn):
     def course(self, length: int) -> Course:
         """Return which examples of an episode are asked, and which told; all episodes are alike."""
         return self.everything
+
+    def cycles(self, number: int) -> int | None:
+        """Return the H-cycles of a question in a part of the training; None: as many as the model has."""
+        return None if self.facts.cycles is None else self.facts.cycles[number]
 
     def stage(self, examples: Examples, count: int, number: int, rng: np.random.Generator) -> Episodes:
         """Return random training episodes with questions of up to ``hops[number]`` hops."""
@@ -94,60 +108,53 @@ class Told(Drawn):
             count: the number of episodes.
             length: the number of examples of each, which is always the same.
             rng: what draws.
-            test: whether questions have up to `Facts.test_hops` hops, in place of the most in training.
+            test: whether questions have up to `Facts.test_hops` hops, in place of the most in training, and
+                the best possible accuracy is told.
 
         Raises:
             ValueError: the facts change, and no two of the functions differ in two images.
         """
-        return self._drawn(examples, count, self.facts.test_hops if test else max(self.facts.hops), rng)
+        episodes = self._drawn(examples, count, self.facts.test_hops if test else max(self.facts.hops), rng)
+        return replace(episodes, best=self._best(episodes)) if test else episodes
 
     def describe(self, test: Examples) -> list[str]:
         """Return what the episodes hold, and how well anybody can do in them."""
         facts, a = self.facts, self.symbols
         told = f"in {a} pieces" if facts.tells == "pieces" else "at once"
+        early = ", with a question after each but the last," if self._early.any() else ","
         change = ", half of them after a change of two images" if facts.changes else ""
         stages = ", ".join(map(str, facts.hops))
         blind = np.mean([without_memory(a, h + 1) for h in range(facts.test_hops)])
         return [
-            f"in episodes that tell a function of {a} symbols {told}, then ask {facts.questions} questions "
-            f"of 1 to {facts.test_hops} hops{change}; in training up to {stages}",
-            f"exact at best {blind:.1%} without memory; with it 100.0%",
+            f"in episodes that tell a function of {a} symbols {told}{early} then ask {facts.questions} "
+            f"questions of 1 to {facts.test_hops} hops{change}; in training up to {stages}",
+            f"exact at best {blind:.1%} without memory; with it 100.0% once everything is told",
         ]
 
     def _drawn(self, examples: Examples, count: int, most: int, rng: np.random.Generator) -> Episodes:
-        a, shape = self.symbols, (count, self.test_length)
-        before, after = self._functions(examples, count, rng)
-        every = rng.permuted(np.tile(np.arange(a), (count, 1)), axis=1)
-        moved = rng.permuted(np.argsort(before == after, axis=1, kind="stable")[:, :2], axis=1)
-        inputs, labels, feedback = (np.zeros((*shape, self.task.seq_len), np.int64) for _ in range(3))
-        rules, hops, changed = (np.full(shape, -1) for _ in range(3))
-        place = np.arange(self.task.seq_len)
-        at = 0
-        for function, symbols, questions in zip((before, after), (every, moved), self.facts.parts()):
-            told = symbols[:, :, None] if self.facts.tells == "pieces" else symbols[:, None]  # (n, m, 1 or a)
-            begin, middle, at = at, at + told.shape[1], at + told.shape[1] + questions
-            rules[:, begin:at] = _numbers(function)[:, None]
+        a, task, told = self.symbols, self.task, self._told
+        shape = (count, len(told))
+        functions = self._functions(examples, count, rng)  # (n, 2, a)
+        ours = functions[:, self._changed.astype(int)]  # (n, p, a), that in force at each example.
+        inputs, labels, feedback = (np.zeros((*shape, task.seq_len), np.int64) for _ in range(3))
 
-            width = told.shape[2]
-            images = _applied(function, symbols, np.ones_like(symbols)).reshape(told.shape)
-            inputs[:, begin:middle, :width] = told + FIRST
-            feedback[:, begin:middle, :width] = pair(self.task, told + FIRST, images + FIRST)
+        facts = self._facts(functions, rng)  # (n, told, 1 or a)
+        images = np.take_along_axis(ours[:, told], facts.clip(min=0), axis=2)
+        width = slice(facts.shape[2])
+        inputs[:, told, width] = np.where(facts < 0, 0, facts + FIRST)
+        feedback[:, told, width] = np.where(facts < 0, 0, pair(task, facts + FIRST, images + FIRST))
 
-            x, h = (
-                rng.integers(a, size=(count, questions)),
-                rng.integers(1, most + 1, size=(count, questions)),
-            )
-            answers = _applied(function, x, h)
-            ends = place - h[..., None]  # 0 where the symbol is.
-            inputs[:, middle:at] = np.where(ends < 0, APPLY, np.where(ends == 0, x[..., None] + FIRST, 0))
-            labels[:, middle:at, 0] = answers + FIRST
-            hops[:, middle:at] = h - 1
-            affected = answers != _applied(before, x, h)
-            changed[:, middle:at] = np.where(affected, 2, int(begin > 0))
-        facets = {"hops": Facet(tuple(str(h + 1) for h in range(self.facts.test_hops)), hops)}
-        if self.facts.changes:
-            facets["changed"] = Facet(CHANGED, changed)
-            facets["affected_hops"] = replace(facets["hops"], index=np.where(changed == 2, hops, -1))
+        x = rng.integers(a, size=shape)
+        early = np.flatnonzero(self._early)  # About a symbol whose image is told.
+        x[:, early] = np.take_along_axis(
+            facts[:, :, 0], rng.integers(self._pieces[early], size=(count, len(early))), 1
+        )
+        h = np.where(told, 0, rng.integers(1, most + 1, size=shape))
+        answers = _applied(ours, x, h)
+        ends = np.arange(task.seq_len) - h[..., None]  # 0 where the symbol of a question is.
+        asked = np.where(ends < 0, APPLY, np.where(ends == 0, x[..., None] + FIRST, 0))
+        inputs[:, ~told] = asked[:, ~told]
+        labels[:, ~told, 0] = answers[:, ~told] + FIRST
         return Episodes(
             inputs=narrow("inputs", inputs),
             labels=narrow("labels", labels),
@@ -155,29 +162,71 @@ class Told(Drawn):
             mask=inputs > 0,
             identifiers=np.zeros(shape, np.int32),
             groups=np.zeros(shape, np.int32),
-            rules=rules.astype(np.int32),
+            rules=_numbers(ours).astype(np.int32),
             families=np.zeros(count, np.int32),
-            ratings=(hops + 1).astype(np.int32),
+            ratings=h.astype(np.int32),
             sources=np.full(shape, "generated", object),
-            best=(hops >= 0).astype(np.float64),
+            best=np.ones(shape),
             course=self.everything,
-            blind=np.array([0.0, *(without_memory(a, h + 1) for h in range(most))])[hops + 1],
-            facets=facets,
+            blind=np.array([without_memory(a, hops) if hops else 1.0 for hops in range(most + 1)])[h],
+            facets=self._facets(h, answers != _applied(functions[:, np.zeros(len(told), int)], x, h)),
         )
 
-    def _functions(
-        self, examples: Examples, count: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return functions of the examples, and those after a change: (n, a) each."""
+    def _facets(self, h: np.ndarray, affected: np.ndarray) -> dict[str, Facet]:
+        """Return the facets of questions with so many hops, 0 at a fact, and affected by a change: (n, p)."""
+        late = ~self._told & ~self._early
+        hops = Facet(tuple(str(one + 1) for one in range(self.facts.test_hops)), np.where(late, h - 1, -1))
+        found = {"hops": hops}
+        if self.facts.changes:
+            changed = np.where(late, np.where(affected, 2, self._changed * 1), -1)
+            found["changed"] = Facet(CHANGED, changed)
+            found["affected_hops"] = replace(hops, index=np.where(changed == 2, hops.index, -1))
+        if self._early.any():
+            pieces = tuple(str(one) for one in range(1, self.symbols))
+            early = np.where(self._early, self._pieces - 1, -1)
+            found["pieces"] = Facet(pieces, np.broadcast_to(early, h.shape))
+        return found
+
+    def _best(self, episodes: Episodes) -> np.ndarray:
+        """Return the best possible probability of an exact answer to each question: (n, p); 1 at a fact."""
+        best = np.ones(episodes.rules.shape)
+        order = (
+            episodes.inputs[:, self._told, 0].astype(int) - FIRST
+        )  # (n, told), where they come one by one.
+        functions = _functions_of(episodes.rules[:, 0], self.symbols)
+        for row, function in enumerate(functions):
+            images = np.full(self.symbols, -1)
+            for at in np.flatnonzero(self._early):
+                known = order[row, : self._pieces[at]]
+                images[known] = function[known]
+                hops = int(episodes.ratings[row, at])
+                symbol = int(episodes.inputs[row, at, hops]) - FIRST
+                best[row, at] = with_pieces(images, symbol, hops)
+        return best
+
+    def _facts(self, functions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the symbols whose images each fact tells, (n, told, 1 or a); -1 behind them."""
+        count, _, a = functions.shape
+        every = rng.permuted(np.tile(np.arange(a), (count, 1)), axis=1)
+        stays = functions[:, 0] == functions[:, 1]
+        moved = rng.permuted(np.argsort(stays, axis=1, kind="stable")[:, :2], axis=1)
+        if self.facts.tells == "pieces":
+            return (np.concatenate((every, moved), axis=1) if self.facts.changes else every)[:, :, None]
+        if not self.facts.changes:
+            return every[:, None]
+        return np.stack((every, np.pad(moved, ((0, 0), (0, a - 2)), constant_values=-1)), axis=1)
+
+    def _functions(self, examples: Examples, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return functions of the examples, and those after a change: (n, 2, a)."""
         every = examples.labels[:, : self.symbols].astype(np.int64) - FIRST
         before = every[rng.integers(len(every), size=count)]
         if not self.facts.changes:
-            return before, before
+            return np.stack((before, before), axis=1)
         known, after = _numbers(every), _exchanged(before, rng)
         for _ in range(MOST_TRIES):  # All pairs of such functions are equally likely.
             (other,) = np.nonzero(~np.isin(_numbers(after), known))
             if not len(other):
-                return before, after
+                return np.stack((before, after), axis=1)
             before[other] = every[rng.integers(len(every), size=len(other))]
             after[other] = _exchanged(before[other], rng)
         raise ValueError(
@@ -185,15 +234,11 @@ class Told(Drawn):
         )
 
 
-def without_memory(symbols: int, hops: int) -> float:
-    """Return the best possible accuracy for questions of so many hops about a function that is not known."""
-    return sum(hops % length == 0 for length in range(1, symbols + 1)) / symbols
-
-
 def _applied(functions: np.ndarray, x: np.ndarray, hops: np.ndarray) -> np.ndarray:
-    """Return what functions (n, a), applied so many times (n, q), make of symbols (n, q)."""
+    """Return what functions (n, p, a), applied so many times (n, p), make of symbols (n, p)."""
     for done in range(int(hops.max(initial=0))):
-        x = np.where(done < hops, np.take_along_axis(functions, x, axis=1), x)
+        images = np.take_along_axis(functions, x[..., None], axis=2)[..., 0]
+        x = np.where(done < hops, images, x)
     return x
 
 
@@ -206,5 +251,10 @@ def _exchanged(functions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _numbers(functions: np.ndarray) -> np.ndarray:
-    """Return a number for each function (n, a): its images, read as digits to the base a."""
-    return functions @ functions.shape[1] ** np.arange(functions.shape[1])
+    """Return a number for each function (..., a): its images, read as digits to the base a."""
+    return functions @ functions.shape[-1] ** np.arange(functions.shape[-1])
+
+
+def _functions_of(numbers: np.ndarray, symbols: int) -> np.ndarray:
+    """Return the functions (n, a) of which `_numbers` makes these, (n,)."""
+    return numbers[:, None] // symbols ** np.arange(symbols) % symbols

@@ -1,4 +1,4 @@
-"""Accuracy by position in the episode, with the memory intact and disturbed; contexts that are held."""
+"""Accuracy by position in the episode, with the memory intact and disturbed; contexts held; hops."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from memhrm.report.curves import Series, curves, figure, paint_curves
 from memhrm.report.figures import HEIGHT, Drawing
 from memhrm.report.page import ReportPart, percent, table, worded
 from memhrm.report.run import ProbedRun
-from memhrm.runs import contexts
+from memhrm.runs import contexts, hops
 
 MEMORY = {
     "kept": "intact",
@@ -70,7 +70,9 @@ def _best(best: Sequence[float] | np.ndarray) -> list[Series]:
 
 
 def drawing(summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
-    """Return the chart of summaries, by label, of runs on episodes of one kind: `contexts` or `episodes`."""
+    """Return the chart of summaries, by label, of runs of one kind: `contexts`, `hops` or `episodes`."""
+    if all(hops.BY_HOPS in summary for summary in summaries.values()):
+        return hops_drawing("hops", summaries)
     if all(contexts.test_sets(summary) for summary in summaries.values()):
         return contexts_drawing("contexts", summaries)
     return position_drawing("episodes", summaries)
@@ -111,5 +113,17 @@ def contexts_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> D
         axes.set_xticks(range(len(gaps)), gaps)
 
     drawn = figure("episodes-contexts", paint, name=name, height=2 * HEIGHT).drawing
+    assert drawn is not None
+    return drawn
+
+
+def hops_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
+    """Return the chart of summaries, by label, of runs on hops; of a single one at every depth."""
+    every = hops.curves(summaries)
+    series = [
+        Series(label, list(curve.values()), list(curve), run=number)
+        for number, (label, curve) in enumerate(every.items())
+    ]
+    drawn = curves("episodes-hops", series, name=name).drawing
     assert drawn is not None
     return drawn
