@@ -228,6 +228,12 @@ class HModule(nn.Module):
         """Return z_H' (b, t, d), the memory after the step, and the trace."""
         raise NotImplementedError
 
+    def schedule(self, step: int, total: int) -> None:
+        """Set what changes over the training; called before each optimiser step.
+
+        step: optimiser steps done. total: those of the whole run.
+        """
+
     def settle(self, traces: Sequence[Trace]) -> None:
         """Move the buffers that training moves without a gradient; called after each optimiser step.
 

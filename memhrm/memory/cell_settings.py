@@ -45,7 +45,8 @@ class CellSettings(ExchangeSettings):
         writes: which cells are written, likewise.
         written: how many of the selected cells are written, the first choices; null: all of them.
         cls: what a write does to the CLS: evolving, it is written like the contents; frozen, it stays; key,
-            it becomes what the query asked for, and stays at feedback, which asks nothing.
+            it becomes what the query asked for, and stays at feedback, which asks nothing (with
+            write_when=told it becomes what the query of what is told asks for).
         hold: what keeps the cells of an earlier H-step: none; feedback, which then has those of its
             question's last one; or example: all H-steps of an example, and its feedback, have those of its
             first one.
@@ -97,11 +98,40 @@ class CellSettings(ExchangeSettings):
         require(0 <= self.decay <= 1, "memory.decay", self.decay, "0 to 1")
         require(not self.shared_cell or self.selector == "all" or self.k >= 2, "k", self.k,
                 "2 or above with memory.shared_cell=true")  # fmt: skip
+        for name in ("score_noise", "load_bias", "fresh"):
+            require(getattr(self, name) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
+        require(0 <= self.center <= 1, "memory.center", self.center, "0 to 1")
+        self._check_stages()
+        told = self.write_when == "told" and self.hold != "none"
+        require(
+            not told, "memory.hold", self.hold, "none with memory.write_when=told: a question notes nothing"
+        )
+        if self.written is not None:
+            require(self.writes == "selected", "memory.written", self.written, "null with memory.writes=all")
+            most = f"null, or 1 to {self.fewest}, the fewest active cells"
+            require(1 <= self.written <= self.fewest, "memory.written", self.written, most)
         self._advise()
+
+    def _check_stages(self) -> None:
+        """Refuse numbers of active cells that there cannot be."""
+        stages = self.k_stages
+        if stages is None:
+            return
+        least = 2 if self.shared_cell else 1
+        require(self.selector != "all", "memory.k_stages", stages, "null with memory.selector=all")
+        fits = len(stages) > 0 and all(least <= k <= self.cells for k in stages) and stages[-1] == self.k
+        allowed = (
+            f"null, or numbers from {least} to memory.cells={self.cells}, the last of which is k={self.k}"
+        )
+        require(fits, "memory.k_stages", list(stages), allowed)
 
     def within(self, episodes: bool) -> Self:
         """Return the settings with what null stands for, as in `MemorySettings`."""
         made = super().within(episodes)
+        if made.lifetime == "global":
+            allowed = "{} with memory.lifetime=global, which never begins again"
+            require(self.fresh == 0, "memory.fresh", self.fresh, allowed.format("0"))
+            require(self.hold == "none", "memory.hold", self.hold, allowed.format("none"))
         if self.shared_cell is not None:
             return made
         return replace(made, shared_cell=episodes and self.selector != "all" and self.k >= 2)
@@ -130,17 +160,37 @@ class CellSettings(ExchangeSettings):
             f"memory.combine={self.combine} changes nothing with memory.projections=1",
         )
         trained = self.selector in ("policy", "lowest_loss")
+        learns = trained or self.needs_address or self.straight_through != "none"
         advise(
-            self.active - self.shared == 1 and self.gate == "selected" and not trained,
+            self.one_weight and self.gate == "selected" and not learns,
             f"with k={self.active} the gate is always {1 / self.active:g} and nothing trains the scorer; "
             f"memory.gate=all, k={self.active + 1} or memory.selector=policy train it",
         )
-        advise(self.gate == "none" and not trained, "memory.gate=none trains no scorer")
+        advise(self.gate == "none" and not learns, "memory.gate=none trains no scorer")
+        advise(
+            self.fewest == self.cells and "all" in (self.reads, self.writes),
+            f"memory.reads and memory.writes change nothing with all {self.cells} cells active",
+        )
+        advise(
+            self.written == self.active == self.fewest,
+            f"memory.written={self.written} changes nothing with k={self.k}",
+        )
+
+    @property
+    def one_weight(self) -> bool:
+        """Whether all cells that are read weigh the same whatever their scores are."""
+        rivals = (self.cells if self.reads == "all" else self.active) - self.shared
+        return self.gate == "none" or (self.gate == "selected" and rivals == 1)
 
     @property
     def active(self) -> int:
         """Cells that an example reads and writes at an H-step."""
         return self.cells if self.selector == "all" else self.k
+
+    @property
+    def fewest(self) -> int:
+        """The fewest active cells over the training."""
+        return min(self.k_stages or (self.active,))
 
     @property
     def shared(self) -> int:
