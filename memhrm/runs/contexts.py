@@ -3,7 +3,7 @@
 c contexts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 BEST, CHANCE = "best possible", "best without memory"
@@ -40,8 +40,17 @@ def held_by(summary: Mapping[str, Any]) -> Curve:
     )
 
 
-def references(summary: Mapping[str, Any]) -> dict[str, Curve]:
-    """Return what could be held at best, and by the run's cells if it has any, by name."""
+def references(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
+    """Return what could be held at best, and by the cells of runs that have any, by name."""
+    known: dict[str, Curve] = {}
+    for summary in summaries:
+        for name, curve in _references(summary).items():
+            held, exact, scored = known.get(name, Curve({}, {}, {}))
+            known[name] = Curve({**held, **curve.held}, {**exact, **curve.exact}, scored)
+    return known
+
+
+def _references(summary: Mapping[str, Any]) -> dict[str, Curve]:
     every = test_sets(summary)
     curves = {BEST: {c: float(c) for c in every}, CHANCE: dict.fromkeys(every, 0.0)}
     if "cells" in summary:
@@ -61,9 +70,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     runs = {name: held_by(summary) for name, summary in summaries.items() if test_sets(summary)}
     if not runs:
         return []
-    known: dict[str, Curve] = {}
-    for name in runs:
-        known |= references(summaries[name])
+    known = references(summaries[name] for name in runs)
     at = sorted({c for curve in runs.values() for c in curve.held})
     width = max(map(len, ("contexts of an episode", *known, *runs))) + 2
 

@@ -8,6 +8,7 @@ import pytest
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
 from memhrm.data import Dataset, Episodes, load
+from memhrm.data.episodes.capacity import hashed, perfect
 from memhrm.data.episodes.choices import distinct
 from memhrm.data.episodes.contexts import Contexts
 from memhrm.data.episodes.cued import SYMBOLS, Cued
@@ -28,6 +29,7 @@ VARIANTS = {
         "data.held_out_cues=0.3",
         "data.held_out_rules=0.4",
     ),
+    "tokens above 255": ("data.cue_symbols=300",),
     "held-out rules": ("data.held_out_rules=0.5", "data.test_order=interleaved", "data.visits=3"),
 }
 EVERY = pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS)
@@ -174,7 +176,8 @@ def test_answers_follow_the_rule_of_their_context(words):
         known = episodes.labels > 0
         assert not known[:, :, : task.cue_length].any()
         digits = episodes.inputs[:, :, task.cue_length :].astype(int) - task.first
-        answers = np.take_along_axis(maker.rules.permutations[episodes.rules], digits, axis=2) + task.first
+        answers = np.take_along_axis(maker.rules.permutations[episodes.rules].astype(int), digits, axis=2)
+        answers += task.first
         asked = known.any(axis=2)
         assert np.array_equal(episodes.labels[:, :, task.cue_length :][asked], answers[asked])
         assert (known[:, :, task.cue_length :].all(axis=2) == asked).all()
@@ -216,6 +219,41 @@ def test_gaps_are_divided_as_their_names_say():
                 assert int(low) <= one["gap"] <= most
                 found.add(one["gap"])
     assert found >= set(range(40))  # All edges among them.
+
+
+@pytest.mark.parametrize(("cells", "contexts"), [(1, 3), (3, 1), (3, 3), (2, 5), (4, 2)])
+def test_a_hash_holds_as_many_contexts_as_counting_all_hashes_says(cells, contexts):
+    every = product(range(cells), repeat=contexts)  # Each cell keeps the last context that took it.
+    held = [len({cell: context for context, cell in enumerate(taken)}) for taken in every]
+    assert hashed(cells, contexts) == pytest.approx(np.mean(held) / contexts)
+    assert perfect(cells, contexts) == max(held) / contexts
+
+
+@pytest.mark.parametrize("words", [(), ("data.held_out_rules=0.5", "data.revises=true")])
+def test_contexts_held_are_all_at_the_optimum_and_none_at_chance(words):
+    maker, _ = parts(loaded(*words))
+    episodes = maker.make(loaded(*words).test, 50)
+    best = episodes.facets["visit"].means(episodes.best)
+    scores = {"puzzles": episodes.best.size, "episodes": 50, "optimum_by_visit": best}
+    first, second = best["1"], best["2"]
+    for accuracy, held in ((second, 3), (first, 0), ((2 * second + first) / 3, 2)):
+        made = maker.figures({**scores, "exact_accuracy_by_visit": {"2": accuracy}}, cells=2)
+        assert made["contexts"] == 3 and made["contexts_held"] == pytest.approx(held)
+        assert made["bits_held"] == pytest.approx(held * np.log2(6))
+        assert made["held_by_hash"] == pytest.approx(2 * (1 - 1 / 8)) and made["held_by_perfect"] == 2
+    assert "held_by_hash" not in maker.figures({**scores, "exact_accuracy_by_visit": best}, cells=0)
+
+
+def test_further_test_sets_have_the_contexts_that_are_asked_for_and_as_many_puzzles():
+    data = loaded("data.curve=[1,5]", "data.revises=true")
+    maker, _ = parts(data)
+    series, puzzles = maker.series(data.test), data.held_out().best.size
+    assert list(series) == ["contexts=1", "contexts=5"]
+    for contexts, episodes in zip((1, 5), series.values()):
+        assert episodes.address is not None and episodes.address[:, :, 0].max() == contexts - 1
+        assert 0 <= episodes.best.size - puzzles < episodes.length and (episodes.labels > 0).any(axis=2).all()
+    again = maker.series(data.test)
+    assert all(np.array_equal(series[name].inputs, again[name].inputs) for name in series)
 
 
 def test_covering_strings_hold_every_digit_and_are_all_there():

@@ -93,19 +93,18 @@ def position_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> D
 def contexts_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> Drawing:
     """Return two charts of summaries, by label, of runs on contexts: against their number, and the gap."""
     above, below, gaps = [], [], list(GAPS)
-    known: dict[str, contexts.Curve] = {}
     for number, (label, summary) in enumerate(summaries.items()):
         curve = contexts.held_by(summary)
-        at, exact = list(curve.exact), np.array(list(curve.exact.values()))
+        at = sorted(curve.exact)
+        exact = np.array([curve.exact[c] for c in at])
         ends = [wilson(exact[[i]], curve.scored[c]) for i, c in enumerate(at)]
         low, high = np.array(ends)[:, :, 0].T
         above.append(Series(label, exact, at, run=number, band=(low, high)))
         found = {place: summary["exact_accuracy_by_gap"].get(gap, np.nan) for place, gap in enumerate(gaps)}
         below.append(Series(label, list(found.values()), list(found), run=number))
-        known |= contexts.references(summary)
-    for place, (label, curve) in enumerate(known.items()):
-        values, at, dashes = list(curve.exact.values()), list(curve.exact), DASHES[place % len(DASHES)]
-        above.append(Series(label, values, at, run=None, dashes=dashes))
+    for place, (label, curve) in enumerate(contexts.references(summaries.values()).items()):
+        at, dashes = sorted(curve.exact), DASHES[place % len(DASHES)]
+        above.append(Series(label, [curve.exact[c] for c in at], at, run=None, dashes=dashes))
 
     def paint(figure: Any, words: Mapping[str, Any]) -> None:
         upper, lower = figure.subfigures(2, 1, height_ratios=(3, 2))
