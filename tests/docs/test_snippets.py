@@ -37,7 +37,10 @@ SMALL = {
         (r"", RUN),
         (r"^experiment=(recall|episodes)", EPISODES),
         (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
-        (r"^experiment=contexts", "data.contexts=[2] data.test_contexts=2 data.curve=[3] data.test_episodes=4"),
+        (
+            r"^experiment=contexts",
+            "data.contexts=[2] data.test_contexts=2 data.curve=[3] data.test_episodes=4",
+        ),
         (r"data\.path=", "validation_size=4 eval_every=1"),
         (r"_extreme", "data.train_size=null"),
         (r"^data=maze$", "data.train_size=12 data.test_size=8 validation_size=4 eval_every=1"),
