@@ -109,6 +109,7 @@ class Reference:
         A = self.selected(s, noise, losses)
         alpha = self.gate(s, A)
         trace = {"indices": torch.tensor(A), "alpha": alpha, "scores": s}
+        trace |= {"read_cells": torch.tensor(A), "written_cells": torch.tensor(A)}
         if self.training and o.selector in ("policy", "lowest_loss"):
             trace |= self.policy(s, A)
 

@@ -72,7 +72,7 @@ class Planted(HModule):
         wanted = (first[:, None] + torch.arange(s.k)) % self.cells
         scores = -0.01 * torch.arange(self.cells).expand(len(z_H), -1)  # Breaks ties in favour of the first.
         scores = scores.scatter_add(1, wanted, torch.arange(s.k, 0, -1).float().expand(len(z_H), -1))
-        indices = choose("topk", scores, s.k, None, None, context.prefer)
+        indices = choose(scores, s.k, context.prefer)
         alpha = scores.gather(1, indices).softmax(dim=-1)
 
         content = cells[rows, indices[:, 0], 1]

@@ -50,6 +50,9 @@ class DataSettings(Settings, ABC):
     in_episodes: ClassVar[bool] = False
     """Whether examples come several in an episode, for what null settings stand for."""
 
+    has_addresses: ClassVar[bool] = False
+    """Whether examples have contexts and cues with numbers (`Episodes.address`)."""
+
     kind: str
     name: str
     path: str | None

@@ -44,10 +44,13 @@ class Task(ABC):
         layout: rows and columns in which the tokens are drawn; their product is ``seq_len``.
         answers: the last tokens of the vocabulary, which feedback may show as the answer of a cell
             (`memhrm.data.episodes.episodes`); 0 where there is no feedback.
+        labels_from: the first token that can be a label; the model's head leaves out those before it. A head
+            that has to learn first that hundreds of cues are never an answer is late to learn anything else.
         classes: what `class_keys` tells apart, for people.
     """
 
     answers = 0
+    labels_from = 0
     classes = "examples"
 
     def __init__(

@@ -139,6 +139,7 @@ def walk(
                 places=places,
                 write=settings.write,
                 told=True,
+                feedback=asked,
             )
             memory = shown.state.memory
             if kept == "shuffled":

@@ -87,6 +87,7 @@ def rollout(
     threshold: float | None = None,
     write: bool = True,
     prefer: Tensor | None = None,
+    feedback: bool = False,
     told: bool = False,
     H_cycles: int | None = None,
     noise: Noise | None = None,
@@ -106,6 +107,7 @@ def rollout(
         threshold: stop a row after the first step at which sigmoid(q_halt) exceeds it; None: never.
         write: whether the memory is written.
         prefer: added to the scores of the cells when they are chosen, (b, N).
+        feedback: whether the examples are answers to the questions before.
         told: whether the examples tell something.
         H_cycles: H-cycles of a supervision step; None: as in training.
         noise: noise before each step.
@@ -126,6 +128,9 @@ def rollout(
             None if draws is None else draws[number - 1, rows],
             write=write,
             prefer=None if prefer is None else prefer[rows],
+            address=data["address"][rows] if "address" in data else None,
+            feedback=torch.full_like(rows, feedback, dtype=torch.bool),
+            continues=torch.full_like(rows, feedback or number > done + 1, dtype=torch.bool),
             told=told,
             H_cycles=H_cycles,
         )

@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memhrm.memory.base import Context, HModule, HShape, Memory, Trace, norms
+from memhrm.memory.base import Context, HShape, Memory, Trace, norms
 from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.cells import Cells
+from memhrm.memory.cells import CellModule, Selection
 from memhrm.memory.cross_attention import layer_norm
-from memhrm.memory.exchange import Exchange
 from memhrm.memory.maps import maps
 from memhrm.nn.layers import EPS
 
@@ -35,7 +34,7 @@ class AggregateSettings(CellSettings):
     aggregation: Literal["add", "concat"]
 
 
-class Aggregate(HModule):
+class Aggregate(CellModule):
     """N cells, of which each example's set A of k is read as one memory.
 
     add:    M = sum_{i in A} alpha_i m_i;  dz = Attn(h, LN(M), LN(M));
@@ -45,16 +44,12 @@ class Aggregate(HModule):
     """
 
     Settings = AggregateSettings
-    has_maps = True
 
     def __init__(self, settings: AggregateSettings, shape: HShape):
-        settings = settings.explicit()
-        super().__init__(settings, shape)
-        self.adds, self.rms = settings.aggregation == "add", settings.state_norm == "rms"
         # With add the cells are normed after the write; their sum is not.
-        self.exchange = Exchange(settings, shape, norms_write=not self.adds)
-        self.store = Cells.of(self, settings, shape, self.exchange.read.num_heads)
-        self.needs_level = self.exchange.augments
+        adds = settings.aggregation == "add"
+        super().__init__(settings, shape, norms_write=not adds)
+        self.adds, self.rms = adds, self.store.settings.state_norm == "rms"
 
     def forward(
         self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context
@@ -64,19 +59,16 @@ class Aggregate(HModule):
         z_H, h = exchange.start(z_H, z_L, context)
         selection, trace = store.select(h, memory, context, partial(self._read_alone, z_H, h))
 
-        active, alpha = store.take(memory, selection), selection.alpha
-        dz, tokens = self._read(h, active, alpha)
+        active, before = store.take(memory, selection)
+        dz, tokens = self._read(h, active, selection.read.credited)
         z_H = exchange.read_residual(z_H, dz)
 
         h_plus = layer_norm(z_H + z_L)
-        written = store.attend_within(self._write(active, alpha, h_plus, present), h.dtype)
+        written = self._write(active, before, selection, h_plus, present)
+        written = store.finish(before, written, selection, h.dtype)
         trace |= norms(z_H, written, present)
         if context.maps:
-            weights = torch.ones_like(alpha[:, :1]) if self.adds else alpha * alpha.shape[1]
-            together = not self.adds
-            trace |= maps(
-                exchange.read, exchange.write, h, tokens, weights, h_plus, present, together=together
-            )
+            trace |= self._maps(h, tokens, h_plus, before, selection, present)
         return z_H, store.put_back(memory, written, selection), trace
 
     def _read(self, h: Tensor, active: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,15 +86,34 @@ class Aggregate(HModule):
         """Return z_H after reading one cell of each example, (b, 1, l, d)."""
         return self.exchange.read_residual(z_H, self._read(h, cell, torch.ones_like(cell[:, :, 0, 0]))[0])
 
-    def _write(self, active: Tensor, alpha: Tensor, h: Tensor, present: Tensor | None) -> Tensor:
-        """Return the active cells, (b, k, l, d), after the write of h (b, t, d)."""
+    def _write(
+        self, active: Tensor, before: Tensor, selection: Selection, h: Tensor, present: Tensor | None
+    ) -> Tensor:
+        """Return the cells that are written, `before`, (b, k, l, d), after the write of h (b, t, d)."""
         exchange = self.exchange
         if not self.adds:
-            return exchange.write_cells(active, h, present)
-        total = _sum(active, alpha)
+            return exchange.write_cells(before, h, present)
+        total, share = _sum(active, selection.read.weights), selection.write.weights.to(before.dtype)
         written = exchange.write_residual(total, exchange.write(layer_norm(total.to(h.dtype)), h, present))
-        active = active + alpha.to(active.dtype)[:, :, None, None] * (written - total).unsqueeze(1)
-        return F.rms_norm(active, active.shape[-1:], eps=EPS) if self.rms else active
+        before = before + share[:, :, None, None] * (written - total).unsqueeze(1)
+        return F.rms_norm(before, before.shape[-1:], eps=EPS) if self.rms else before
+
+    def _maps(
+        self,
+        h: Tensor,
+        tokens: Tensor,
+        h_plus: Tensor,
+        before: Tensor,
+        selection: Selection,
+        present: Tensor | None,
+    ) -> Trace:
+        """Return the maps of the one memory, with add, or of the active cells."""
+        both, alpha = (self.exchange.read, self.exchange.write), selection.read.weights
+        if self.adds:
+            return maps(*both, h, tokens, torch.ones_like(alpha[:, :1]), h_plus, present)
+        weights, targets = alpha * alpha.shape[1], layer_norm(before.to(h.dtype))
+        found = maps(*both, h, tokens, weights, h_plus, present, targets=targets, together=True)
+        return self.store.of_active(found, selection)
 
 
 def _sum(active: Tensor, alpha: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ class Context(NamedTuple):
             keeps a cell out, +inf forces it.
         present: which positions are no padding, (b, t); None: all. What a module itself does across
             positions must leave the others out.
+        address: the number of each example's context within its episode, and of its cue among all cues,
+            (b, 2) int32; None where the data have no contexts.
+        feedback: which rows are shown the answer to the question before, (b,) bool; None: none.
+        continues: which rows have had an H-step on their example, or on the question of their feedback, (b,)
+            bool; None: none.
         write: False where what the module writes is not kept, so that it need not be computed.
         maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
     """
@@ -49,6 +54,9 @@ class Context(NamedTuple):
     judge: Judge | None = None
     prefer: Tensor | None = None
     present: Tensor | None = None
+    address: Tensor | None = None
+    feedback: Tensor | None = None
+    continues: Tensor | None = None
     write: bool = True
     maps: bool = False
 
@@ -107,7 +115,7 @@ class MemorySettings(Settings):
         horizon: supervision steps per optimiser step, over which the memory's graph, and only the memory's,
             stays whole (truncated back-propagation); 1 as published; episode: all of an episode's. Weights
             stand still in between. null: episode where the data have episodes, else 1.
-        written: when it is written: always, at every H-step; told: only in the steps that tell something,
+        write_when: when it is written: always, at every H-step; told: only in the steps that tell something,
             feedback or a fact, so that a question leaves it as it is.
         write_in_evaluation: whether evaluation writes; false leaves every example with the memory it starts
             with.
@@ -121,7 +129,7 @@ class MemorySettings(Settings):
     module: str
     lifetime: Lifetime | None
     horizon: int | Literal["episode"] | None
-    written: Literal["always", "told"]
+    write_when: Literal["always", "told"]
     write_in_evaluation: bool
     rate: float
 
@@ -130,6 +138,11 @@ class MemorySettings(Settings):
         fits = not isinstance(self.horizon, int) or self.horizon >= 1
         require(fits, "memory.horizon", self.horizon, "null, episode, or 1 or above")
         require(0 < self.rate <= 1, "memory.rate", self.rate, "above 0, up to 1")
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether the memory reads `Context.address`, which only data with contexts have."""
+        return False
 
     def within(self, episodes: bool) -> Self:
         """Return the settings with what null stands for in data with or without episodes.
@@ -140,7 +153,7 @@ class MemorySettings(Settings):
         allowed = "a number, or null, with data that have no episodes"
         require(episodes or self.horizon != "episode", "memory.horizon", self.horizon, allowed)
         allowed = "always, with data that have no episodes: nothing is told there"
-        require(episodes or self.written != "told", "memory.written", self.written, allowed)
+        require(episodes or self.write_when != "told", "memory.write_when", self.write_when, allowed)
         lifetime, horizon = ("episode", "episode") if episodes else ("example", 1)
         return replace(self, lifetime=self.lifetime or lifetime, horizon=self.horizon or horizon)
 
@@ -214,6 +227,12 @@ class HModule(nn.Module):
     ) -> tuple[Tensor, Memory, Trace]:
         """Return z_H' (b, t, d), the memory after the step, and the trace."""
         raise NotImplementedError
+
+    def settle(self, traces: Sequence[Trace]) -> None:
+        """Move the buffers that training moves without a gradient; called after each optimiser step.
+
+        traces: of all H-steps of the optimiser step, of the rows of this process.
+        """
 
 
 NORMS = ("z_H_norm", "memory_norm")

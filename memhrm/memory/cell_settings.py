@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 from memhrm.config.settings import advise, require, require_size
+from memhrm.memory.addresses import Address
 from memhrm.memory.exchange import ExchangeSettings
-from memhrm.memory.selection import SelectorName
+from memhrm.memory.query import Pooling
+from memhrm.memory.selection import Gate, SelectorName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,14 +17,38 @@ class CellSettings(ExchangeSettings):
     Attributes:
         cells: N.
         k: active cells; selector=all takes every cell whatever k is.
-        selector: how the active cells are chosen, see `choose`; policy and lowest_loss have their own losses.
+        selector: how the active cells are chosen, see `merits`; policy and lowest_loss have their own
+            losses; oracle and hash need data with contexts.
+        k_stages: active cells in equal parts of the training, the last of which is k; null: k in all.
         projections: R, bilinear forms of a score.
+        own_projections: whether each cell has R projections of its own.
         combine: how the R forms become one score, see `Scorer`.
         score_scale: sqrt divides a score by the root of the width.
-        pooling: what of h scores the cells, the mean over positions or position 0.
+        scorer_start: what W_r starts as. random, or identity: a CLS that holds what was asked (cls=key) is
+            then found by asking it again.
+        score_norm: layer takes the layer norm of what is asked for and of the CLS.
+        score_noise: standard deviation of normal noise on the scores when cells are chosen, in training.
+        pooling: what of h scores the cells: the mean over positions, position 0, a mean by learned attention,
+            or each position, of which the one that scores highest counts.
+        center: rate of the running mean of the query, which is taken off it; 0: nothing is.
+        load_bias: step of a bias per cell, for the choice alone, which rises for cells that are used less
+            than the others (Wang et al. 2024, arXiv 2408.15664); 0: none.
+        fresh: added to the score of cells that have not been written since the memory began: with a number
+            between the scores of cells that match and of those that do not, what is known finds its cell and
+            what is new takes an unused one (compare Santoro et al. 2016, arXiv 1605.06065).
         gate: what weighs the active cells. selected: the softmax of their scores, as in the equation; at
             k=1 it is 1 and trains no scorer. all: their entries in the softmax of all scores. none: 1/k
             each.
+        straight_through: where the scorer gets a gradient through the choice: each cell's read, its write, or
+            both are multiplied by 1 + p - sg(p), p its entry in the softmax of all scores.
+        reads: which cells are read, the selected ones, or all.
+        writes: which cells are written, likewise.
+        written: how many of the selected cells are written, the first choices; null: all of them.
+        cls: what a write does to the CLS: evolving, it is written like the contents; frozen, it stays; key,
+            it becomes what the query asked for, and stays at feedback, which asks nothing.
+        hold: what keeps the cells of an earlier H-step: none; feedback, which then has those of its
+            question's last one; or example: all H-steps of an example, and its feedback, have those of its
+            first one.
         shared_cell: cell 0 is always active and weighs 1/k; the others compete for the remaining k - 1
             places and share the rest of the weight. In one softmax with the winners its weight would depend
             on their scores: in episodes such a memory began to learn in some runs only
@@ -38,11 +64,25 @@ class CellSettings(ExchangeSettings):
     cells: int
     k: int
     selector: SelectorName
+    k_stages: tuple[int, ...] | None
     projections: int
+    own_projections: bool
     combine: Literal["mean", "logsumexp", "max"]
     score_scale: Literal["sqrt", "none"]
-    pooling: Literal["mean", "first"]
-    gate: Literal["selected", "all", "none"]
+    scorer_start: Literal["random", "identity"]
+    score_norm: Literal["none", "layer"]
+    score_noise: float
+    pooling: Pooling
+    center: float
+    load_bias: float
+    fresh: float
+    gate: Gate
+    straight_through: Literal["none", "read", "write", "both"]
+    reads: Literal["selected", "all"]
+    writes: Literal["selected", "all"]
+    written: int | None
+    cls: Address
+    hold: Literal["none", "feedback", "example"]
     shared_cell: bool | None
     self_attention: bool
     usage_average: float
@@ -65,6 +105,11 @@ class CellSettings(ExchangeSettings):
         if self.shared_cell is not None:
             return made
         return replace(made, shared_cell=episodes and self.selector != "all" and self.k >= 2)
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether the task must say where to look."""
+        return self.selector in ("oracle", "hash")
 
     def _advise(self) -> None:
         """Warn of settings that change nothing beside the others."""

@@ -3,29 +3,51 @@
 b batch, t position, d width, N cells, k active cells, l = 1 + M tokens of a cell: its CLS, then its contents.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memhrm.memory import losses
+from memhrm.memory.addresses import readdressed
 from memhrm.memory.base import NORMS, Context, HModule, HShape, Loss, Memory, Trace
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cross_attention import layer_norm
-from memhrm.memory.selection import Scorer, choose, entropy, plackett_luce
+from memhrm.memory.exchange import Exchange
+from memhrm.memory.parts import Part, parted
+from memhrm.memory.query import Query
+from memhrm.memory.selection import Scored, Scorer, choose, entropy, merits, plackett_luce
+from memhrm.memory.usage import hits
 from memhrm.nn.attention import SelfAttention
 from memhrm.nn.blocks import add_rms
-from memhrm.nn.layers import first, masked_mean, truncated_normal_
+from memhrm.nn.layers import truncated_normal_
+from memhrm.system.ranks import summed
 
 
 class Selection(NamedTuple):
-    """Indices and weights of the active cells, (b, k), and the scores of all cells, (b, N)."""
+    """What each example selects.
+
+    Attributes:
+        indices: the active cells, (b, k), the first choice first.
+        scores: of all cells, (b, N).
+        merit: what they are chosen by, (b, N).
+        read: the cells that are read.
+        write: the cells that are written.
+        keys: what the query asks of the cells that are written, (b, k, d), with cls=key.
+        answered: rows that ask nothing: feedback, and what has the selection of an earlier H-step, (b,) bool;
+            None for none.
+    """
 
     indices: Tensor
-    alpha: Tensor
     scores: Tensor
+    merit: Tensor
+    read: Part
+    write: Part
+    keys: Tensor | None
+    answered: Tensor | None
 
 
 ReadAlone = Callable[[Tensor], Tensor]
@@ -35,41 +57,19 @@ ReadAlone = Callable[[Tensor], Tensor]
 class Cells(nn.Module):
     """Selects cells, takes them out of the memory and puts them back.
 
-    A memory calls `select` and `take`, reads and writes the active cells in its own way, and calls
-    `put_back`.
+    A memory calls `select` and `take`, reads and writes in its own way, and calls `finish` and `put_back`.
     """
 
     def __init__(self, settings: CellSettings, shape: HShape, num_heads: int):
         super().__init__()
         self.settings, self.active, s = settings, settings.active, settings
-        self.scorer = Scorer(shape.width, s.projections, s.combine, s.score_scale == "sqrt")
+        self.query = Query(s.pooling, shape.width, shape.length, s.center)
+        scaled, normed = s.score_scale == "sqrt", s.score_norm == "layer"
+        own = s.cells if s.own_projections else 0
+        self.scorer = Scorer(shape.width, s.projections, s.combine, scaled, normed, own, s.scorer_start)
         self.within = SelfAttention(shape.width, num_heads, shape.attend) if s.self_attention else None
-
-    @classmethod
-    def of(cls, module: HModule, settings: CellSettings, shape: HShape, num_heads: int) -> "Cells":
-        """Return cells for a module, for which everything is declared that comes with them."""
-        made, s = cls(settings, shape, num_heads), settings
-        # Every cell starts at a random place of its own: equal cells would never separate (trap 8).
-        size = s.cells, 1 + s.tokens, shape.width
-        module.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
-        module.remember("usage", torch.full((s.cells,), s.active / s.cells))
-        module.cells, module.always_active = s.cells, s.shared
-        module.noise_size = s.cells if s.selector in ("policy", "random") else 0
-        module.noise_in_evaluation = s.selector == "random"
-        module.logged = NORMS
-        module.losses |= {
-            "diverse": Loss(losses.diverse),
-            "balance": Loss(partial(losses.balance, always_active=s.shared)),
-            "information": Loss(losses.information),
-        }
-        if s.selector == "policy":
-            module.losses["policy"] = Loss(losses.policy, weight=1.0, needs_reward=True)
-            module.losses["entropy"] = Loss(losses.entropy, weight=0.01)
-            module.logged = (*NORMS, "entropy")
-        elif s.selector == "lowest_loss":
-            module.losses["imitation"] = Loss(losses.imitation, weight=1.0)
-            module.logged = (*NORMS, "entropy")
-        return made
+        self.bias: Tensor | None
+        self.register_buffer("bias", torch.zeros(s.cells) if s.load_bias > 0 else None)
 
     def select(
         self, h: Tensor, memory: Memory, context: Context, read_alone: ReadAlone
@@ -82,35 +82,72 @@ class Cells(nn.Module):
             context: the context of the H-step.
             read_alone: what reading one cell alone gives, for selector=lowest_loss.
         """
-        s, apart, cls = self.settings, self.settings.shared, memory["cells"][:, :, 0]
-        judged = self._judged(memory["cells"], context, read_alone)
-        query = (masked_mean if s.pooling == "mean" else first)(h, context.present)
-        scores = self.scorer(query, cls)
-        rivals = scores[:, apart:]  # A shared cell stands apart from the competition.
+        s, apart = self.settings, self.settings.shared  # A shared cell stands apart from the competition.
+        judged, held = self._judged(memory["cells"], context, read_alone), self._held(context)
+        queries, there, trace = self.query(h, context.present, held)
+        scored = self._scored(queries, there, memory)
+        scores = scored.scores
         noise, judged, prefer = (
             None if x is None else x[:, apart:] for x in (context.noise, judged, context.prefer)
         )
-        winners = choose(s.selector, rivals.detach(), self.active - apart, noise, judged, prefer)
-        shared = torch.zeros_like(winners[:, :apart])
-        indices = torch.cat((shared, winners + apart), dim=1) if apart else winners
+        rivals = self._drawn_by(scores).detach()
+        merit = merits(s.selector, rivals, noise, judged, context.address, s.score_noise)
+        if held is not None:
+            scores = torch.where(held.unsqueeze(1), memory["asked_scores"], scores)
+            merit = torch.where(held.unsqueeze(1), memory["asked_merit"][:, apart:], merit)
+        winners = choose(merit, self.active - apart, prefer)
 
-        if s.gate == "none":
-            alpha = torch.full_like(winners, 1 / winners.shape[1], dtype=scores.dtype)
-        elif s.gate == "all":
-            alpha = rivals.softmax(dim=-1).gather(1, winners)
-        else:
-            alpha = rivals.gather(1, winners).softmax(dim=-1)
-        if apart:  # The shared cell weighs as much as one of k equal ones, whatever the scores.
-            own = torch.full_like(alpha[:, :apart], 1 / self.active)
-            alpha = torch.cat((own, alpha * (1 - apart / self.active)), dim=1)
-        trace = {"indices": indices, "alpha": alpha, "scores": scores}
+        active, read, write = parted(s, scores, winners)
+        alpha = read.weights if s.reads == "selected" else read.weights.gather(1, active.indices)
+        trace |= {"indices": active.indices, "alpha": alpha, "scores": scores}
+        trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
-            constant = not torch.is_grad_enabled()
-            with torch.enable_grad():  # Selections in cycles without gradient are credited too.
-                if constant:
-                    rivals = self.scorer(query.detach(), cls.detach())[:, apart:]
-                trace |= {"log_probability": plackett_luce(rivals, winners), "entropy": entropy(rivals)}
-        return Selection(indices, alpha, scores), trace
+            trace |= self._probability(h, memory, context, scored.scores, winners, held)
+        keys = scored.keys(write.indices) if s.cls == "key" else None
+        answered = _either(held, context.feedback)
+        return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
+
+    def _held(self, context: Context) -> Tensor | None:
+        """Return the rows that keep the selection of an earlier H-step, (b,) bool; None for none."""
+        if self.settings.hold == "none":
+            return None
+        held = context.feedback
+        return held if self.settings.hold == "feedback" else _either(held, context.continues)
+
+    def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
+        """Return how the queries match the cells, with the bonus of those that are not written yet."""
+        scored = self.scorer(queries, memory["cells"][:, :, 0], there)
+        if self.settings.fresh == 0:
+            return scored
+        return scored._replace(scores=scored.scores + self.settings.fresh * (1 - memory["written"]))
+
+    def _drawn_by(self, scores: Tensor) -> Tensor:
+        """Return what the cells that compete are chosen by: their scores, and the bias of their load."""
+        if self.bias is not None:
+            scores = scores + self.bias.to(scores.dtype)
+        return scores[:, self.settings.shared :]
+
+    def _probability(
+        self,
+        h: Tensor,
+        memory: Memory,
+        context: Context,
+        scores: Tensor,
+        winners: Tensor,
+        held: Tensor | None,
+    ) -> Trace:
+        """Return the log-probability of the choice and the entropy of its first draw; 0 where it is held."""
+        constant = not torch.is_grad_enabled()
+        with torch.enable_grad():  # Selections in cycles without gradient are credited too.
+            if constant:
+                queries, there, _ = self.query(h.detach(), context.present)
+                memory = {name: tensor.detach() for name, tensor in memory.items()}
+                scores = self._scored(queries, there, memory).scores
+            rivals = self._drawn_by(scores)
+            found = {"log_probability": plackett_luce(rivals, winners), "entropy": entropy(rivals)}
+            if held is not None:
+                found = {name: torch.where(held, 0, x) for name, x in found.items()}
+        return found
 
     @torch.no_grad()
     def _judged(self, cells: Tensor, context: Context, read_alone: ReadAlone) -> Tensor | None:
@@ -121,29 +158,126 @@ class Cells(nn.Module):
         losses = [context.judge(read_alone(cells[:, i : i + 1])) for i in range(cells.shape[1])]
         return torch.stack(losses, dim=1)
 
-    def take(self, memory: Memory, selection: Selection) -> Tensor:
-        """Return the active cells, (b, k, l, d); the cost follows k."""
-        cells, indices = memory["cells"], selection.indices
-        return cells.flatten(0, 1).index_select(0, _rows(cells, indices)).unflatten(0, indices.shape)
+    def take(self, memory: Memory, selection: Selection) -> tuple[Tensor, Tensor]:
+        """Return the cells to read and those to write, (b, k, l, d) each; the cost follows k."""
+        cells, read, write = memory["cells"], selection.read.indices, selection.write.indices
+        active = _taken(cells, read)
+        return active, active if write is read else _taken(cells, write)
 
-    def put_back(self, memory: Memory, active: Tensor, selection: Selection) -> Memory:
-        """Return the memory with the written cells, (b, k, l, d), and the usage after the step."""
-        s, cells = self.settings, memory["cells"]
+    def finish(self, before: Tensor, after: Tensor, selection: Selection, dtype: torch.dtype) -> Tensor:
+        """Return the cells as they are put back, (b, k, l, d).
+
+        Args:
+            before: the cells before the write.
+            after: the cells after it.
+            selection: which they are.
+            dtype: the type in which self-attention within them computes, if there is one.
+        """
+        s, credit = self.settings, selection.write.credit
+        if self.within is not None:
+            tokens = layer_norm(after.to(dtype)).flatten(0, 1)
+            change = self.within(tokens, None).view(after.shape).to(after.dtype)
+            after = add_rms(after, change) if s.state_norm == "rms" else after + change
+        if credit is not None:
+            after = after + credit.to(after.dtype)[:, :, None, None] * (after - before)
+        return readdressed(s.cls, before, after, selection.keys, selection.answered)
+
+    def of_active(self, maps: Trace, selection: Selection) -> Trace:
+        """Return maps of the cells that are read and written, (b, k, ...), as maps of the active ones.
+
+        What is not written has a map of zeros.
+        """
+        s, indices, found = self.settings, selection.indices, {}
+        for name, values in maps.items():
+            every = (s.reads if name.startswith("read") else s.writes) == "all"
+            if every:
+                values = values.take_along_dim(indices.view(*indices.shape, *[1] * (values.ndim - 2)), dim=1)
+            missing = indices.shape[1] - values.shape[1]
+            found[name] = F.pad(values, (*[0] * (2 * values.ndim - 4), 0, missing))
+        return found
+
+    def put_back(self, memory: Memory, written: Tensor, selection: Selection) -> Memory:
+        """Return the memory with the written cells, (b, k, l, d), and what else is noted of the step."""
+        s, cells, indices = self.settings, memory["cells"], selection.write.indices
         hit = torch.zeros_like(memory["usage"]).scatter(1, selection.indices, 1.0)
         usage = torch.lerp(hit, memory["usage"], s.usage_average)
         if s.decay > 0:
-            cells = cells * (1 - s.decay * (1 - usage))[:, :, None, None]
-        rows = _rows(cells, selection.indices)
-        cells = cells.flatten(0, 1).index_copy(0, rows, active.flatten(0, 1)).view(cells.shape)
-        return {**memory, "cells": cells, "usage": usage}
+            cells = cells * (1 - s.decay * (1 - usage) * (1 - hit))[:, :, None, None]
+        rows = _rows(cells, indices)
+        cells = cells.flatten(0, 1).index_copy(0, rows, written.flatten(0, 1)).view(cells.shape)
+        noted = {"cells": cells, "usage": usage}
+        if s.fresh > 0:
+            noted["written"] = memory["written"].scatter(1, indices, 1.0)
+        if s.hold != "none":
+            noted |= {"asked_scores": selection.scores, "asked_merit": selection.merit}
+        return {**memory, **noted}
 
-    def attend_within(self, active: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return written cells, (b, k, l, d), after self-attention in `dtype`, if there is one."""
-        if self.within is None:
-            return active
-        tokens = layer_norm(active.to(dtype)).flatten(0, 1)
-        change = self.within(tokens, None).view(active.shape).to(active.dtype)
-        return add_rms(active, change) if self.settings.state_norm == "rms" else active + change
+    @torch.no_grad()
+    def settle(self, traces: Sequence[Trace]) -> None:
+        """Move what no gradient moves; see `HModule.settle`."""
+        self.query.settle(traces)
+        if self.bias is not None:
+            apart = self.settings.shared
+            load = summed(torch.stack([hits(trace) for trace in traces]).sum(dim=(0, 1)))[apart:]
+            self.bias[apart:] += self.settings.load_bias * (load.mean() - load).sign()
+
+
+class CellModule(HModule):
+    """An H-module whose memory is cells with which the state exchanges by cross-attention."""
+
+    Settings = CellSettings
+    has_maps = True
+
+    def __init__(self, settings: CellSettings, shape: HShape, *, norms_write: bool = True):
+        """Make both attentions and the cells, and declare everything that comes with them.
+
+        Args:
+            settings: the settings.
+            shape: the model's sizes.
+            norms_write: as in `Exchange`.
+        """
+        settings = s = settings.explicit()
+        super().__init__(settings, shape)
+        self.exchange = Exchange(settings, shape, norms_write=norms_write)
+        self.needs_level = self.exchange.augments
+        self.store = Cells(settings, shape, self.exchange.read.num_heads)
+        # Every cell starts at a random place of its own: equal cells would never separate (trap 8).
+        size = s.cells, 1 + s.tokens, shape.width
+        self.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
+        self.remember("usage", torch.full((s.cells,), s.active / s.cells))
+        noted = ("written",) * (s.fresh > 0) + ("asked_scores", "asked_merit") * (s.hold != "none")
+        for name in noted:
+            self.remember(name, torch.zeros(s.cells))
+        self.cells, self.always_active = s.cells, s.shared
+        self.noise_size = s.cells if s.selector in ("policy", "random") or s.score_noise > 0 else 0
+        self.noise_in_evaluation = s.selector == "random"
+        self.logged = NORMS
+        self.losses |= {
+            "diverse": Loss(losses.diverse),
+            "balance": Loss(partial(losses.balance, always_active=s.shared)),
+            "information": Loss(losses.information),
+        }
+        if s.selector == "policy":
+            self.losses["policy"] = Loss(losses.policy, weight=1.0, needs_reward=True)
+            self.losses["entropy"] = Loss(losses.entropy, weight=0.01)
+            self.logged = (*NORMS, "entropy")
+        elif s.selector == "lowest_loss":
+            self.losses["imitation"] = Loss(losses.imitation, weight=1.0)
+            self.logged = (*NORMS, "entropy")
+
+    def settle(self, traces: Sequence[Trace]) -> None:
+        """Move the running mean of the query and the bias of the load."""
+        self.store.settle(traces)
+
+
+def _either(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """Return the rows, (b,) bool, of one or the other; None for none."""
+    return other if one is None else one if other is None else one | other
+
+
+def _taken(cells: Tensor, indices: Tensor) -> Tensor:
+    """Return the cells at `indices` (b, k), (b, k, l, d)."""
+    return cells.flatten(0, 1).index_select(0, _rows(cells, indices)).unflatten(0, indices.shape)
 
 
 def _rows(cells: Tensor, indices: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ def maps(
     h_plus: Tensor,
     present: Tensor | None,
     *,
+    targets: Tensor | None = None,
     together: bool = False,
 ) -> Trace:
     """Return the maps of one H-step, as `HModule.has_maps` promises them.
@@ -32,10 +33,11 @@ def maps(
         read: the attention that reads.
         write: the attention that writes.
         h: the state that reads, (b, t, d).
-        tokens: the active cells after their norm, (b, k, l, d).
+        tokens: the cells that are read, after their norm, (b, k, l, d).
         weights: the weight of each cell's values, (b, k).
         h_plus: the state that is written, (b, t, d).
         present: the positions that are no padding, (b, t); None for all.
+        targets: the cells that are written, after their norm, (b, k, l, d); None: those that are read.
         together: whether a position's attention is shared out among all cells; else each cell's tokens have
             all of it.
 
@@ -45,8 +47,10 @@ def maps(
         write_token_map, the attention between positions and tokens, mean over heads: (b, k, l, t) each.
     """
     wide = torch.promote_types(h.dtype, torch.float32)
-    h, tokens, weights, h_plus = (x.to(wide) for x in (h, tokens, weights, h_plus))
-    reads, writes = read_attention(read, h, tokens, together), write_attention(write, tokens, h_plus, present)
+    targets = tokens if targets is None else targets
+    h, tokens, targets, weights, h_plus = (x.to(wide) for x in (h, tokens, targets, weights, h_plus))
+    reads = read_attention(read, h, tokens, together)
+    writes = write_attention(write, targets, h_plus, present)
     added = contributions(read, reads, tokens, weights)
     return {
         "read_map": added.square().mean(dim=-1).sqrt(),

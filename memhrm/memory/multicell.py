@@ -9,17 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memhrm.memory.base import Context, HModule, HShape, Loss, Memory, Trace, norms
+from memhrm.memory.base import Context, HShape, Loss, Memory, Trace, norms
 from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.cells import Cells, Selection
+from memhrm.memory.cells import CellModule, Selection
 from memhrm.memory.cross_attention import layer_norm
-from memhrm.memory.exchange import Exchange
 from memhrm.memory.losses import traced
 from memhrm.memory.maps import maps
 from memhrm.nn.layers import masked_mean
 
 
-class MultiCell(HModule):
+class MultiCell(CellModule):
     """N cells, of which each example reads and writes the set A of k.
 
     read   dz = sum_{i in A} alpha_i Attn(h, LN(m_i), LN(m_i));
@@ -27,15 +26,8 @@ class MultiCell(HModule):
     Equations (6) to (9) of docs/memory.md.
     """
 
-    Settings = CellSettings
-    has_maps = True
-
     def __init__(self, settings: CellSettings, shape: HShape):
-        settings = settings.explicit()
         super().__init__(settings, shape)
-        self.exchange = Exchange(settings, shape)
-        self.store = Cells.of(self, settings, shape, self.exchange.read.num_heads)
-        self.needs_level = self.exchange.augments
         self.losses["self_sup"] = Loss(traced("self_sup"))
         self.logged = (*self.logged, "self_sup")
 
@@ -47,19 +39,21 @@ class MultiCell(HModule):
         z_H, h = exchange.start(z_H, z_L, context)
         selection, trace = store.select(h, memory, context, partial(self._read_alone, z_H, h))
 
-        active = store.take(memory, selection)
+        active, before = store.take(memory, selection)
         tokens = layer_norm(active.to(h.dtype))
         each = exchange.read(h, tokens)
-        dz = exchange.read.out(_mixed(each, selection.alpha))
+        dz = exchange.read.out(_mixed(each, selection.read.credited))
         if self.training:
             trace["self_sup"] = self._self_sup(each, dz, selection, present)
         z_H = exchange.read_residual(z_H, dz)
 
         h_plus = layer_norm(z_H + z_L)
-        written = store.attend_within(exchange.write_cells(active, h_plus, present), h.dtype)
+        written = store.finish(before, exchange.write_cells(before, h_plus, present), selection, h.dtype)
         trace |= norms(z_H, written, present)
         if context.maps:
-            trace |= maps(exchange.read, exchange.write, h, tokens, selection.alpha, h_plus, present)
+            weights, targets = selection.read.weights, layer_norm(before.to(h.dtype))
+            found = maps(exchange.read, exchange.write, h, tokens, weights, h_plus, present, targets=targets)
+            trace |= store.of_active(found, selection)
         return z_H, store.put_back(memory, written, selection), trace
 
     def _read_alone(self, z_H: Tensor, h: Tensor, cell: Tensor) -> Tensor:
@@ -68,8 +62,8 @@ class MultiCell(HModule):
         return self.exchange.read_residual(z_H, dz)
 
     def _self_sup(self, each: Tensor, dz: Tensor, selection: Selection, present: Tensor | None) -> Tensor:
-        """Return mean |sg(dz) - Attn(h, LN(m_j), LN(m_j))|^2, (b,), j the active cell that scores highest."""
-        best = selection.scores.gather(1, selection.indices).argmax(dim=1)
+        """Return mean |sg(dz) - Attn(h, LN(m_j), LN(m_j))|^2, (b,), j the best-scoring cell that is read."""
+        best = selection.scores.gather(1, selection.read.indices).argmax(dim=1)
         own = self.exchange.read.out(_mixed(each, F.one_hot(best, each.shape[2])))
         missed, wide = (dz.detach() - own).square(), torch.promote_types(dz.dtype, torch.float32)
         if present is None:

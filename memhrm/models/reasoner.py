@@ -31,8 +31,12 @@ class Guide(NamedTuple):
         judge: the loss of each example if z_H were the answer; only in training.
         write: False leaves the memory unwritten.
         prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
+        address: of each example's context and cue, (b, 2), as in `Context`.
+        feedback: which rows are shown the answer to the question before, (b,) bool, as in `Context`.
+        continues: which rows have had a supervision step on their example, or on the question of their
+            feedback, (b,) bool; None: none.
         told: whether the step tells something, feedback or a fact: it then has `told_cycles` H-cycles, and
-            with memory.written=told only then the memory is written.
+            with memory.write_when=told only then the memory is written.
         H_cycles: H-cycles of the step; None: as many as the settings say.
     """
 
@@ -40,6 +44,9 @@ class Guide(NamedTuple):
     judge: Judge | None = None
     write: bool = True
     prefer: Tensor | None = None
+    address: Tensor | None = None
+    feedback: Tensor | None = None
+    continues: Tensor | None = None
     told: bool = False
     H_cycles: int | None = None
 
@@ -98,7 +105,8 @@ class Reasoner(nn.Module):
             whole_memory_graph=memory.spans_steps,
         )
 
-        self.lm_head = Linear(d, shape.num_labels + 1 if shape.num_labels else shape.vocab_size)
+        labels = shape.num_labels + 1 if shape.num_labels else shape.vocab_size - shape.labels_from
+        self.lm_head = Linear(d, labels)
         self.q_head = Linear(d, 2, bias=True)
         nn.init.zeros_(self.q_head.weight)  # Almost zero halting probability at the start.
         nn.init.constant_(self.q_head.bias, -5.0)
@@ -138,7 +146,7 @@ class Reasoner(nn.Module):
                 ever sees. None: all are there.
         """
         x, present = self.embed(inputs, puzzle_rows), self.present(mask)
-        write = guide.write and (guide.told or self.H_module.settings.written == "always")
+        write = guide.write and (guide.told or self.H_module.settings.write_when == "always")
         state, traces = self._recursion(guide)(
             state,
             x,
@@ -172,12 +180,14 @@ class Reasoner(nn.Module):
         Q-head's.
 
         Returns:
-            Logits (b, s, v); (b, 1, C + 1) with one label per example.
+            Logits (b, s, v), the least number there is for tokens that are never labels; (b, 1, C + 1) with
+            one label per example.
         """
         tokens = z_H[:, self.embed.prefix_length :]
         if self.shape.num_labels:
-            tokens = masked_mean(tokens, mask).unsqueeze(1)
-        return self.lm_head(tokens)
+            return self.lm_head(masked_mean(tokens, mask).unsqueeze(1))
+        logits, before = self.lm_head(tokens), self.shape.labels_from
+        return F.pad(logits, (before, 0), value=torch.finfo(logits.dtype).min) if before else logits
 
     def q_values(self, z_H: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply the Q-head, in float32, to the first position that is there, which is 0 with a prefix.
@@ -205,10 +215,18 @@ class Reasoner(nn.Module):
         memory: Memory,
         level: HLevel,
     ) -> tuple[Tensor, Memory, Trace]:
-        noise = None if guide.noise is None else guide.noise[:, h]
-        return self.H_module(
-            z_H, z_L, memory, Context(level, noise, guide.judge, guide.prefer, present, write)
+        context = Context(
+            level,
+            None if guide.noise is None else guide.noise[:, h],
+            guide.judge,
+            guide.prefer,
+            present,
+            write=write,
+            address=guide.address,
+            feedback=guide.feedback,
+            continues=guide.continues if h == 0 else torch.ones_like(z_H[:, 0, 0], dtype=torch.bool),
         )
+        return self.H_module(z_H, z_L, memory, context)
 
     def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
         """Apply the H-net, the L-net where they are shared, as an H-module does: (b, t, d) each.

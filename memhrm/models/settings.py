@@ -18,6 +18,7 @@ class PuzzleShape:
         num_identifiers: rows of the puzzle table.
         answers: answers that feedback may show at a token.
         num_labels: 0, a label per token, out of the vocabulary; C, one label per example, 1 to C.
+        labels_from: the first token that can be a label.
     """
 
     vocab_size: int
@@ -25,6 +26,7 @@ class PuzzleShape:
     num_identifiers: int
     answers: int = 0
     num_labels: int = 0
+    labels_from: int = 0
 
     def __post_init__(self):
         for name, least in (
@@ -33,6 +35,7 @@ class PuzzleShape:
             ("num_identifiers", 1),
             ("answers", 0),
             ("num_labels", 0),
+            ("labels_from", 0),
         ):
             require_size(name, getattr(self, name), least)
 
@@ -45,6 +48,7 @@ def puzzle_shape(task: Any) -> PuzzleShape:
         num_identifiers=task.num_identifiers,
         answers=task.answers,
         num_labels=task.num_labels,
+        labels_from=task.labels_from,
     )
 
 

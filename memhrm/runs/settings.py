@@ -107,13 +107,16 @@ class RunSettings(Settings):
 
     def _resolve(self) -> None:
         """Put values in the place of null where other settings decide them."""
-        data, size = parse_data(self.data), self.validation_size
+        data, size, memory = parse_data(self.data), self.validation_size, self.memory
+        if memory.needs_address:
+            allowed = f"others with data={data.name}, whose examples have no contexts with numbers"
+            require(data.has_addresses, "memory.selector", getattr(memory, "selector", None), allowed)
         if size is None and data.held_out is not None:
             size = usual_validation(data.held_out)
         for name, value in (
             ("data", asdict(data)),
-            ("model", self.model.beside(self.memory)),
-            ("memory", self.memory.within(data.in_episodes)),
+            ("model", self.model.beside(memory)),
+            ("memory", memory.within(data.in_episodes)),
             ("validation_size", size),
         ):
             object.__setattr__(self, name, value)

@@ -149,7 +149,7 @@ RULES = (
     Rule(("model.told_cycles",), lambda r: not r.episodes, "with data={data.name}, which tells nothing",
          (None,)),
     # The memory.
-    Rule(("memory.name", "memory.lifetime", "memory.written", "memory.write_in_evaluation",
+    Rule(("memory.name", "memory.lifetime", "memory.write_when", "memory.write_in_evaluation",
           "memory.rate"),
          lambda r: not r.remembers,
          "with memory=none", (None,)),

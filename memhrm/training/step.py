@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from memhrm.memory.bank import absorb
-from memhrm.memory.base import HModule, Situation
+from memhrm.memory.base import HModule, Situation, Trace
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
@@ -162,7 +162,8 @@ def train_step(
         carry = carry.refill(batch, learner.initial, memory.lifetime)
 
         rows = leaf_rows(learner.model, carry)
-        supervised: Supervised = learner.supervise(carry, rows, noise, occasion)
+        shown = batch["feedback"] & ~batch["begins"] & carry.halted  # Answers to what has been asked.
+        supervised: Supervised = learner.supervise(carry, rows, noise, occasion, shown)
         supervised = supervised._replace(losses=supervised.losses | _memory_losses(learner, supervised))
         if rows is not None:
             puzzle_rows.append((carry.data["identifiers"], rows))
@@ -176,6 +177,7 @@ def train_step(
             sum_gradients(learner.model.parameters())
             learner.step += 1
             grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
+            learner.model.H_module.settle(_traces(observed))
             if memory.lifetime == "global":
                 _absorb(learner.model.H_module, observed)
             learner.average.update_parameters(learner.model)
@@ -194,10 +196,14 @@ def _memory_losses(learner: Learner, supervised: Supervised) -> dict[str, Tensor
 
 def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:
     """Let the bank take up what the rows have written since they all started from it."""
-    traces = [trace for seen in observed for trace in seen.supervised.out.traces]
-    chose = selected(traces) if h_module.cells else None
+    chose = selected(_traces(observed)) if h_module.cells else None
     written = observed[-1].supervised.state.memory
     absorb(h_module.starts(), written, chose, h_module.settings.rate, summed)
+
+
+def _traces(observed: Sequence[Observed]) -> list[Trace]:
+    """Return what all H-steps of the supervision steps traced."""
+    return [trace for seen in observed for trace in seen.supervised.out.traces]
 
 
 def leaf_rows(model: Reasoner, carry: Carry) -> Tensor | None:

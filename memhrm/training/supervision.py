@@ -194,6 +194,8 @@ class SupervisionStep(nn.Module):
         self.halting = halting
         self.cross_entropy = CROSS_ENTROPY[loss.kind]
         if loss.label_smoothing:
+            require(model.shape.labels_from == 0, "loss.label_smoothing", loss.label_smoothing,
+                    "0, since some tokens of these data are never labels")  # fmt: skip
             self.cross_entropy = partial(softmax_cross_entropy, smoothing=loss.label_smoothing)
         self.reward = loss.reward
         self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
@@ -205,6 +207,7 @@ class SupervisionStep(nn.Module):
         puzzle_rows: Tensor | None,
         noise: Tensor | None = None,
         occasion: Occasion = QUESTION,
+        feedback: Tensor | None = None,
     ) -> Supervised:
         """Run one supervision step.
 
@@ -213,6 +216,7 @@ class SupervisionStep(nn.Module):
             puzzle_rows: the puzzle table's rows of its examples, (b, e); None without a table.
             noise: as in `Guide`.
             occasion: what the step is for.
+            feedback: as in `Guide`; None: none.
         """
         run = in_precision(self.model, self.dtype)
         inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
@@ -220,7 +224,15 @@ class SupervisionStep(nn.Module):
         def judge(z_H: Tensor) -> Tensor:
             return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
 
-        guide = Guide(noise, judge, told=occasion.told, H_cycles=occasion.H_cycles)
+        guide = Guide(
+            noise,
+            judge,
+            told=occasion.told,
+            H_cycles=occasion.H_cycles,
+            address=carry.data.get("address"),
+            feedback=feedback,
+            continues=carry.steps > 0,
+        )
         state, out = run(carry.state, inputs, puzzle_rows, guide, mask)
 
         graded = grade(out.logits.detach(), labels)
@@ -233,8 +245,9 @@ class SupervisionStep(nn.Module):
         if self.halting.learns_to_continue:
             last = self.halting.is_last(carry.steps)
             if self.halting.q_target == "next":
+                guide = guide._replace(judge=None, continues=torch.ones_like(asked))
                 with torch.no_grad():
-                    _, ahead = run(state, inputs, puzzle_rows, guide._replace(judge=None), mask)
+                    _, ahead = run(state, inputs, puzzle_rows, guide, mask)
                     target = q_target(ahead.q_halt, ahead.q_continue, last)
                 losses["q_continue"] = halting_loss(out.q_continue, target, asked)
             else:  # The step before this one said q_continue of the state that the carry brought here.

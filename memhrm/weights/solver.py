@@ -109,11 +109,14 @@ class Solver:
         for asked, told in examples:
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
             present = None
-            if isinstance(self.task, Hops):  # A fact is told without being asked.
+            known = isinstance(self.task, Hops)  # A fact is told without being asked.
+            if known:
                 present = shown > 0
             else:
                 memory = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps).state.memory
-            memory = self._run(shown, memory, 1, done=steps, told=True, mask=present).state.memory
+            memory = self._run(
+                shown, memory, 1, done=steps, told=True, feedback=not known, mask=present
+            ).state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
         output = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask).output
@@ -145,6 +148,7 @@ class Solver:
         supervision_steps: int,
         *,
         done: int = 0,
+        feedback: bool = False,
         told: bool = False,
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
@@ -153,7 +157,9 @@ class Solver:
         batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), self.model.H_init.device)
         state = self.model.initial_state(len(tokens))._replace(memory=memory)
         write = self.model.H_module.settings.write_in_evaluation
-        *_, last = rollout(self.model, batch, state, supervision_steps, done=done, write=write, told=told)
+        *_, last = rollout(
+            self.model, batch, state, supervision_steps, done=done, write=write, told=told, feedback=feedback
+        )
         return last
 
 

@@ -11,7 +11,7 @@ from conftest import SHAPE, model_settings
 from memhrm.data.sampler import IGNORE
 from memhrm.memory import losses, registry
 from memhrm.memory.base import Context, HModule, HShape, Loss, Situation
-from memhrm.memory.selection import choose, entropy, plackett_luce
+from memhrm.memory.selection import choose, entropy, merits, plackett_luce
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.nn import attention as attend
 from memhrm.training.carry import Carry
@@ -260,7 +260,7 @@ def test_the_baseline_takes_what_all_examples_share_out_of_the_estimate():
 def test_gumbel_top_k_draws_with_the_plackett_luce_frequencies():
     draws = 20_000
     noise = torch.rand(draws, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    drawn = choose("policy", SCORES[:1].expand(draws, 4), 2, noise, None)
+    drawn = choose(merits("policy", SCORES[:1].expand(draws, 4), noise), 2)
     chi2 = 0.0
     for order in ORDERS:
         expected = draws * math.exp(log_probability_by_hand(SCORES[0].tolist(), list(order)))
@@ -275,7 +275,7 @@ def test_the_policy_loss_finds_the_best_subset_of_a_bandit():
     for _ in range(400):
         wide = scores.expand(32, 4)
         noise = torch.rand(32, 4, generator=generator, dtype=torch.float64)
-        indices = choose("policy", wide.detach(), 2, noise, None)
+        indices = choose(merits("policy", wide.detach(), noise), 2)
         gained = torch.tensor([reward[tuple(sorted(row))] for row in indices.tolist()], dtype=torch.float64)
         trace = {"indices": indices, "scores": wide, "log_probability": plackett_luce(wide, indices)}
         (gradient,) = torch.autograd.grad(loss_of("policy", Situation([trace], gained)) / 32, scores)

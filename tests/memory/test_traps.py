@@ -201,9 +201,9 @@ def test_trap_3_only_the_mean_of_projections_is_one_projection(combine):
     many, one = Scorer(8, 3, combine, True), Scorer(8, 1, "mean", True)
     with torch.no_grad():
         one.weight.copy_(many.weight.mean(dim=0, keepdim=True))
-    query, cls = 3 * torch.randn(5, 8), torch.randn(5, 4, 8)
-    same = torch.allclose(many(query, cls), one(query, cls), atol=1e-5)
-    odd = torch.allclose(many(-query, cls), -many(query, cls), atol=1e-5)  # As every bilinear form is.
+    query, cls = 3 * torch.randn(5, 1, 8), torch.randn(5, 4, 8)
+    same = torch.allclose(many(query, cls).scores, one(query, cls).scores, atol=1e-5)
+    odd = torch.allclose(many(-query, cls).scores, -many(query, cls).scores, atol=1e-5)  # Bilinear forms are.
     assert same == odd == (combine == "mean")
 
 
@@ -212,15 +212,15 @@ def test_trap_3_scores_are_divided_by_the_root_of_the_width(combine):
     torch.manual_seed(0)
     scaled, plain = Scorer(16, 2, combine, True), Scorer(16, 2, combine, False)
     plain.load_state_dict(scaled.state_dict())
-    query, cls = torch.randn(3, 16), torch.randn(3, 5, 16)
-    forms = torch.stack([torch.einsum("bnd,de,be->bn", cls, w, query) for w in scaled.weight])
+    query, cls = torch.randn(3, 1, 16), torch.randn(3, 5, 16)
+    forms = torch.stack([torch.einsum("bnd,de,bqe->bn", cls, w, query) for w in scaled.weight])
     reduced = {
         "mean": lambda x: x.mean(dim=0),
         "max": lambda x: x.amax(dim=0),
         "logsumexp": lambda x: x.exp().mean(dim=0).log(),
     }[combine]
-    torch.testing.assert_close(plain(query, cls), reduced(forms))
-    torch.testing.assert_close(scaled(query, cls), reduced(forms / math.sqrt(16)))
+    torch.testing.assert_close(plain(query, cls).scores, reduced(forms))
+    torch.testing.assert_close(scaled(query, cls).scores, reduced(forms / math.sqrt(16)))
 
 
 # 4. Selection counts have no gradient.
@@ -501,8 +501,8 @@ def test_trap_11_selections_without_gradient_are_credited_from_detached_inputs(b
     hook.remove()
     scorer = model.H_module.store.scorer
     for h, trace in enumerate(out.traces):
-        inputs = next(args for args in seen if torch.equal(scorer(*args), trace["scores"]))
-        by_hand = plackett_luce(scorer(*(x.detach() for x in inputs)), trace["indices"])
+        inputs = next(args for args in seen if torch.equal(scorer(*args).scores, trace["scores"]))
+        by_hand = plackett_luce(scorer(*(x.detach() for x in inputs[:2])).scores, trace["indices"])
         torch.testing.assert_close(trace["log_probability"], by_hand)
         (expected,) = torch.autograd.grad(by_hand.sum(), scorer.weight)
         assert expected.count_nonzero()

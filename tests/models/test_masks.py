@@ -8,8 +8,8 @@ import torch
 
 from conftest import SHAPE, model_settings
 from memhrm.memory import registry
-from memhrm.memory.cells import Cells
 from memhrm.memory.cross_attention import Write
+from memhrm.memory.query import Query
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import PuzzleShape
 from memhrm.nn import attention as attend
@@ -119,8 +119,8 @@ MASKED = {
     "attention": (attend.SelfAttention, "forward", "attention", "none", 0),
     "mixer": (MLPMixer, "forward", "mlp", "none", 0),
     "write": (Write, "forward", "attention", "bicross", 0),
-    "mean": (sys.modules[Cells.__module__], "masked_mean", "attention", "multicell", 0),
-    "first": (sys.modules[Cells.__module__], "first", "no_prefix", "first", 0),
+    "mean": (sys.modules[Query.__module__], "masked_mean", "attention", "multicell", 0),
+    "first": (sys.modules[Query.__module__], "first", "no_prefix", "first", 0),
     "q": (Reasoner, "q_values", "no_prefix", "none", 0),
     "label": (Reasoner, "logits", "attention", "none", 4),
 }

@@ -9,7 +9,7 @@ import torch
 
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
-from memhrm.memory.selection import choose
+from memhrm.memory.selection import choose, merits
 from memhrm.models.reasoner import NO_GUIDE, Guide
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import active_cells
@@ -35,12 +35,15 @@ def test_what_is_preferred_is_chosen_whatever_the_score():
     prefer = torch.zeros(3, 4)
     prefer[1, 0], prefer[2, 3] = -torch.inf, torch.inf
     for selector in ("topk", "policy"):
-        assert choose(selector, scores, 2, None, None, prefer).tolist() == [[0, 2], [2, 1], [3, 0]]
+        assert choose(merits(selector, scores), 2, prefer).tolist() == [[0, 2], [2, 1], [3, 0]]
     noise = torch.tensor([[0.1, 0.2, 0.3, 0.4]] * 3)
-    assert choose("random", scores, 2, noise, None, prefer).tolist() == [[3, 2], [3, 2], [3, 2]]
+    assert choose(merits("random", scores, noise), 2, prefer).tolist() == [[3, 2], [3, 2], [3, 2]]
     losses = torch.tensor([[0.1, 0.2, 0.3, 0.4]] * 3)
-    assert choose("lowest_loss", scores, 2, None, losses, prefer).tolist() == [[0, 1], [1, 2], [3, 0]]
-    assert choose("all", scores, 2, None, None, prefer).tolist() == [[0, 1, 2, 3]] * 3
+    assert choose(merits("lowest_loss", scores, judged=losses), 2, prefer).tolist() == [
+        [0, 1],
+        [1, 2],
+        [3, 0],
+    ]
 
 
 @pytest.mark.parametrize(

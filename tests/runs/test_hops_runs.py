@@ -18,7 +18,7 @@ WORDS = (
     "data.test_hops=3", "data.early=true", "data.changes=true", "data.questions=4",
     "data.test_depths=[1,2,5]",
     "validation_size=4", "eval_every=0", "steps=2", "batch_size=4", "model.H_cycles=2",
-    "halting.halt_max_steps=1", "+memory=bicross", "memory.written=told",
+    "halting.halt_max_steps=1", "+memory=bicross", "memory.write_when=told",
 )  # fmt: skip
 
 

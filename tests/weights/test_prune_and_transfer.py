@@ -52,7 +52,7 @@ def plant(run: Path) -> None:
     assert isinstance(module, MultiCell)
     content, solver = read(run), memhrm.load(run)
     scorer = solver.model.get_submodule("H_module.store.scorer")
-    with scorer.register_forward_hook(lambda _, given, __: queries.append(given[0])):
+    with scorer.register_forward_hook(lambda _, given, __: queries.append(given[0].squeeze(1))):
         test = load_data(**from_run(run).run.data).test
         solver.solve([solver.task.decode(row) for row in test.inputs])
     wanted = torch.cat(queries) @ scorer.weight[0].detach().T

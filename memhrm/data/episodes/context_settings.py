@@ -43,6 +43,8 @@ class ContextSettings(DataSettings):
 
     in_episodes: ClassVar[bool] = True
 
+    has_addresses: ClassVar[bool] = True
+
     alphabet: int
     length: int
     covers: bool

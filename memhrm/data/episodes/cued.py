@@ -42,7 +42,7 @@ class Cued(GridTask):
         self.cue_length = number("cue_length", cue_length, 1, 3)
         alphabet = SYMBOLS[:symbols] + DIGITS[:digits]
         super().__init__(name=f"cued{digits}x{length}", side=cue_length + length, rows=1, alphabet=alphabet)
-        self.first = self.vocab_size - digits  # The token of digit 0.
+        self.first = self.labels_from = self.vocab_size - digits  # The token of digit 0.
 
     @property
     def cues(self) -> int:

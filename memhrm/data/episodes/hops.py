@@ -41,7 +41,7 @@ class Hops(Task):
         super().__init__(
             name=f"hops{symbols}", seq_len=max(self.symbols, 1 + self.hops), vocab_size=FIRST + self.symbols
         )
-        self.answers = self.symbols
+        self.answers, self.labels_from = self.symbols, FIRST
         self.alphabet = "f" + SYMBOLS[: self.symbols]
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:

@@ -1,4 +1,4 @@
-"""memory.written=told: a question leaves the memory as it is, in training, in evaluation and in a solver."""
+"""memory.write_when=told: a question leaves the memory as it is, in training, in evaluation and in a solver."""
 
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ HOPS = ("data=hops", "data.test_episodes=6", "data.test_size=40", "data.question
 def made(memory: str, *overrides: str, written: str = "told"):
     words = ["memory.gate=all"] if memory in ("multicell", "aggregate") else []
     run = parse(
-        compose("train", [*TINY, *overrides, f"+memory={memory}", *words, f"memory.written={written}"])
+        compose("train", [*TINY, *overrides, f"+memory={memory}", *words, f"memory.write_when={written}"])
     )
     data = parts.make_dataset(run)
     return run, data, parts.make_model(run, data)
@@ -89,7 +89,7 @@ def test_a_solver_writes_what_it_is_shown(tmp_path):
             tmp_path / "run",
             *RECALL,
             "+memory=bicross",
-            "memory.written=told",
+            "memory.write_when=told",
             "steps=1",
             "validation_size=1",
         )
@@ -109,6 +109,6 @@ def test_a_solver_writes_what_it_is_shown(tmp_path):
 
 def test_where_nothing_is_told_nothing_would_be_written():
     with pytest.raises(
-        ValueError, match=r"memory\.written is 'told'; allowed: always, with data that have no"
+        ValueError, match=r"memory\.write_when is 'told'; allowed: always, with data that have no"
     ):
-        parse(compose("train", [*TINY, "+memory=bicross", "memory.written=told"]))
+        parse(compose("train", [*TINY, "+memory=bicross", "memory.write_when=told"]))
