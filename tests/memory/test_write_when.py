@@ -1,4 +1,4 @@
-"""memory.write_when=told: a question leaves the memory as it is, in training, in evaluation and in a solver."""
+"""memory.write_when=told: a question leaves the memory as it is; in training, evaluation and a solver."""
 
 from itertools import pairwise
 
