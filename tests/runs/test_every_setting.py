@@ -341,6 +341,8 @@ DATA = {
     "data.test_episodes=4 data.curve=[2] data.cue_length=2 data.cue_symbols=8",
     "hops": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[1,2] data.test_hops=3 "
     "data.questions=4 data.test_episodes=9",
+    "hops, early": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[2,4] "
+    "data.test_hops=3 data.questions=1 data.early=true data.early_hops=1",
     "hops, changed": "data=hops data.symbols=5 data.train_size=40 data.test_size=60 data.hops=[2] "
     "data.tells=once data.changes=true data.questions=4",
     "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
@@ -360,10 +362,11 @@ OTHER |= {
     "data.test_length": 5, "data.contexts": [2], "data.curve": [1], "data.held_out_cues": 0.3,
     "data.held_out_rules": 0.3, "data.asks": "all", "data.order": ("two_phase", "interleaved"),
     "data.test_order": ("two_phase", "interleaved"), "data.symbols": 6, "data.tells": ("once", "pieces"),
-    "data.hops": [3, 2], "data.cycles": [1, 2], "data.test_depths": [5],
+    "data.hops": [3, 2], "data.cycles": [1, 2], "data.early_hops": 2, "data.test_depths": [5],
 }  # fmt: skip
 MUTE = {
-    ("hops, changed", "data.test_size"): "two functions seldom differ in two images",
+    **{("hops, changed", name): "of few functions, two seldom differ in two images alone"
+       for name in ("data.test_size", "data.holdout")},
     # Settings, in contexts where no cheap value changes anything.
     ("sudoku4", "data.max_guesses"): "4x4 sudokus with so few clues need no guess",
     ("sudoku4", "data.min_guesses"): "the same",
