@@ -36,6 +36,7 @@ SMALL = {
     "train": [
         (r"", RUN),
         (r"^experiment=(recall|episodes)", EPISODES),
+        (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
         (
             r"^experiment=contexts",
             "data.contexts=[2] data.test_contexts=2 data.curve=[3] data.test_episodes=4",

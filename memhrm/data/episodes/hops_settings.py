@@ -39,6 +39,7 @@ class HopsSettings(DataSettings):
     test_hops: int
     test_depths: tuple[int, ...]
     early: bool
+    early_hops: int | None
     changes: bool
     test_episodes: int
 
@@ -60,6 +61,11 @@ class HopsSettings(DataSettings):
         allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
         require(self.questions >= least, "data.questions", self.questions, allowed)
         require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
+        few = self.early_hops
+        fits = few is None or 1 <= few <= MOST_HOPS
+        require(fits, "data.early_hops", few, f"null, or 1 to {MOST_HOPS}")
+        useless = few is not None and not (self.early and self.tells == "pieces")
+        advise(useless, "data.early_hops changes nothing without early questions")
         once = self.early and self.tells == "once"
         advise(once, "data.early changes nothing with data.tells=once, where there is one fact")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
@@ -89,6 +95,7 @@ class HopsSettings(DataSettings):
             cycles=self.cycles,
             test_depths=self.test_depths,
             early=self.early,
+            early_hops=self.early_hops,
             changes=self.changes,
         )
         return Told(task, facts, test_episodes=self.test_episodes, seed=self.seed)
@@ -99,5 +106,14 @@ class HopsSettings(DataSettings):
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
-        own = ("tells", "questions", "cycles", "test_depths", "early", "changes", "test_episodes")
+        own = (
+            "tells",
+            "questions",
+            "cycles",
+            "test_depths",
+            "early",
+            "early_hops",
+            "changes",
+            "test_episodes",
+        )
         return {name: value for name, value in super().generated_by().items() if name not in own}

@@ -32,6 +32,7 @@ class Facts:
         early: whether a question also follows each piece but the last, about a symbol whose image is told;
             with several hops the answer may depend on what is not.
         test_depths: the depths with which a trained model answers the questions of the test as well.
+        early_hops: the most hops of such a question; None: as of the others.
         changes: whether after half of the questions two random symbols exchange their images; both are told
             again.
     """
@@ -43,6 +44,7 @@ class Facts:
     cycles: tuple[int, ...] | None = None
     test_depths: tuple[int, ...] = ()
     early: bool = False
+    early_hops: int | None = None
     changes: bool = False
 
     def course(self, symbols: int) -> Course:
@@ -149,7 +151,8 @@ class Told(Drawn):
         x[:, early] = np.take_along_axis(
             facts[:, :, 0], rng.integers(self._pieces[early], size=(count, len(early))), 1
         )
-        h = np.where(told, 0, rng.integers(1, most + 1, size=shape))
+        few = min(self.facts.early_hops or most, most)
+        h = np.where(told, 0, rng.integers(1, np.where(self._early, few, most) + 1, size=shape))
         answers = _applied(ours, x, h)
         ends = np.arange(task.seq_len) - h[..., None]  # 0 where the symbol of a question is.
         asked = np.where(ends < 0, APPLY, np.where(ends == 0, x[..., None] + FIRST, 0))
