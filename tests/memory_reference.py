@@ -18,6 +18,13 @@ The equations, by the names that the functions cite:
   concat    dz = Attn(h, [LN(m_i)], [k alpha_i LN(m_i)]), i in A;  the write as above
   self_sup  mean |sg(dz) - Attn(h, LN(m_j), LN(m_j))|^2,  j the top-scoring of the active cells
   policy    log-probability of drawing A in its order without replacement, and the entropy of the first draw
+  query     q = mean, first, or attention-weighted mean of h; or every position, of which the best counts;
+            less its running mean
+  fresh     s_i + bonus for cells that have not been written
+  parts     what is read and what is written, of A or of all cells; p_i the softmax of all scores
+  credit    weights of the read, and changes of the write, times 1 + p_i - sg(p_i)
+  cls       the CLS after a write: written, as it was, or what was asked for
+  hold      feedback, or all but the first H-step of an example, has the scores and the order of before
 BiCrossAttn has one memory that is always active: read and write with A = {m}, alpha = 1.
 
 The reference takes the settings, and the weights by their names in the module; it shares nothing else with
@@ -27,6 +34,7 @@ memhrm.memory.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import torch
@@ -45,7 +53,7 @@ class Reference:
     Attributes:
         kind: bicross, multicell, add or concat.
         options: the module's settings.
-        weights: the module's parameters by name.
+        weights: the module's parameters by name, and its buffers that training moves.
         heads: attention heads, n.
         training: whether to compute the losses over the selection.
     """
@@ -65,8 +73,14 @@ class Reference:
         noise: Tensor | None = None,
         judge: Callable[[Tensor], Tensor] | None = None,
         write: bool = True,
+        address: Tensor | None = None,
+        feedback: Tensor | None = None,
+        continues: Tensor | None = None,
     ) -> tuple[Tensor, Memory, Trace]:
-        """Return z_H', memory' and trace, from z_H and z_L (b, t, d), memory (b, ...) and noise (b, N)."""
+        """Return z_H', memory' and trace, from z_H and z_L (b, t, d), memory (b, ...) and noise (b, N).
+
+        address (b, 2), feedback (b,) and continues (b,) are those of a context.
+        """
         if self.options.placement == "augment":
             z_H = level(z_H, z_L)
         if self.kind == "bicross":
@@ -77,10 +91,12 @@ class Reference:
                 self.many_cells(
                     z_H[e],
                     z_L[e],
-                    memory["cells"][e],
-                    memory["usage"][e],
+                    {name: x[e] for name, x in memory.items()},
                     None if noise is None else noise[e].tolist(),
                     None if losses is None else losses[e].tolist(),
+                    (0, 0) if address is None else tuple(address[e].tolist()),
+                    feedback is not None and bool(feedback[e]),
+                    continues is not None and bool(continues[e]),
                 )
                 for e in range(len(z_H))
             ]
@@ -98,93 +114,181 @@ class Reference:
         self,
         z_H: Tensor,
         z_L: Tensor,
-        cells: Tensor,
-        usage: Tensor,
+        memory: Memory,
         noise: list[float] | None,
         losses: list[float] | None,
+        address: tuple[int, ...],
+        feedback: bool,
+        continues: bool,
     ) -> tuple[Tensor, Memory, Trace]:
         """Select, read, write for one example: z_H, z_L (t, d), cells (N, l, d), usage (N,)."""
-        o, h = self.options, norm(z_H + z_L)
-        s = self.scores(h, cells)
-        A = self.selected(s, noise, losses)
-        alpha = self.gate(s, A)
-        trace = {"indices": torch.tensor(A), "alpha": alpha, "scores": s}
-        trace |= {"read_cells": torch.tensor(A), "written_cells": torch.tensor(A)}
+        o, h, cells, usage = self.options, norm(z_H + z_L), memory["cells"], memory["usage"]
+        held = (o.hold != "none" and feedback) or (o.hold == "example" and continues)
+        trace = self.asked(h, held)
+        own, wanted = self.scores(h, memory)
+        s, merit = own, self.merits(own, noise, losses, address)
+        if held:
+            first = [0.0] * self.shared
+            s, merit = memory["asked_scores"], first + memory["asked_merit"].tolist()[len(first) :]
+        A = self.selected(merit)
+        every = list(range(len(cells)))
+        R, W = (A if which == "selected" else every for which in (o.reads, o.writes))
+        alpha, beta = self.gate(s, R), self.gate(s, W)
+        W = W if o.written is None else W[: o.written]
+        shown = torch.stack([alpha[R.index(i)] for i in A])
+        trace |= {"indices": torch.tensor(A), "alpha": shown, "scores": s}
+        trace |= {"read_cells": torch.tensor(R), "written_cells": torch.tensor(W)}
         if self.training and o.selector in ("policy", "lowest_loss"):
-            trace |= self.policy(s, A)
+            found = self.policy(own if self.bias is None else own + self.bias, A)
+            trace |= {name: torch.zeros_like(x) for name, x in found.items()} if held else found
 
-        dz = self.cells_read(h, [cells[i] for i in A], alpha)
+        in_read, in_write = (o.straight_through in (which, "both") for which in ("read", "write"))
+        read_by = torch.stack(
+            [alpha[j] * self.credit(s, i) if in_read else alpha[j] for j, i in enumerate(R)]
+        )
+        dz = self.cells_read(h, [cells[i] for i in R], read_by)
         if self.training and self.kind == "multicell":
-            trace["self_sup"] = self.self_sup(h, cells, s, A, dz)
+            trace["self_sup"] = self.self_sup(h, cells, s, R, dz)
         z_H = self.residual("read_residual", z_H, dz, self.normed)
 
-        new = self.cells_written([cells[i] for i in A], norm(z_H + z_L), alpha)
-        if o.self_attention:
-            new = [self.attended_within(m) for m in new]
-
-        used = [1.0 if i in A else 0.0 for i in range(len(cells))]
+        change = self.change(cells, R, alpha, norm(z_H + z_L))
+        rows, used = [], [1.0 if i in A else 0.0 for i in every]
         usage = torch.stack(
             [o.usage_average * usage[i] + (1 - o.usage_average) * u for i, u in enumerate(used)]
         )
-        rows = [
-            new[A.index(i)] if i in A else cells[i] * (1 - o.decay * (1 - usage[i]))
-            for i in range(len(cells))
-        ]
-        trace |= norms(z_H, torch.stack(new))
-        return z_H, {"cells": torch.stack(rows), "usage": usage}, trace
+        for i in every:
+            if i in W:
+                m = self.cell_written(cells[i], norm(z_H + z_L), change, beta[W.index(i)])
+                m = self.attended_within(m) if o.self_attention else m
+                m = cells[i] + self.credit(s, i) * (m - cells[i]) if in_write else m
+                if o.cls == "frozen" or (o.cls == "key" and (held or feedback)):
+                    m = torch.stack([cells[i, 0], *m[1:]])
+                elif o.cls == "key":
+                    m = torch.stack([wanted[i], *m[1:]])
+                rows.append(m)
+            else:
+                rows.append(cells[i] if i in A else cells[i] * (1 - o.decay * (1 - usage[i])))
+        trace |= norms(z_H, torch.stack([rows[i] for i in W]))
+        noted = {}
+        if o.fresh > 0:
+            noted["written"] = torch.stack([torch.ones_like(x) if i in W else x
+                                            for i, x in enumerate(memory["written"])])  # fmt: skip
+        if o.hold != "none":
+            noted |= {"asked_scores": s, "asked_merit": torch.tensor(merit, dtype=s.dtype)}
+        return z_H, {"cells": torch.stack(rows), "usage": usage, **noted}, trace
 
-    # score, select
+    # query, score, select
 
-    def scores(self, h: Tensor, cells: Tensor) -> Tensor:
-        """Return s by score, (N,). q is the mean of h over positions, or h at position 0; CLS is token 0."""
+    def queries(self, h: Tensor) -> list[Tensor]:
+        """Return q by query, before the running mean is taken off."""
         o = self.options
-        q = sum(h[p] for p in range(len(h))) / len(h) if o.pooling == "mean" else h[0]
+        if o.pooling == "max":
+            return list(h)
+        if o.pooling == "first":
+            return [h[0]]
+        weights = torch.ones_like(h[:, 0])
+        if o.pooling == "attend":
+            weights = torch.stack([x.dot(self.weights["query.attention"]).exp() for x in h])
+        return [sum(w * x for w, x in zip(weights, h, strict=True)) / weights.sum()]  # pyright: ignore
+
+    def asked(self, h: Tensor, held: bool) -> Trace:
+        """Return what the running mean of query is made of: the queries of what is asked in training."""
+        if self.options.center == 0 or not self.training:
+            return {}
+        queries = torch.stack(self.queries(h)).detach()
+        return {"queries": queries, "queries_there": torch.full_like(queries[:, 0], 0.0 if held else 1.0)}
+
+    def scores(self, h: Tensor, memory: Memory) -> tuple[Tensor, list[Tensor]]:
+        """Return s by score and fresh, (N,), and for each cell what was asked for that matches it best."""
+        o = self.options
         scale = math.sqrt(h.shape[1]) if o.score_scale == "sqrt" else 1.0
-        found = []
-        for m in cells:
-            each = torch.stack([m[0].dot(W @ q) / scale for W in self.weights["scorer.weight"]])
-            if o.combine == "mean":
-                found.append(each.sum() / len(each))
-            elif o.combine == "max":
-                found.append(each[each.argmax()])
-            else:  # logsumexp minus log R.
-                found.append((each.exp().sum() / len(each)).log())
-        return torch.stack(found)
+        mean = self.weights["query.mean"] if o.center > 0 else torch.zeros_like(h)
+        found, wanted = [], []
+        for i, m in enumerate(memory["cells"]):
+            W = self.weights["scorer.weight"]
+            W = W[i] if o.own_projections else W
+            CLS = norm(m[0]) if o.score_norm == "layer" else m[0]
+            scores, matches = [], []
+            for p, q in enumerate(self.queries(h)):
+                asked = [W_r @ (q - mean[p]) for W_r in W]
+                if o.combine == "mean":
+                    asked = [sum(asked) / len(asked)]  # pyright: ignore
+                if o.score_norm == "layer":
+                    asked = [norm(x) for x in asked]
+                each = torch.stack([CLS.dot(x) / scale for x in asked])
+                matches += list(zip(each.tolist(), asked, strict=True))
+                # logsumexp less log R.
+                scores.append(
+                    (each.exp().sum() / len(each)).log() if o.combine == "logsumexp" else each.max()
+                )
+            found.append(max(scores, key=lambda x: x.item()))
+            wanted.append(max(matches, key=lambda one: one[0])[1])
+        s = torch.stack(found)
+        return (s + o.fresh * (1 - memory["written"]) if o.fresh > 0 else s), wanted
 
-    def selected(self, s: Tensor, noise: list[float] | None, losses: list[float] | None) -> list[int]:
-        """Return A by select. A shared cell is cell 0, always active; the others compete for k - 1 places."""
-        o = self.options
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias of the load, which counts in the choice alone."""
+        return self.weights["bias"] if self.options.load_bias > 0 else None
+
+    def merits(
+        self, s: Tensor, noise: list[float] | None, losses: list[float] | None, address: tuple[int, ...]
+    ) -> list[float]:
+        """Return by what the cells are chosen; a shared cell, which is certain, has 0."""
+        o, first = self.options, 1 if self.shared else 0
+        merit = (s if self.bias is None else s + self.bias).tolist()
+        n = len(merit) - first  # Those that compete.
         if o.selector == "all":
-            return list(range(len(s)))
-        merit = s.tolist()
-        if o.selector == "policy" and noise is not None:  # Gumbel top-k.
+            merit = [-float(i) for i in range(len(merit))]
+        elif o.selector == "policy" and noise is not None:  # Gumbel top-k.
             merit = [x - math.log(-math.log(u)) for x, u in zip(merit, noise, strict=True)]
+        elif o.selector == "topk" and o.score_noise > 0 and noise is not None:
+            merit = [x + o.score_noise * NormalDist().inv_cdf(u) for x, u in zip(merit, noise, strict=True)]
         elif o.selector == "random":
             assert noise is not None
             merit = noise
         elif o.selector == "lowest_loss" and losses is not None:
             merit = [-x for x in losses]
-        first = [0] if o.shared_cell else []
-        rest = sorted(set(range(len(s))) - set(first), key=lambda i: -merit[i])
-        return (first + rest)[: o.k]
+        elif o.selector == "oracle":
+            merit = [0.0] * first + [-float((i - address[0]) % n) for i in range(n)]
+        elif o.selector == "hash":
+            merit = [0.0] * first + [scrambled(address[1], i) for i in range(n)]
+        return [0.0] * first + merit[first:]
+
+    @property
+    def shared(self) -> bool:
+        """Whether cell 0 is always active."""
+        return bool(self.options.shared_cell) and self.options.selector != "all"
+
+    def selected(self, merit: list[float]) -> list[int]:
+        """Return A by select. A shared cell is cell 0, always active; the others compete for k - 1 places."""
+        first = [0] if self.shared else []
+        rest = sorted(set(range(len(merit))) - set(first), key=lambda i: -merit[i])
+        return (first + rest)[: self.options.active]
 
     def gate(self, s: Tensor, A: list[int]) -> Tensor:
-        """Return alpha by select, (k,).
+        """Return alpha by select, (k,), of k cells that are read or written.
 
         With gate=all it is the part of the softmax of all scores, with gate=none 1/k. A shared cell has the
         weight 1/k and does not compete for the rest.
         """
-        o = self.options
-        k, shared = len(A), o.shared_cell and o.selector != "all"
-        rivals = [i for i in (range(len(s)) if o.gate == "all" else A) if i > 0 or not shared]
+        o, k = self.options, len(A)
+        rivals = [i for i in (range(len(s)) if o.gate == "all" else A) if i > 0 or not self.shared]
         total = sum(s[i].exp() for i in rivals)
         alpha = []
         for i in A:
-            if o.gate == "none" or (shared and i == 0):
+            if o.gate == "none" or (self.shared and i == 0):
                 alpha.append(torch.full_like(s[0], 1 / k))
             else:
-                alpha.append(s[i].exp() / total * ((k - 1) / k if shared else 1))
+                alpha.append(s[i].exp() / total * ((k - 1) / k if self.shared else 1))
         return torch.stack(alpha)
+
+    def credit(self, s: Tensor, i: int) -> Tensor:
+        """Return 1 + p_i - sg(p_i) by credit."""
+        if self.shared and i == 0:
+            return torch.ones_like(s[0])
+        p = s[i].exp() / s[int(self.shared) :].exp().sum()
+        return 1 + p - p.detach()
 
     def policy(self, s: Tensor, A: list[int]) -> Trace:
         """Return log p(A) and the entropy by policy (Plackett-Luce).
@@ -244,14 +348,18 @@ class Reference:
 
     # write
 
-    def cells_written(self, active: list[Tensor], h: Tensor, alpha: Tensor) -> list[Tensor]:
-        """Return m_i' by write of the active cells (l, d), before attention within them; h is h+."""
+    def change(self, cells: Tensor, R: list[int], alpha: Tensor, h: Tensor) -> Tensor | None:
+        """Return m' - m of the one memory that is read, with add; h is h+."""
         if self.kind != "add":
-            return [self.written(m, h, self.normed) for m in active]
-        m = weighted_sum(active, alpha)
-        change = self.written(m, h, normed=False) - m  # The cells are normed, not their sum.
-        new = [m_i + alpha[j] * change for j, m_i in enumerate(active)]
-        return [rms(m_i) for m_i in new] if self.normed else new
+            return None
+        m = weighted_sum([cells[i] for i in R], alpha)
+        return self.written(m, h, normed=False) - m  # The cells are normed, not their sum.
+
+    def cell_written(self, m: Tensor, h: Tensor, change: Tensor | None, share: Tensor) -> Tensor:
+        """Return m_i' by write of a cell (l, d), before attention within it; h is h+."""
+        if change is None:
+            return self.written(m, h, self.normed)
+        return rms(m + share * change) if self.normed else m + share * change
 
     def written(self, m: Tensor, h: Tensor, normed: bool) -> Tensor:
         """Return m' by write, from m (l, d) and h+ (t, d). Only the keys have learned positions."""
@@ -309,6 +417,14 @@ class Reference:
     @property
     def normed(self) -> bool:
         return self.options.state_norm == "rms"
+
+
+def scrambled(cue: int, cell: int) -> float:
+    """Return a pseudo-random number in [0, 1), a fixed function of both."""
+    x = (cue * 0x9E3779B1 + cell * 0x85EBCA6B + 1) % 2**32
+    for _ in range(2):
+        x = (x ^ (x >> 16)) * 0x45D9F3B % 2**32
+    return (x ^ (x >> 16)) / 2**32
 
 
 def norm(x: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memhrm.memory.base import Context, HShape, Memory, Trace, norms
+from memhrm.memory.cell_module import CellModule
 from memhrm.memory.cell_settings import CellSettings
-from memhrm.memory.cells import CellModule, Selection
+from memhrm.memory.cells import Selection
 from memhrm.memory.cross_attention import layer_norm
 from memhrm.memory.maps import maps
 from memhrm.nn.layers import EPS

@@ -144,8 +144,8 @@ class MemorySettings(Settings):
         """Whether the memory reads `Context.address`, which only data with contexts have."""
         return False
 
-    def within(self, episodes: bool) -> Self:
-        """Return the settings with what null stands for in data with or without episodes.
+    def within(self, episodes: bool, contexts: bool = False) -> Self:
+        """Return the settings with what null stands for in data with or without episodes and contexts.
 
         Raises:
             ValueError: the horizon is an episode where there is none.
@@ -227,6 +227,12 @@ class HModule(nn.Module):
     ) -> tuple[Tensor, Memory, Trace]:
         """Return z_H' (b, t, d), the memory after the step, and the trace."""
         raise NotImplementedError
+
+    def schedule(self, step: int, total: int) -> None:
+        """Set what changes over the training; called before each optimiser step.
+
+        step: optimiser steps done. total: those of the whole run.
+        """
 
     def settle(self, traces: Sequence[Trace]) -> None:
         """Move the buffers that training moves without a gradient; called after each optimiser step.

@@ -1,29 +1,25 @@
-"""Many memory cells, of which each example selects, reads and writes k: what memories with cells are made of.
+"""Many memory cells, of which each example selects, reads and writes k: how they are selected and kept.
 
 b batch, t position, d width, N cells, k active cells, l = 1 + M tokens of a cell: its CLS, then its contents.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memhrm.memory import losses
 from memhrm.memory.addresses import readdressed
-from memhrm.memory.base import NORMS, Context, HModule, HShape, Loss, Memory, Trace
+from memhrm.memory.base import Context, HShape, Memory, Trace
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cross_attention import layer_norm
-from memhrm.memory.exchange import Exchange
 from memhrm.memory.parts import Part, parted
 from memhrm.memory.query import Query
 from memhrm.memory.selection import Scored, Scorer, choose, entropy, merits, plackett_luce
 from memhrm.memory.usage import hits
 from memhrm.nn.attention import SelfAttention
 from memhrm.nn.blocks import add_rms
-from memhrm.nn.layers import truncated_normal_
 from memhrm.system.ranks import summed
 
 
@@ -63,10 +59,11 @@ class Cells(nn.Module):
     def __init__(self, settings: CellSettings, shape: HShape, num_heads: int):
         super().__init__()
         self.settings, self.active, s = settings, settings.active, settings
-        self.query = Query(s.pooling, shape.width, shape.length, s.center)
-        scaled, normed = s.score_scale == "sqrt", s.score_norm == "layer"
+        self.address = a = settings.address
+        self.query = Query(a.pooling, shape.width, shape.length, a.center)
+        scaled, normed = s.score_scale == "sqrt", a.score_norm == "layer"
         own = s.cells if s.own_projections else 0
-        self.scorer = Scorer(shape.width, s.projections, s.combine, scaled, normed, own, s.scorer_start)
+        self.scorer = Scorer(shape.width, s.projections, s.combine, scaled, normed, own, a.scorer_start)
         self.within = SelfAttention(shape.width, num_heads, shape.attend) if s.self_attention else None
         self.bias: Tensor | None
         self.register_buffer("bias", torch.zeros(s.cells) if s.load_bias > 0 else None)
@@ -94,7 +91,8 @@ class Cells(nn.Module):
         merit = merits(s.selector, rivals, noise, judged, context.address, s.score_noise)
         if held is not None:
             scores = torch.where(held.unsqueeze(1), memory["asked_scores"], scores)
-            merit = torch.where(held.unsqueeze(1), memory["asked_merit"][:, apart:], merit)
+            asked = memory["asked_merit"][:, apart:].detach()
+            merit = torch.where(held.unsqueeze(1), asked, merit)
         winners = choose(merit, self.active - apart, prefer)
 
         active, read, write = parted(s, scores, winners)
@@ -103,23 +101,24 @@ class Cells(nn.Module):
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
             trace |= self._probability(h, memory, context, scored.scores, winners, held)
-        keys = scored.keys(write.indices) if s.cls == "key" else None
-        answered = _either(held, context.feedback)
+        keys = scored.keys(write.indices) if self.address.cls == "key" else None
+        # Where questions write nothing, what is told is the address.
+        answered = None if s.write_when == "told" else _either(held, context.feedback)
         return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
 
     def _held(self, context: Context) -> Tensor | None:
         """Return the rows that keep the selection of an earlier H-step, (b,) bool; None for none."""
-        if self.settings.hold == "none":
+        if self.address.hold == "none":
             return None
         held = context.feedback
-        return held if self.settings.hold == "feedback" else _either(held, context.continues)
+        return held if self.address.hold == "feedback" else _either(held, context.continues)
 
     def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
         """Return how the queries match the cells, with the bonus of those that are not written yet."""
         scored = self.scorer(queries, memory["cells"][:, :, 0], there)
-        if self.settings.fresh == 0:
+        if self.address.fresh == 0:
             return scored
-        return scored._replace(scores=scored.scores + self.settings.fresh * (1 - memory["written"]))
+        return scored._replace(scores=scored.scores + self.address.fresh * (1 - memory["written"]))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
         """Return what the cells that compete are chosen by: their scores, and the bias of their load."""
@@ -180,7 +179,7 @@ class Cells(nn.Module):
             after = add_rms(after, change) if s.state_norm == "rms" else after + change
         if credit is not None:
             after = after + credit.to(after.dtype)[:, :, None, None] * (after - before)
-        return readdressed(s.cls, before, after, selection.keys, selection.answered)
+        return readdressed(self.address.cls, before, after, selection.keys, selection.answered)
 
     def of_active(self, maps: Trace, selection: Selection) -> Trace:
         """Return maps of the cells that are read and written, (b, k, ...), as maps of the active ones.
@@ -206,9 +205,9 @@ class Cells(nn.Module):
         rows = _rows(cells, indices)
         cells = cells.flatten(0, 1).index_copy(0, rows, written.flatten(0, 1)).view(cells.shape)
         noted = {"cells": cells, "usage": usage}
-        if s.fresh > 0:
+        if self.address.fresh > 0:
             noted["written"] = memory["written"].scatter(1, indices, 1.0)
-        if s.hold != "none":
+        if self.address.hold != "none":
             noted |= {"asked_scores": selection.scores, "asked_merit": selection.merit}
         return {**memory, **noted}
 
@@ -220,54 +219,6 @@ class Cells(nn.Module):
             apart = self.settings.shared
             load = summed(torch.stack([hits(trace) for trace in traces]).sum(dim=(0, 1)))[apart:]
             self.bias[apart:] += self.settings.load_bias * (load.mean() - load).sign()
-
-
-class CellModule(HModule):
-    """An H-module whose memory is cells with which the state exchanges by cross-attention."""
-
-    Settings = CellSettings
-    has_maps = True
-
-    def __init__(self, settings: CellSettings, shape: HShape, *, norms_write: bool = True):
-        """Make both attentions and the cells, and declare everything that comes with them.
-
-        Args:
-            settings: the settings.
-            shape: the model's sizes.
-            norms_write: as in `Exchange`.
-        """
-        settings = s = settings.explicit()
-        super().__init__(settings, shape)
-        self.exchange = Exchange(settings, shape, norms_write=norms_write)
-        self.needs_level = self.exchange.augments
-        self.store = Cells(settings, shape, self.exchange.read.num_heads)
-        # Every cell starts at a random place of its own: equal cells would never separate (trap 8).
-        size = s.cells, 1 + s.tokens, shape.width
-        self.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
-        self.remember("usage", torch.full((s.cells,), s.active / s.cells))
-        noted = ("written",) * (s.fresh > 0) + ("asked_scores", "asked_merit") * (s.hold != "none")
-        for name in noted:
-            self.remember(name, torch.zeros(s.cells))
-        self.cells, self.always_active = s.cells, s.shared
-        self.noise_size = s.cells if s.selector in ("policy", "random") or s.score_noise > 0 else 0
-        self.noise_in_evaluation = s.selector == "random"
-        self.logged = NORMS
-        self.losses |= {
-            "diverse": Loss(losses.diverse),
-            "balance": Loss(partial(losses.balance, always_active=s.shared)),
-            "information": Loss(losses.information),
-        }
-        if s.selector == "policy":
-            self.losses["policy"] = Loss(losses.policy, weight=1.0, needs_reward=True)
-            self.losses["entropy"] = Loss(losses.entropy, weight=0.01)
-            self.logged = (*NORMS, "entropy")
-        elif s.selector == "lowest_loss":
-            self.losses["imitation"] = Loss(losses.imitation, weight=1.0)
-            self.logged = (*NORMS, "entropy")
-
-    def settle(self, traces: Sequence[Trace]) -> None:
-        """Move the running mean of the query and the bias of the load."""
-        self.store.settle(traces)
 
 
 def _either(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -90,6 +90,8 @@ class RunSettings(Settings):
         old = self.compile and OLD.match(torch.__version__)
         allowed = f"false with PyTorch {torch.__version__}, whose compiled step has wrong gradients; or 2.12"
         require(not old, "compile", True, allowed)
+        whole = self.loss.returns == "step" or self.memory.horizon == "episode"
+        require(whole, "loss.returns", self.loss.returns, "step without memory.horizon=episode")
         m = self.model
         alone = gradient_start(m.window(), m.H_cycles, 0)[0] == m.H_cycles - 1
         longer = "{cycles: 2} or memory.horizon=2 do" if m.H_cycles > 1 else "memory.horizon=2 does"
@@ -116,7 +118,7 @@ class RunSettings(Settings):
         for name, value in (
             ("data", asdict(data)),
             ("model", self.model.beside(memory)),
-            ("memory", memory.within(data.in_episodes)),
+            ("memory", memory.within(data.in_episodes, data.has_addresses)),
             ("validation_size", size),
         ):
             object.__setattr__(self, name, value)

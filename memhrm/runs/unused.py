@@ -56,20 +56,34 @@ class Run:
         self.cells = isinstance(run.memory, CellSettings) and not self.foreign
         self.replaces = self.exchange and self.memory.placement == "replace"
         self.blocks = self.model.L_layers > 0 or not self.replaces
-        self.every_cell = self.cells and self.memory.active == self.memory.cells
+        self.every_cell = self.cells and self.memory.fewest == self.memory.cells
 
     @cached_property
-    def one_weight(self) -> bool:
-        """Whether the active cells weigh the same whatever their scores are."""
-        rivals = self.memory.active - (bool(self.memory.shared_cell) and self.memory.selector != "all")
-        return self.memory.gate == "none" or (self.memory.gate == "selected" and rivals == 1)
+    def picks(self) -> bool:
+        """Whether the choice of cells changes anything: some are left out, or written less than others."""
+        return not self.every_cell or self.memory.written is not None
 
     @cached_property
     def scored(self) -> bool:
         """Whether anything depends on the scores of the cells."""
-        chosen = {"policy": True, "lowest_loss": True, "topk": not self.every_cell}
+        m = self.memory
+        chosen = {"policy": True, "lowest_loss": True, "topk": self.picks}
         losses = (self.loss.memory.get(name) for name in ("diverse", "balance", "information", "self_sup"))
-        return chosen.get(self.memory.selector, False) or not self.one_weight or any(losses)
+        weighs = not m.one_weight or m.straight_through != "none"
+        return chosen.get(m.selector, False) or weighs or any(losses)
+
+    @cached_property
+    def asks(self) -> bool:
+        """Whether anything depends on what the query asks for: the scores, or the CLS it is written to."""
+        return self.scored or self.memory.cls == "key"
+
+    @cached_property
+    def holds(self) -> bool:
+        """Whether an H-step could take other cells, or weights of them, than an earlier one."""
+        m, several = self.memory, self.model.H_cycles * self.halting.halt_max_steps > 1
+        again = self.episodes or (several and m.hold != "feedback")
+        moves = self.scored or (m.selector == "random" and self.picks)
+        return again and moves
 
     def selects_by(self, selector: str) -> bool:
         """Whether cells are selected like this, as far as is known."""
@@ -103,14 +117,17 @@ RULES = (
     Rule(("loss.label_smoothing",), lambda r: r.loss.kind != "softmax", "with loss.kind={loss.kind}", (0,)),
     Rule(("loss.q_continue", "halting.q_target"), lambda r: r.halting.rule != "q_learning",
          "with halting.rule={halting.rule}", (0,)),
-    Rule(("loss.policy", "loss.entropy", "loss.reward", "loss.baseline"),
+    Rule(("loss.policy", "loss.entropy", "loss.reward", "loss.returns", "loss.discount", "loss.baseline"),
          lambda r: not r.selects_by("policy"), "without memory.selector=policy", (0,)),
     Rule(("loss.imitation",), lambda r: not r.selects_by("lowest_loss"),
          "without memory.selector=lowest_loss", (0,)),
-    Rule(("loss.baseline",), lambda r: r.loss.memory.get("policy") == 0, "with loss.policy=0"),
+    Rule(("loss.returns", "loss.discount", "loss.baseline"), lambda r: r.loss.memory.get("policy") == 0,
+         "with loss.policy=0"),
+    Rule(("loss.discount",), lambda r: r.loss.returns == "step", "with loss.returns=step"),
     Rule(("loss.diverse", "loss.balance"), lambda r: r.every_cell,
          "with every cell active: their shares are equal", (0,)),
-    Rule(("loss.self_sup",), lambda r: r.cells and r.memory.active == 1 and r.memory.gate != "all",
+    Rule(("loss.self_sup",),
+         lambda r: r.cells and r.memory.active == 1 and r.memory.reads != "all" and r.memory.gate != "all",
          "with k=1: the best cell is all that is read", (0,)),
     # Halting.
     Rule(("halting.rule", "halting.q_target", "halting.halt_exploration_prob", "halting.threshold",
@@ -163,9 +180,26 @@ RULES = (
     Rule(("memory.usage_average",), lambda r: r.cells and r.memory.decay == 0, "with memory.decay=0"),
     Rule(("memory.combine",), lambda r: r.cells and r.memory.projections == 1,
          "with memory.projections=1", ("mean",)),
-    Rule(("memory.combine", "memory.score_scale", "memory.pooling"),
-         lambda r: r.cells and not r.scored,
-         "with memory.selector={memory.selector} and memory.gate={memory.gate}: no score is used"),
+    Rule(("memory.combine", "memory.pooling", "memory.center", "memory.score_norm", "memory.scorer_start",
+          "memory.own_projections"), lambda r: r.cells and not r.asks,
+         "with memory.selector={memory.selector} and memory.gate={memory.gate}: no score is used",
+         ("none", 0, False)),
+    Rule(("memory.score_scale", "memory.fresh"), lambda r: r.cells and not r.scored,
+         "with memory.selector={memory.selector} and memory.gate={memory.gate}: no score is used", (0,)),
+    Rule(("memory.score_noise",), lambda r: r.cells and not (r.memory.selector == "topk" and r.picks),
+         "with memory.selector={memory.selector} and k={memory.k} of {memory.cells} cells", (0,)),
+    Rule(("memory.load_bias",),
+         lambda r: r.cells and not (r.memory.selector in ("topk", "policy", "lowest_loss") and r.picks),
+         "with memory.selector={memory.selector} and k={memory.k} of {memory.cells} cells", (0,)),
+    Rule(("memory.hold",), lambda r: r.cells and not r.holds,
+         "with memory.selector={memory.selector}, k={memory.k} and data={data.name}: the cells are the same",
+         ("none",)),
+    Rule(("memory.reads", "memory.writes"), lambda r: r.every_cell,
+         "with every cell active", ("selected",)),
+    Rule(("memory.k_stages",), lambda r: r.cells and set(r.memory.k_stages or ()) <= {r.memory.k},
+         "with memory.k_stages={memory.k_stages} and k={memory.k}", (None,)),
+    Rule(("memory.written",), lambda r: r.cells and r.memory.written == r.memory.active,
+         "with k={memory.k}", (None,)),
     # The puzzles.
     Rule(("data.train_file", "data.test_file"), lambda r: r.data.path is None, "with data.path=null"),
     Rule(("data.cache", "data.download", *(f"data.{name}" for name in BOUNDS)),

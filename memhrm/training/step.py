@@ -146,16 +146,14 @@ def train_step(
         noises: per batch, what the H-module draws with, as in `Guide`; None: it is greedy.
         occasions: per batch, what its supervision step is for; None: all are for questions.
     """
-    memory = learner.model.H_module.settings
-    loss: Tensor | float = 0.0
+    memory, h_module = learner.model.H_module.settings, learner.model.H_module
+    h_module.schedule(learner.step, learner.optimisers.total_steps)
     puzzle_rows: list[tuple[Tensor, Tensor]] = []
     observed: list[Observed] = []
-    grad_norm, lr = torch.zeros(()), 0.0
     noises = [None] * len(batches) if noises is None else noises
     occasions = [QUESTION] * len(batches) if occasions is None else occasions
     offered = zip(batches, least_steps, noises, occasions, strict=True)
     for number, (batch, least, noise, occasion) in enumerate(offered, start=1):
-        final = number == len(batches)
         carry = learner.carry if learner.carry is not None else Carry.empty(learner.initial, batch)
         if memory.lifetime == "global" and number == 1:
             carry = carry._replace(state=carry.state._replace(memory=learner.initial.memory))
@@ -164,34 +162,57 @@ def train_step(
         rows = leaf_rows(learner.model, carry)
         shown = batch["feedback"] & ~batch["begins"] & carry.halted  # Answers to what has been asked.
         supervised: Supervised = learner.supervise(carry, rows, noise, occasion, shown)
-        supervised = supervised._replace(losses=supervised.losses | _memory_losses(learner, supervised))
         if rows is not None:
             puzzle_rows.append((carry.data["identifiers"], rows))
         with torch.no_grad():
             halted = learner.halting(supervised.out, carry.steps, least)
         observed.append(Observed(supervised, carry, halted))
-
-        loss = loss + weighted_sum(supervised.losses, learner.loss_weights) / learner.global_batch_size
-        if final:
-            loss.backward()
-            sum_gradients(learner.model.parameters())
-            learner.step += 1
-            grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
-            learner.model.H_module.settle(_traces(observed))
-            if memory.lifetime == "global":
-                _absorb(learner.model.H_module, observed)
-            learner.average.update_parameters(learner.model)
-        learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=not final)
+        learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=number < len(batches))
+    observed = _with_memory_losses(learner, observed)
+    loss: Tensor | float = 0.0
+    for seen in observed:
+        loss = loss + weighted_sum(seen.supervised.losses, learner.loss_weights) / learner.global_batch_size
     assert isinstance(loss, Tensor)
+    loss.backward()
+    sum_gradients(learner.model.parameters())
+    learner.step += 1
+    grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
+    h_module.settle(_traces(observed))
+    if memory.lifetime == "global":
+        _absorb(h_module, observed)
+    learner.average.update_parameters(learner.model)
     return Stepped(observed, loss.detach(), grad_norm, lr)
 
 
-def _memory_losses(learner: Learner, supervised: Supervised) -> dict[str, Tensor]:
-    """Return the memory's losses; outside the compiled step, since they may sum over processes."""
-    baseline = learner.loss.baseline == "leave_one_out"
-    situation = Situation(supervised.out.traces, supervised.reward, baseline)
+def _with_memory_losses(learner: Learner, observed: Sequence[Observed]) -> list[Observed]:
+    """Return what was observed with the memory's losses.
+
+    They stand outside the compiled step, since they may sum over processes, and at the end, since a choice
+    may be credited with the rewards of later steps.
+    """
+    baseline, found = learner.loss.baseline == "leave_one_out", []
     declared = learner.model.H_module.losses
-    return {name: declared[name].function(situation) for name in declared if name in learner.loss_weights}
+    rewards = [seen.supervised.reward for seen in observed]
+    if learner.loss.returns == "episode":
+        rewards = returns(rewards, learner.loss.discount)
+    for seen, reward in zip(observed, rewards, strict=True):
+        situation = Situation(seen.supervised.out.traces, reward, baseline)
+        own = {name: declared[name].function(situation) for name in declared if name in learner.loss_weights}
+        losses = seen.supervised.losses | own
+        found.append(seen._replace(supervised=seen.supervised._replace(losses=losses)))
+    return found
+
+
+def returns(rewards: Sequence[Tensor | None], discount: float) -> list[Tensor | None]:
+    """Return what each supervision step is credited with: its reward (b,) and, discounted, those that follow.
+
+    It is r_t + discount r_{t+1} + discount^2 r_{t+2} + ...; None where no loss asks for a reward.
+    """
+    found: list[Tensor | None] = []
+    for reward in reversed(rewards):
+        later = found[-1] if found else None
+        found.append(reward if reward is None or later is None else reward + discount * later)
+    return found[::-1]
 
 
 def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:

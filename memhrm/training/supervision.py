@@ -70,6 +70,9 @@ class LossSettings(Settings):
         reward: reward of what a memory chose in a supervision step. fall: of the loss of the labels over
             the step; exact: whether the answer is exact after it. Both are 0 for feedback, which has no
             labels.
+        returns: what a choice is credited with: the reward of its supervision step, or its return over the
+            episode, that reward and those of all later steps: so a write is credited with later answers.
+        discount: factor on a later reward for each supervision step between, with returns=episode.
         baseline: what a reward is compared with: the mean of the other examples, or 0.
         memory: weights of the losses that the memory declares (`HModule.losses`), by name; on the command
             line `loss.NAME`. None is the weight that the loss is declared with.
@@ -84,6 +87,8 @@ class LossSettings(Settings):
     q_halt: float
     q_continue: float
     reward: Literal["fall", "exact"]
+    returns: Literal["step", "episode"]
+    discount: float
     baseline: Literal["leave_one_out", "none"]
     memory: dict[str, float | None]
 
@@ -92,6 +97,7 @@ class LossSettings(Settings):
         s = self.label_smoothing
         allowed = "0 to below 1" if self.kind == "softmax" else "0 with loss.kind=stablemax"
         require(0 <= s < 1 and (s == 0 or self.kind == "softmax"), "loss.label_smoothing", s, allowed)
+        require(0 <= self.discount <= 1, "loss.discount", self.discount, "0 to 1")
         given = {name: convert(value, float | None, f"loss.{name}") for name, value in self.memory.items()}
         object.__setattr__(self, "memory", given)
         own = {name: value for name, value in given.items() if value is not None}

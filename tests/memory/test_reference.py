@@ -44,6 +44,19 @@ FOR_ALL = [
     {"expansion": 64.0},
     {"tokens": 1},
 ]
+RECIPE = {
+    "k": 1,
+    "cls": "key",
+    "score_norm": "layer",
+    "fresh": 4.0,
+    "hold": "feedback",
+    "straight_through": "both",
+    "gate": "none",
+    "center": 0.05,
+    "pooling": "attend",
+    "scorer_start": "identity",
+}
+"""With which 32 cells learn to keep 32 contexts apart (docs/memory.md)."""
 FOR_CELLS = [
     {"k": 1},
     {"k": 4},
@@ -69,6 +82,42 @@ FOR_CELLS = [
     {"decay": 0.3},
     {"decay": 1.0, "usage_average": 0.5, "shared_cell": True},
     {"usage_average": 0.0},
+    {"pooling": "attend"},
+    {"pooling": "max"},
+    {"pooling": "max", "projections": 3, "combine": "logsumexp", "cls": "key", "k": 1},
+    {"center": 0.1},
+    {"center": 0.1, "pooling": "max", "score_norm": "layer", "hold": "feedback"},
+    {"score_norm": "layer"},
+    {"own_projections": True, "projections": 2, "combine": "max"},
+    {"scorer_start": "identity"},
+    {"load_bias": 0.1},
+    {"load_bias": 0.1, "selector": "policy", "shared_cell": True},
+    {"score_noise": 2.0},
+    {"fresh": 2.0},
+    {"fresh": 2.0, "selector": "policy", "gate": "all"},
+    {"cls": "frozen"},
+    {"cls": "key", "k": 1},
+    {"cls": "key", "own_projections": True},
+    {"cls": "key", "projections": 3, "combine": "max", "own_projections": True, "score_norm": "layer"},
+    {"hold": "feedback"},
+    {"hold": "example", "cls": "key", "k": 1},
+    {"hold": "example", "selector": "policy"},
+    {"hold": "feedback", "selector": "lowest_loss"},
+    {"hold": "feedback", "selector": "random", "shared_cell": True},
+    {"straight_through": "read"},
+    {"straight_through": "write", "k": 1},
+    {"straight_through": "both", "gate": "none", "shared_cell": True},
+    {"straight_through": "both", "gate": "all", "self_attention": True, "state_norm": "rms", "cls": "frozen"},
+    {"selector": "oracle"},
+    {"selector": "oracle", "shared_cell": True, "k": 3},
+    {"selector": "hash", "straight_through": "both"},
+    {"reads": "all"},
+    {"reads": "all", "gate": "all", "shared_cell": True},
+    {"writes": "all"},
+    {"writes": "all", "reads": "all", "gate": "none", "decay": 0.3},
+    {"written": 1},
+    {"written": 1, "k": 3, "reads": "all", "straight_through": "both", "decay": 0.3, "fresh": 1.0},
+    RECIPE,
 ]
 CASES = [(kind, changes) for kind in MODULES for changes in FOR_ALL] + [
     (kind, changes) for kind in CELLS for changes in FOR_CELLS
@@ -86,20 +135,31 @@ def drawn_cases(count: int) -> list[tuple[str, dict]]:
         "combine": ["mean", "logsumexp", "max"],
         "projections": [1, 3],
         "score_scale": ["sqrt", "none"],
-        "pooling": ["mean", "first"],
+        "pooling": ["mean", "first", "attend", "max"],
         "shared_cell": [False, True],
         "self_attention": [False, True],
-        "selector": ["topk", "policy", "random", "all", "lowest_loss"],
+        "selector": ["topk", "policy", "random", "all", "lowest_loss", "oracle", "hash"],
+        "own_projections": [False, True],
+        "score_norm": ["none", "layer"],
+        "score_noise": [0.0, 1.0],
+        "center": [0.0, 0.1],
+        "load_bias": [0.0, 0.1],
+        "fresh": [0.0, 2.0],
+        "straight_through": ["none", "read", "write", "both"],
+        "reads": ["selected", "all"],
+        "writes": ["selected", "selected", "all"],
+        "cls": ["evolving", "frozen", "key"],
+        "hold": ["none", "feedback", "example"],
         "decay": [0.0, 0.4],
         "usage_average": [0.9, 0.2],
         "k": [2, 3],
         "cells": [4, 5],
     }
     draw = random.Random(0)
-    return [
-        (CELLS[i % len(CELLS)], {name: draw.choice(allowed) for name, allowed in values.items()})
-        for i in range(count)
-    ]
+    cases = [{name: draw.choice(allowed) for name, allowed in values.items()} for _ in range(count)]
+    for case in cases:  # Cells that are given the same key score the same ever after, and any may be chosen.
+        case["own_projections"] |= case["cls"] == "key"
+    return [(CELLS[i % len(CELLS)], case) for i, case in enumerate(cases)]
 
 
 def named(case) -> str:
@@ -119,7 +179,8 @@ def build(kind: str, seed: int = 0, **changes) -> Any:
 
 def reference(kind: str, module: Any) -> Reference:
     heads = module.settings.num_heads or 2
-    weights = {name.partition(".")[2]: p for name, p in module.named_parameters()}  # Of its parts.
+    moved = [(name, x) for name, x in module.named_buffers() if not name.endswith("_init")]
+    weights = {name.partition(".")[2]: x for name, x in [*module.named_parameters(), *moved]}  # Of its parts.
     return Reference(kind, module.settings, weights, heads, module.training)
 
 
@@ -132,10 +193,18 @@ class World:
         self.memory = {name: self.draw(*x.shape) for name, x in module.initial_memory(B).items()}
         if "usage" in self.memory:
             self.memory["usage"] = self.memory["usage"].detach().sigmoid().requires_grad_()
+        if "written" in self.memory:
+            self.memory["written"] = (self.memory["written"] > 0).double()
+        for name, x in module.named_buffers():
+            if not name.endswith("_init"):
+                x.copy_(self.draw(*x.shape).detach())
         self.from_H, self.from_L = self.draw(D, D).detach() / 3, self.draw(D, D).detach() / 3
         self.wanted = self.draw(T, D).detach()
         self.noise: Tensor | None = torch.rand(2, B, module.cells, dtype=torch.float64, generator=self.random)
         self.judges = True
+        self.address = torch.tensor([[0, 7], [2, 40], [5, 11]], dtype=torch.int32)
+        self.feedback = torch.tensor([[False, True, False], [True, False, False]])
+        self.continues = torch.tensor([[False, True, False], [True, True, False]])
 
     def draw(self, *size: int) -> Tensor:
         return torch.randn(size, dtype=torch.float64, generator=self.random).requires_grad_()
@@ -148,13 +217,23 @@ class World:
 
     def context(self, i: int) -> Context:
         return Context(
-            self.level, None if self.noise is None else self.noise[i], self.judge if self.judges else None
+            self.level,
+            None if self.noise is None else self.noise[i],
+            self.judge if self.judges else None,
+            address=self.address,
+            feedback=self.feedback[i],
+            continues=self.continues[i],
         )
+
+    def told(self, i: int) -> dict[str, Tensor]:
+        """What the reference is told beside the level, the noise and the judge."""
+        return {"address": self.address, "feedback": self.feedback[i], "continues": self.continues[i]}
 
     def leaves(self, module: HModule) -> dict[str, Tensor]:
         """What a gradient is wanted for: every parameter, every input."""
         states = {"z_H": self.z_H, "z_L 0": self.z_L[0], "z_L 1": self.z_L[1]}
-        return {**dict(module.named_parameters()), **states, **self.memory}
+        drawn = {name: x for name, x in self.memory.items() if x.requires_grad}
+        return {**dict(module.named_parameters()), **states, **drawn}
 
     def fast(self, module: HModule) -> Result:
         z_H, memory, traces = self.z_H, self.memory, []
@@ -166,7 +245,7 @@ class World:
     def slow(self, kind: str, module: HModule) -> Result:
         z_H, memory, traces, step = self.z_H, self.memory, [], reference(kind, module).step
         for i in range(2):
-            z_H, memory, trace = step(z_H, self.z_L[i], memory, *self.context(i)[:3])
+            z_H, memory, trace = step(z_H, self.z_L[i], memory, *self.context(i)[:3], **self.told(i))
             traces.append(trace)
         return z_H, memory, traces
 
@@ -231,7 +310,7 @@ def test_two_H_steps_are_those_of_the_reference(kind, changes):
     assert_same(world.fast(module), world.slow(kind, module), world.leaves(module))
 
 
-@pytest.mark.parametrize(("kind", "changes"), drawn_cases(18), ids=range(18))
+@pytest.mark.parametrize(("kind", "changes"), drawn_cases(24), ids=range(24))
 def test_options_together_are_those_of_the_reference(kind, changes):
     module = build(kind, **changes)
     world = World(module, seed=3)
@@ -274,7 +353,9 @@ def test_selections_without_gradient_are_credited_as_of_constant_inputs(selector
         z_H, memory, fast = module(world.z_H, world.z_L[0], world.memory, world.context(0))
     z_H_in, z_L_in = world.z_H.detach(), world.z_L[0].detach()
     memory_in = {name: x.detach() for name, x in world.memory.items()}
-    _, _, slow = reference("multicell", module).step(z_H_in, z_L_in, memory_in, *world.context(0)[:3])
+    _, _, slow = reference("multicell", module).step(
+        z_H_in, z_L_in, memory_in, *world.context(0)[:3], **world.told(0)
+    )
     assert not any(x.requires_grad for x in (z_H, *memory.values(), fast["alpha"], fast["scores"]))
     for name in ("log_probability", "entropy"):
         same(fast[name], slow[name], name)
@@ -303,7 +384,7 @@ def test_without_write_every_H_step_reads_the_memory_as_it_was(kind):
     for i in range(2):
         slow_L = L_step(slow_L, slow_H + x)
         slow_H, unwritten, trace = reference(kind, module).step(
-            slow_H, slow_L, world.memory, *world.context(i)[:3], write=False
+            slow_H, slow_L, world.memory, *world.context(i)[:3], write=False, **world.told(i)
         )
         slow_traces.append(trace)
     slow = (slow_H, unwritten, slow_traces)

@@ -1,0 +1,71 @@
+"""What the memories with cells have in common: attentions, cells, losses, what is remembered.
+
+N cells.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+
+from memhrm.memory import losses
+from memhrm.memory.base import NORMS, HModule, HShape, Loss, Trace
+from memhrm.memory.cell_settings import CellSettings
+from memhrm.memory.cells import Cells
+from memhrm.memory.exchange import Exchange
+from memhrm.nn.layers import truncated_normal_
+
+
+class CellModule(HModule):
+    """An H-module whose memory is cells with which the state exchanges by cross-attention."""
+
+    Settings = CellSettings
+    has_maps = True
+
+    def __init__(self, settings: CellSettings, shape: HShape, *, norms_write: bool = True):
+        """Make both attentions and the cells, and declare everything that comes with them.
+
+        Args:
+            settings: the settings.
+            shape: the model's sizes.
+            norms_write: as in `Exchange`.
+        """
+        settings = s = settings.explicit()
+        a = s.address
+        super().__init__(settings, shape)
+        self.exchange = Exchange(settings, shape, norms_write=norms_write)
+        self.needs_level = self.exchange.augments
+        self.store = Cells(settings, shape, self.exchange.read.num_heads)
+        # Every cell starts at a random place of its own: equal cells would never separate (trap 8).
+        size = s.cells, 1 + s.tokens, shape.width
+        self.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
+        self.remember("usage", torch.full((s.cells,), s.active / s.cells))
+        noted = ("written",) * (a.fresh > 0) + ("asked_scores", "asked_merit") * (a.hold != "none")
+        for name in noted:
+            self.remember(name, torch.zeros(s.cells))
+        self.cells, self.always_active = s.cells, s.shared
+        self.noise_size = s.cells if s.selector in ("policy", "random") or s.score_noise > 0 else 0
+        self.noise_in_evaluation = s.selector == "random"
+        self.logged = NORMS
+        self.losses |= {
+            "diverse": Loss(losses.diverse),
+            "balance": Loss(partial(losses.balance, always_active=s.shared)),
+            "information": Loss(losses.information),
+        }
+        if s.selector == "policy":
+            self.losses["policy"] = Loss(losses.policy, weight=1.0, needs_reward=True)
+            self.losses["entropy"] = Loss(losses.entropy, weight=0.01)
+            self.logged = (*NORMS, "entropy")
+        elif s.selector == "lowest_loss":
+            self.losses["imitation"] = Loss(losses.imitation, weight=1.0)
+            self.logged = (*NORMS, "entropy")
+
+    def schedule(self, step: int, total: int) -> None:
+        """Set the number of active cells."""
+        stages = self.store.settings.k_stages
+        if stages is not None:
+            self.store.active = stages[min(step * len(stages) // total, len(stages) - 1)]
+
+    def settle(self, traces: Sequence[Trace]) -> None:
+        """Move the running mean of the query and the bias of the load."""
+        self.store.settle(traces)
