@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.config.command import compose
+from memhrm.config.command import compose, given
 from memhrm.config.settings import SettingWarning
 from memhrm.data import load
 from memhrm.data.checks import PuzzleError
@@ -194,14 +194,15 @@ def test_functions_too_few_to_change_are_refused():
         dataset("data.changes=true", "data.test_size=1").held_out()
 
 
-def test_settings_without_effect_warn():
+def test_settings_without_effect_warn_or_are_refused():
+    with pytest.warns(SettingWarning, match=r"data\.augment changes nothing"):
+        dataset("data.augment=true")
     for words, about in (
-        (["data.early=true", "data.tells=once"], "data.early"),
-        (["data.augment=true"], "data.aug"),
-        (["data.early_hops=1"], "data.early_hops"),
+        (["data.tells=once", "data.early=true"], "early is true, which changes nothing with data.tells=once"),
+        (["data.early_hops=1"], "early_hops is 1, which changes nothing without early questions"),
     ):
-        with pytest.warns(SettingWarning, match=f"{about}.* changes nothing"):
-            dataset(*words)
+        with pytest.raises(ValueError, match=rf"data\.{about}"):
+            parse(compose("train", [*SMALL, *words]), given(words))
 
 
 def configured(*overrides: str):

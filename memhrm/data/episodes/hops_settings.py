@@ -64,10 +64,6 @@ class HopsSettings(DataSettings):
         few = self.early_hops
         fits = few is None or 1 <= few <= MOST_HOPS
         require(fits, "data.early_hops", few, f"null, or 1 to {MOST_HOPS}")
-        useless = few is not None and not (self.early and self.tells == "pieces")
-        advise(useless, "data.early_hops changes nothing without early questions")
-        once = self.early and self.tells == "once"
-        advise(once, "data.early changes nothing with data.tells=once, where there is one fact")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
 
     @property
