@@ -16,6 +16,7 @@ from experiments.grid.page import Page, Table, line_style, log2_axis
 from experiments.grid.results import Variants, values
 from experiments.grid.run import Run, Variant, grid, pick
 from experiments.grid.stats import differences, estimate, p_text
+from experiments.grid.study import Study, main
 from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
 
@@ -205,3 +206,9 @@ def draw(figure: Any, found: Variants) -> None:
     by_gap.set(xlabel="other puzzles between", ylabel="exact at the second visit, %")
     by_cost.set(xlabel="MFLOP a supervision step", ylabel=f"contexts held of {at[-1]}")
     figure.legend(*by_number.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6.5)
+
+
+STUDY = Study("contexts", __doc__, render, runs)
+
+if __name__ == "__main__":
+    main(STUDY)

@@ -126,6 +126,27 @@ CONTEXT_KINDS = {
 }
 """Harder kinds of contexts, and more recursion."""
 
+_SMALL_HOPS = (
+    *(*_TINY, "batch_size=4", "steps=3", "validation_size=0", "model.H_cycles=2"),
+    *("data.hops=[1,2]", "data.cycles=[1,2]", "data.test_hops=2", "data.test_depths=[1,2]"),
+    *("data.test_episodes=4", "data.questions=2"),
+)
+HOPS = {
+    scale: Task("hops", ("experiment=hops", *(_SMALL_HOPS if scale == "smoke" else ())))
+    for scale in ("smoke", "cpu", "gpu")
+}
+_AT_ONCE = ("data.tells=once", "data.early=false", "data.early_hops=null")
+HOPS_KINDS = {
+    scale: [
+        Task("changed facts", (*task.overrides, "data.changes=true")),
+        Task(
+            "told at once", (*task.overrides, "data.tells=once", "data.early=false", "data.early_hops=null")
+        ),
+    ]
+    for scale, task in HOPS.items()
+}
+"""Facts that change in mid-episode, and the control in which a function can be composed while it is told."""
+
 COSTS = {
     "smoke": ("data=sudoku4", "model=trm", "batch_size=4", *SMALL),
     "cpu": (

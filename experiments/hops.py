@@ -1,0 +1,120 @@
+"""Hops: what takes memory and recursion together. A function is told piece by piece and applied h times.
+
+    python -m experiments.hops --scale cpu
+
+Memory or none, a cycle for each hop or one: answers by the number of hops, at the depth of training and with
+more H-cycles than in training.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.grid.page import Page, Table, line_style
+from experiments.grid.results import Variants, values
+from experiments.grid.run import Run, Variant, grid
+from experiments.grid.stats import over_seeds
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import FEWER_SEEDS, HOPS, HOPS_KINDS
+
+_TOLD = "memory.write_when=told"
+_ONE = ("model.H_cycles=1", "data.cycles=null")
+BOTH = Variant("memory, a cycle for each hop", None, ("+memory=bicross", _TOLD))
+CELLS = Variant("cells, a cycle for each hop", BOTH.name, ("+memory=multicell", "k=2", _TOLD))
+ALONE = Variant("memory, one cycle", BOTH.name, (*BOTH.overrides, *_ONE))
+DEEP = Variant("no memory, a cycle for each hop", BOTH.name)
+VARIANTS = [BOTH, CELLS, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name, _ONE)]
+HOPS_SHOWN = (1, 2, 3, 4, 6, 8)
+DEPTHS = (1, 2, 3, 4, 6, 8)
+"""H-cycles of a question in the test; 1 to 4 in training."""
+
+
+def runs(scale: str) -> list[Run]:
+    """Return the runs: all variants on hops, those with one memory where facts change or are told at once."""
+    tasks, seeds = HOPS[scale], FEWER_SEEDS[scale]
+    return [
+        *grid({tasks: VARIANTS}, seeds),
+        *grid({task: [BOTH] for task in HOPS_KINDS[scale]}, seeds),
+        *grid({HOPS_KINDS[scale][0]: [ALONE]}, seeds[:1]),
+    ]
+
+
+def render(found: dict[str, Variants]) -> Page:
+    """Return a table for each task, the figure and the numbers."""
+    page = Page({task: table(of_task) for task, of_task in found.items()})
+    for task, of_task in found.items():
+        page.add_numbers(f"hops/{task}", numbers(of_task))
+    page.add_figure("", draw, found, size=(6.8, 2.6))
+    return page
+
+
+def diagonal(rows: pd.DataFrame, hops: int) -> pd.Series:
+    """Return the exact accuracy at a number of hops, with as many H-cycles, but not fewer than in training."""
+    depth = max(hops, 4) if f"by_depth.{max(hops, 4)}.exact_accuracy_by_hops.{hops}" in rows else None
+    name = "exact_accuracy_by_hops" if depth is None else f"by_depth.{depth}.exact_accuracy_by_hops"
+    return values(rows, f"{name}.{hops}")
+
+
+def table(found: Variants) -> Table:
+    """Return a line for each variant: answers by hops, those that a change affects, and the cost."""
+    hops = [h for h in HOPS_SHOWN if all(f"exact_accuracy_by_hops.{h}" in one for one in found.values())]
+    changed = [name for name in ("before", "unaffected", "affected")
+               if all(f"exact_accuracy_by_changed.{name}" in rows for rows in found.values())]  # fmt: skip
+    lines = [
+        [
+            variant,
+            f"{len(rows)}",
+            *(f"{100 * diagonal(rows, h).mean():.1f}" for h in hops),
+            *(over_seeds(rows, f"exact_accuracy_by_changed.{name}").text() for name in changed),
+            f"{values(rows, 'flops').mean() / 1e6:.1f}",
+            f"{int(values(rows, 'parameters').mean()):,}",
+            f"{values(rows, 'seconds').mean():.0f}",
+        ]
+        for variant, rows in found.items()
+    ]
+    head = ["exact, %, by hops", "seeds", *map(str, hops), *changed, "MFLOP", "parameters", "seconds"]
+    return Table(head, lines)
+
+
+def numbers(found: Variants) -> dict[str, str]:
+    """Return the numbers for the text.
+
+    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed.
+    """
+    result = {}
+    for variant, rows in found.items():
+        for hops in (h for h in range(1, 9) if f"exact_accuracy_by_hops.{h}" in rows):
+            exact = 100 * diagonal(rows, hops)
+            result |= {
+                f"{variant}/{hops}": f"{exact.mean():.1f}",
+                f"{variant}/{hops}/least": f"{exact.min():.1f}",
+            }
+    return result
+
+
+def draw(figure: Any, found: dict[str, Variants]) -> None:
+    """Draw the exact accuracy against the hops for each variant, and of the first one for each depth."""
+    first = next(iter(found.values()))
+    by_variant, by_depth = figure.subplots(1, 2, sharey=True)
+    for number, (variant, rows) in enumerate(first.items()):
+        hops = [h for h in range(1, 9) if f"exact_accuracy_by_hops.{h}" in rows]
+        exact = [100 * diagonal(rows, h).mean() for h in hops]
+        by_variant.plot(hops, exact, markersize=2.5, linewidth=1.0, label=variant, **line_style(number))
+    rows = first[BOTH.name]
+    for number, depth in enumerate(DEPTHS):
+        hops = [h for h in range(1, 9) if f"by_depth.{depth}.exact_accuracy_by_hops.{h}" in rows]
+        exact = [100 * values(rows, f"by_depth.{depth}.exact_accuracy_by_hops.{h}").mean() for h in hops]
+        style = line_style(number)
+        by_depth.plot(hops, exact, markersize=2.5, linewidth=1.0, label=f"{depth} H-cycles", **style)
+    by_variant.set(xlabel="hops", ylabel="exact, %")
+    by_depth.set(xlabel="hops", title=BOTH.name)
+    for axes in (by_variant, by_depth):
+        axes.set_xticks(np.arange(1, 9))
+        axes.legend(fontsize=6)
+
+
+STUDY = Study("hops", __doc__, render, runs)
+
+if __name__ == "__main__":
+    main(STUDY)
