@@ -107,21 +107,21 @@ class Cells(nn.Module):
         return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
 
     def _held(self, context: Context) -> Tensor | None:
-        """Return the rows that keep the selection of an earlier H-step, (b,) bool; None for none."""
+        """Return the rows that keep an earlier selection, (b,) bool; None for none; equation (27)."""
         if self.address.hold == "none":
             return None
         held = context.feedback
         return held if self.address.hold == "feedback" else _either(held, context.continues)
 
     def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
-        """Return how the queries match the cells, with the bonus of those that are not written yet."""
+        """Return how the queries match the cells, with the bonus of those not written yet; equation (24)."""
         scored = self.scorer(queries, memory["cells"][:, :, 0], there)
         if self.address.fresh == 0:
             return scored
         return scored._replace(scores=scored.scores + self.address.fresh * (1 - memory["written"]))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
-        """Return what the cells that compete are chosen by: their scores, and the bias of their load."""
+        """Return what the cells that compete are chosen by: scores, and the bias of the load; equation (26)."""
         if self.bias is not None:
             scores = scores + self.bias.to(scores.dtype)
         return scores[:, self.settings.shared :]

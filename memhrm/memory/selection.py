@@ -46,7 +46,7 @@ class Scored(NamedTuple):
 class Scorer(nn.Module):
     """s_i = 1/R sum_r CLS_i^T W_r q, in float32 at least; equation (6) of docs/memory.md.
 
-    Of several queries the one that matches best counts. Equations (22) and (23) have the options.
+    Of several queries the one that matches best counts. Equation (23) has the options.
 
     Args:
         width: d.

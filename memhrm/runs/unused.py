@@ -82,7 +82,8 @@ class Run:
         """Whether an H-step could take other cells, or weights of them, than an earlier one."""
         m, several = self.memory, self.model.H_cycles * self.halting.halt_max_steps > 1
         again = self.episodes or (several and m.hold != "feedback")
-        moves = self.scored or (m.selector == "random" and self.picks)
+        once = m.cls == "key" and m.hold == "example" and several  # Its first H-step alone writes the key.
+        moves = self.scored or (m.selector == "random" and self.picks) or once
         return again and moves
 
     def selects_by(self, selector: str) -> bool:

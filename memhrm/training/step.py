@@ -206,7 +206,8 @@ def _with_memory_losses(learner: Learner, observed: Sequence[Observed]) -> list[
 def returns(rewards: Sequence[Tensor | None], discount: float) -> list[Tensor | None]:
     """Return what each supervision step is credited with: its reward (b,) and, discounted, those that follow.
 
-    It is r_t + discount r_{t+1} + discount^2 r_{t+2} + ...; None where no loss asks for a reward.
+    It is r_t + discount r_{t+1} + discount^2 r_{t+2} + ..., equation (29) of docs/memory.md; None where no
+    loss asks for a reward.
     """
     found: list[Tensor | None] = []
     for reward in reversed(rewards):

@@ -360,6 +360,37 @@ memory.cells=3 | no memory is chosen
 +memory=multicell memory.projections=0 | memory.projections
 +memory=multicell memory.combine=max | memory.combine
 +memory=multicell memory.gate=both | memory.gate
++memory=multicell memory.selector=oracle | memory.selector is 'oracle'
++memory=multicell memory.selector=hash | memory.selector is 'hash'
++memory=multicell memory.k_stages=[4,3] | memory.k_stages
++memory=multicell memory.k_stages=[9,2] | memory.k_stages
++memory=multicell memory.k_stages=[] | memory.k_stages
++memory=multicell memory.k_stages=[2] | memory.k_stages
++memory=multicell memory.selector=all k=8 memory.k_stages=[8] | memory.k_stages
++memory=multicell memory.pooling=last | memory.pooling
++memory=multicell memory.center=2 | memory.center is 2
++memory=multicell memory.load_bias=-1 | memory.load_bias is -1
++memory=multicell memory.score_noise=-1 | memory.score_noise is -1
++memory=multicell memory.selector=policy memory.score_noise=1 | memory.score_noise is 1
++memory=multicell memory.fresh=-1 | memory.fresh is -1
++memory=multicell memory.lifetime=global memory.fresh=1 | memory.fresh is 1
++memory=multicell memory.lifetime=global memory.hold=example | memory.hold
++memory=multicell memory.hold=feedback | memory.hold
++memory=multicell memory.hold=true | memory.hold
++memory=multicell memory.cls=moving | memory.cls
++memory=multicell memory.straight_through=yes_please | memory.straight_through
++memory=multicell memory.reads=none | memory.reads
++memory=multicell k=8 memory.reads=all | memory.reads
++memory=multicell memory.written=0 | memory.written is 0
++memory=multicell memory.written=3 | memory.written is 3
++memory=multicell memory.written=2 | memory.written is 2
++memory=multicell memory.written=1 memory.writes=all | memory.written is 1
++memory=multicell memory.scorer_start=eye | memory.scorer_start
++memory=multicell memory.selector=policy loss.returns=episode | loss.returns
++memory=multicell memory.selector=policy loss.discount=0.5 | loss.discount
+loss.discount=2
+loss.returns=always
+data=recall +memory=multicell memory.write_when=told memory.hold=feedback | memory.hold
 +memory=multicell memory.decay=2 | memory.decay
 +memory=multicell memory.usage_average=1 | memory.usage_average
 +memory=multicell memory.aggregation=add | memory.aggregation

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from alone import CELLS, CONCAT, level, module_of, states
 from memhrm.memory import maps
 from memhrm.memory.aggregate import Aggregate, AggregateSettings
 from memhrm.memory.base import Context
@@ -125,6 +126,33 @@ def test_the_parts_put_together_again_are_the_step_that_was_taken(step):
         alpha = step.trace["alpha"][:, :, None, None]
         written = F.rms_norm(step.old + alpha * (written - step.tokens), (16,), eps=1e-5)
     torch.testing.assert_close(written, step.new)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
+@pytest.mark.parametrize("kind", [CELLS, CONCAT], ids=["multicell", "concat"])
+def test_maps_are_of_the_active_cells_whatever_is_read_and_written(kind):
+    """All cells are read and the first choice is written: the other is written from nowhere."""
+    (z_H, z_L), found = states(), {}
+    for name, changes in {
+        "parts": {"reads": "all", "written": 1},
+        "all": {"selector": "all"},
+        "active": {},
+    }.items():
+        module = module_of({**kind, "gate": "none", **changes})
+        made = module(z_H, z_L, module.initial_memory(3), Context(level, maps=True))
+        found[name] = made[2]
+    indices, part = found["parts"]["indices"], found["parts"]
+    assert torch.equal(indices, found["active"]["indices"])
+    for name in ("read_map", "read_token_map"):
+        whole = found["all"][name]
+        wanted = whole.take_along_dim(indices.view(3, 2, *[1] * (whole.ndim - 2)), dim=1)
+        torch.testing.assert_close(part[name], wanted)
+    every = module_of({**kind, "gate": "none", "reads": "all"})
+    made = every(z_H, z_L, every.initial_memory(3), Context(level, maps=True))
+    for name in ("write_map", "write_token_map"):
+        torch.testing.assert_close(part[name][:, 0], made[2][name][:, 0])
+        assert not part[name][:, 1].any() and made[2][name][:, 1].any()
 
 
 @torch.no_grad()

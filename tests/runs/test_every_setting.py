@@ -51,6 +51,16 @@ MODELS = {
     "feedforward": "model=feedforward model.H_layers=1 model.L_cycles=0 halting.halt_max_steps=1",
 }
 CELLS = f"{MODELS['trm']} +memory=multicell memory.cells=3 memory.tokens=2"
+ON_CONTEXTS = (
+    f"{CELLS} data=contexts data.contexts=[2] data.test_contexts=2 data.test_episodes=2 data.curve=[] "
+    "data.test_size=9 memory.shared_cell=false steps=3"
+)
+ADDRESSED = (
+    *("memory.pooling", "memory.center", "memory.score_norm", "memory.scorer_start", "memory.fresh"),
+    *("memory.own_projections", "memory.score_scale", "memory.score_noise", "memory.load_bias"),
+    *("memory.hold", "memory.cls", "memory.straight_through", "memory.reads", "memory.writes"),
+    *("memory.written", "memory.k_stages", "memory.gate", "memory.selector"),
+)
 TRAINED = {  # The overrides of each context, and the groups of settings tried in it; "": the top level.
     **{name: (words, ("model", "halting")) for name, words in MODELS.items()},
     "everything": (f"{MODELS['trm']} eval_every=2 checkpoint_every=1 steps=3", ("", "loss", "optim")),
@@ -103,13 +113,30 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
         ("memory.projections", "memory.combine", "memory.score_scale", "memory.pooling", "memory.gate"),
     ),
     "one": (f"{CELLS} k=1", ("loss.self_sup", "memory.gate")),
+    "recipe": (
+        f"{ON_CONTEXTS} k=1 memory.cls=key memory.score_norm=layer memory.fresh=4 memory.hold=feedback "
+        "memory.straight_through=both memory.gate=none memory.center=0.05 memory.pooling=attend "
+        "memory.scorer_start=identity",
+        ("memory",),
+    ),
+    "oracle": (f"{ON_CONTEXTS} memory.selector=oracle memory.gate=none", ADDRESSED),
+    "hash": (f"{ON_CONTEXTS} k=1 memory.selector=hash memory.cls=key", ADDRESSED),
+    "every cell": (f"{ON_CONTEXTS} k=3 memory.selector=all memory.gate=none", ADDRESSED),
+    "told": (f"{ON_CONTEXTS} memory.write_when=told memory.cls=key", ("memory.cls", "memory.hold")),
     "decay": (f"{CELLS} memory.decay=0.5", ("memory.usage_average",)),
     "global": (f"{CELLS} memory.lifetime=global", ("memory.rate",)),
     "policy": (
         f"{CELLS} memory.selector=policy",
-        ("loss.policy", "loss.entropy", "loss.reward", "loss.baseline"),
+        ("loss.policy", "loss.entropy", "loss.reward", "loss.returns", "loss.baseline", *ADDRESSED),
     ),
-    "no policy": (f"{CELLS} memory.selector=policy loss.policy=0", ("loss.baseline",)),
+    "returns": (
+        f"{ON_CONTEXTS} memory.selector=policy loss.returns=episode",
+        ("loss.returns", "loss.discount"),
+    ),
+    "no policy": (
+        f"{CELLS} memory.selector=policy loss.policy=0",
+        ("loss.returns", "loss.discount", "loss.baseline"),
+    ),
     "lowest_loss": (f"{CELLS} memory.selector=lowest_loss", ("loss.imitation",)),
     "episodes": (
         f"{MODELS['trm']} data=recall data.lengths=[2] data.test_length=2 data.test_episodes=2 "
@@ -129,6 +156,11 @@ SILENT = {
     "data": "walked below",
     ("hrm", "halting.halt_exploration_prob"): "a Q-head that has learned nothing never stops early",
     ("transformer", "halting.halt_exploration_prob"): "the same",
+    ("hash", "memory.gate"): "a cell that is read alone weighs 1",
+    **{
+        (context, "memory.own_projections"): "more numbers are drawn, and the cells start elsewhere"
+        for context in ("oracle", "every cell")
+    },
 }
 OTHER = {
     "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
@@ -149,7 +181,12 @@ OTHER = {
     "model.unit": "normed", "model.puzzle_emb_len": 2,
     "memory.name": "mine", "memory.module": "no.Such", "memory.lifetime": ("global", "episode"),
     "memory.horizon": 2, "memory.write_when": "told", "model.told_cycles": 1, "memory.rate": 0.5,
-    "memory.placement": ("augment", "replace"),
+    "memory.placement": ("augment", "replace"), "loss.returns": ("episode", "step"), "loss.discount": 0.5,
+    "memory.k_stages": [3, 2], "memory.scorer_start": ("identity", "random"),
+    "memory.score_norm": ("layer", "none"), "memory.score_noise": 100.0, "memory.center": 0.5,
+    "memory.load_bias": 100.0, "memory.fresh": 9.0, "memory.straight_through": ("both", "none"),
+    "memory.reads": "all", "memory.writes": "all", "memory.written": 1, "memory.cls": ("key", "frozen"),
+    "memory.hold": ("example", "none"), "memory.addressing": ("learned", "formula"),
     "memory.state_norm": ("none", "rms"), "memory.positions": "both", "memory.num_heads": 1,
     "memory.expansion": 100.0, "memory.selector": ("random", "topk"), "memory.combine": "max",
     "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
@@ -278,11 +315,22 @@ def named(error: ValueError, config: dict, name: str) -> bool:
     return str(value) in str(error) or re.search(rf"\b{name.split('.')[-1]}\b", str(error)) is not None
 
 
-def drop_own_loss(seen: dict, name: str) -> None:
-    """Drop the log's column of a loss that has a weight: logging it does not count as a change."""
-    if name.startswith("loss.") and "metrics" in seen:
-        column = f"train/{name.removeprefix('loss.')}_loss"
-        seen["metrics"] = [{k: v for k, v in line.items() if k != column} for line in seen["metrics"]]
+ADDRESS = re.compile(r"store\.(scorer|query|bias)|(written|asked_\w+)_init")
+"""Tensors that say which cells are chosen."""
+
+
+def without_what_is_unused(seen: dict, name: str) -> dict:
+    """Return what was seen without what a refused setting may change, since nothing depends on it.
+
+    That is the log's column of a loss, and where no score is used what makes the scores, and the figure of
+    the cell that scores best.
+    """
+    unused = {f"train/{name.removeprefix('loss.')}_loss"} if name.startswith("loss.") else set()
+    weights, metrics = seen.get("weights", []), seen.get("metrics", [])
+    if name.startswith("memory."):
+        unused, weights = {"train/self_sup"}, [one for one in weights if not ADDRESS.search(one[1])]
+    metrics = [{key: v for key, v in line.items() if key not in unused} for line in metrics]
+    return {**seen, **{key: v for key, v in (("weights", weights), ("metrics", metrics)) if key in seen}}
 
 
 USED: set[str] = set()
@@ -305,10 +353,11 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
         except ValueError as error:  # Refused only where the parts of the run are made.
             assert named(error, other, name), (name, str(error))
             continue
+        base = before
         if why is not None:
-            drop_own_loss(after, name)
-        if (after == before) != (why is not None):
-            where = [key for key in after if after[key] != before.get(key)]
+            base, after = (without_what_is_unused(one, name) for one in (before, after))
+        if (after == base) != (why is not None):
+            where = [key for key in after if after[key] != base.get(key)]
             wrong.append(
                 f"{context}: {name} {'is refused but changes ' + str(where) if why else 'is silent'}"
             )
@@ -399,8 +448,9 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
         held_out, part = data.held_out(), {name: vars(getattr(data, name)) for name in ("train", "test")}
         drawn = [batches.take(step)[0] for step in range(made.steps)]
         series = {name: vars(one) for name, one in data.episodes.series(data.test).items()}
+        cycles = [batches.take(step)[3] for step in range(made.steps)]
         seen = {**part, "held out": vars(held_out), "series": series, "drawn": drawn, "name": data.name,
-                "depths": data.episodes.depths, "occasions": [batches.take(step)[3] for step in (0, 1)],
+                "depths": data.episodes.depths, "cycles": cycles,
                 "cache": sorted(map(str, tmp_path.glob("elsewhere*")))}  # fmt: skip
         shutil.rmtree("elsewhere", ignore_errors=True)  # Each look has its own.
         return {name: described(value) for name, value in seen.items()}
