@@ -25,7 +25,7 @@ CELLS = Variant("cells, a cycle for each hop", BOTH.name, ("+memory=multicell", 
 ALONE = Variant("memory, one cycle", BOTH.name, (*BOTH.overrides, *_ONE))
 DEEP = Variant("no memory, a cycle for each hop", BOTH.name)
 VARIANTS = [BOTH, CELLS, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name, _ONE)]
-HOPS_SHOWN = (1, 2, 3, 4, 6, 8)
+BY_HOPS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (1, 2, 3, 4, 6, 8)
 """H-cycles of a question in the test; 1 to 4 in training."""
 
@@ -50,7 +50,7 @@ def render(found: dict[str, Variants]) -> Page:
 
 
 def diagonal(rows: pd.DataFrame, hops: int) -> pd.Series:
-    """Return the exact accuracy at a number of hops, with as many H-cycles, but not fewer than in training."""
+    """Return the exact accuracy at so many hops, with as many H-cycles, but not fewer than in training."""
     depth = max(hops, 4) if f"by_depth.{max(hops, 4)}.exact_accuracy_by_hops.{hops}" in rows else None
     name = "exact_accuracy_by_hops" if depth is None else f"by_depth.{depth}.exact_accuracy_by_hops"
     return values(rows, f"{name}.{hops}")
@@ -58,7 +58,7 @@ def diagonal(rows: pd.DataFrame, hops: int) -> pd.Series:
 
 def table(found: Variants) -> Table:
     """Return a line for each variant: answers by hops, those that a change affects, and the cost."""
-    hops = [h for h in HOPS_SHOWN if all(f"exact_accuracy_by_hops.{h}" in one for one in found.values())]
+    hops = [h for h in BY_HOPS if all(f"exact_accuracy_by_hops.{h}" in one for one in found.values())]
     changed = [name for name in ("before", "unaffected", "affected")
                if all(f"exact_accuracy_by_changed.{name}" in rows for rows in found.values())]  # fmt: skip
     lines = [
