@@ -20,6 +20,7 @@ from memhrm.system.ranks import Ranks
 from memhrm.training.step import train_step
 from tiny import TINY, call, train
 
+ALONE = Ranks(0, 1, torch.device("cpu"))
 pytestmark = pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
 
 CONTEXTS = (
@@ -118,10 +119,19 @@ def test_the_bias_of_the_load_rises_where_a_cell_is_used_less():
     assert module(z_H, z_L, memory, Context(level))[2]["indices"][:, 1].tolist() == [3, 3, 3]
 
 
-def test_cells_that_are_not_selected_and_get_no_gradient_do_not_move():
-    """Cells start from buffers, which no optimiser touches."""
-    module = module_of({**CELLS, "own_projections": True, "center": 0.1, "load_bias": 0.1})
-    assert not [name for name, _ in module.named_parameters() if "init" in name or "bias" in name]
+def test_no_optimiser_moves_a_cell():
+    """Its momentum does not move what was not selected: cells are no weights."""
+    run, data, model = prepared("optim=adamw", "optim.warmup=0", "memory.own_projections=true", "steps=3")
+    learner, batches = parts.make_learner(run, model, ALONE), Batches(run, data, ALONE, 0)
+    start = model.H_module.starts()["cells"].clone()
+    for step in range(3):
+        for seen in train_step(learner, *batches.take(step)).observed:
+            memory, wrote = seen.supervised.state.memory, torch.zeros(8, 5, dtype=torch.bool)
+            for trace in seen.supervised.out.traces:
+                wrote = wrote.scatter(1, trace["written_cells"], True)
+            still = memory["cells"] == seen.carry.state.memory["cells"]
+            assert still.flatten(2).all(dim=2)[~wrote].all()
+    assert torch.equal(model.H_module.starts()["cells"], start)
 
 
 # Addresses that the task gives.
@@ -148,8 +158,8 @@ def test_a_hash_spreads_cues_evenly_over_cells():
 # What training and evaluation tell an H-module.
 
 
-def prepared(*words: str):
-    run = parse(compose("train", [*TINY, *CONTEXTS, *words]))
+def prepared(*words: str, data: tuple[str, ...] = CONTEXTS):
+    run = parse(compose("train", [*TINY, *data, *words]))
     data = parts.make_dataset(run)
     return run, data, parts.make_model(run, data)
 
@@ -164,7 +174,9 @@ def flags(model: Reasoner) -> tuple[Flags, object]:
     def note(_module, args) -> None:
         context, none = args[3], torch.zeros(len(args[0]), dtype=torch.bool)
         told = [none if x is None else x for x in (context.feedback, context.continues)]
-        seen.append((*(x.tolist() for x in told), context.address.tolist()))
+        seen.append(
+            (*(x.tolist() for x in told), None if context.address is None else context.address.tolist())
+        )
 
     return seen, model.H_module.register_forward_pre_hook(note)
 
@@ -180,8 +192,8 @@ def expected(addresses: list, length: int) -> Flags:
 
 def test_training_and_evaluation_tell_what_is_feedback_and_where_it_belongs():
     run, data, model = prepared()
-    learner = parts.make_learner(run, model, Ranks(0, 1, torch.device("cpu")))
-    offered, *rest = Batches(run, data, Ranks(0, 1, torch.device("cpu")), 0).take(0)
+    learner = parts.make_learner(run, model, ALONE)
+    offered, *rest = Batches(run, data, ALONE, 0).take(0)
     seen, hook = flags(model)
     train_step(learner, offered, *rest)
     asked = [batch["address"].tolist() for batch in offered if not batch["feedback"].any()][::2]
@@ -195,12 +207,33 @@ def test_training_and_evaluation_tell_what_is_feedback_and_where_it_belongs():
     assert seen == expected([episodes.batch(at)["address"].tolist() for at in range(4)], 4)
 
 
+def test_what_is_told_without_a_question_is_no_feedback_and_goes_on_from_nothing():
+    words = ("data=hops", "data.questions=2", "data.test_episodes=6", "data.test_size=40")
+    run, data, model = prepared(data=(*words, "+memory=multicell"))
+    learner = parts.make_learner(run, model, ALONE)
+    seen, hook = flags(model)
+    stepped = train_step(learner, *Batches(run, data, ALONE, 0).take(0))
+    cycles = [len(observed.supervised.out.traces) for observed in stepped.observed]
+    begins = [number == 0 for count in cycles for number in range(count)]
+    steps = [
+        observed.carry.steps.tolist() for observed in stepped.observed for _ in observed.supervised.out.traces
+    ]
+    assert [x for x, _, _ in seen] == [[False] * 8] * len(begins)
+    assert [x for _, x, _ in seen] == [[s > 0 or not first for s in row] for first, row in zip(begins, steps)]
+    assert not steps[0][0]
+    hook.remove()
+    seen, _ = flags(model.eval())
+    for _ in walk(model, data.held_out(), EvaluationSettings(steps=1)):
+        pass
+    assert {(*x, *y) for x, y, _ in seen} == {(False,) * 12}
+
+
 @pytest.mark.parametrize("hold", ["feedback", "example"])
 def test_what_is_held_keeps_its_cells_through_training_and_evaluation(hold):
     """With random cells, so that nothing agrees by itself."""
     run, data, model = prepared("memory.selector=random", f"memory.hold={hold}", "k=1")
-    learner = parts.make_learner(run, model, Ranks(0, 1, torch.device("cpu")))
-    offers = Batches(run, data, Ranks(0, 1, torch.device("cpu")), model.H_module.noise_size).take(0)
+    learner = parts.make_learner(run, model, ALONE)
+    offers = Batches(run, data, ALONE, model.H_module.noise_size).take(0)
     stepped = train_step(learner, *offers)
     taken = torch.stack([t["indices"][:, 0] for o in stepped.observed for t in o.supervised.out.traces])
     found: list[Tensor] = []
@@ -217,8 +250,8 @@ def test_what_is_held_keeps_its_cells_through_training_and_evaluation(hold):
 
 def test_cells_are_fresh_until_they_are_written_and_again_in_the_next_episode():
     run, data, model = prepared("memory.fresh=1", "k=2", "memory.written=1", "steps=2")
-    learner = parts.make_learner(run, model, Ranks(0, 1, torch.device("cpu")))
-    batches = Batches(run, data, Ranks(0, 1, torch.device("cpu")), 0)
+    learner = parts.make_learner(run, model, ALONE)
+    batches = Batches(run, data, ALONE, 0)
     for step in range(2):
         wrote = torch.zeros(8, 5)
         for seen in train_step(learner, *batches.take(step)).observed:
@@ -231,8 +264,8 @@ def test_cells_are_fresh_until_they_are_written_and_again_in_the_next_episode():
 
 def test_the_number_of_cells_falls_over_the_training_and_evaluation_has_the_last():
     run, data, model = prepared("k=1", "memory.gate=all", "memory.k_stages=[4,2,1]", "steps=6")
-    learner = parts.make_learner(run, model, Ranks(0, 1, torch.device("cpu")))
-    batches = Batches(run, data, Ranks(0, 1, torch.device("cpu")), 0)
+    learner = parts.make_learner(run, model, ALONE)
+    batches = Batches(run, data, ALONE, 0)
     found = []
     for step in range(6):
         stepped = train_step(learner, *batches.take(step))
