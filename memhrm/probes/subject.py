@@ -61,6 +61,11 @@ class Subject:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def writes_at_questions(self) -> bool:
+        """Return whether a question writes the memory; where it does not, at most feedback does."""
+        return self.write and self.model.H_module.settings.write_when == "always"
+
     def data(self) -> dict[str, Tensor]:
         """Return the examples as a batch."""
         data = {"inputs": self.inputs, "labels": self.labels, "identifiers": self.identifiers}

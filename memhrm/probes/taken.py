@@ -68,7 +68,6 @@ def cells_taken(subject: Subject) -> Taken:
     first, exact = np.full(shape[:2], -1), np.zeros(shape[:2], bool)
     read, written = ({one: np.zeros(shape, bool) for one in (QUESTION, FEEDBACK)} for _ in range(2))
     noted = {"read_cells": read, "written_cells": written}
-    writes_questions = module.settings.write_when == "always"
 
     def look(at: int, told: bool, step: Step) -> None:
         rows = step.rows.cpu().numpy()
@@ -78,12 +77,13 @@ def cells_taken(subject: Subject) -> Taken:
                 known = first[rows, at]
                 first[rows, at] = np.where(known < 0, chosen[:, module.always_active], known)
             for name, masks in noted.items():
-                if name == "read_cells" or told or writes_questions:
+                if name == "read_cells" or told or subject.writes_at_questions:
                     cells = trace[name].cpu().numpy() if name in trace else chosen
                     masks[told][rows[:, None], at, cells] = True
 
-    how = EvaluationSettings(steps=subject.halt_max_steps)
-    for moment in walk(model, episodes, how, device=model.H_init.device, dtype=subject.dtype, look=look):
+    how, first_episode = EvaluationSettings(steps=subject.halt_max_steps), int(subject.numbered()[0])
+    for moment in walk(model, episodes, how, first=first_episode // episodes.length, look=look,
+                       device=model.H_init.device, dtype=subject.dtype):  # fmt: skip
         exact[:, moment.at] = moment.answers.exact.cpu().numpy()
     apart = module.always_active
     read, written = ({one: mask[:, :, apart:] for one, mask in masks.items()} for masks in (read, written))
