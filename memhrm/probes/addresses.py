@@ -159,9 +159,9 @@ def address_numbers(subject: Subject, shuffles: int = 200, seed: int = 0) -> dic
 
     Returns:
         `agreement`, `overwritten`, `information` and `retention`, as of the functions of these names
-        (`address_information`); `cell_by_cue`, (N, cues), and `cell_by_context`, (N, c), how often the first
-        choice of a question with this cue, or of this context, is each cell; `one`, the latter of the first
-        episode; and `cells`, N, `always_active` and `contexts`, c.
+        (`address_information`); `cell_by_cue`, (all cells, cues), and `cell_by_context`, (all cells, c), how
+        often each cell of the memory is the first choice of a question with this cue, or of this context;
+        `one`, the latter of the first episode; and `cells`, N, `always_active` and `contexts`, c.
 
     Raises:
         ValueError: the puzzles have no contexts, or the memory no cells that go on.
@@ -172,6 +172,7 @@ def address_numbers(subject: Subject, shuffles: int = 200, seed: int = 0) -> dic
     assert context is not None and episodes is not None and episodes.address is not None
     found, cue = cells_taken(subject), episodes.address[:, :, 1]
     N, c = found.cells, int(context.max()) + 1
+    first, every = found.first + found.apart, N + found.apart
     cues = getattr(subject.task, "cues", int(cue.max()) + 1)
     return {
         "cells": N,
@@ -181,9 +182,9 @@ def address_numbers(subject: Subject, shuffles: int = 200, seed: int = 0) -> dic
         "overwritten": overwritten(found, context),
         "information": address_information(found.first, context, N, shuffles, seed),
         "retention": retention(found.exact, episodes, N),
-        "cell_by_cue": counts(found.first, cue, (N, cues)),
-        "cell_by_context": counts(found.first, context, (N, c)),
-        "one": counts(found.first[:1], context[:1], (N, c)),
+        "cell_by_cue": counts(first, cue, (every, cues)),
+        "cell_by_context": counts(first, context, (every, c)),
+        "one": counts(first[:1], context[:1], (every, c)),
     }
 
 

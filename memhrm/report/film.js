@@ -81,7 +81,8 @@
     caption.textContent = text;
     parent.append(box);
     box.append(caption);
-    const svg = drawing(box, left + film.cells * column, 2 * column, `${name}, ${text}`);
+    const width = left + film.cells * column, svg = drawing(box, width, 2 * column, `${name}, ${text}`);
+    svg.style.maxWidth = `${1.15 * width}px`;
     [["question", read, written], ["feedback", fed, kept]].forEach(([word, reads, writes], row) => {
       const cy = (row + 0.5) * column;
       add(svg, "text", { x: left - 6, y: cy + 4, class: "name" }, word);
