@@ -170,32 +170,81 @@ class Rulebook(HModule):
         self.remember("rule", torch.eye(settings.digits))
 
     def forward(self, z_H, z_L, memory, context):
-        v, a = self.settings.vocabulary, self.settings.digits
-        asked, shown = z_L[..., v - a : v].round(), z_L[..., v : v + a].round()  # (b, t, a) each
-        z_H = torch.zeros_like(z_L)
-        z_H[..., v - a : v] = asked @ memory["rule"]
-        seen = (asked.transpose(1, 2) @ shown).clamp(max=1)  # (b, a, a)
-        written = torch.where(seen.sum(dim=-1, keepdim=True) > 0, seen, memory["rule"])
-        return z_H, {"rule": written}, {}
+        z_H, rule = looked_up(z_L, memory["rule"], self.settings)
+        return z_H, {"rule": rule}, {}
 
 
-def rulebook(task, **model: Any) -> Reasoner:
+@dataclass(frozen=True, kw_only=True)
+class PigeonholesSettings(RulebookSettings):
+    """Settings of `Pigeonholes`.
+
+    Attributes:
+        cells: the number of cells, N.
+        by: the cell of a puzzle is the number of its context or of its cue, modulo N; or always cell 1.
+        stray: whether a feedback is kept in the cell after that of its question.
+    """
+
+    name: str = "pigeonholes"
+    module: str = "planted.Pigeonholes"
+    cells: int
+    by: Literal["context", "cue", "constant"] = "context"
+    stray: bool = False
+
+
+class Pigeonholes(HModule):
+    """A `Rulebook` in each of N cells, of which an example reads and writes one."""
+
+    Settings = PigeonholesSettings
+    settings: PigeonholesSettings
+    needs_level = False
+
+    def __init__(self, settings: PigeonholesSettings, shape: HShape):
+        super().__init__(settings, shape)
+        self.cells, self.logged = settings.cells, ()
+        self.remember("rules", torch.eye(settings.digits).expand(self.cells, -1, -1).clone())
+
+    def forward(self, z_H, z_L, memory, context):
+        s, rows = self.settings, torch.arange(len(z_H))
+        assert context.address is not None and context.feedback is not None
+        number, cue = context.address.long().unbind(dim=1)
+        number = {"context": number, "cue": cue, "constant": torch.ones_like(cue)}[s.by]
+        cell = (number + s.stray * context.feedback) % s.cells
+        z_H, rule = looked_up(z_L, memory["rules"][rows, cell], s)
+        rules = memory["rules"].clone()
+        rules[rows, cell] = rule
+        scores = torch.nn.functional.one_hot(cell, s.cells).float()
+        trace = {"indices": cell[:, None], "alpha": torch.ones(len(rows), 1), "scores": scores}
+        return z_H, {"rules": rules}, trace
+
+
+def looked_up(z_L, rule, settings: RulebookSettings):
+    """Return the answers z_H by a rule, (b, a, a), and the rule with the images that z_L shows."""
+    v, a = settings.vocabulary, settings.digits
+    asked, shown = z_L[..., v - a : v].round(), z_L[..., v : v + a].round()  # (b, t, a) each
+    z_H = torch.zeros_like(z_L)
+    z_H[..., v - a : v] = asked @ rule
+    seen = (asked.transpose(1, 2) @ shown).clamp(max=1)  # (b, a, a)
+    return z_H, torch.where(seen.sum(dim=-1, keepdim=True) > 0, seen, rule)
+
+
+def rulebook(task, memory: RulebookSettings | None = None, **model: Any) -> Reasoner:
     """Return a model for a task's episodes that knows the rule once feedback has shown every digit."""
     v, a = task.vocab_size, task.answers
+    memory = memory or RulebookSettings.of(lifetime="episode", digits=a, vocabulary=v)
     reasoner = Reasoner(
         ModelSettings.of(
             hidden_size=16, num_heads=1, L_layers=0, H_layers=1, H_net="own", H_cycles=1, L_cycles=0,
             gradient_window="last_cycle", positions="none", puzzle_emb_ndim=0, expansion=1.0, **model,
         ),
         puzzle_shape(task),
-        RulebookSettings.of(lifetime="episode", digits=a, vocabulary=v),
+        memory,
     )  # fmt: skip
     eye = torch.eye(16)
     with torch.no_grad():
         reasoner.embed.tokens.copy_(eye[:v] / 4)
         assert reasoner.embed.pairs is not None
         reasoner.embed.pairs.copy_(eye[v : v + a].repeat(v, 1) / 4)
-        reasoner.lm_head.weight.copy_(eye[:v])
+        reasoner.lm_head.weight.copy_(eye[v - len(reasoner.lm_head.weight) : v])
     return reasoner.eval()
 
 
@@ -260,3 +309,21 @@ def recall(*changes: str, whole: bool = True) -> Subject:
     episodes = dataset.held_out()
     assert isinstance(episodes, Episodes)
     return subject_of(rulebook(dataset.task), run, dataset, episodes, name="planted")
+
+
+CONTEXTS = """
+    data=contexts data.alphabet=3 data.length=4 data.cue_symbols=6 data.contexts=[2] data.test_contexts=4
+    data.curve=[] data.test_episodes=30 data.test_size=9 model=trm model.hidden_size=16 model.num_heads=1
+    halting.halt_max_steps=1 +memory=bicross
+""".split()  # noqa: SIM905
+
+
+def contexts(cells: int, *changes: str, by: str = "context", stray: bool = False) -> Subject:
+    """Return planted pigeonholes, and episodes of 4 contexts with 6 cues and 3 digits."""
+    run = parse(compose("train", [*CONTEXTS, *changes]))
+    dataset = parts.make_dataset(run)
+    task = dataset.task
+    memory: Any = PigeonholesSettings.of(
+        lifetime="episode", digits=task.answers, vocabulary=task.vocab_size, cells=cells, by=by, stray=stray
+    )
+    return subject_of(rulebook(task, memory), run, dataset, dataset.held_out(), name="planted")

@@ -13,6 +13,7 @@ import torch
 
 from experiments.grid.run import measure_file
 from memhrm.config import console
+from memhrm.probes.addresses import address_numbers
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
     cosines,
@@ -101,11 +102,36 @@ def positions(subject: Subject) -> dict[str, Any]:
     return {"best": best_accuracy(subject)["with_memory"], **found}
 
 
+def addresses(subject: Subject) -> dict[str, Any]:
+    """Return whether contexts find their cells again, and what is left in them.
+
+    `agreement` and `overwritten`, with `agreement_chance` and `overwritten_hash`; the `information` of cell
+    and cue, with `information_null_mean`, `_low` and `_high`, and its `bound`; and by gap `retention_GAP`
+    with `_low`, `_high`, and `_perfect` and `_hash` for comparison. See `memhrm.probes.addresses`.
+    """
+    found = address_numbers(subject)
+    information = found["information"]
+    numbers = {
+        "agreement": found["agreement"]["value"],
+        "agreement_chance": found["agreement"]["chance"],
+        "overwritten": found["overwritten"]["value"],
+        "overwritten_hash": found["overwritten"]["hash"],
+        "information": information["value"],
+        **{f"information_{key}": information[key] for key in ("null_mean", "null_low", "null_high")},
+        "bound": information["bound"],
+    }
+    for gap, one in found["retention"].items():
+        numbers |= {f"retention_{gap}": one["exact"]}
+        numbers |= {f"retention_{gap}_{key}": one[key] for key in ("low", "high", "perfect", "hash")}
+    return numbers
+
+
 MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "depth": (depth, 10**6),
     "noisy": (noisy, FEW),
     "inside": (inside, 10**6),
     "positions": (positions, 10**6),
+    "addresses": (addresses, 10**6),
 }
 """The function of each measure, and the largest number of test puzzles it looks at."""
 

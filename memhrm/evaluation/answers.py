@@ -3,8 +3,9 @@
 n episodes, p examples of each, b batch, s token.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.utils import _pytree as pytree
 from memhrm.config.settings import MOST_STEPS, advise, check_types, require, require_size
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.evaluation.restarts import RULES, Answers, chosen, relative_change
-from memhrm.evaluation.rollout import Noise, rollout, select
+from memhrm.evaluation.rollout import Noise, Step, rollout, select
 from memhrm.memory.base import Memory
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
@@ -25,6 +26,9 @@ from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
 Kept = Literal["kept", "reset", "frozen", "shuffled"]
 """What becomes of the memory in an episode: it goes on; starts again with each example; is never written; or
 goes to another row of the batch after each feedback."""
+
+Look = Callable[[int, bool, Step], None]
+"""Is shown each supervision step of an episode: (example, whether it is its feedback, the step)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,7 @@ def walk(
     first: int = 0,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    look: Look | None = None,
 ) -> Iterator[Moment]:
     """Go through b episodes example by example, and yield those that are asked; the model is on its device.
 
@@ -115,6 +120,7 @@ def walk(
         first: the place of the first episode among all, of which what is drawn is a function.
         device: the device of the model.
         dtype: the precision of the computation.
+        look: is shown every supervision step.
     """
     lasting = model.H_module.settings.lifetime == "episode" and kept != "reset"
     if kept == "frozen":
@@ -125,7 +131,11 @@ def walk(
         places = (first + np.arange(len(episodes))) * episodes.length + at
         if asked:
             data = tensors(episodes.batch(at), device)
-            answers = answer(model, data, settings, initial._replace(memory=memory), places, dtype)
+            start, asking = (
+                initial._replace(memory=memory),
+                None if look is None else partial(look, at, False),
+            )
+            answers = answer(model, data, settings, start, places, dtype, asking)
             yield Moment(at, data, answers, memory)
             memory = answers.state.memory if lasting else memory
         if told and lasting:
@@ -142,6 +152,8 @@ def walk(
                 feedback=asked,
             )
             memory = shown.state.memory
+            if look is not None:
+                look(at, True, shown)
             if kept == "shuffled":
                 memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
 
@@ -158,6 +170,7 @@ def answer(
     start: State,
     places: np.ndarray,
     dtype: torch.dtype = torch.float32,
+    look: Callable[[Step], None] | None = None,
 ) -> Answers:
     """Answer b examples: for each, the best restart by the rule of the settings.
 
@@ -168,8 +181,11 @@ def answer(
         start: the state that they begin with.
         places: each row's place among all examples, (b,), of which all that is drawn is a function.
         dtype: the precision of the computation.
+        look: is shown every supervision step.
     """
-    attempts = [attempt(model, data, settings, start, places, dtype, r) for r in range(settings.restarts)]
+    attempts = [
+        attempt(model, data, settings, start, places, dtype, r, look) for r in range(settings.restarts)
+    ]
     return attempts[0] if len(attempts) == 1 else chosen(settings.select, attempts)
 
 
@@ -181,6 +197,7 @@ def attempt(
     places: np.ndarray,
     dtype: torch.dtype = torch.float32,
     restart: int = 0,
+    look: Callable[[Step], None] | None = None,
 ) -> Answers:
     """Return the answers of one restart, each at its last step; the arguments are those of `answer`."""
     device = data["inputs"].device
@@ -201,6 +218,8 @@ def attempt(
         H_cycles=settings.H_cycles,
         noise=noise,
     ):
+        if look is not None:
+            look(step)
         rows, out, labels = step.rows, step.output, data["labels"][step.rows]
         if cells.numel():
             cells[rows] += selected(out.traces).to(cells.dtype)

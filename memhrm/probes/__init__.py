@@ -7,6 +7,14 @@ name, as in `from memhrm.probes import open_subject, roll_out, over_steps`; `rol
 """
 
 from memhrm.probes.accuracy import over_steps
+from memhrm.probes.addresses import (
+    address_information,
+    address_numbers,
+    agreement,
+    contexts_of,
+    overwritten,
+    retention,
+)
 from memhrm.probes.attention import attention_maps, on_grid, readable
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
@@ -29,6 +37,7 @@ from memhrm.probes.information import (
     puzzle_information,
     quartiles,
     with_null,
+    within_episodes,
 )
 from memhrm.probes.intervals import paired
 from memhrm.probes.monitor import monitor_numbers
@@ -37,13 +46,15 @@ from memhrm.probes.rollout import Rollout, measured
 from memhrm.probes.rollout import rollout as roll_out
 from memhrm.probes.stability import from_solution, one_blank, relabelled
 from memhrm.probes.subject import Subject, open_subject, subject_of
+from memhrm.probes.taken import Taken, cells_taken
 
 __all__ = [
-    "Rollout", "Subject", "accuracy_by_position", "active_cells", "attention_maps", "auroc",
-    "best_accuracy", "calibration", "cell_information", "chance", "cls_trajectories", "co_selection",
-    "cosines", "dead_cells", "effects", "from_solution", "mean_cosine", "measured", "monitor_numbers",
-    "norms", "on_grid", "one_blank", "open_subject", "over_steps", "paired", "pca", "puzzle_information",
-    "quartiles", "readable", "relabelled", "residual_auroc", "residuals", "restarts", "roll_out",
-    "selection_counts", "subject_of", "switching", "trajectories", "usage", "usage_entropy",
-    "weight_shares", "with_null"
+    "Rollout", "Subject", "Taken", "accuracy_by_position", "active_cells", "address_information",
+    "address_numbers", "agreement", "attention_maps", "auroc", "best_accuracy", "calibration",
+    "cell_information", "cells_taken", "chance", "cls_trajectories", "co_selection", "contexts_of", "cosines",
+    "dead_cells", "effects", "from_solution", "mean_cosine", "measured", "monitor_numbers", "norms",
+    "on_grid", "one_blank", "open_subject", "over_steps", "overwritten", "paired", "pca",
+    "puzzle_information", "quartiles", "readable", "relabelled", "residual_auroc", "residuals", "restarts",
+    "retention", "roll_out", "selection_counts", "subject_of", "switching", "trajectories", "usage",
+    "usage_entropy", "weight_shares", "with_null", "within_episodes"
 ]  # fmt: skip

@@ -5,10 +5,11 @@ null-corrected information. Two other estimators have names of their own: the us
 `memhrm.memory.usage`, which every run logs and which is not corrected, and the information loss of
 `memhrm.memory.losses`, which is of scores, not of selections.
 
-n puzzles, g groups, N cells, S supervision steps, H H-steps of each, k active cells.
+n puzzles, or episodes of p puzzles, g groups, N cells, S supervision steps, H H-steps of each, k active
+cells.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from sklearn.metrics import mutual_info_score
@@ -35,9 +36,29 @@ def with_null(counts: np.ndarray, groups: np.ndarray, shuffles: int = 200, seed:
         shuffles and the interval that holds 95 % of them; and `null_corrected`, `low` and `high`: the value
         less these. Where `low` to `high` covers 0, there is no evidence of dependence.
     """
-    rng, joint = np.random.default_rng(seed), _by_group(counts, groups)
-    n = len(counts)
-    return _compared(joint(np.arange(n)), (joint(rng.permutation(n)) for _ in range(shuffles)))
+    return within_episodes(counts[None], groups[None], shuffles, seed)
+
+
+def within_episodes(
+    counts: np.ndarray, groups: np.ndarray, shuffles: int = 200, seed: int = 0
+) -> dict[str, float]:
+    """Return the mean over episodes of I(cell; label) beside its null, in the form of `with_null`.
+
+    The null shuffles the labels within each episode.
+
+    Args:
+        counts: how often each puzzle selected each cell, (n, p, N).
+        groups: a label of each puzzle, (n, p), which need mean the same within its episode only.
+        shuffles: the number of shuffles.
+        seed: of the shuffles.
+    """
+    rng, joints = np.random.default_rng(seed), [_by_group(*one) for one in zip(counts, groups)]
+    p = counts.shape[1]
+
+    def mean(order: Callable[[], np.ndarray]) -> float:
+        return float(np.mean([_nats(joint(order())) for joint in joints]))
+
+    return _compared(mean(lambda: np.arange(p)), [mean(lambda: rng.permutation(p)) for _ in range(shuffles)])
 
 
 def puzzle_information(
@@ -64,7 +85,8 @@ def puzzle_information(
         places = owners[:, :, None] * cells + chosen
         return np.bincount(places.ravel(), minlength=n * cells).reshape(n, cells)
 
-    return _compared(joint(own), (joint(rng.permuted(own, axis=1)) for _ in range(shuffles)))
+    shuffled = [_nats(joint(rng.permuted(own, axis=1))) for _ in range(shuffles)]
+    return _compared(_nats(joint(own)), shuffled)
 
 
 def cell_information(
@@ -111,8 +133,7 @@ def _nats(joint: np.ndarray) -> float:
     return float(mutual_info_score(None, None, contingency=joint))
 
 
-def _compared(joint: np.ndarray, shuffled: Iterable[np.ndarray]) -> dict[str, float]:
-    value, null = _nats(joint), [_nats(one) for one in shuffled]
+def _compared(value: float, null: Sequence[float]) -> dict[str, float]:
     mean, (low, high) = float(np.mean(null)), np.quantile(null, [0.025, 0.975]).tolist()
     compared = {"value": value, "null_mean": mean, "null_low": low, "null_high": high}
     return compared | {"null_corrected": value - mean, "low": value - high, "high": value - low}

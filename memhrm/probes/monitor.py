@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from memhrm.probes import cells
+from memhrm.probes.addresses import agreement, contexts_of, overwritten
 from memhrm.probes.information import puzzle_information
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject
+from memhrm.probes.taken import cells_taken
 
 PUZZLES = 128
 """The most puzzles used."""
@@ -29,8 +31,9 @@ def monitor_numbers(subject: Subject) -> dict[str, Any]:
         about the puzzle in nats, with the ends of its 95 % interval, `null_corrected_information_low` and
         `_high`; `switching_H_steps` and `switching_supervision`, the share of the active cells that change;
         `dead_cells`; `cosine_cls` and `cosine_contents`, the mean absolute cosine of two cells at the end;
-        and for few cells `cosine_cls_matrix` and `cosine_contents_matrix`, (N, N) lists. What does not apply
-        is left out.
+        and for few cells `cosine_cls_matrix` and `cosine_contents_matrix`, (N, N) lists. With cells and
+        contexts: `agreement` and `overwritten`, as of `memhrm.probes.addresses`, over whole episodes. What
+        does not apply is left out.
     """
     training = subject.model.training
     try:
@@ -66,6 +69,10 @@ def _numbers(subject: Subject, steps: int) -> dict[str, Any]:
             found[f"cosine_{name}"] = cells.mean_cosine(matrix[0])
             if module.cells <= MATRIX:
                 found[f"cosine_{name}_matrix"] = matrix[0].round(3).tolist()
+    if (context := contexts_of(subject)) is not None:
+        places = cells_taken(subject)
+        found["agreement"] = agreement(places, context)["value"]
+        found["overwritten"] = overwritten(places, context)["value"]
     return found
 
 

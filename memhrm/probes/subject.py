@@ -61,6 +61,11 @@ class Subject:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def writes_at_questions(self) -> bool:
+        """Return whether a question writes the memory; where it does not, at most feedback does."""
+        return self.write and self.model.H_module.settings.write_when == "always"
+
     def data(self) -> dict[str, Tensor]:
         """Return the examples as a batch."""
         data = {"inputs": self.inputs, "labels": self.labels, "identifiers": self.identifiers}
@@ -110,8 +115,8 @@ def open_subject(
 ) -> Subject:
     """Return a run's model, on the CPU, with the first `puzzles` of those that the run is tested on.
 
-    For a run on episodes it is one puzzle of each, at the last position of the longest training episodes,
-    with the memory that the earlier puzzles left.
+    For a run on episodes it is one puzzle of each, at the last position of the longest training episodes
+    (with contexts, at a later one whose rule has been shown), with the memory that the earlier puzzles left.
 
     data: settings of the `data` group that take the place of the run's (other files, another `test_size`);
         all their held-out puzzles then serve, none is set aside for validation.
@@ -154,7 +159,7 @@ def subject_of(
         ValueError: there are no episodes.
     """
     require(len(episodes) >= 1, "puzzles", len(episodes), "1 or above; there is none to look at")
-    at = min(max(dataset.episodes.lengths), episodes.length) - 1
+    at = probed_place(dataset, episodes)
     return Subject(
         name=name,
         path=path,
@@ -169,6 +174,19 @@ def subject_of(
         dataset=dataset,
         episodes=episodes,
     )
+
+
+def probed_place(dataset: Dataset, episodes: Episodes) -> int:
+    """Return the place of the example that is probed, from 0.
+
+    It is the last one of the longest training episodes; with contexts the first one from there on at which
+    every episode visits a context whose rule has been shown, since any other can only be guessed.
+    """
+    at = min(max(dataset.episodes.lengths), episodes.length) - 1
+    if episodes.address is None:
+        return at
+    known = np.flatnonzero((episodes.facets["gap"].index[:, at:] >= 0).all(axis=0))
+    return at + int(known[0]) if len(known) else episodes.length - 1
 
 
 def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:

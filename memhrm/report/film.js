@@ -61,6 +61,42 @@
       parent.append(pair);
       drawBoard(pair, film, `${name}: question`, `${name}, question ${question}`, question);
       drawBoard(pair, film, "answer shown", `${name}, answer shown ${text}`, text);
+      if (shot.taken && shot.taken[i]) drawTaken(pair, film, name, shot.taken[i]);
+    });
+  }
+
+  // A cell's dot is full where it is read, and has a ring where it is written.
+  function drawCell(svg, cx, cy, size, read, written) {
+    const dot = add(svg, "circle", { cx, cy, r: read ? size : 1.5, class: read ? "active" : "idle" });
+    if (written) add(svg, "circle", { cx, cy, r: size + 2, class: "written" });
+    return dot;
+  }
+
+  // The cells of one puzzle, a column each: above those of its question, below those of its feedback.
+  function drawTaken(parent, film, name, [read, written, fed, kept]) {
+    const list = (cells) => cells.length ? cells.join(", ") : "none", column = 13, left = 62, box = document.createElement("div");
+    const text = `cells: question reads ${list(read)}, writes ${list(written)}; feedback reads ${list(fed)}, writes ${list(kept)}`;
+    const caption = document.createElement("p");
+    box.className = "taken";
+    caption.textContent = text;
+    parent.append(box);
+    box.append(caption);
+    const width = left + film.cells * column, svg = drawing(box, width, 2 * column, `${name}, ${text}`);
+    svg.style.maxWidth = `${1.15 * width}px`;
+    [["question", read, written], ["feedback", fed, kept]].forEach(([word, reads, writes], row) => {
+      const cy = (row + 0.5) * column;
+      add(svg, "text", { x: left - 6, y: cy + 4, class: "name" }, word);
+      for (let cell = 0; cell < film.cells; cell++) {
+        drawCell(svg, left + (cell + 0.5) * column, cy, 3, reads.includes(cell), writes.includes(cell));
+      }
+    });
+  }
+
+  function drawLegend(parent) {
+    const svg = drawing(parent, 300, 16, "Legend: a full dot is a cell that is read, a ring one that is written, both one that is read and written");
+    [["read", true, false], ["written", false, true], ["read and written", true, true]].forEach(([word, read, written], i) => {
+      drawCell(svg, 10 + 80 * i, 8, 4, read, written);
+      add(svg, "text", { x: 20 + 80 * i, y: 12, class: "key" }, word);
     });
   }
 
@@ -78,7 +114,7 @@
   }
 
   function drawCells(parent, film, shot, step) {
-    const active = shot.indices[step], weights = shot.alpha ? shot.alpha[step] : null;
+    const active = shot.indices[step], written = shot.written_cells ? shot.written_cells[step] : null, weights = shot.alpha ? shot.alpha[step] : null;
     parent.replaceChildren();
     const cycles = active.length, row = 18, left = 52, column = 34;
     const words = active.map((cells, h) => `H-step ${h + 1}: cells ${cells.join(", ")}`);
@@ -92,6 +128,7 @@
       add(svg, "text", { x: left - 8, y: y + 13, class: "name" }, `cell ${cell}`);
       for (let h = 0; h < cycles; h++) {
         const place = active[h].indexOf(cell), cx = left + (h + 0.5) * column, cy = y + row / 2;
+        if (written && written[h].includes(cell)) add(svg, "circle", { cx, cy, r: 8.5, class: "written" });
         if (place < 0) {
           add(svg, "circle", { cx, cy, r: 2, class: "idle" });
           continue;
@@ -107,8 +144,10 @@
     const film = JSON.parse(root.querySelector("script").textContent);
     const slider = root.querySelector(".slider"), play = root.querySelector(".play");
     const boards = root.querySelector(".boards"), cells = root.querySelector(".cells");
+    const legend = root.querySelector(".legend");
     const before = root.querySelector(".before"), status = root.querySelector(".status");
     let timer = null, drawn = null;
+    if (legend) drawLegend(legend);
 
     function show() {
       const chosen = root.querySelector("input[type=radio]:checked");

@@ -1,20 +1,21 @@
 """The training log: the metrics of an interval of steps, and a check that training has not diverged."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from memhrm.data.sampler import IGNORE
+from memhrm.memory.base import HModule
 from memhrm.memory.usage import describe, own_entropy, selected
+from memhrm.runs.agreement import later_visits, sees_episodes
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings
 from memhrm.system.ranks import Ranks
-from memhrm.training.carry import Carry
 from memhrm.training.losses import widened
-from memhrm.training.step import Stepped
+from memhrm.training.step import Observed, Stepped
 from memhrm.training.supervision import Supervised
 
 
@@ -31,7 +32,7 @@ class IntervalLog:
         directory: the directory whose metrics are written.
         pending: the values noted before a resumed run was interrupted, from its checkpoint.
         span: returns the supervision steps of the optimiser step that follows so many finished ones.
-        logged: names of the traced values that the memory has logged (`HModule.logged`).
+        module: the memory, of whose traced values some are logged (`HModule.logged`).
     """
 
     SCORES = ("count", "accuracy", "exact_accuracy", "q_halt_accuracy", "supervision_steps")
@@ -43,10 +44,10 @@ class IntervalLog:
         directory: RunDirectory,
         pending: Tensor | None,
         span: Callable[[int], int],
-        logged: Sequence[str],
+        module: HModule,
     ):
         self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
-        self.logged = logged
+        self.module, self.logged = module, module.logged
         self.rows = [] if pending is None else list(pending.to(ranks.device))
         self.lr = 0.0
         self.precision = widened(torch.zeros((), device=ranks.device)).dtype
@@ -58,14 +59,17 @@ class IntervalLog:
         columns = {"grad_norm": stepped.grad_norm.to(wide), "loss": stepped.loss.to(wide)}
         for seen in stepped.observed:
             sums = {f"{name}_loss": loss.detach() for name, loss in seen.supervised.losses.items()}
-            for name, value in (sums | self._scores(*seen) | self._memory(seen.supervised)).items():
+            for name, value in (sums | self._scores(seen) | self._memory(seen.supervised)).items():
                 value = value.to(wide)
                 columns[name] = columns[name] + value if name in columns else value
+        if "address" in stepped.observed[0].carry.data and sees_episodes(self.module):
+            columns |= {k: v.to(wide) for k, v in later_visits(stepped.observed, self.module).items()}
         self.layout = {name: value.numel() for name, value in columns.items()}
         self.rows.append(torch.cat([value.flatten() for value in columns.values()]))
         self.lr = stepped.lr
 
-    def _scores(self, done: Supervised, carry: Carry, halted: Tensor) -> dict[str, Tensor]:
+    def _scores(self, seen: Observed) -> dict[str, Tensor]:
+        done, carry, halted, _ = seen
         graded = done.graded
         q_right = (done.out.q_halt > 0) == graded.exact
         halted = halted & (carry.data["labels"] != IGNORE).any(dim=-1)  # Feedback has no labels.
@@ -119,6 +123,8 @@ class IntervalLog:
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
         metrics |= {name: mean[name] / examples for name in (*self.logged, "reward") if name in mean}
+        if mean.get("later_visits"):
+            metrics["agreement"] = mean["agreement"] / mean["later_visits"]
         if "own_entropy" in mean:
             usage = [value / examples for value in cells["usage"]]
             metrics |= describe(usage, mean["own_entropy"] / examples)

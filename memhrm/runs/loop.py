@@ -113,7 +113,7 @@ def train(
 
     validation, test = start.validation, start.test
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
-    log = IntervalLog(run, ranks, directory, start.pending, batches.span, learner.model.H_module.logged)
+    log = IntervalLog(run, ranks, directory, start.pending, batches.span, learner.model.H_module)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
     saved = learner.step  # By the last checkpoint; 0 without one.
 

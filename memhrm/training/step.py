@@ -103,11 +103,13 @@ class Observed(NamedTuple):
         supervised: its result.
         carry: the refilled carry.
         halted: which rows halted, (b,).
+        feedback: which rows were shown the answer to what they had been asked, (b,).
     """
 
     supervised: Supervised
     carry: Carry
     halted: Tensor
+    feedback: Tensor
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def train_step(
             puzzle_rows.append((carry.data["identifiers"], rows))
         with torch.no_grad():
             halted = learner.halting(supervised.out, carry.steps, least)
-        observed.append(Observed(supervised, carry, halted))
+        observed.append(Observed(supervised, carry, halted, shown))
         learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=number < len(batches))
     observed = _with_memory_losses(learner, observed)
     loss: Tensor | float = 0.0

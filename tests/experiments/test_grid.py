@@ -19,6 +19,7 @@ from experiments import main_table
 from experiments.grid import results
 from experiments.grid.comparison import comparison
 from experiments.grid.launch import held, launch
+from experiments.grid.measures import addresses
 from experiments.grid.page import Page, Table
 from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
@@ -28,7 +29,9 @@ from experiments.grid.variants import sized
 from experiments.main_table import BASELINES
 from experiments.tables import NAMES, QUOTING, files, quote, stale, studies
 from memhrm.config.command import compose
+from memhrm.probes.addresses import address_numbers
 from memhrm.runs.settings import parse
+from planted import contexts
 from tiny import TINY
 
 WORDS = tuple(word for word in TINY if "progress" not in word and "threads" not in word)
@@ -101,6 +104,18 @@ def test_a_model_has_the_size_of_its_scale():
         ("memory.placement=replace", "model.L_layers=1"),
         ("model=trm", "model.L_layers=1"),
     ]
+
+
+def test_the_measure_of_addresses_is_that_of_the_probe():
+    subject = contexts(2, by="cue")
+    found, probe = addresses(subject), address_numbers(subject)
+    assert all(np.ndim(value) == 0 for value in found.values())  # A column each.
+    assert found["agreement"] == 1 and found["overwritten"] == probe["overwritten"]["value"] > 0
+    assert found["information"] == probe["information"]["value"] <= np.log(2) + 1e-9
+    assert {name for name in found if "low" in name} == {
+        "information_null_low", *(f"retention_{gap}_low" for gap in probe["retention"])
+    }  # fmt: skip
+    assert found["retention_3-8"] == probe["retention"]["3-8"]["exact"]
 
 
 # Launching.

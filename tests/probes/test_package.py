@@ -8,7 +8,7 @@ import numpy as np
 
 import memhrm.probes as probes
 from memhrm.memory.cell_settings import CellSettings
-from planted import recall, small
+from planted import contexts, recall, small
 
 MULTICELL = CellSettings.of(name="", module="memhrm.memory.multicell.MultiCell", tokens=2, cells=4, k=2)
 PLAIN = int, float, bool, str, np.ndarray, np.generic, type(None)
@@ -29,8 +29,18 @@ def test_every_function_returns_plain_values():
     traces, cells = seen.traces, seen.states["cells"]
     selected, labels = probes.selection_counts(traces), np.arange(6) % 2
     found_maps = probes.attention_maps(subject, 1)
-    episode = recall()
+    episode, cued = recall(), contexts(4)
+    context, places = probes.contexts_of(cued), probes.cells_taken(cued)
+    assert context is not None and cued.episodes is not None
     found = {
+        "address_numbers": probes.address_numbers(cued, shuffles=3),
+        "agreement": probes.agreement(places, context),
+        "overwritten": probes.overwritten(places, context),
+        "address_information": probes.address_information(places.first, context, 4, shuffles=3),
+        "retention": probes.retention(places.exact, cued.episodes, 4),
+        "contexts_of": context,
+        "cells_taken": vars(places),
+        "within_episodes": probes.within_episodes(np.eye(4, dtype=int)[places.first], context, shuffles=3),
         "over_steps": probes.over_steps(seen),
         "accuracy_by_position": probes.accuracy_by_position(episode),
         "best_accuracy": probes.best_accuracy(episode),
@@ -71,7 +81,7 @@ def test_every_function_returns_plain_values():
     assert {name: strange(value) for name, value in found.items() if strange(value)} == {}
     fields = "tokens", "exact", "accuracy", "q_halt", "q_continue", "residual", "norm", "traces", "states"
     assert [strange(getattr(seen, name)) for name in fields] == [[]] * len(fields)
-    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured"}
+    rest = {"Subject", "open_subject", "subject_of", "Rollout", "roll_out", "measured", "Taken"}
     assert set(found) | rest == set(probes.__all__)  # Whatever is offered is looked at here.
 
 

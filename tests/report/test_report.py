@@ -21,9 +21,11 @@ from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.probe import main
 from memhrm.probes.accuracy import over_steps
+from memhrm.probes.addresses import address_numbers
 from memhrm.probes.intervals import wilson
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import open_subject
+from memhrm.probes.taken import cells_taken
 from memhrm.report import figures, maps, page
 from memhrm.report.build import flat, plain
 from memhrm.report.curves import Series, curves
@@ -115,8 +117,61 @@ def test_a_run_on_episodes_is_looked_at_with_the_memory_of_its_episodes(episodic
     for pointless in ("<h3>Switching<", "<h3>Usage entropy<", ">not written<", "once<"):
         assert pointless not in page  # With one H-step.
     numbers = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
-    assert set(numbers["information"]) == {"rule"}
+    assert set(numbers["information"]) == {"rule"} and "addresses" not in numbers
     assert set(numbers["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
+
+
+@pytest.fixture(scope="module")
+def contextual(tmp_path_factory) -> Path:
+    """The report of two runs on contexts with cells, of which one logs what its cells do."""
+    folder = tmp_path_factory.mktemp("contextual")
+    words = (
+        "data=contexts", "data.alphabet=3", "data.length=4", "data.test_size=9", "data.cue_symbols=6",
+        "data.contexts=[1,2]", "data.test_contexts=3", "data.curve=[]", "data.test_episodes=20",
+        "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4", "k=2", "memory.tokens=2",
+    )  # fmt: skip
+    assert train(folder / "seen", *words, "probe=light", "probe_every=4") == 0
+    assert train(folder / "unseen", *words, "memory.selector=hash") == 0
+    return probe([folder / "seen", folder / "unseen"])
+
+
+def test_a_run_on_contexts_with_cells_has_its_addresses(contextual):
+    page = (contextual / "report.html").read_text()
+    assert "addresses" in sections(page) and "are for puzzle 4 of each episode" in page
+    found = json.loads((contextual / "numbers.json").read_text())["runs"]
+    path = contextual.parents[0]
+    for name in ("seen", "unseen"):
+        subject = open_subject(path.parent / name, puzzles=6)
+        exact, seen = address_numbers(subject, shuffles=5), found[name]["addresses"]
+        assert plain(exact) == {key: value for key, value in seen.items() if key != "training"}
+    assert found["seen"]["addresses"]["training"]["overwritten"]["step"] == [4, 8]
+    assert "overwritten" not in found["unseen"]["addresses"]["training"]
+    assert found["unseen"]["addresses"]["agreement"]["value"] == 1  # A hash finds its cell.
+    drawn = {file.stem for file in (contextual / "figures").glob("addresses-*")}
+    every = {"addresses-agreement", "addresses-overwritten", "addresses-retention"}
+    assert drawn == every | {f"addresses-{kind}-{run}" for kind in ("cues", "one") for run in (0, 1)}
+    assert "At 100.0 % of the later visits to a context, the question first reads a cell" in page
+
+
+def test_a_film_of_contexts_has_the_cells_that_each_puzzle_took(contextual):
+    page = (contextual / "report.html").read_text()
+    assert page.count('<div class="legend">') == 2
+    for name, film in zip(("seen", "unseen"), films(page)):
+        subject = open_subject(contextual.parent.parent / name, puzzles=6)
+        taken = cells_taken(subject)
+        assert film["cells"] == 4
+        for label, shot in zip(film["labels"], film["shots"]):
+            (row,) = (int(number) - 1 for number in re.findall(r"of episode (\d+)", label))
+            assert len(shot["taken"]) == len(shot["shown"]) == 3
+            for at, puzzle in enumerate(shot["taken"]):
+                masks = [one[told][row, at] for told in (False, True) for one in (taken.read, taken.written)]
+                assert puzzle == [(np.flatnonzero(mask) + taken.apart).tolist() for mask in masks]
+                if name == "seen":
+                    assert len(puzzle[0]) == 2 and len(puzzle[1]) == 1  # Reads two, writes its first choice.
+            chosen = [step[0] for step in shot["indices"]]
+            assert [step[0] for step in shot["written_cells"]] == (
+                [cells[:1] for cells in chosen] if name == "seen" else chosen
+            )
 
 
 def films(page: str) -> list[dict]:
@@ -291,15 +346,16 @@ def test_an_episode_that_does_not_rise_is_no_memory_at_work(first, last, says):
     assert says in " ".join(sentences("episodes", fake(episodes=found)))
 
 
-def test_a_section_its_numbers_its_words_and_its_file_have_one_name(both, episodic):
+def test_a_section_its_numbers_its_words_and_its_file_have_one_name(both, episodic, contextual):
     texts = yaml.safe_load((page.FOLDER / "texts.yaml").read_text())
     runs = json.loads((both / "numbers.json").read_text())["runs"].values()
-    runs = [*runs, *json.loads((episodic / "numbers.json").read_text())["runs"].values()]
+    for folder in (episodic, contextual):
+        runs = [*runs, *json.loads((folder / "numbers.json").read_text())["runs"].values()]
     assert {name for run in runs for name in run} == {"about", *SECTIONS}
     assert {key.partition("-")[0] for key in texts} == {"overview", *SECTIONS}
     probes = Path(accuracy.__file__).parents[2] / "probes"
     assert [name for name in SECTIONS if not (probes / f"{name}.py").exists()] == ["learning", "films"]
-    drawn = {path.stem for folder in (both, episodic) for path in (folder / "figures").iterdir()}
+    drawn = {path.stem for folder in (both, episodic, contextual) for path in (folder / "figures").iterdir()}
     assert {name.partition("-")[0] for name in drawn} == {*SECTIONS} - {"films"}
 
 

@@ -102,15 +102,15 @@ def visits(
     seen = (context[:, :, None] == np.arange(contexts)).cumsum(axis=1)
     visit = np.take_along_axis(seen, context[:, :, None], axis=2)[:, :, 0]
     revised = (context == which) & (visit >= times) if revises else np.zeros(context.shape, bool)
-    return Visits(context, np.where(revised, visit - times + 1, visit), revised, _gaps(context))
+    return Visits(context, np.where(revised, visit - times + 1, visit), revised, gaps(context))
 
 
-def _gaps(context: np.ndarray) -> np.ndarray:
-    """Return the gaps of visits, (n, p), given their contexts, (n, p)."""
-    rows, gaps = np.arange(len(context)), np.full(context.shape, -1)
+def gaps(context: np.ndarray) -> np.ndarray:
+    """Return the gaps of visits, ``(n, p)``, as in `Visits`, given their contexts ``(n, p)``."""
+    rows, found = np.arange(len(context)), np.full(context.shape, -1)
     last = np.full((len(context), context.max() + 1), -1)  # When each context was visited.
     for at, visited in enumerate(context.T):
         before = last[rows, visited]
-        gaps[:, at] = np.where(before < 0, -1, at - before - 1)
+        found[:, at] = np.where(before < 0, -1, at - before - 1)
         last[rows, visited] = at
-    return gaps
+    return found

@@ -9,7 +9,7 @@ from importlib import import_module
 
 NAMES = (
     *("learning", "accuracy", "episodes", "dynamics", "q_head", "stability"),
-    *("cells", "information", "attention", "causal", "films"),
+    *("cells", "addresses", "information", "attention", "causal", "films"),
 )
 """The names of the sections, in their order."""
 

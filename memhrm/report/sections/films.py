@@ -10,10 +10,12 @@ from memhrm.data.maze.task import FREE, Maze
 from memhrm.data.sudoku.task import BLANK, Sudoku
 from memhrm.data.task import Task
 from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import Subject
+from memhrm.probes.taken import FEEDBACK, QUESTION, cells_taken, remembers_by_cell
 from memhrm.report.page import ReportPart
 from memhrm.report.run import ProbedRun
 
-TRACED = "indices", "alpha"
+TRACED = "indices", "alpha", "written_cells"
 LABELS = {"solved": "solved", "failed": "not solved"}
 
 
@@ -36,9 +38,23 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
             before = slice(int(one.numbered()[0]) % episodes.length)
             shown = shown_answers(one.task, episodes.feedback[0, before])
             found[kind] |= {"shown_questions": episodes.inputs[0, before], "shown_answers": shown}
+            if remembers_by_cell(one):
+                found[kind]["taken"] = _taken(one)[before]
         if run.cells:
-            found[kind] |= {name: seen.traces[name][:, :, 0] for name in TRACED if name in seen.traces}
+            names = TRACED if run.subject.writes_at_questions else TRACED[:-1]
+            found[kind] |= {name: seen.traces[name][:, :, 0] for name in names if name in seen.traces}
     return found
+
+
+def _taken(one: Subject) -> np.ndarray:
+    """Return which cells the puzzles of an episode read and write, at the question and at its feedback.
+
+    (p, 4, N) bool: question read, question written, feedback read, feedback written. Cells that are always
+    active are in none.
+    """
+    found = cells_taken(one)
+    masks = [mask[told][0] for told in (QUESTION, FEEDBACK) for mask in (found.read, found.written)]
+    return np.pad(np.stack(masks, axis=1), ((0, 0), (0, 0), (found.apart, 0)))
 
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
@@ -77,6 +93,7 @@ def _shot(
         "question": "" if fixed.any() else _text(task, inputs),
         "answer": task.decode(np.where(labels > 0, labels, 0)),  # '?' where there is no label.
         "shown": [[_text(task, question), task.decode(answer)] for question, answer in pairs],
+        "taken": [[np.flatnonzero(cells).tolist() for cells in puzzle] for puzzle in more.get("taken", ())],
         "frames": [_text(task, one) for one in tokens],
         "q": np.round(more["q"], 4).tolist(),
         **{name: np.round(more[name].tolist(), 3).tolist() for name in TRACED if name in more},
