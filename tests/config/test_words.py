@@ -130,15 +130,15 @@ def test_word_that_cannot_be_read(word, capsys):
 
 
 GROUPLESS = {
-    "model=trm": "model is unknown; allowed: batch_size, ",
-    "+model=trm": "model is unknown; allowed: batch_size, ",
-    "experiment=recall": "experiment is unknown; allowed: batch_size, ",
-    "model.x=1": "model.x is unknown; allowed: batch_size, ",
-    "++x.y=2": "x.y is unknown; allowed: batch_size, ",
+    "model=trm": "model is unknown; allowed: H_cycles, batch_size, ",
+    "+model=trm": "model is unknown; allowed: H_cycles, batch_size, ",
+    "experiment=recall": "experiment is unknown; allowed: H_cycles, batch_size, ",
+    "model.x=1": "model.x is unknown; allowed: H_cycles, batch_size, ",
+    "++x.y=2": "x.y is unknown; allowed: H_cycles, batch_size, ",
     "data.pth=1": "data.pth is unknown; did you mean path? allowed: path, ",
     "run.x=1": "run.x is unknown: run has no settings of its own",
     "~run": "~run would take the setting away; give it a value, as run=...",
-    "model/x=1": "model/x is unknown; allowed: batch_size, ",
+    "model/x=1": "model/x is unknown; allowed: H_cycles, batch_size, ",
 }
 
 
