@@ -1,4 +1,4 @@
-"""Contexts: how many rules does each memory hold apart? Contexts held against their number, the gap and the cost.
+"""Contexts: how many rules does each memory hold apart? Against their number, the gap and the cost.
 
     python -m experiments.contexts --scale cpu
 
@@ -14,9 +14,8 @@ import pandas as pd
 
 from experiments.grid.page import Page, Table, line_style, log2_axis
 from experiments.grid.results import Variants, values
-from experiments.grid.run import Run, Task, Variant, baselines, grid, pick
-from experiments.grid.stats import differences, estimate, over_seeds, p_text
-from experiments.grid.study import Study, main
+from experiments.grid.run import Run, Variant, grid, pick
+from experiments.grid.stats import differences, estimate, p_text
 from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
 
@@ -32,10 +31,10 @@ CONTROLS = [
     Variant("memory tokens, M=16", None, ("+memory=tokens", "memory.tokens=16")),
     Variant("one memory, M=40", None, ("+memory=bicross", "memory.tokens=40")),
     Variant("one memory, M=160", None, ("+memory=bicross", "memory.tokens=160")),
-    _of("aggregate", "+memory=aggregate"),
+    Variant("aggregate", CELLS, ("+memory=aggregate", "memory.cells=32")),
     _of("cells, oracle address", "memory.selector=oracle"),
     _of("cells, hash of the cue", "memory.selector=hash"),
-    _of("cells, random", "memory.selector=random"),
+    _of("cells, random", "memory.selector=random", "memory.hold=example"),
     _of("cells, address not learned", "memory.straight_through=none"),
     _of("all cells", "memory.selector=all", "k=32"),
 ]
@@ -74,13 +73,17 @@ LOSSES = {
 }
 """The losses and selectors of the proposal, and what was predicted of each before the runs."""
 
-HARDER = [*PRIMARY, *pick(CONTROLS, "cells, oracle address", "cells, address not learned")]
 RATES = [
     one.change(f"{one.name}, rate {rate}", f"optim.lr={rate}")
     for one in (*PRIMARY, *pick(CONTROLS, "carry-add, width 112", "memory tokens, M=16"))
     for rate in ("5e-4", "2e-3")
 ]
 """Half and twice the learning rate, with equal effort for each."""
+
+
+SHOWN = [*PRIMARY, *CONTROLS[:4], *CONTROLS[6:8], CAPACITY[1]]
+GAPS = ("0", "1-2", "3-8", "9-32", "33+")
+MAIN = "contexts"
 
 
 def runs(scale: str) -> list[Run]:
@@ -90,9 +93,9 @@ def runs(scale: str) -> list[Run]:
     return [
         *grid({tasks: PRIMARY}, SEEDS[scale]),
         *grid({tasks: [*CONTROLS, *CAPACITY]}, few),
-        *grid(dict.fromkeys(kinds, HARDER), few),
-        *grid({tasks: [*LOSSES, *OPTIONS]}, few),
-        *grid({tasks: RATES}, few[:1]),
+        *grid(dict.fromkeys(kinds, PRIMARY), few),
+        *grid({tasks: list(LOSSES)}, few),
+        *grid({tasks: [*OPTIONS, *RATES]}, few[:1]),
     ]
 
 
@@ -150,12 +153,22 @@ def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: st
     return Table.grouped(head, lines)
 
 
+def _mean(rows: pd.DataFrame, name: str) -> str:
+    """Return the mean of a share in %, or nothing where it was not measured."""
+    return f"{100 * values(rows, name).mean():.1f}" if name in rows else ""
+
+
 def numbers(found: Variants) -> dict[str, str]:
-    """Return the numbers for the text: VARIANT/C is the contexts held of C, VARIANT/C/less is less the one memory."""
+    """Return the numbers for the text.
+
+    VARIANT/C is the contexts held of C, VARIANT/C/less how many more than the one memory holds.
+    """
     result = {}
     for contexts in tested(found):
         name = held(contexts)
-        result |= {f"{variant}/{contexts}": contexts_text(values(rows, name)) for variant, rows in found.items()}
+        result |= {
+            f"{variant}/{contexts}": contexts_text(values(rows, name)) for variant, rows in found.items()
+        }
         pairs = differences(found, {variant: BICROSS for variant in found if variant != BICROSS}, name)
         result |= {f"{variant}/{contexts}/less": f"{pair.mean:+.1f}" for variant, pair in pairs.items()}
     return result
@@ -171,9 +184,10 @@ def draw(figure: Any, found: Variants) -> None:
     """Draw what is held against the contexts there are, against the gap, and against the cost."""
     by_number, by_gap, by_cost = figure.subplots(1, 3)
     at = tested(found)
-    grid_at = np.array(at, float)
-    by_number.plot(at, 100 * perfect(32, grid_at), ":", color="black", label="32 cells, one context each")
-    by_number.plot(at, 100 * hashed(32, grid_at), "--", color="black", label="32 cells, by a hash")
+    by_number.plot(
+        at, [100 * perfect(32, c) for c in at], ":", color="black", label="32 cells, one context each"
+    )
+    by_number.plot(at, [100 * hashed(32, c) for c in at], "--", color="black", label="32 cells, by a hash")
     for number, variant in enumerate(one.name for one in SHOWN if one.name in found):
         rows, style = found[variant], line_style(number)
         share = [100 * values(rows, held(c)).mean() / c for c in at]

@@ -144,7 +144,7 @@ class CellSettings(ExchangeSettings):
         made = super().within(episodes, contexts)
         addressing = self.addressing or ("learned" if contexts and made._can_learn else "formula")
         usual = (LEARNED if addressing == "learned" else FORMULA)._asdict()
-        if self.fewest == 1 and usual["written"] == 1:
+        if self.fewest == 1 or self.writes == "all":
             usual["written"] = None
         null = {name: value for name, value in usual.items() if getattr(self, name) is None}
         if self.shared_cell is None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from alone import ADD, BICROSS, CELLS, CONCAT, level, module_of, states
 from conftest import SHAPE, model_settings
 from memhrm.data.sampler import IGNORE
 from memhrm.memory import losses, registry
-from memhrm.memory.base import Context, HModule, HShape, Loss, Situation
+from memhrm.memory.base import Context, Loss, Situation
 from memhrm.memory.selection import choose, entropy, merits, plackett_luce
 from memhrm.models.reasoner import Guide, Reasoner
-from memhrm.nn import attention as attend
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.losses import CROSS_ENTROPY, token_losses
@@ -21,10 +21,6 @@ from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
 
-BICROSS = {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens": 3}
-CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
-ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
-CONCAT = {**ADD, "aggregation": "concat"}
 SIGMOID = Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
 
 
@@ -37,22 +33,6 @@ LOSSES = {
 
 def loss_of(name: str, situation: Situation, **more) -> Tensor:
     return LOSSES[name](situation, **more)
-
-
-def module_of(values: dict, seed: int = 0) -> HModule:
-    """An H-module by itself, of width 8 over 6 positions."""
-    torch.manual_seed(seed)
-    return registry.make(registry.parse(values), HShape(8, 2, 1.0, 6, "attention", attend.sdpa))
-
-
-def states(rows: int = 3) -> tuple[Tensor, Tensor]:
-    z_H, z_L = torch.randn(2, rows, 6, 8, generator=torch.Generator().manual_seed(7))
-    return z_H, z_L
-
-
-def level(z_H: Tensor, injection: Tensor) -> Tensor:
-    """A transformer level's stand-in."""
-    return torch.tanh(z_H + injection)
 
 
 def reasoner_of(values: dict, **changes) -> Reasoner:

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from alone import ADD, BICROSS, CELLS, CONCAT, level, module_of, states
 from conftest import SHAPE, model_settings
 from memhrm.config.command import CONFIGS, compose
 from memhrm.config.settings import SettingWarning
 from memhrm.cost.benchmark import Subject
 from memhrm.memory import losses, registry
-from memhrm.memory.base import Context, HModule, HShape, Situation
+from memhrm.memory.base import Context, HModule, Situation
 from memhrm.memory.losses import shares, straight_through
 from memhrm.memory.selection import Scorer, plackett_luce
 from memhrm.memory.usage import describe, own_entropy
@@ -38,10 +39,6 @@ SMALL = """
 """.split()  # noqa: SIM905 (written as on a command line)
 MODELS = {"trm": [], "trm_mlp": [], "hrm": ["model.H_layers=1"]}
 
-BICROSS = {"name": "bicross", "module": "memhrm.memory.bicross.BiCross", "tokens": 3}
-CELLS = {"name": "multicell", "module": "memhrm.memory.multicell.MultiCell", "tokens": 3, "cells": 4, "k": 2}
-ADD = {**CELLS, "name": "aggregate", "module": "memhrm.memory.aggregate.Aggregate", "aggregation": "add"}
-CONCAT = {**ADD, "aggregation": "concat"}
 WRITE = ("exchange.write.", "exchange.write_residual.", "store.within.")
 
 
@@ -78,24 +75,6 @@ def untrained(*overrides: str, model: str = "trm") -> tuple[set[str], set[str]]:
         if not still:
             break
     return still, every
-
-
-def module_of(values: dict, seed: int = 0, attention=attend.sdpa, width: int = 8, length: int = 6) -> HModule:
-    """An H-module by itself."""
-    torch.manual_seed(seed)
-    shape = HShape(width, 2, 1.0, length, "attention", attention)
-    return registry.make(registry.parse(values), shape)
-
-
-def states(rows: int = 3, length: int = 6, width: int = 8) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(7)
-    z_H, z_L = torch.randn(2, rows, length, width, generator=generator)
-    return z_H, z_L
-
-
-def level(z_H: Tensor, injection: Tensor) -> Tensor:
-    """A transformer level's stand-in."""
-    return torch.tanh(z_H + injection)
 
 
 def reasoner_of(values: dict, seed: int = 0, **changes) -> Reasoner:

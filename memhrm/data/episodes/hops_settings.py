@@ -7,8 +7,9 @@ import numpy as np
 
 from memhrm.config.settings import MOST_STEPS, advise, require
 from memhrm.data.collect import Progress
+from memhrm.data.episodes.facts import Facts
 from memhrm.data.episodes.hops import SYMBOLS, Hops, functions
-from memhrm.data.episodes.told import Facts, Told
+from memhrm.data.episodes.told import Told
 from memhrm.data.examples import Examples
 from memhrm.data.settings import DataSettings
 from memhrm.data.task import Task
