@@ -19,7 +19,7 @@ QUOTING = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = (
-    *("main_table", "memory_table", "ablations", "episodes", "cells", "scaling"),
+    *("main_table", "memory_table", "ablations", "episodes", "contexts", "cells", "scaling"),
     *("cost", "recipes", "parity"),
 )
 

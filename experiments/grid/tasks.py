@@ -106,6 +106,26 @@ RECALL_KINDS = {
 }
 """Other kinds of recall."""
 
+_SMALL_CONTEXTS = (
+    *(*_TINY, "batch_size=4", "steps=3"),
+    *("data.test_episodes=4", "data.test_contexts=4", "data.contexts=[1,2]", "data.curve=[2,4]"),
+)
+CONTEXTS = {
+    scale: Task("contexts", ("experiment=contexts", *(_SMALL_CONTEXTS if scale == "smoke" else ())))
+    for scale in ("smoke", "cpu", "gpu")
+}
+_CONTEXT_SETTINGS = {
+    "open cues": ("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
+    "revision": ("data.revises=true",),
+    "held-out rules": ("data.alphabet=5", "data.length=6", "data.held_out_rules=0.2"),
+    "recursion": ("model.H_cycles=2", "model.L_cycles=2", "halting.halt_max_steps=2"),
+}
+CONTEXT_KINDS = {
+    scale: [Task(name, (*task.overrides, *more)) for name, more in _CONTEXT_SETTINGS.items()]
+    for scale, task in CONTEXTS.items()
+}
+"""Harder kinds of contexts, and more recursion."""
+
 COSTS = {
     "smoke": ("data=sudoku4", "model=trm", "batch_size=4", *SMALL),
     "cpu": (

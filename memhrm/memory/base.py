@@ -144,8 +144,8 @@ class MemorySettings(Settings):
         """Whether the memory reads `Context.address`, which only data with contexts have."""
         return False
 
-    def within(self, episodes: bool) -> Self:
-        """Return the settings with what null stands for in data with or without episodes.
+    def within(self, episodes: bool, contexts: bool = False) -> Self:
+        """Return the settings with what null stands for in data with or without episodes and contexts.
 
         Raises:
             ValueError: the horizon is an episode where there is none.

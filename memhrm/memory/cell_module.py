@@ -31,6 +31,7 @@ class CellModule(HModule):
             norms_write: as in `Exchange`.
         """
         settings = s = settings.explicit()
+        a = s.address
         super().__init__(settings, shape)
         self.exchange = Exchange(settings, shape, norms_write=norms_write)
         self.needs_level = self.exchange.augments
@@ -39,7 +40,7 @@ class CellModule(HModule):
         size = s.cells, 1 + s.tokens, shape.width
         self.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
         self.remember("usage", torch.full((s.cells,), s.active / s.cells))
-        noted = ("written",) * (s.fresh > 0) + ("asked_scores", "asked_merit") * (s.hold != "none")
+        noted = ("written",) * (a.fresh > 0) + ("asked_scores", "asked_merit") * (a.hold != "none")
         for name in noted:
             self.remember(name, torch.zeros(s.cells))
         self.cells, self.always_active = s.cells, s.shared

@@ -5,6 +5,16 @@ from typing import ClassVar, Literal, Self
 
 from memhrm.config.settings import advise, require, require_size
 from memhrm.memory.addresses import Address
+from memhrm.memory.addressing import (
+    FORMULA,
+    LEARNED,
+    Addressing,
+    AddressingName,
+    Hold,
+    ScoreNorm,
+    ScorerStart,
+    StraightThrough,
+)
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.query import Pooling
 from memhrm.memory.selection import Gate, SelectorName
@@ -19,6 +29,8 @@ class CellSettings(ExchangeSettings):
         k: active cells; selector=all takes every cell whatever k is.
         selector: how the active cells are chosen, see `merits`; policy and lowest_loss have their own
             losses; oracle and hash need data with contexts.
+        addressing: what null stands for in the fields of `Addressing`: the proposal's formula, or a learned
+            address; null: learned with topk where the data have contexts, else formula.
         k_stages: active cells in equal parts of the training, the last of which is k; null: k in all.
         projections: R, bilinear forms of a score.
         own_projections: whether each cell has R projections of its own.
@@ -43,7 +55,8 @@ class CellSettings(ExchangeSettings):
             both are multiplied by 1 + p - sg(p), p its entry in the softmax of all scores.
         reads: which cells are read, the selected ones, or all.
         writes: which cells are written, likewise.
-        written: how many of the selected cells are written, the first choices; null: all of them.
+        written: how many of the selected cells are written, the first choices; null: all of them, with a
+            learned address one.
         cls: what a write does to the CLS: evolving, it is written like the contents; frozen, it stays; key,
             it becomes what the query asked for, and stays at feedback, which asks nothing (with
             write_when=told it becomes what the query of what is told asks for).
@@ -65,25 +78,26 @@ class CellSettings(ExchangeSettings):
     cells: int
     k: int
     selector: SelectorName
+    addressing: AddressingName | None
     k_stages: tuple[int, ...] | None
     projections: int
     own_projections: bool
     combine: Literal["mean", "logsumexp", "max"]
     score_scale: Literal["sqrt", "none"]
-    scorer_start: Literal["random", "identity"]
-    score_norm: Literal["none", "layer"]
+    scorer_start: ScorerStart | None
+    score_norm: ScoreNorm | None
     score_noise: float
-    pooling: Pooling
-    center: float
+    pooling: Pooling | None
+    center: float | None
     load_bias: float
-    fresh: float
+    fresh: float | None
     gate: Gate
-    straight_through: Literal["none", "read", "write", "both"]
+    straight_through: StraightThrough | None
     reads: Literal["selected", "all"]
     writes: Literal["selected", "all"]
     written: int | None
-    cls: Address
-    hold: Literal["none", "feedback", "example"]
+    cls: Address | None
+    hold: Hold | None
     shared_cell: bool | None
     self_attention: bool
     usage_average: float
@@ -99,10 +113,10 @@ class CellSettings(ExchangeSettings):
         require(not self.shared_cell or self.selector == "all" or self.k >= 2, "k", self.k,
                 "2 or above with memory.shared_cell=true")  # fmt: skip
         for name in ("score_noise", "load_bias", "fresh"):
-            require(getattr(self, name) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
-        require(0 <= self.center <= 1, "memory.center", self.center, "0 to 1")
+            require((getattr(self, name) or 0) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
+        require(0 <= (self.center or 0) <= 1, "memory.center", self.center, "0 to 1")
         self._check_stages()
-        told = self.write_when == "told" and self.hold != "none"
+        told = self.write_when == "told" and self.hold not in (None, "none")
         require(
             not told, "memory.hold", self.hold, "none with memory.write_when=told: a question notes nothing"
         )
@@ -125,16 +139,39 @@ class CellSettings(ExchangeSettings):
         )
         require(fits, "memory.k_stages", list(stages), allowed)
 
-    def within(self, episodes: bool) -> Self:
+    def within(self, episodes: bool, contexts: bool = False) -> Self:
         """Return the settings with what null stands for, as in `MemorySettings`."""
-        made = super().within(episodes)
+        made = super().within(episodes, contexts)
+        addressing = self.addressing or ("learned" if contexts and made._can_learn else "formula")
+        usual = (LEARNED if addressing == "learned" else FORMULA)._asdict()
+        if self.fewest == 1 or self.writes == "all":
+            usual["written"] = None
+        null = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        if self.shared_cell is None:
+            apart = episodes and addressing == "formula" and self.selector != "all" and self.k >= 2
+            null["shared_cell"] = apart
+        made = replace(made, addressing=addressing, **null)
         if made.lifetime == "global":
             allowed = "{} with memory.lifetime=global, which never begins again"
-            require(self.fresh == 0, "memory.fresh", self.fresh, allowed.format("0"))
-            require(self.hold == "none", "memory.hold", self.hold, allowed.format("none"))
-        if self.shared_cell is not None:
-            return made
-        return replace(made, shared_cell=episodes and self.selector != "all" and self.k >= 2)
+            require(made.fresh == 0, "memory.fresh", made.fresh, allowed.format("0"))
+            require(made.hold == "none", "memory.hold", made.hold, allowed.format("none"))
+        return made
+
+    def explicit(self) -> Self:
+        """Return the settings without null, as in `ExchangeSettings`."""
+        return super().explicit() if self.addressing else self.within(episodes=False)
+
+    @property
+    def _can_learn(self) -> bool:
+        """Whether a learned address fits the rest."""
+        return self.selector == "topk" and self.lifetime != "global" and self.write_when == "always"
+
+    @property
+    def address(self) -> Addressing:
+        """How cells are addressed; of settings without null."""
+        values = Addressing(*(getattr(self, name) for name in Addressing._fields))
+        assert None not in values._replace(written=0)
+        return values
 
     @property
     def needs_address(self) -> bool:

@@ -59,10 +59,11 @@ class Cells(nn.Module):
     def __init__(self, settings: CellSettings, shape: HShape, num_heads: int):
         super().__init__()
         self.settings, self.active, s = settings, settings.active, settings
-        self.query = Query(s.pooling, shape.width, shape.length, s.center)
-        scaled, normed = s.score_scale == "sqrt", s.score_norm == "layer"
+        self.address = a = settings.address
+        self.query = Query(a.pooling, shape.width, shape.length, a.center)
+        scaled, normed = s.score_scale == "sqrt", a.score_norm == "layer"
         own = s.cells if s.own_projections else 0
-        self.scorer = Scorer(shape.width, s.projections, s.combine, scaled, normed, own, s.scorer_start)
+        self.scorer = Scorer(shape.width, s.projections, s.combine, scaled, normed, own, a.scorer_start)
         self.within = SelfAttention(shape.width, num_heads, shape.attend) if s.self_attention else None
         self.bias: Tensor | None
         self.register_buffer("bias", torch.zeros(s.cells) if s.load_bias > 0 else None)
@@ -100,24 +101,24 @@ class Cells(nn.Module):
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
             trace |= self._probability(h, memory, context, scored.scores, winners, held)
-        keys = scored.keys(write.indices) if s.cls == "key" else None
+        keys = scored.keys(write.indices) if self.address.cls == "key" else None
         # Where questions write nothing, what is told is the address.
         answered = None if s.write_when == "told" else _either(held, context.feedback)
         return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
 
     def _held(self, context: Context) -> Tensor | None:
         """Return the rows that keep an earlier selection, (b,) bool; None for none; equation (27)."""
-        if self.settings.hold == "none":
+        if self.address.hold == "none":
             return None
         held = context.feedback
-        return held if self.settings.hold == "feedback" else _either(held, context.continues)
+        return held if self.address.hold == "feedback" else _either(held, context.continues)
 
     def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
         """Return how the queries match the cells, with the bonus of those not written yet; equation (24)."""
         scored = self.scorer(queries, memory["cells"][:, :, 0], there)
-        if self.settings.fresh == 0:
+        if self.address.fresh == 0:
             return scored
-        return scored._replace(scores=scored.scores + self.settings.fresh * (1 - memory["written"]))
+        return scored._replace(scores=scored.scores + self.address.fresh * (1 - memory["written"]))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
         """Return what the cells that compete are chosen by: scores, and the bias of the load; equation (26)."""
@@ -178,7 +179,7 @@ class Cells(nn.Module):
             after = add_rms(after, change) if s.state_norm == "rms" else after + change
         if credit is not None:
             after = after + credit.to(after.dtype)[:, :, None, None] * (after - before)
-        return readdressed(s.cls, before, after, selection.keys, selection.answered)
+        return readdressed(self.address.cls, before, after, selection.keys, selection.answered)
 
     def of_active(self, maps: Trace, selection: Selection) -> Trace:
         """Return maps of the cells that are read and written, (b, k, ...), as maps of the active ones.
@@ -204,9 +205,9 @@ class Cells(nn.Module):
         rows = _rows(cells, indices)
         cells = cells.flatten(0, 1).index_copy(0, rows, written.flatten(0, 1)).view(cells.shape)
         noted = {"cells": cells, "usage": usage}
-        if s.fresh > 0:
+        if self.address.fresh > 0:
             noted["written"] = memory["written"].scatter(1, indices, 1.0)
-        if s.hold != "none":
+        if self.address.hold != "none":
             noted |= {"asked_scores": selection.scores, "asked_merit": selection.merit}
         return {**memory, **noted}
 

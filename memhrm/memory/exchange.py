@@ -47,10 +47,10 @@ class ExchangeSettings(MemorySettings):
         fits = expansion is None or 0 < expansion <= MOST
         require(fits, "memory.expansion", expansion, f"null, or above 0, up to {MOST:,}")
 
-    def within(self, episodes: bool) -> Self:
+    def within(self, episodes: bool, contexts: bool = False) -> Self:
         """Return the settings with what null stands for, as in `MemorySettings`."""
         return replace(
-            super().within(episodes), state_norm=self.state_norm or ("none" if episodes else "rms")
+            super().within(episodes, contexts), state_norm=self.state_norm or ("none" if episodes else "rms")
         )
 
     def explicit(self) -> Self:

@@ -108,11 +108,13 @@ def gradient_start(window: str | int, H_cycles: int, L_cycles: int) -> tuple[int
 
     Args:
         window: "one_step", the last L-step and the last H-step (HRM); "last_cycle", the last whole H-cycle
-            (TRM); or an integer g, the last g whole H-cycles.
+            (TRM); "whole", all of them; or an integer g, the last g whole H-cycles.
         H_cycles: H-steps of a supervision step.
         L_cycles: L-steps before each H-step.
     """
     if window == "one_step":
         return H_cycles - 1, max(L_cycles - 1, 0)
+    if window == "whole":
+        return 0, 0
     cycles = 1 if window == "last_cycle" else int(window)
     return H_cycles - cycles, 0

@@ -66,9 +66,10 @@ class ModelSettings(Settings):
         H_layers: blocks of the H-net, if it has its own.
         H_net: own blocks for z_H (HRM), or those of z_L shared (TRM).
         H_cycles: H-steps of a supervision step.
+        told_cycles: those of a step that tells something, feedback or a fact; null: as many.
         L_cycles: L-steps before each H-step.
-        gradient_window: one_step (HRM), last_cycle (TRM), or {cycles: g}, the last g whole H-cycles; null:
-            see `beside`.
+        gradient_window: one_step (HRM), last_cycle (TRM), {cycles: g}, the last g whole H-cycles, or whole,
+            all of them; null: see `beside`.
         positions: positions of the tokens, rotary or learned.
         puzzle_emb_ndim: numbers per puzzle identifier, e; 0 for none; null: the width.
         puzzle_emb_len: tokens of the prefix that they fill; 0 for as few as hold them.
@@ -138,7 +139,8 @@ class ModelSettings(Settings):
             fits = list(window) == ["cycles"] and type(cycles) is int and 1 <= cycles <= self.H_cycles
             require(fits, setting, window, f"{{cycles: g}} with g from 1 to H_cycles={self.H_cycles}")
             return window["cycles"]
-        require(window in ("one_step", "last_cycle"), setting, window, "one_step, last_cycle, {cycles: g}")
+        allowed = "one_step, last_cycle, whole, {cycles: g}"
+        require(window in ("one_step", "last_cycle", "whole"), setting, window, allowed)
         return window
 
     def beside(self, memory: MemorySettings) -> Self:

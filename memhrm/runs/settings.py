@@ -118,7 +118,7 @@ class RunSettings(Settings):
         for name, value in (
             ("data", asdict(data)),
             ("model", self.model.beside(memory)),
-            ("memory", memory.within(data.in_episodes)),
+            ("memory", memory.within(data.in_episodes, data.has_addresses)),
             ("validation_size", size),
         ):
             object.__setattr__(self, name, value)

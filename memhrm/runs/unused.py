@@ -213,6 +213,8 @@ RULES = (
          "with data={data.name}, whose examples have no variants", (False,)),
     Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",
          "with data.tells=once, where there is one fact", (False,)),
+    Rule(("data.early_hops",), lambda r: isinstance(r.data, HopsSettings)
+         and not (r.data.early and r.data.tells == "pieces"), "without early questions", (None,)),
     Rule(("data.reveal",), lambda r: r.episodes and r.data.shows != "part", "with data.shows={data.shows}"),
     # The course of the run.
     Rule(("eval_every",), lambda r: r.run.validation_size == 0, "with validation_size=0", (0,)),

@@ -53,9 +53,12 @@ def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[
         ("seed", settings.noise == 0, "with noise=0"),
         ("write", run.memory.module == NO_MEMORY.module, "with a run without memory"),
         ("threshold", steps == 1, "with halt_max_steps=1"),
+        *(
+            (f"data.{name}", not data.in_episodes, "with a run that has no episodes")
+            for name in ("test_length", "test_contexts", "test_episodes")
+        ),
         ("data.test_length", alike, f"with data={data.name}, whose episodes have no length to choose"),
         ("data.test_contexts", "test_contexts" not in run.data, f"with data={data.name}, without contexts"),
-        ("data.test_episodes", not data.in_episodes, "with a run that has no episodes"),
         ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),
     )
     for name, unused, beside in rules:

@@ -11,6 +11,7 @@ from memhrm.config import console
 from memhrm.config.settings import MOST_STEPS, build, require
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import pair
+from memhrm.data.episodes.hops import Hops
 from memhrm.data.examples import no_examples
 from memhrm.data.grid import GridTask
 from memhrm.data.sampler import arrays
@@ -66,7 +67,8 @@ class Solver:
         """Return answers to questions, after `steps` supervision steps (None: as many as in training).
 
         examples: of a model trained on episodes, puzzles with their answers, which it is shown first, one
-            after the other, as in an episode: without any, it cannot know the episode's rule.
+            after the other, as in an episode: without any, it cannot know the episode's rule. Of a model
+            trained on hops, symbols with their images, which it is told.
 
         Raises:
             ValueError: a text has the wrong length or an unknown character, or clues that contradict each
@@ -105,10 +107,15 @@ class Solver:
         steps = steps or self.halt_max_steps
         memory = start = self.model.initial_state(len(inputs)).memory
         for asked, told in examples:
-            answered = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps)
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
+            present = None
+            known = isinstance(self.task, Hops)  # A fact is told without being asked.
+            if known:
+                present = shown > 0
+            else:
+                memory = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps).state.memory
             memory = self._run(
-                shown, answered.state.memory, 1, done=steps, told=True, feedback=True
+                shown, memory, 1, done=steps, told=True, feedback=not known, mask=present
             ).state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
@@ -128,6 +135,8 @@ class Solver:
         questions, answers = ([pair[i] for pair in examples] for i in range(2))
         for texts in (questions, answers):
             _require_texts("examples", texts)
+        if isinstance(self.task, Hops):
+            return list(zip(*self.task.facts(questions, answers)))
         assert isinstance(self.task, GridTask)  # Feedback is of cells.
         # The answers are under the episode's rule: they need not solve the questions.
         return list(zip(self.task.encode(questions).inputs, self.task.tokens("answer", answers)))

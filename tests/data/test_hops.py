@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.config.command import compose
+from memhrm.config.command import compose, given
 from memhrm.config.settings import SettingWarning
 from memhrm.data import load
 from memhrm.data.checks import PuzzleError
@@ -151,6 +151,9 @@ def test_the_hops_of_a_training_question_grow():
         episodes = data.episodes.stage(data.train, 50, part, rng)
         assert set(np.unique(episodes.ratings)) == {0, *range(1, most + 1)}
     assert set(np.unique(data.held_out().ratings)) == set(range(9))
+    few = dataset("data.early=true", "data.early_hops=1").held_out()
+    early = few.facets["pieces"].index >= 0
+    assert (few.ratings[early] == 1).all() and (few.best[early] == 1).all() and few.ratings.max() == 8
 
 
 def test_texts_are_read_and_written():
@@ -176,6 +179,7 @@ def test_texts_are_read_and_written():
             "data.train_size, test_size and holdout ask for 139 functions; there are 120",
         ),
         (["data.test_episodes=0"], "data.test_episodes is 0"),
+        (["data.early=true", "data.early_hops=0"], "data.early_hops is 0; allowed: null, or 1 to 64"),
     ],
 )
 def test_bad_settings_are_named(overrides, message):
@@ -190,13 +194,15 @@ def test_functions_too_few_to_change_are_refused():
         dataset("data.changes=true", "data.test_size=1").held_out()
 
 
-def test_settings_without_effect_warn():
+def test_settings_without_effect_warn_or_are_refused():
+    with pytest.warns(SettingWarning, match=r"data\.augment changes nothing"):
+        dataset("data.augment=true")
     for words, about in (
-        (["data.early=true", "data.tells=once"], "data.early"),
-        (["data.augment=true"], "data.aug"),
+        (["data.tells=once", "data.early=true"], "early is true, which changes nothing with data.tells=once"),
+        (["data.early_hops=1"], "early_hops is 1, which changes nothing without early questions"),
     ):
-        with pytest.warns(SettingWarning, match=f"{about}.* changes nothing"):
-            dataset(*words)
+        with pytest.raises(ValueError, match=rf"data\.{about}"):
+            parse(compose("train", [*SMALL, *words]), given(words))
 
 
 def configured(*overrides: str):

@@ -31,15 +31,14 @@ MODEL = "model.hidden_size=16 model.expansion=1.0 batch_size=4 threads=1 device=
 RUN = f"{MODEL} optim.warmup=0 checkpoint_every=50 precision=float32 compile=false progress=false"
 DIGITS = "data.test_size=20 validation_size=10 eval_every=1"
 EPISODES = "data.lengths=[2] data.test_episodes=4 data.test_length=3 validation_size=1"
+CONTEXTS = "data.contexts=[2] data.test_contexts=2 data.curve=[3] data.test_episodes=4"
 
 SMALL = {
     "train": [
         (r"", RUN),
         (r"^experiment=(recall|episodes)", EPISODES),
-        (
-            r"^experiment=contexts",
-            "data.contexts=[2] data.test_contexts=2 data.curve=[3] data.test_episodes=4",
-        ),
+        (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
+        (r"^experiment=contexts", CONTEXTS),
         (r"data\.path=", "validation_size=4 eval_every=1"),
         (r"_extreme", "data.train_size=null"),
         (r"^data=maze$", "data.train_size=12 data.test_size=8 validation_size=4 eval_every=1"),

@@ -67,7 +67,8 @@ def test_the_command_says_how_deep_it_looked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("window", "starts"), [("last_cycle", {1: 0, 2: 1, 4: 3}), ("{cycles: 3}", {1: 0, 2: 0, 4: 1})]
+    ("window", "starts"),
+    [("last_cycle", {1: 0, 2: 1, 4: 3}), ("{cycles: 3}", {1: 0, 2: 0, 4: 1}), ("whole", {1: 0, 2: 0, 4: 0})],
 )
 def test_other_cycles_have_the_window_of_a_model_built_so(window, starts):
     run = parse(compose("train", [*TINY, "model.H_cycles=4", f"model.gradient_window={window}"]))

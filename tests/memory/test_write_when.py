@@ -1,4 +1,4 @@
-"""memory.write_when=told: a question leaves the memory as it is: in training, evaluation, solver."""
+"""memory.write_when=told: a question leaves the memory as it is; in training, evaluation and a solver."""
 
 from itertools import pairwise
 
@@ -66,8 +66,8 @@ def test_training_writes_what_is_told(data):
     write = model.H_module.get_parameter("exchange.write.out.weight")
     before = write.detach().clone()
     learner = parts.make_learner(run, model, ALONE)
-    offered, *rest = Batches(run, dataset, ALONE, 0).take(0)
-    for seen, batch in zip(train_step(learner, offered, *rest).observed, offered):
+    taken = Batches(run, dataset, ALONE, 0).take(0)
+    for seen, batch in zip(train_step(learner, *taken).observed, taken[0]):
         told = bool((batch["labels"] == IGNORE).all())
         assert same(seen.carry.state.memory, seen.supervised.state.memory) == (not told)
     assert not torch.equal(write, before)  # It has a gradient.

@@ -17,7 +17,7 @@ WORDS = (
     "data.visits=3", "data.contexts=[1,2]", "data.test_contexts=3", "data.curve=[1,4]", "data.asks=all",
     "data.test_episodes=20", "data.train_size=2", "data.test_size=2", "validation_size=0", "eval_every=0",
     "steps=12", "optim.ema=0", "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4",
-    "memory.tokens=2", "memory.gate=all",
+    "memory.tokens=2", "memory.gate=all", "eval_batch_size=7",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_a_summary_says_what_is_held_by_the_number_of_contexts(run, summary):
 
 def test_the_command_that_evaluates_gives_the_same_and_other_numbers_of_contexts(run, summary, tmp_path):
     out = tmp_path / "scores.json"
-    assert call("evaluate", f"run={run}", f"out={out}", "progress=false") == 0
+    assert call("evaluate", f"run={run}", f"out={out}", "progress=false", "batch_size=7") == 0
     found = json.loads(out.read_text())
     for name in ("series", "contexts_held", "exact_accuracy_by_gap"):
         assert found[name] == summary[name]

@@ -186,7 +186,7 @@ OTHER = {
     "memory.score_norm": ("layer", "none"), "memory.score_noise": 100.0, "memory.center": 0.5,
     "memory.load_bias": 100.0, "memory.fresh": 9.0, "memory.straight_through": ("both", "none"),
     "memory.reads": "all", "memory.writes": "all", "memory.written": 1, "memory.cls": ("key", "frozen"),
-    "memory.hold": ("example", "none"),
+    "memory.hold": ("example", "none"), "memory.addressing": ("learned", "formula"),
     "memory.state_norm": ("none", "rms"), "memory.positions": "both", "memory.num_heads": 1,
     "memory.expansion": 100.0, "memory.selector": ("random", "topk"), "memory.combine": "max",
     "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
@@ -390,6 +390,8 @@ DATA = {
     "data.test_episodes=4 data.curve=[2] data.cue_length=2 data.cue_symbols=8",
     "hops": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[1,2] data.test_hops=3 "
     "data.questions=4 data.test_episodes=9",
+    "hops, early": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[2,4] "
+    "data.test_hops=3 data.questions=1 data.early=true data.early_hops=1",
     "hops, changed": "data=hops data.symbols=5 data.train_size=40 data.test_size=60 data.hops=[2] "
     "data.tells=once data.changes=true data.questions=4",
     "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
@@ -409,9 +411,11 @@ OTHER |= {
     "data.test_length": 5, "data.contexts": [2], "data.curve": [1], "data.held_out_cues": 0.3,
     "data.held_out_rules": 0.3, "data.asks": "all", "data.order": ("two_phase", "interleaved"),
     "data.test_order": ("two_phase", "interleaved"), "data.symbols": 6, "data.tells": ("once", "pieces"),
-    "data.hops": [3, 2], "data.cycles": [1, 2], "data.test_depths": [5],
+    "data.hops": [3, 2], "data.cycles": [1, 2], "data.early_hops": 2, "data.test_depths": [5],
 }  # fmt: skip
 MUTE = {
+    **{("hops, changed", name): "of few functions, two seldom differ in two images alone"
+       for name in ("data.test_size", "data.holdout")},
     # Settings, in contexts where no cheap value changes anything.
     ("sudoku4", "data.max_guesses"): "4x4 sudokus with so few clues need no guess",
     ("sudoku4", "data.min_guesses"): "the same",

@@ -4,9 +4,13 @@ import json
 
 import pytest
 
+import memhrm
 from memhrm.config.command import compose
+from memhrm.data import load as load_data
 from memhrm.evaluate import main as evaluate
+from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs import hops
+from memhrm.weights.restore import from_run
 from tiny import call, train
 
 WORDS = (
@@ -14,7 +18,7 @@ WORDS = (
     "data.test_hops=3", "data.early=true", "data.changes=true", "data.questions=4",
     "data.test_depths=[1,2,5]",
     "validation_size=4", "eval_every=0", "steps=2", "batch_size=4", "model.H_cycles=2",
-    "halting.halt_max_steps=1", "+memory=bicross",
+    "halting.halt_max_steps=1", "+memory=bicross", "memory.write_when=told",
 )  # fmt: skip
 
 
@@ -71,3 +75,22 @@ def test_the_table_and_the_figure_show_hops_and_depths(run, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     drawn = (run / "hops.svg").read_text()
     assert all(f">{label}<" in drawn for label in hops.curves({"run": summary}))
+
+
+def test_a_solver_is_told_facts_as_an_episode_tells_them(run):
+    solver, restored = memhrm.load(run), from_run(run)
+    episodes = load_data(**restored.run.data).held_out()
+    facts: list[tuple[str, str]] = []
+    task, found, wanted = solver.task, [], []
+    moments = {moment.at: moment for moment in walk(restored.model, episodes, EvaluationSettings(steps=1))}
+    for at, told in enumerate(episodes.course.told):
+        if told:
+            code = int(episodes.feedback[0, at, 0]) - task.vocab_size
+            facts.append((task.decode(episodes.inputs[0, at]), str(code % task.answers + 1)))
+            continue
+        question = task.decode(episodes.inputs[0, at])
+        found += solver.solve([question], examples=facts)
+        wanted.append(task.decode_answer(moments[at].answers.tokens[0].numpy()))
+    assert found == wanted and len(facts) == 7
+    with pytest.raises(ValueError, match=r"fact is '12' = '1'; allowed: 1 to 5 symbols, and an image"):
+        solver.solve(["f1"], examples=[("12", "1")])

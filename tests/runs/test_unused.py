@@ -59,6 +59,7 @@ EVALUATED = {
     "write=false": "write is false, which changes nothing with a run without memory",
     "threshold=0.5 halt_max_steps=1": "threshold is 0.5, which changes nothing with halt_max_steps=1",
     "data.test_length=3": "data.test_length is 3, which changes nothing with a run that has no episodes",
+    "data.test_contexts=3": "data.test_contexts is 3, which changes nothing with a run that has no episodes",
     "data.test_episodes=3": "data.test_episodes is 3, which changes nothing with a run that has no episodes",
 }
 

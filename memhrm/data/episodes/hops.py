@@ -56,6 +56,17 @@ class Hops(Task):
             labels[row, 0] = self._symbol(row, "answer", answer)
         return examples_of(inputs, labels, mask=inputs > 0)
 
+    def facts(self, symbols: Sequence[str], images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tokens of facts, as "3" = "5", or several at once, as "37" = "52": (n, s) each."""
+        both = np.zeros((2, len(symbols), self.seq_len), np.int32)
+        for row, texts in enumerate(zip(symbols, images, strict=True)):
+            if not 1 <= len(texts[0]) == len(texts[1]) <= self.symbols:
+                allowed = f"1 to {self.symbols} symbols, and an image for each"
+                raise PuzzleError(row, f"fact is {texts[0]!r} = {texts[1]!r}; allowed: {allowed}")
+            for part, field, text in zip(both, ("fact", "image"), texts):
+                part[row, : len(text)] = [self._symbol(row, field, one) for one in text]
+        return both[0], both[1]
+
     def _symbol(self, row: int, field: str, text: str) -> int:
         if len(text) != 1 or text not in self.alphabet[1:]:
             raise PuzzleError(row, f"{field} has {text!r}; allowed: one of {self.alphabet[1:]}")

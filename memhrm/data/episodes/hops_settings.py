@@ -7,8 +7,9 @@ import numpy as np
 
 from memhrm.config.settings import MOST_STEPS, advise, require
 from memhrm.data.collect import Progress
+from memhrm.data.episodes.facts import Facts
 from memhrm.data.episodes.hops import SYMBOLS, Hops, functions
-from memhrm.data.episodes.told import Facts, Told
+from memhrm.data.episodes.told import Told
 from memhrm.data.examples import Examples
 from memhrm.data.settings import DataSettings
 from memhrm.data.task import Task
@@ -39,6 +40,7 @@ class HopsSettings(DataSettings):
     test_hops: int
     test_depths: tuple[int, ...]
     early: bool
+    early_hops: int | None
     changes: bool
     test_episodes: int
 
@@ -60,8 +62,9 @@ class HopsSettings(DataSettings):
         allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
         require(self.questions >= least, "data.questions", self.questions, allowed)
         require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
-        once = self.early and self.tells == "once"
-        advise(once, "data.early changes nothing with data.tells=once, where there is one fact")
+        few = self.early_hops
+        fits = few is None or 1 <= few <= MOST_HOPS
+        require(fits, "data.early_hops", few, f"null, or 1 to {MOST_HOPS}")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
 
     @property
@@ -89,6 +92,7 @@ class HopsSettings(DataSettings):
             cycles=self.cycles,
             test_depths=self.test_depths,
             early=self.early,
+            early_hops=self.early_hops,
             changes=self.changes,
         )
         return Told(task, facts, test_episodes=self.test_episodes, seed=self.seed)
@@ -99,5 +103,14 @@ class HopsSettings(DataSettings):
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the functions; the hops count, on which the tokens depend."""
-        own = ("tells", "questions", "cycles", "test_depths", "early", "changes", "test_episodes")
+        own = (
+            "tells",
+            "questions",
+            "cycles",
+            "test_depths",
+            "early",
+            "early_hops",
+            "changes",
+            "test_episodes",
+        )
         return {name: value for name, value in super().generated_by().items() if name not in own}

@@ -3,57 +3,21 @@
 n episodes, p examples of each, s tokens, a symbols, q questions.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from memhrm.data.checks import narrow
 from memhrm.data.episodes.drawn import Drawn
 from memhrm.data.episodes.episodes import Course, Episodes, Facet, pair
+from memhrm.data.episodes.facts import Facts
 from memhrm.data.episodes.guesses import with_pieces, without_memory
 from memhrm.data.episodes.hops import APPLY, FIRST, Hops
+from memhrm.data.episodes.permutations import applied, exchanged, functions_of, numbers
 from memhrm.data.examples import Examples
 
 MOST_TRIES = 10_000
 CHANGED = ("before", "unaffected", "affected")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What an episode is made of.
-
-    Attributes:
-        tells: whether the facts are told one by one, in random order, or all at once.
-        questions: questions of an episode that come once everything is told.
-        hops: the most hops of a question in each part of the training.
-        cycles: H-cycles of a question in each part of the training; None: as many as the model has.
-        test_hops: the most hops of a question in the test.
-        early: whether a question also follows each piece but the last, about a symbol whose image is told;
-            with several hops the answer may depend on what is not.
-        test_depths: the depths with which a trained model answers the questions of the test as well.
-        changes: whether after half of the questions two random symbols exchange their images; both are told
-            again.
-    """
-
-    tells: Literal["pieces", "once"]
-    questions: int
-    hops: tuple[int, ...]
-    test_hops: int
-    cycles: tuple[int, ...] | None = None
-    test_depths: tuple[int, ...] = ()
-    early: bool = False
-    changes: bool = False
-
-    def course(self, symbols: int) -> Course:
-        """Return which examples of an episode are asked, and which told."""
-        pieces, changed = (symbols, 2) if self.tells == "pieces" else (1, 1)
-        told = [True, *([False, True] if self.early else [True]) * (pieces - 1)]
-        half = self.questions // 2 if self.changes else 0
-        told += [False] * half
-        told += [True] * changed if self.changes else []
-        told += [False] * (self.questions - half)
-        return Course(asked=tuple(not one for one in told), told=tuple(told))
 
 
 class Told(Drawn):
@@ -149,8 +113,9 @@ class Told(Drawn):
         x[:, early] = np.take_along_axis(
             facts[:, :, 0], rng.integers(self._pieces[early], size=(count, len(early))), 1
         )
-        h = np.where(told, 0, rng.integers(1, most + 1, size=shape))
-        answers = _applied(ours, x, h)
+        few = min(self.facts.early_hops or most, most)
+        h = np.where(told, 0, rng.integers(1, np.where(self._early, few, most) + 1, size=shape))
+        answers = applied(ours, x, h)
         ends = np.arange(task.seq_len) - h[..., None]  # 0 where the symbol of a question is.
         asked = np.where(ends < 0, APPLY, np.where(ends == 0, x[..., None] + FIRST, 0))
         inputs[:, ~told] = asked[:, ~told]
@@ -162,14 +127,14 @@ class Told(Drawn):
             mask=inputs > 0,
             identifiers=np.zeros(shape, np.int32),
             groups=np.zeros(shape, np.int32),
-            rules=_numbers(ours).astype(np.int32),
+            rules=numbers(ours).astype(np.int32),
             families=np.zeros(count, np.int32),
             ratings=h.astype(np.int32),
             sources=np.full(shape, "generated", object),
             best=np.ones(shape),
             course=self.everything,
             blind=np.array([without_memory(a, hops) if hops else 1.0 for hops in range(most + 1)])[h],
-            facets=self._facets(h, answers != _applied(functions[:, np.zeros(len(told), int)], x, h)),
+            facets=self._facets(h, answers != applied(functions[:, np.zeros(len(told), int)], x, h)),
         )
 
     def _facets(self, h: np.ndarray, affected: np.ndarray) -> dict[str, Facet]:
@@ -193,7 +158,7 @@ class Told(Drawn):
         order = (
             episodes.inputs[:, self._told, 0].astype(int) - FIRST
         )  # (n, told), where they come one by one.
-        functions = _functions_of(episodes.rules[:, 0], self.symbols)
+        functions = functions_of(episodes.rules[:, 0], self.symbols)
         for row, function in enumerate(functions):
             images = np.full(self.symbols, -1)
             for at in np.flatnonzero(self._early):
@@ -222,39 +187,13 @@ class Told(Drawn):
         before = every[rng.integers(len(every), size=count)]
         if not self.facts.changes:
             return np.stack((before, before), axis=1)
-        known, after = _numbers(every), _exchanged(before, rng)
+        known, after = numbers(every), exchanged(before, rng)
         for _ in range(MOST_TRIES):  # All pairs of such functions are equally likely.
-            (other,) = np.nonzero(~np.isin(_numbers(after), known))
+            (other,) = np.nonzero(~np.isin(numbers(after), known))
             if not len(other):
                 return np.stack((before, after), axis=1)
             before[other] = every[rng.integers(len(every), size=len(other))]
-            after[other] = _exchanged(before[other], rng)
+            after[other] = exchanged(before[other], rng)
         raise ValueError(
             f"data.changes is True; allowed: false, as hardly two of {len(every)} functions differ so"
         )
-
-
-def _applied(functions: np.ndarray, x: np.ndarray, hops: np.ndarray) -> np.ndarray:
-    """Return what functions (n, p, a), applied so many times (n, p), make of symbols (n, p)."""
-    for done in range(int(hops.max(initial=0))):
-        images = np.take_along_axis(functions, x[..., None], axis=2)[..., 0]
-        x = np.where(done < hops, images, x)
-    return x
-
-
-def _exchanged(functions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return functions (n, a) of which two random symbols have exchanged their images."""
-    places = rng.permuted(np.tile(np.arange(functions.shape[1]), (len(functions), 1)), axis=1)[:, :2]
-    made = functions.copy()
-    np.put_along_axis(made, places, np.take_along_axis(functions, places[:, ::-1], axis=1), axis=1)
-    return made
-
-
-def _numbers(functions: np.ndarray) -> np.ndarray:
-    """Return a number for each function (..., a): its images, read as digits to the base a."""
-    return functions @ functions.shape[-1] ** np.arange(functions.shape[-1])
-
-
-def _functions_of(numbers: np.ndarray, symbols: int) -> np.ndarray:
-    """Return the functions (n, a) of which `_numbers` makes these, (n,)."""
-    return numbers[:, None] // symbols ** np.arange(symbols) % symbols

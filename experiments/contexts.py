@@ -1,0 +1,207 @@
+"""Contexts: how many rules does each memory hold apart? Against their number, the gap and the cost.
+
+    python -m experiments.contexts --scale cpu
+
+The primary comparison, decided before the runs: contexts held of 32, learned cells less one memory of equal
+parameters that costs more, paired by seed. Everything else is corrected for its number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.grid.page import Page, Table, line_style, log2_axis
+from experiments.grid.results import Variants, values
+from experiments.grid.run import Run, Variant, grid, pick
+from experiments.grid.stats import differences, estimate, p_text
+from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
+from memhrm.data.episodes.capacity import hashed, perfect
+
+CELLS, BICROSS = "cells, learned address", "one memory, M=10"
+LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32"))
+_of = LEARNED.change
+PRIMARY = [LEARNED, Variant(BICROSS, None, ("+memory=bicross", "memory.tokens=10"))]
+"""The cells cost 3.1 MFLOP a supervision step and the one memory 3.7; both have 220,000 parameters."""
+
+CONTROLS = [
+    Variant("no memory"),
+    Variant("carry-add, width 112", None, ("+memory=carry_add", "model.hidden_size=112")),
+    Variant("memory tokens, M=16", None, ("+memory=tokens", "memory.tokens=16")),
+    Variant("one memory, M=40", None, ("+memory=bicross", "memory.tokens=40")),
+    Variant("one memory, M=160", None, ("+memory=bicross", "memory.tokens=160")),
+    Variant("aggregate", CELLS, ("+memory=aggregate", "memory.cells=32")),
+    _of("cells, oracle address", "memory.selector=oracle"),
+    _of("cells, hash of the cue", "memory.selector=hash"),
+    _of("cells, random", "memory.selector=random", "memory.hold=example"),
+    _of("cells, address not learned", "memory.straight_through=none"),
+    _of("all cells", "memory.selector=all", "k=32"),
+]
+"""The bounds, and what must be beaten before a learned address gets the credit."""
+
+CAPACITY = [_of(f"cells, N={cells}", f"memory.cells={cells}") for cells in (8, 128)]
+OPTIONS = [
+    _of("mean of the positions asks", "memory.pooling=mean"),
+    _of("mean of the queries stays", "memory.center=0"),
+    _of("scores without norm", "memory.score_norm=none"),
+    _of("scorer starts at random", "memory.scorer_start=random"),
+    _of("CLS evolves", "memory.cls=evolving"),
+    _of("CLS frozen", "memory.cls=frozen"),
+    _of("feedback chooses anew", "memory.hold=none"),
+    _of("no bonus for unused cells", "memory.fresh=0"),
+    _of("bias by load instead", "memory.fresh=0", "memory.load_bias=0.01"),
+    _of("no gradient through the write", "memory.straight_through=read"),
+    _of("no gradient through the read", "memory.straight_through=write"),
+    _of("gate=all", "memory.gate=all"),
+    _of("all are read", "memory.reads=all"),
+    _of("all are written", "memory.writes=all"),
+]
+"""One thing at a time taken out of the learned address, or put in another's place."""
+
+_POLICY = ("memory.selector=policy", "memory.straight_through=none")
+_ONE_STEP = "model.gradient_window=one_step"
+LOSSES = {
+    _of("diverse=1", "loss.diverse=1"): "K falls towards what k cells hold",
+    _of("balance=0.1", "loss.balance=0.1"): "K rises where N is near C",
+    _of("information=0.1", "loss.information=0.1"): "K rises where N is near C",
+    _of("self_sup=0.1", "loss.self_sup=0.1"): "two cells become one",
+    _of("policy, reward of the step", *_POLICY, "loss.returns=step"): "fails: a write is not rewarded",
+    _of("policy, return-to-go", *_POLICY, "loss.returns=episode"): "learns, later than by straight-through",
+    _of("policy, return-to-go, one step", *_POLICY, "loss.returns=episode", _ONE_STEP): "as with last_cycle",
+    _of("lowest loss", "memory.selector=lowest_loss"): "fails: the cell is only known after the answer",
+}
+"""The losses and selectors of the proposal, and what was predicted of each before the runs."""
+
+RATES = [
+    one.change(f"{one.name}, rate {rate}", f"optim.lr={rate}")
+    for one in (*PRIMARY, *pick(CONTROLS, "carry-add, width 112", "memory tokens, M=16"))
+    for rate in ("5e-4", "2e-3")
+]
+"""Half and twice the learning rate, with equal effort for each."""
+
+
+SHOWN = [*PRIMARY, *CONTROLS[:4], *CONTROLS[6:8], CAPACITY[1]]
+GAPS = ("0", "1-2", "3-8", "9-32", "33+")
+MAIN = "contexts"
+
+
+def runs(scale: str) -> list[Run]:
+    """Return the primary runs first, then controls, capacity, harder kinds, options, losses and rates."""
+    tasks, kinds = CONTEXTS[scale], CONTEXT_KINDS[scale]
+    few = FEWER_SEEDS[scale]
+    return [
+        *grid({tasks: PRIMARY}, SEEDS[scale]),
+        *grid({tasks: [*CONTROLS, *CAPACITY]}, few),
+        *grid(dict.fromkeys(kinds, PRIMARY), few),
+        *grid({tasks: list(LOSSES)}, few),
+        *grid({tasks: [*OPTIONS, *RATES]}, few[:1]),
+    ]
+
+
+def render(found: dict[str, Variants]) -> Page:
+    """Return the tables, the figure and the numbers."""
+    page = Page()
+    for task, of_task in found.items():
+        page.tables[task] = table(of_task, {"": [*PRIMARY, *CONTROLS, *CAPACITY]})
+        page.add_numbers(f"contexts/{task}", numbers(of_task))
+    if main_task := found.get(MAIN):
+        page.tables["options"] = table(main_task, {"": [LEARNED, *OPTIONS]}, CELLS)
+        page.tables["losses"] = table(main_task, {"": [LEARNED, *LOSSES]}, CELLS)
+        page.tables["rates"] = table(main_task, {"": [*PRIMARY, *CONTROLS, *RATES]})
+        page.add_figure("", draw, main_task, size=(6.8, 2.6))
+    return page
+
+
+def held(contexts: int) -> str:
+    """Return the column of the contexts held of so many."""
+    return f"series.contexts={contexts}.contexts_held"
+
+
+def tested(found: Variants) -> list[int]:
+    """Return the numbers of contexts that the variants were tested on."""
+    names = {name for rows in found.values() for name in rows if name.endswith(".contexts_held")}
+    return sorted(int(name.split("=")[1].split(".")[0]) for name in names if name.startswith("series."))
+
+
+def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: str = BICROSS) -> Table:
+    """Return a line for each variant: contexts held, their difference from a baseline, retention and cost."""
+    at = [contexts for contexts in tested(found) if contexts >= 4]
+    most = at[-2] if len(at) > 1 else at[-1]  # The last one is more than there are cells.
+    shown = [variant.name for group in groups.values() for variant in group if variant.name in found]
+    pairs = differences(found, {name: baseline for name in shown if name != baseline}, held(most))
+
+    def line(name: str) -> list[str]:
+        rows, pair = found[name], pairs.get(name)
+        short, long = (_mean(rows, f"exact_accuracy_by_gap.{gap}") for gap in ("1-2", "33+"))
+        return [
+            name,
+            f"{len(rows)}",
+            *(contexts_text(values(rows, held(contexts))) for contexts in at),
+            f"{pair.mean:+.1f} ± {pair.half:.1f}".replace("-", "−") if pair else "",
+            p_text(pair.p) if pair else "",
+            short,
+            long,
+            f"{values(rows, 'flops').mean() / 1e6:.1f}",
+            f"{int(values(rows, 'parameters').mean()):,}",
+            f"{values(rows, 'seconds').mean():.0f}",
+        ]
+
+    lines = {t: [line(one.name) for one in group if one.name in found] for t, group in groups.items()}
+    head = ["contexts held", "seeds", *(f"of {c}" for c in at), f"less {baseline}, of {most}", "p",
+            "exact, gap 1-2", "gap 33+", "MFLOP", "parameters", "seconds"]  # fmt: skip
+    return Table.grouped(head, lines)
+
+
+def _mean(rows: pd.DataFrame, name: str) -> str:
+    """Return the mean of a share in %, or nothing where it was not measured."""
+    return f"{100 * values(rows, name).mean():.1f}" if name in rows else ""
+
+
+def numbers(found: Variants) -> dict[str, str]:
+    """Return the numbers for the text.
+
+    VARIANT/C is the contexts held of C, VARIANT/C/less how many more than the one memory holds.
+    """
+    result = {}
+    for contexts in tested(found):
+        name = held(contexts)
+        result |= {
+            f"{variant}/{contexts}": contexts_text(values(rows, name)) for variant, rows in found.items()
+        }
+        pairs = differences(found, {variant: BICROSS for variant in found if variant != BICROSS}, name)
+        result |= {f"{variant}/{contexts}/less": f"{pair.mean:+.1f}" for variant, pair in pairs.items()}
+    return result
+
+
+def contexts_text(sample: pd.Series) -> str:
+    """Return the mean number of contexts over seeds, and half its 95 % interval."""
+    one = estimate(sample)
+    return f"{one.mean:.1f}" if np.isnan(one.half) else f"{one.mean:.1f} ± {one.half:.1f}"
+
+
+def draw(figure: Any, found: Variants) -> None:
+    """Draw what is held against the contexts there are, against the gap, and against the cost."""
+    by_number, by_gap, by_cost = figure.subplots(1, 3)
+    at = tested(found)
+    by_number.plot(
+        at, [100 * perfect(32, c) for c in at], ":", color="black", label="32 cells, one context each"
+    )
+    by_number.plot(at, [100 * hashed(32, c) for c in at], "--", color="black", label="32 cells, by a hash")
+    for number, variant in enumerate(one.name for one in SHOWN if one.name in found):
+        rows, style = found[variant], line_style(number)
+        share = [100 * values(rows, held(c)).mean() / c for c in at]
+        by_number.plot(at, share, markersize=2.5, linewidth=1.0, label=variant, **style)
+        gaps = [gap for gap in GAPS if f"exact_accuracy_by_gap.{gap}" in rows]
+        exact = [100 * values(rows, f"exact_accuracy_by_gap.{gap}").mean() for gap in gaps]
+        by_gap.plot(range(len(gaps)), exact, markersize=2.5, linewidth=1.0, **style)
+        by_gap.set_xticks(range(len(gaps)), gaps)
+    for number, variant in enumerate(found):
+        most = values(found[variant], held(at[-1])).mean()
+        by_cost.plot(values(found[variant], "flops").mean() / 1e6, most, **line_style(number), linestyle="")
+    log2_axis(by_number, at)
+    log2_axis(by_cost, [2, 4, 8, 16])
+    by_number.set(xlabel="contexts", ylabel="held, % of them")
+    by_gap.set(xlabel="other puzzles between", ylabel="exact at the second visit, %")
+    by_cost.set(xlabel="MFLOP a supervision step", ylabel=f"contexts held of {at[-1]}")
+    figure.legend(*by_number.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6.5)
