@@ -121,7 +121,7 @@ class Cells(nn.Module):
         return scored._replace(scores=scored.scores + self.address.fresh * (1 - memory["written"]))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
-        """Return what the cells that compete are chosen by: scores, bias of the load; equation (26)."""
+        """Return what the cells that compete are chosen by: scores and a bias of the load; equation (26)."""
         if self.bias is not None:
             scores = scores + self.bias.to(scores.dtype)
         return scores[:, self.settings.shared :]

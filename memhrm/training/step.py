@@ -162,7 +162,7 @@ def train_step(
         carry = carry.refill(batch, learner.initial, memory.lifetime)
 
         rows = leaf_rows(learner.model, carry)
-        shown = batch["feedback"] & ~batch["begins"] & carry.halted  # Answers to what has been asked.
+        shown = batch["feedback"] & carry.halted  # The rows that have taken what the batch offers.
         supervised: Supervised = learner.supervise(carry, rows, noise, occasion, shown)
         if rows is not None:
             puzzle_rows.append((carry.data["identifiers"], rows))

@@ -84,14 +84,14 @@ def learner_of(returned: str, window: str, discount: float) -> Learner:
 def episode() -> list[dict[str, Tensor]]:
     """What is told, and a question, for one row."""
     random, found = torch.Generator().manual_seed(3), []
-    for at, feedback in ((0, True), (1, False)):
+    for at, told in ((0, True), (1, False)):
         labels = torch.randint(1, 6, (1, 16), generator=random).int()
         batch = {
             "inputs": torch.randint(1, 6, (1, 16), generator=random).int(),
-            "labels": torch.full_like(labels, IGNORE) if feedback else labels,
+            "labels": torch.full_like(labels, IGNORE) if told else labels,
             "identifiers": torch.zeros(1, dtype=torch.int32),
         }
-        marks = schedule(1, begins=True, feedback=feedback, episode_start=at == 0)
+        marks = schedule(1, begins=True, episode_start=at == 0)
         found.append(batch | {name: torch.from_numpy(mark) for name, mark in marks.items()})
     return found
 
