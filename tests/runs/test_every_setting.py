@@ -157,6 +157,7 @@ SILENT = {
     ("hrm", "halting.halt_exploration_prob"): "a Q-head that has learned nothing never stops early",
     ("transformer", "halting.halt_exploration_prob"): "the same",
     ("hash", "memory.gate"): "a cell that is read alone weighs 1",
+    ("recipe", "memory.addressing"): "all that it could stand for is given",
     **{
         (context, "memory.own_projections"): "more numbers are drawn, and the cells start elsewhere"
         for context in ("oracle", "every cell")
