@@ -496,7 +496,8 @@ evaluate run=plain weights=average
 evaluate run=plain weights=true | weights
 evaluate run=plain halt_max_steps=0
 evaluate run=plain halt_max_steps=-1
-evaluate run=plain H_cycles=0 | H_cycles is 0; allowed: 1 to
+evaluate run=plain H_cycles=0 | H_cycles is 0; allowed: 1 or above
+evaluate run=plain H_cycles=99999999999 | H_cycles is 99999999999; allowed: 1 to
 evaluate run=plain halt_max_steps=2.5
 evaluate run=plain halt_max_steps=all
 evaluate run=plain halt_max_steps=99999999999

@@ -62,6 +62,7 @@ def test_an_experiment_has_its_published_window(name):
 
 
 EPISODIC = ("recall", "episodes")
+SHORT = {"contexts": ["data.contexts=[2]"], "hops": ["data.hops=[2]", "data.cycles=[2]"]}
 RECIPES = [
     pytest.param(name, marks=pytest.mark.thorough) for name in options("experiment") if name not in EPISODIC
 ]
@@ -74,7 +75,7 @@ def test_every_memory_fits_every_experiment(name, memory):
     small = (
         [*LARGE, *(["data.side=6"] if "maze" in name else [])]
         if "_" in name
-        else ["model.hidden_size=16", "batch_size=2", "data.lengths=[2]"]
+        else ["model.hidden_size=16", "batch_size=2", *SHORT.get(name, ["data.lengths=[2]"])]
     )
     config = compose(
         "train", [f"experiment={name}", f"+memory={memory}", *small, "optim.warmup=0", "threads=1"]
