@@ -21,7 +21,7 @@ from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
 
 CELLS, BICROSS = "cells, learned address", "one memory, M=10"
-LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32"))
+LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32", "k=1"))
 _of = LEARNED.change
 PRIMARY = [LEARNED, Variant(BICROSS, None, ("+memory=bicross", "memory.tokens=10"))]
 """The cells cost 3.1 MFLOP a supervision step and the one memory 3.7; both have 220,000 parameters."""
@@ -32,7 +32,7 @@ CONTROLS = [
     Variant("memory tokens, M=16", None, ("+memory=tokens", "memory.tokens=16")),
     Variant("one memory, M=40", None, ("+memory=bicross", "memory.tokens=40")),
     Variant("one memory, M=160", None, ("+memory=bicross", "memory.tokens=160")),
-    Variant("aggregate", CELLS, ("+memory=aggregate", "memory.cells=32")),
+    Variant("aggregate", CELLS, ("+memory=aggregate", "memory.cells=32", "k=1")),
     _of("cells, oracle address", "memory.selector=oracle"),
     _of("cells, hash of the cue", "memory.selector=hash"),
     _of("cells, random", "memory.selector=random", "memory.hold=example"),

@@ -151,6 +151,11 @@ class CellSettings(ExchangeSettings):
             apart = episodes and addressing == "formula" and self.selector != "all" and self.k >= 2
             null["shared_cell"] = apart
         made = replace(made, addressing=addressing, **null)
+        advise(
+            addressing == "learned" and made.active > 1,
+            f"k={made.active} reads cells beside the one that is asked for: memory.addressing=learned then "
+            "learns no address; k=1 learns one",
+        )
         if made.lifetime == "global":
             allowed = "{} with memory.lifetime=global, which never begins again"
             require(made.fresh == 0, "memory.fresh", made.fresh, allowed.format("0"))

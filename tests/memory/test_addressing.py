@@ -1,5 +1,7 @@
 """What null stands for in the settings of an address: the formula, or a learned address."""
 
+import warnings
+
 import pytest
 
 from memhrm.config.command import compose
@@ -37,6 +39,15 @@ def test_an_address_is_learned_where_the_data_have_contexts(name):
 def test_elsewhere_the_formula_stands(overrides):
     memory = memory_of(*overrides, "k=2")
     assert (memory.addressing, memory.address) == ("formula", FORMULA)
+
+
+@pytest.mark.filterwarnings("default::memhrm.config.settings.SettingWarning")
+def test_a_second_cell_beside_a_learned_address_is_warned_of():
+    with pytest.warns(UserWarning, match="k=1 learns one"):
+        memory_of("experiment=contexts", "k=2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        memory_of("experiment=contexts", "k=1")
 
 
 def test_what_is_given_stays():

@@ -128,7 +128,8 @@ def contextual(tmp_path_factory) -> Path:
     words = (
         "data=contexts", "data.alphabet=3", "data.length=4", "data.test_size=9", "data.cue_symbols=6",
         "data.contexts=[1,2]", "data.test_contexts=3", "data.curve=[]", "data.test_episodes=20",
-        "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4", "k=2", "memory.tokens=2",
+        "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4", "memory.tokens=2",
+        "k=2", "memory.addressing=formula", "memory.shared_cell=false",
     )  # fmt: skip
     assert train(folder / "seen", *words, "probe=light", "probe_every=4") == 0
     assert train(folder / "unseen", *words, "memory.selector=hash") == 0

@@ -16,7 +16,7 @@ WORDS = (
     "data=contexts", "data.alphabet=2", "data.length=2", "data.covers=false", "data.cue_symbols=300",
     "data.visits=3", "data.contexts=[1,2]", "data.test_contexts=3", "data.curve=[1,4]", "data.asks=all",
     "data.test_episodes=20", "data.train_size=2", "data.test_size=2", "validation_size=0", "eval_every=0",
-    "steps=12", "optim.ema=0", "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4",
+    "steps=12", "optim.ema=0", "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4", "k=1",
     "memory.tokens=2", "memory.gate=all", "eval_batch_size=7",
 )  # fmt: skip
 
