@@ -131,7 +131,7 @@ def contextual(tmp_path_factory) -> Path:
         "halting.halt_max_steps=1", "+memory=multicell", "memory.cells=4", "memory.tokens=2",
         "k=2", "memory.addressing=formula", "memory.shared_cell=false",
     )  # fmt: skip
-    assert train(folder / "seen", *words, "probe=light", "probe_every=4") == 0
+    assert train(folder / "seen", *words, "memory.written=1", "probe=light", "probe_every=4") == 0
     assert train(folder / "unseen", *words, "memory.selector=hash") == 0
     return probe([folder / "seen", folder / "unseen"])
 
