@@ -30,10 +30,15 @@ class Estimate:
     n: int
     p: float
 
-    def text(self, sign: str = "") -> str:
-        """Return the mean and its interval in hundredths; `sign` is the format's, as "+"."""
-        mean = f"{100 * self.mean:{sign}.1f}".replace("-", "−")
-        return mean if np.isnan(self.half) else f"{mean} ± {100 * self.half:.1f}"
+    def text(self, sign: str = "", scale: float = 100) -> str:
+        """Return the mean and its interval times `scale`, in hundredths by default.
+
+        Args:
+            sign: The format's, as "+".
+            scale: What both are multiplied by.
+        """
+        mean = f"{scale * self.mean:{sign}.1f}".replace("-", "−")
+        return mean if np.isnan(self.half) else f"{mean} ± {scale * self.half:.1f}"
 
 
 def estimate(sample: Sequence[float] | np.ndarray | pd.Series) -> Estimate:

@@ -139,9 +139,7 @@ _AT_ONCE = ("data.tells=once", "data.early=false", "data.early_hops=null")
 HOPS_KINDS = {
     scale: [
         Task("changed facts", (*task.overrides, "data.changes=true")),
-        Task(
-            "told at once", (*task.overrides, "data.tells=once", "data.early=false", "data.early_hops=null")
-        ),
+        Task("told at once", (*task.overrides, *_AT_ONCE)),
     ]
     for scale, task in HOPS.items()
 }

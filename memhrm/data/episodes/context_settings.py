@@ -114,11 +114,8 @@ class ContextSettings(DataSettings):
         """Return the number of test episodes."""
         return self.test_episodes
 
-    def task(self) -> Task:
+    def task(self) -> Cued:
         """Return the task of the set."""
-        return self._task()
-
-    def _task(self) -> Cued:
         return Cued(
             digits=self.alphabet,
             length=self.length,
@@ -149,7 +146,7 @@ class ContextSettings(DataSettings):
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         """Return ``count`` puzzles in random order, no two of the same digits; None for all."""
-        return cued_strings(self._task(), count, self.covers, rng, progress)
+        return cued_strings(self.task(), count, self.covers, rng, progress)
 
     def generated_by(self) -> dict[str, Any]:
         """Leave out what makes episodes of the puzzles."""
