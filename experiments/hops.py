@@ -21,7 +21,7 @@ from experiments.grid.tasks import FEWER_SEEDS, HOPS, HOPS_KINDS
 _TOLD = "memory.write_when=told"
 _ONE = ("model.H_cycles=1", "data.cycles=null")
 BOTH = Variant("memory, a cycle for each hop", None, ("+memory=bicross", _TOLD))
-CELLS = Variant("cells, a cycle for each hop", BOTH.name, ("+memory=multicell", "k=2", _TOLD))
+CELLS = Variant("cells, a cycle for each hop", BOTH.name, ("+memory=multicell", "k=3", _TOLD))
 ALONE = Variant("memory, one cycle", BOTH.name, (*BOTH.overrides, *_ONE))
 DEEP = Variant("no memory, a cycle for each hop", BOTH.name)
 VARIANTS = [BOTH, CELLS, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name, _ONE)]
@@ -50,10 +50,13 @@ def render(found: dict[str, Variants]) -> Page:
 
 
 def diagonal(rows: pd.DataFrame, hops: int) -> pd.Series:
-    """Return the exact accuracy at so many hops, with as many H-cycles, but not fewer than in training."""
-    depth = max(hops, 4) if f"by_depth.{max(hops, 4)}.exact_accuracy_by_hops.{hops}" in rows else None
-    name = "exact_accuracy_by_hops" if depth is None else f"by_depth.{depth}.exact_accuracy_by_hops"
-    return values(rows, f"{name}.{hops}")
+    """Return the exact accuracy at so many hops, with as many H-cycles beyond the depth of training.
+
+    A model that was trained with one H-cycle has one for any number of hops.
+    """
+    trained = int(values(rows, "by_depth.trained").iloc[0])
+    deeper = f"by_depth.{hops}.exact_accuracy_by_hops.{hops}"
+    return values(rows, deeper if hops > trained > 1 and deeper in rows else f"exact_accuracy_by_hops.{hops}")
 
 
 def table(found: Variants) -> Table:
