@@ -62,6 +62,13 @@ class GridTask(Task):
         self.check(inputs, labels)
         return examples_of(inputs, labels)
 
+    def pairs(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tokens of questions and answers, ``(n, s)`` each.
+
+        The answers are under an episode's rule: they need not solve the questions.
+        """
+        return self.encode(questions).inputs, self.tokens("answer", answers)
+
     def tokens(self, field: str, texts: Sequence[str]) -> np.ndarray:
         """Return the tokens of texts, ``(n, s)``.
 

@@ -44,12 +44,15 @@ class Task(ABC):
         layout: rows and columns in which the tokens are drawn; their product is ``seq_len``.
         answers: the last tokens of the vocabulary, which feedback may show as the answer of a cell
             (`memhrm.data.episodes.episodes`); 0 where there is no feedback.
+        asks: whether what an episode shows has been asked before, as feedback; else it is told, and may be
+            padded.
         labels_from: the first token that can be a label; the model's head leaves out those before it. A head
             that has to learn first that hundreds of cues are never an answer is late to learn anything else.
         classes: what `class_keys` tells apart, for people.
     """
 
     answers = 0
+    asks = True
     labels_from = 0
     classes = "examples"
 
@@ -98,6 +101,15 @@ class Task(ABC):
     def decode_answer(self, labels: np.ndarray) -> str:
         """Return the text of the labels of an example, ``(l,)``, or of as many predicted ones."""
         return str(int(labels[0])) if self.num_labels else self.decode(labels)
+
+    def pairs(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tokens of what an episode shows, questions and their answers: ``(n, s)`` each.
+
+        Raises:
+            ValueError: a text is not one of this task; a `PuzzleError` says which.
+        """
+        examples = self.encode(questions, answers)
+        return examples.inputs, examples.labels
 
     def read(self, path: Path, *, solve: bool = True) -> Examples:
         """Read the examples of a file, in its order.

@@ -11,9 +11,7 @@ from memhrm.config import console
 from memhrm.config.settings import MOST_STEPS, build, require
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import pair
-from memhrm.data.episodes.hops import Hops
 from memhrm.data.examples import no_examples
-from memhrm.data.grid import GridTask
 from memhrm.data.sampler import arrays
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
@@ -108,14 +106,12 @@ class Solver:
         memory = start = self.model.initial_state(len(inputs)).memory
         for asked, told in examples:
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
-            present = None
-            known = isinstance(self.task, Hops)  # A fact is told without being asked.
-            if known:
-                present = shown > 0
-            else:
+            asks = self.task.asks
+            if asks:
                 memory = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps).state.memory
+            present = None if asks else shown > 0
             memory = self._run(
-                shown, memory, 1, done=steps, told=True, feedback=not known, mask=present
+                shown, memory, 1, done=steps, told=True, feedback=asks, mask=present
             ).state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
@@ -135,11 +131,7 @@ class Solver:
         questions, answers = ([pair[i] for pair in examples] for i in range(2))
         for texts in (questions, answers):
             _require_texts("examples", texts)
-        if isinstance(self.task, Hops):
-            return list(zip(*self.task.facts(questions, answers)))
-        assert isinstance(self.task, GridTask)  # Feedback is of cells.
-        # The answers are under the episode's rule: they need not solve the questions.
-        return list(zip(self.task.encode(questions).inputs, self.task.tokens("answer", answers)))
+        return list(zip(*self.task.pairs(questions, answers)))
 
     def _run(
         self,

@@ -34,6 +34,7 @@ class Hops(Task):
     """
 
     classes = "functions"
+    asks = False
 
     def __init__(self, *, symbols: int, hops: int) -> None:
         self.symbols = number("symbols", symbols, 2, len(SYMBOLS))
@@ -56,10 +57,10 @@ class Hops(Task):
             labels[row, 0] = self._symbol(row, "answer", answer)
         return examples_of(inputs, labels, mask=inputs > 0)
 
-    def facts(self, symbols: Sequence[str], images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def pairs(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the tokens of facts, as "3" = "5", or several at once, as "37" = "52": (n, s) each."""
-        both = np.zeros((2, len(symbols), self.seq_len), np.int32)
-        for row, texts in enumerate(zip(symbols, images, strict=True)):
+        both = np.zeros((2, len(questions), self.seq_len), np.int32)
+        for row, texts in enumerate(zip(questions, answers, strict=True)):
             if not 1 <= len(texts[0]) == len(texts[1]) <= self.symbols:
                 allowed = f"1 to {self.symbols} symbols, and an image for each"
                 raise PuzzleError(row, f"fact is {texts[0]!r} = {texts[1]!r}; allowed: {allowed}")
