@@ -7,6 +7,7 @@ parameters that costs more, paired by seed. Everything else is corrected for its
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -98,12 +99,15 @@ def runs(scale: str) -> list[Run]:
     """Return the primary runs first, then controls, capacity, harder kinds, options, losses and rates."""
     tasks, kinds = CONTEXTS[scale], CONTEXT_KINDS[scale]
     few = FEWER_SEEDS[scale]
-    return [
+    every = [
         *grid({tasks: PRIMARY}, SEEDS[scale]),
         *grid({tasks: [*CONTROLS, *CAPACITY]}, few),
         *grid(dict.fromkeys(kinds, PRIMARY), few),
         *grid({tasks: list(LOSSES)}, few),
         *grid({tasks: [*OPTIONS, *RATES]}, few[:1]),
+    ]
+    return [
+        replace(run, measures=("addresses",)) if "+memory=multicell" in run.settings else run for run in every
     ]
 
 
@@ -112,6 +116,7 @@ def render(found: dict[str, Variants]) -> Page:
     page = Page()
     for task, of_task in found.items():
         page.tables[task] = table(of_task, {"": [*PRIMARY, *CONTROLS, *CAPACITY]})
+        page.tables[f"{task} addresses"] = addresses(of_task)
         page.add_numbers(f"contexts/{task}", numbers(of_task))
     if main_task := found.get(MAIN):
         page.tables["options"] = table(main_task, {"": [LEARNED, *OPTIONS]}, CELLS)
@@ -159,6 +164,26 @@ def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: st
     head = ["contexts held", "seeds", *(f"of {c}" for c in at), f"less {baseline}, of {most}", "p",
             "exact, gap 1-2", "gap 33+", "MFLOP", "parameters", "seconds"]  # fmt: skip
     return Table.grouped(head, lines)
+
+
+def addresses(found: Variants) -> Table:
+    """Return a line for each variant with cells: is a context's cell found again, and what is left in it?"""
+    head = ["addresses, %", "found again", "by chance", "overwritten", "by a hash", "information, nats",
+            "bound", "exact, gap 1-2", "3-8", "9-32", "33+"]  # fmt: skip
+    lines = []
+    for name, rows in found.items():
+        if "addresses.agreement" in rows:
+            shares = ("agreement", "agreement_chance", "overwritten", "overwritten_hash")
+            kept = (f"retention_{gap}" for gap in list(GAPS)[1:])
+            lines.append(
+                [
+                    name,
+                    *(_mean(rows, f"addresses.{one}") for one in shares),
+                    *(f"{values(rows, f'addresses.{one}').mean():.2f}" for one in ("information", "bound")),
+                    *(_mean(rows, f"addresses.{one}") for one in kept),
+                ]
+            )
+    return Table(head, lines)
 
 
 def predicted(made: Table) -> Table:
