@@ -20,7 +20,7 @@ The equations, by the names that the functions cite:
   policy    log-probability of drawing A in its order without replacement, and the entropy of the first draw
   query     q = mean, first, or attention-weighted mean of h; or every position, of which the best counts;
             less its running mean
-  fresh     s_i + bonus for cells that have not been written
+  fresh     s_i, of cells that have not been written so that the best has this score
   parts     what is read and what is written, of A or of all cells; p_i the softmax of all scores
   credit    weights of the read, and changes of the write, times 1 + p_i - sg(p_i)
   cls       the CLS after a write: written, as it was, or what was asked for
@@ -223,8 +223,11 @@ class Reference:
                 )
             found.append(max(scores, key=lambda x: x.item()))
             wanted.append(max(matches, key=lambda one: one[0])[1])
-        s = torch.stack(found)
-        return (s + o.fresh * (1 - memory["written"]) if o.fresh > 0 else s), wanted
+        unused = [i for i, x in enumerate(memory.get("written", ())) if x == 0 and (i > 0 or not self.shared)]
+        if o.fresh > 0 and unused:
+            best = max(found[i].item() for i in unused)
+            found = [x + (o.fresh - best) if i in unused else x for i, x in enumerate(found)]
+        return torch.stack(found), wanted
 
     @property
     def bias(self) -> Tensor | None:

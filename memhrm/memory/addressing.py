@@ -29,5 +29,5 @@ class Addressing(NamedTuple):
 FORMULA = Addressing("mean", "random", "none", 0.0, 0.0, "none", "evolving", "none", None)
 """The proposal's: a write moves the CLS, by which the cell would be found again (trap 13)."""
 
-LEARNED = Addressing("attend", "identity", "layer", 0.05, 4.0, "both", "key", "example", 1)
+LEARNED = Addressing("attend", "identity", "layer", 0.5, 4.0, "both", "key", "example", 1)
 """An address that stands still and is trained; experiments/LOG.md has the trials without each part."""

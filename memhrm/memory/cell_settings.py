@@ -45,9 +45,9 @@ class CellSettings(ExchangeSettings):
         center: rate of the running mean of the query, which is taken off it; 0: nothing is.
         load_bias: step of a bias per cell, for the choice alone, which rises for cells that are used less
             than the others (Wang et al. 2024, arXiv 2408.15664); 0: none.
-        fresh: added to the score of cells that have not been written since the memory began: with a number
-            between the scores of cells that match and of those that do not, what is known finds its cell and
-            what is new takes an unused one (compare Santoro et al. 2016, arXiv 1605.06065).
+        fresh: score of the best of the cells that have not been written since the memory began; 0: its own.
+            With a number between the scores of cells that match and of those that do not, what is known finds
+            its cell and what is new takes an unused one (compare Santoro et al. 2016, arXiv 1605.06065).
         gate: what weighs the active cells. selected: the softmax of their scores, as in the equation; at
             k=1 it is 1 and trains no scorer. all: their entries in the softmax of all scores. none: 1/k
             each.

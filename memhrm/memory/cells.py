@@ -114,11 +114,14 @@ class Cells(nn.Module):
         return held if self.address.hold == "feedback" else _either(held, context.continues)
 
     def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
-        """Return how the queries match the cells, with the bonus of those not written yet; equation (24)."""
+        """Return how the queries match the cells, those not written yet by equation (24)."""
         scored = self.scorer(queries, memory["cells"][:, :, 0], there)
         if self.address.fresh == 0:
             return scored
-        return scored._replace(scores=scored.scores + self.address.fresh * (1 - memory["written"]))
+        s, unused = scored.scores, memory["written"] == 0
+        unused[:, : self.settings.shared] = False
+        best = s.detach().masked_fill(~unused, torch.finfo(s.dtype).min).amax(dim=1, keepdim=True)
+        return scored._replace(scores=torch.where(unused, s + (self.address.fresh - best), s))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
         """Return what the cells that compete are chosen by: scores and a bias of the load; equation (26)."""

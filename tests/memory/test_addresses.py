@@ -60,7 +60,7 @@ def agreement(**changes) -> float:
 
 @pytest.mark.parametrize("cls", FOUND)
 def test_trap_13_a_write_moves_the_address_unless_it_stands(cls):
-    assert agreement(**{**FOUND[cls], "cls": "evolving"}) == 0.0
+    assert agreement(**{**FOUND[cls], "cls": "evolving"}) < 0.1  # Chance, of 32 cells.
     assert agreement(**FOUND[cls]) == 1.0
     assert cls == "key" or agreement(**{**FOUND[cls], "hold": "none"}) < 0.9  # Feedback asks otherwise.
 
