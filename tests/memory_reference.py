@@ -19,8 +19,8 @@ The equations, by the names that the functions cite:
   self_sup  mean |sg(dz) - Attn(h, LN(m_j), LN(m_j))|^2,  j the top-scoring of the active cells
   policy    log-probability of drawing A in its order without replacement, and the entropy of the first draw
   query     q = mean, first, or attention-weighted mean of h; or every position, of which the best counts;
-            less its running mean
-  fresh     s_i, of cells that have not been written so that the best has this score
+            less its running mean; its gradient less the mean over the batch of what is asked
+  fresh     s_i, of cells that have not been written so that the best has the last of these scores
   parts     what is read and what is written, of A or of all cells; p_i the softmax of all scores
   credit    weights of the read, and changes of the write, times 1 + p_i - sg(p_i)
   cls       the CLS after a write: written, as it was, or what was asked for
@@ -87,6 +87,13 @@ class Reference:
             results = [self.one_memory(z_H[e], z_L[e], memory["m"][e]) for e in range(len(z_H))]
         else:
             losses = self.losses_of_cells(z_H, z_L, memory["cells"], judge)
+            held = [
+                self.holds(
+                    feedback is not None and bool(feedback[e]), continues is not None and bool(continues[e])
+                )
+                for e in range(len(z_H))
+            ]
+            common = self.common([norm(z_H[e] + z_L[e]) for e in range(len(z_H)) if not held[e]])
             results = [
                 self.many_cells(
                     z_H[e],
@@ -96,7 +103,8 @@ class Reference:
                     None if losses is None else losses[e].tolist(),
                     (0, 0) if address is None else tuple(address[e].tolist()),
                     feedback is not None and bool(feedback[e]),
-                    continues is not None and bool(continues[e]),
+                    held[e],
+                    common,
                 )
                 for e in range(len(z_H))
             ]
@@ -119,13 +127,13 @@ class Reference:
         losses: list[float] | None,
         address: tuple[int, ...],
         feedback: bool,
-        continues: bool,
+        held: bool,
+        common: list[Tensor] | None,
     ) -> tuple[Tensor, Memory, Trace]:
         """Select, read, write for one example: z_H, z_L (t, d), cells (N, l, d), usage (N,)."""
         o, h, cells, usage = self.options, norm(z_H + z_L), memory["cells"], memory["usage"]
-        held = (o.hold != "none" and feedback) or (o.hold == "example" and continues)
         trace = self.asked(h, held)
-        own, wanted = self.scores(h, memory)
+        own, wanted = self.scores(h, memory, None if held else common)
         s, merit = own, self.merits(own, noise, losses, address)
         if held:
             first = [0.0] * self.shared
@@ -170,7 +178,7 @@ class Reference:
                 rows.append(cells[i] if i in A else cells[i] * (1 - o.decay * (1 - usage[i])))
         trace |= norms(z_H, torch.stack([rows[i] for i in W]))
         noted = {}
-        if o.fresh > 0:
+        if o.fresh:
             noted["written"] = torch.stack([torch.ones_like(x) if i in W else x
                                             for i, x in enumerate(memory["written"])])  # fmt: skip
         if o.hold != "none":
@@ -198,11 +206,27 @@ class Reference:
         queries = torch.stack(self.queries(h)).detach()
         return {"queries": queries, "queries_there": torch.full_like(queries[:, 0], 0.0 if held else 1.0)}
 
-    def scores(self, h: Tensor, memory: Memory) -> tuple[Tensor, list[Tensor]]:
+    def holds(self, feedback: bool, continues: bool) -> bool:
+        """Return whether an example has the selection of before, by hold."""
+        o = self.options
+        return (o.hold != "none" and feedback) or (o.hold == "example" and continues)
+
+    def common(self, asking: list[Tensor]) -> list[Tensor] | None:
+        """Return, by query, the batch mean less itself: 0, whose gradient is that of the mean."""
+        if self.options.center == 0 or not self.training or not asking:
+            return None
+        means = [sum(each) / len(each) for each in zip(*map(self.queries, asking), strict=True)]
+        return [x - x.detach() for x in means]  # pyright: ignore
+
+    def scores(
+        self, h: Tensor, memory: Memory, common: list[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return s by score and fresh, (N,), and for each cell what was asked for that matches it best."""
         o = self.options
         scale = math.sqrt(h.shape[1]) if o.score_scale == "sqrt" else 1.0
         mean = self.weights["query.mean"] if o.center > 0 else torch.zeros_like(h)
+        if common is not None:
+            mean = mean + torch.stack(common)
         found, wanted = [], []
         for i, m in enumerate(memory["cells"]):
             W = self.weights["scorer.weight"]
@@ -224,9 +248,9 @@ class Reference:
             found.append(max(scores, key=lambda x: x.item()))
             wanted.append(max(matches, key=lambda one: one[0])[1])
         unused = [i for i, x in enumerate(memory.get("written", ())) if x == 0 and (i > 0 or not self.shared)]
-        if o.fresh > 0 and unused:
+        if o.fresh and unused:
             best = max(found[i].item() for i in unused)
-            found = [x + (o.fresh - best) if i in unused else x for i, x in enumerate(found)]
+            found = [x + (o.fresh[-1] - best) if i in unused else x for i, x in enumerate(found)]
         return torch.stack(found), wanted
 
     @property

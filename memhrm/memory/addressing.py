@@ -6,6 +6,7 @@ from memhrm.memory.addresses import Address
 from memhrm.memory.query import Pooling
 
 AddressingName = Literal["formula", "learned"]
+ContentsStart = Literal["own", "same"]
 Hold = Literal["none", "feedback", "example"]
 ScoreNorm = Literal["none", "layer"]
 ScorerStart = Literal["random", "identity"]
@@ -19,15 +20,19 @@ class Addressing(NamedTuple):
     scorer_start: ScorerStart
     score_norm: ScoreNorm
     center: float
-    fresh: float
+    fresh: tuple[float, ...]
+    contents_start: ContentsStart
     straight_through: StraightThrough
     cls: Address
     hold: Hold
     written: int | None
 
 
-FORMULA = Addressing("mean", "random", "none", 0.0, 0.0, "none", "evolving", "none", None)
+FORMULA = Addressing("mean", "random", "none", 0.0, (), "own", "none", "evolving", "none", None)
 """The proposal's: a write moves the CLS, by which the cell would be found again (trap 13)."""
 
-LEARNED = Addressing("attend", "identity", "layer", 0.5, 4.0, "both", "key", "example", 1)
+LEARNED = Addressing(
+    *("attend", "identity", "layer", 0.5, (1.0, 2.0, 4.0, 4.0, 5.0), "same"),
+    *("both", "key", "example", 1),
+)
 """An address that stands still and is trained; experiments/LOG.md has the trials without each part."""

@@ -5,6 +5,7 @@ N cells.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -14,6 +15,8 @@ from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cells import Cells
 from memhrm.memory.exchange import Exchange
 from memhrm.nn.layers import truncated_normal_
+
+T = TypeVar("T")
 
 
 class CellModule(HModule):
@@ -37,10 +40,12 @@ class CellModule(HModule):
         self.needs_level = self.exchange.augments
         self.store = Cells(settings, shape, self.exchange.read.num_heads)
         # Every cell starts at a random place of its own: equal cells would never separate (trap 8).
-        size = s.cells, 1 + s.tokens, shape.width
-        self.remember("cells", truncated_normal_(torch.empty(size), std=1.0))
+        start = truncated_normal_(torch.empty(s.cells, 1 + s.tokens, shape.width), std=1.0)
+        if a.contents_start == "same":  # Their CLS tell them apart.
+            start[:, 1:] = start[:1, 1:].clone()
+        self.remember("cells", start)
         self.remember("usage", torch.full((s.cells,), s.active / s.cells))
-        noted = ("written",) * (a.fresh > 0) + ("asked_scores", "asked_merit") * (a.hold != "none")
+        noted = ("written",) * bool(a.fresh) + ("asked_scores", "asked_merit") * (a.hold != "none")
         for name in noted:
             self.remember(name, torch.zeros(s.cells))
         self.cells, self.always_active = s.cells, s.shared
@@ -61,11 +66,18 @@ class CellModule(HModule):
             self.logged = (*NORMS, "entropy")
 
     def schedule(self, step: int, total: int) -> None:
-        """Set the number of active cells."""
-        stages = self.store.settings.k_stages
-        if stages is not None:
-            self.store.active = stages[min(step * len(stages) // total, len(stages) - 1)]
+        """Set the number of active cells, and the score of the unused ones."""
+        store = self.store
+        if store.settings.k_stages:
+            store.active = _stage(store.settings.k_stages, step, total)
+        if store.address.fresh:
+            store.fresh = _stage(store.address.fresh, step, total)
 
     def settle(self, traces: Sequence[Trace]) -> None:
         """Move the running mean of the query and the bias of the load."""
         self.store.settle(traces)
+
+
+def _stage(stages: Sequence[T], step: int, total: int) -> T:
+    """Return the stage at a step, where each has an equal part of all steps."""
+    return stages[min(step * len(stages) // total, len(stages) - 1)]

@@ -10,6 +10,7 @@ from memhrm.memory.addressing import (
     LEARNED,
     Addressing,
     AddressingName,
+    ContentsStart,
     Hold,
     ScoreNorm,
     ScorerStart,
@@ -45,9 +46,13 @@ class CellSettings(ExchangeSettings):
         center: rate of the running mean of the query, which is taken off it; 0: nothing is.
         load_bias: step of a bias per cell, for the choice alone, which rises for cells that are used less
             than the others (Wang et al. 2024, arXiv 2408.15664); 0: none.
-        fresh: score of the best of the cells that have not been written since the memory began; 0: its own.
-            With a number between the scores of cells that match and of those that do not, what is known finds
-            its cell and what is new takes an unused one (compare Santoro et al. 2016, arXiv 1605.06065).
+        fresh: score of the best of the cells that have not been written since the memory began, in equal
+            parts of the training, the last of which evaluation has; none: its own. With a number between the
+            scores of cells that match and of those that do not, what is known finds its cell and what is new
+            takes an unused one (compare Santoro et al. 2016, arXiv 1605.06065). A small one at first lets a
+            question come back before it has learned to, and there is something to learn from.
+        contents_start: what the contents of the cells begin as: random, each cell's own, or the same for all,
+            so that unused cells read alike and only their CLS differ.
         gate: what weighs the active cells. selected: the softmax of their scores, as in the equation; at
             k=1 it is 1 and trains no scorer. all: their entries in the softmax of all scores. none: 1/k
             each.
@@ -90,7 +95,8 @@ class CellSettings(ExchangeSettings):
     pooling: Pooling | None
     center: float | None
     load_bias: float
-    fresh: float | None
+    fresh: tuple[float, ...] | None
+    contents_start: ContentsStart | None
     gate: Gate
     straight_through: StraightThrough | None
     reads: Literal["selected", "all"]
@@ -112,8 +118,10 @@ class CellSettings(ExchangeSettings):
         require(0 <= self.decay <= 1, "memory.decay", self.decay, "0 to 1")
         require(not self.shared_cell or self.selector == "all" or self.k >= 2, "k", self.k,
                 "2 or above with memory.shared_cell=true")  # fmt: skip
-        for name in ("score_noise", "load_bias", "fresh"):
-            require((getattr(self, name) or 0) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
+        for name in ("score_noise", "load_bias"):
+            require(getattr(self, name) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
+        fresh = self.fresh or ()
+        require(min(fresh, default=0) >= 0, "memory.fresh", list(fresh), "[], or numbers from 0")
         require(0 <= (self.center or 0) <= 1, "memory.center", self.center, "0 to 1")
         self._check_stages()
         told = self.write_when == "told" and self.hold not in (None, "none")
@@ -158,7 +166,7 @@ class CellSettings(ExchangeSettings):
         )
         if made.lifetime == "global":
             allowed = "{} with memory.lifetime=global, which never begins again"
-            require(made.fresh == 0, "memory.fresh", made.fresh, allowed.format("0"))
+            require(not made.fresh, "memory.fresh", list(made.fresh or ()), allowed.format("[]"))
             require(made.hold == "none", "memory.hold", made.hold, allowed.format("none"))
         return made
 

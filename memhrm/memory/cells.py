@@ -60,6 +60,7 @@ class Cells(nn.Module):
         super().__init__()
         self.settings, self.active, s = settings, settings.active, settings
         self.address = a = settings.address
+        self.fresh = a.fresh[-1] if a.fresh else None
         self.query = Query(a.pooling, shape.width, shape.length, a.center)
         scaled, normed = s.score_scale == "sqrt", a.score_norm == "layer"
         own = s.cells if s.own_projections else 0
@@ -116,12 +117,12 @@ class Cells(nn.Module):
     def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
         """Return how the queries match the cells, those not written yet by equation (24)."""
         scored = self.scorer(queries, memory["cells"][:, :, 0], there)
-        if self.address.fresh == 0:
+        if self.fresh is None:
             return scored
         s, unused = scored.scores, memory["written"] == 0
         unused[:, : self.settings.shared] = False
         best = s.detach().masked_fill(~unused, torch.finfo(s.dtype).min).amax(dim=1, keepdim=True)
-        return scored._replace(scores=torch.where(unused, s + (self.address.fresh - best), s))
+        return scored._replace(scores=torch.where(unused, s + (self.fresh - best), s))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
         """Return what the cells that compete are chosen by: scores and a bias of the load; equation (26)."""
@@ -208,7 +209,7 @@ class Cells(nn.Module):
         rows = _rows(cells, indices)
         cells = cells.flatten(0, 1).index_copy(0, rows, written.flatten(0, 1)).view(cells.shape)
         noted = {"cells": cells, "usage": usage}
-        if self.address.fresh > 0:
+        if self.fresh is not None:
             noted["written"] = memory["written"].scatter(1, indices, 1.0)
         if self.address.hold != "none":
             noted |= {"asked_scores": selection.scores, "asked_merit": selection.merit}

@@ -4,7 +4,7 @@ b batch, t position, d width.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,9 @@ class Query(nn.Module):
     """h to its queries, one, or with pooling=max one for each position.
 
     With a rate, the running mean of each query over what is asked is taken off: what all examples ask alike
-    tells no cells apart. The mean is a buffer that moves between optimiser steps (`settle`), in training.
-    Equations (21) and (22) of docs/memory.md.
+    tells no cells apart. The mean is a buffer that moves between optimiser steps (`settle`), in training. The
+    gradient has its mean taken off too: else all queries learn to move together, ahead of the running mean,
+    and agree on a cell without content. Equations (21) and (22) of docs/memory.md.
 
     Args:
         pooling: mean over positions; first, position 0; attend, a mean weighted by a learned attention,
@@ -65,7 +66,9 @@ class Query(nn.Module):
             asked = torch.ones_like(queries[..., 0], dtype=torch.bool) if there is None else there
             if held is not None:
                 asked = asked & ~held.unsqueeze(1)
-            trace = {"queries": queries.detach(), "queries_there": asked.to(self.mean.dtype)}
+            asked = asked.to(self.mean.dtype)
+            trace = {"queries": queries.detach(), "queries_there": asked}
+            queries = _Centred.apply(queries, asked)
         return queries - self.mean.to(queries.dtype), there, trace
 
     def _pooled(self, h: Tensor, present: Tensor | None) -> Tensor:
@@ -89,3 +92,18 @@ class Query(nn.Module):
         total, count = summed(total), summed(count)
         there = count > 0
         self.mean += torch.where(there, self.rate * (total / count.clamp(min=1) - self.mean), 0)
+
+
+class _Centred(torch.autograd.Function):
+    """Queries (b, q, d) as they are; the gradient of those that count less its mean over all processes."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, asked: Tensor) -> Tensor:
+        ctx.save_for_backward(asked)
+        return queries.view_as(queries)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        asked, gradient = ctx.saved_tensors[0].unsqueeze(-1), gradients[0]
+        total, count = summed((asked * gradient).sum(dim=0)), summed(asked.sum(dim=0))
+        return gradient - (asked * (total / count.clamp(min=1))).to(gradient.dtype), None

@@ -31,7 +31,7 @@ CONTEXTS = (
 STANDING = {"score_norm": "layer", "hold": "feedback", "gate": "none", "straight_through": "both"}
 FOUND = {
     "frozen": {**STANDING, "cls": "frozen"},
-    "key": {**STANDING, "cls": "key", "scorer_start": "identity", "fresh": 1.0},
+    "key": {**STANDING, "cls": "key", "scorer_start": "identity", "fresh": (1.0,)},
 }
 
 
@@ -249,7 +249,7 @@ def test_what_is_held_keeps_its_cells_through_training_and_evaluation(hold):
 
 
 def test_cells_are_fresh_until_they_are_written_and_again_in_the_next_episode():
-    run, data, model = prepared("memory.fresh=1", "k=2", "memory.written=1", "steps=2")
+    run, data, model = prepared("memory.fresh=[1]", "k=2", "memory.written=1", "steps=2")
     learner = parts.make_learner(run, model, ALONE)
     batches = Batches(run, data, ALONE, 0)
     for step in range(2):
