@@ -16,7 +16,7 @@ from experiments.grid.page import Page, Table, log2_axis
 from experiments.grid.results import Variants, curves, frame, provenance
 from experiments.grid.run import Variant
 from experiments.grid.study import Study, main
-from experiments.grid.tasks import COSTS, REPEAT
+from experiments.grid.tasks import CONTEXT_COSTS, COSTS, REPEAT
 from experiments.grid.variants import TWO
 from memhrm.config.command import compose
 from memhrm.cost.benchmark import measure
@@ -39,6 +39,13 @@ VARIANTS = [
     Variant("multicell, replace", BASE, (*_CELLS, "memory.placement=replace")),
     Variant("aggregate, augment", BASE, ("+memory=aggregate", TWO)),
 ]
+FEWEST = "N=8"
+BY_CELLS = [
+    Variant(f"N={n}", FEWEST, ("+memory=multicell", f"memory.cells={n}", "k=1")) for n in (8, 32, 128)
+]
+"""On contexts: what more cells cost, of which one is active."""
+MEASUREMENTS = {"step": (COSTS, VARIANTS), "contexts": (CONTEXT_COSTS, BY_CELLS)}
+"""The settings and the variants of each task."""
 PUBLISHED = Table(
     ["training step, ours / published", "float32", "bfloat16", "float32, compiled", "bfloat16, compiled"],
     [
@@ -52,13 +59,19 @@ PUBLISHED = Table(
 
 
 def measure_all(scale: str) -> pd.DataFrame:
-    """Return a row for each configuration."""
-    settings = {variant.name: (*COSTS[scale], *variant.overrides) for variant in VARIANTS}
+    """Return a row for each configuration of each task."""
+    return pd.concat([measure_task(task, scale) for task in MEASUREMENTS], ignore_index=True)
+
+
+def measure_task(task: str, scale: str) -> pd.DataFrame:
+    """Return a row for each configuration of a task."""
+    shared, variants = MEASUREMENTS[task]
+    settings = {variant.name: (*shared[scale], *variant.overrides) for variant in variants}
     configs = {name: compose("train", overrides) for name, overrides in settings.items()}
     where = provenance(environment(torch.device("cpu")))
     return frame(
         {
-            "task": "step",
+            "task": task,
             "variant": one.name,
             "seed": 0,
             "settings": " ".join(settings[one.name]),
@@ -76,17 +89,34 @@ def measure_all(scale: str) -> pd.DataFrame:
 
 def render(found: dict[str, Variants]) -> Page:
     """Return the table, the figure, and the comparison with the published code."""
-    of_step = found["step"]
-    # Pair by pair, of measurements made beside each other.
-    ratios = {
-        variant: {name: curves(one, name)[0] / curves(of_step[BASE], name)[0] for name in MEASURED}
-        for variant, one in of_step.items()
+    ratios = against(found["step"], BASE)
+    page = Page({"": table(found["step"], ratios, BASE), "published": PUBLISHED})
+    page.add_figure("", draw, ratios, size=(6.0, 2.6))
+    if on_contexts := found.get("contexts"):
+        by_cells = against(on_contexts, FEWEST)
+        page.tables["contexts"] = table(on_contexts, by_cells, FEWEST)
+        ratios |= {f"contexts/{variant}": one for variant, one in by_cells.items()}
+    for variant, one in ratios.items():
+        time, memory = np.median(one["train_seconds"]), one["peak_bytes"].item()
+        page.add_numbers(f"cost/{variant}", {"time": f"{time:.2f}", "memory": f"{memory:.2f}"})
+    return page
+
+
+def against(found: Variants, base: str) -> dict[str, dict[str, np.ndarray]]:
+    """Return every measurement over that of a base, pair by pair, of measurements made beside each other."""
+    return {
+        variant: {name: curves(one, name)[0] / curves(found[base], name)[0] for name in MEASURED}
+        for variant, one in found.items()
     }
-    head = ["against no memory", "parameters", "FLOPs", "training step", "from, to", "evaluation step"]
+
+
+def table(found: Variants, ratios: dict[str, dict[str, np.ndarray]], base: str) -> Table:
+    """Return a line for each variant with its ratios to a base."""
+    head = [f"against {base}", "parameters", "FLOPs", "training step", "from, to", "evaluation step"]
     lines = [
         [
             variant,
-            f"{int(of_step[variant]['parameters'].item()):,}",
+            f"{int(found[variant]['parameters'].item()):,}",
             f"{one['flops'].item():.3f}",
             f"{np.median(one['train_seconds']):.2f}",
             f"{one['train_seconds'].min():.2f} to {one['train_seconds'].max():.2f}",
@@ -95,12 +125,7 @@ def render(found: dict[str, Variants]) -> Page:
         ]
         for variant, one in ratios.items()
     ]
-    page = Page({"": Table([*head, "peak memory"], lines), "published": PUBLISHED})
-    page.add_figure("", draw, ratios, size=(6.0, 2.6))
-    for variant, one in ratios.items():
-        time, memory = np.median(one["train_seconds"]), one["peak_bytes"].item()
-        page.add_numbers(f"cost/{variant}", {"time": f"{time:.2f}", "memory": f"{memory:.2f}"})
-    return page
+    return Table([*head, "peak memory"], lines)
 
 
 def draw(figure: Any, ratios: dict[str, dict[str, np.ndarray]]) -> None:

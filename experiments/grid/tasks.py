@@ -153,5 +153,10 @@ COSTS = {
     ),
     "gpu": ("experiment=trm_sudoku_extreme",),
 }
+CONTEXT_COSTS = {
+    scale: (*task.overrides, f"data.contexts=[{2 if scale == 'smoke' else 8}]")
+    for scale, task in CONTEXTS.items()
+}
+"""Training episodes of eight contexts, where the cells of a memory are told from one another."""
 REPEAT = {"smoke": 1, "cpu": 5, "gpu": 9}
 """How often each configuration is measured."""
