@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
-RECALL := $(PY) -m memhrm.train experiment=recall steps=525 batch_size=72 threads=1 progress=false
+CONTEXTS := $(PY) -m memhrm.train experiment=contexts data.contexts=[1,2,4] steps=480 \
+	data.test_contexts=8 data.curve=[1,2,4,8,16,32] threads=1 progress=false
 
 .PHONY: demo test lint types wheel tables paper docs clean
 
@@ -16,15 +17,14 @@ demo: $(STAMP)
 	@echo "2/3 Let it solve a file of puzzles without answers, and check each answer against the rules."
 	@$(PY) -m memhrm.solve run=runs/demo/sudoku docs/puzzles.txt progress=false
 	@echo
-	@echo "3/3 Sudoku needs no memory. These episodes do: 32 questions share a secret rule, which only the feedback"
-	@echo "    to earlier answers reveals. Train without and with memory cells, side by side: two or three minutes."
-	@$(RECALL) dir=runs/demo/recall > /dev/null & other=$$!; \
-	$(RECALL) +memory=multicell k=3 dir=runs/demo/recall-cells > /dev/null && wait $$other
-	@$(PY) -m memhrm.compare runs/demo/recall runs/demo/recall-cells \
-		figure=runs/demo/recall.svg overwrite=true
+	@echo "3/3 Sudoku needs no memory. These episodes do: each of 1 to 32 cues has a secret rule, shown once, and asked"
+	@echo "    for after all others. Train one memory and 32 cells, of which one is chosen, side by side: three minutes."
+	@$(CONTEXTS) +memory=bicross memory.tokens=10 dir=runs/demo/one > /dev/null & other=$$!; \
+	$(CONTEXTS) +memory=multicell memory.cells=32 k=1 dir=runs/demo/cells > /dev/null && wait $$other
+	@$(PY) -m memhrm.compare runs/demo/one runs/demo/cells figure=runs/demo/contexts.svg overwrite=true
 	@echo
-	@echo "Both runs and the figure recall.svg are in runs/demo. What to do next:"
-	@echo "  $(PY) -m memhrm probe run=runs/demo/recall-cells       # look inside: writes a report"
+	@echo "Both runs and the figure contexts.svg are in runs/demo. What to do next:"
+	@echo "  $(PY) -m memhrm probe run=runs/demo/cells              # look inside: writes a report"
 	@echo "  $(PY) -m memhrm train +memory=multicell k=2 seed=1     # memory cells on Sudoku"
 	@echo "  $(PY) -m memhrm train --help                           # models, memories, data and every setting"
 
