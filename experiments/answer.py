@@ -1,37 +1,67 @@
-"""The answer in five rows: puzzles that need no memory beside episodes that need one."""
+"""The answer in five rows: where memory helps, how much, and at what cost.
 
-from experiments import episodes, main_table
+Puzzles need no memory. Recall needs one, contexts many that are kept apart, hops one that is read again.
+"""
+
+import pandas as pd
+
+from experiments import contexts, episodes, hops, main_table
 from experiments.grid.page import Table
-from experiments.grid.results import Variants, arrange, curves, read
+from experiments.grid.results import Variants, arrange, curves, read, values
 from experiments.grid.stats import over_seeds
+from experiments.grid.study import Study
 from experiments.grid.tasks import RECALL
 
 LINES = {
-    "no memory": ("TRM, g=2", "baseline"),
-    "carry-add (control)": ("TRM + carry-add", "carry-add"),
-    "one memory (bicross)": ("TRM + bicross, augment", "bicross"),
-    "eight cells, k=2 (multicell)": ("TRM + multicell, augment", "multicell, k=2"),
+    "no memory": ("TRM, g=2", "baseline", "no memory", hops.DEEP.name),
+    "carry-add (control)": ("TRM + carry-add", "carry-add", "carry-add, width 112", None),
+    "one memory (bicross)": ("TRM + bicross, augment", "bicross", contexts.BICROSS, hops.BOTH.name),
+    "cells (multicell)": ("TRM + multicell, augment", "multicell, k=2", contexts.CELLS, hops.CELLS.name),
 }
-"""Each line's variant of `main_table` and of `episodes`."""
+"""Each line's variant of `main_table`, `episodes`, `contexts` and `hops`; None: there is none."""
 
 WHERE = [2, 32]
 """The puzzles of an episode that are shown."""
+CONTEXTS_OF, HOPS_OF = 32, 4
+STUDIES: tuple[Study, ...] = (main_table.STUDY, episodes.STUDY, contexts.STUDY, hops.STUDY)
 
 
 def files(scale: str) -> dict[str, bytes]:
-    """Return the table by its path in paper/; nothing where one of the two studies has no results."""
-    paths = [study.results(scale) for study in (main_table.STUDY, episodes.STUDY)]
+    """Return the table by its path in paper/; nothing where one of the studies has no results."""
+    paths = [study.results(scale) for study in STUDIES]
     if not all(path.exists() for path in paths):
         return {}
-    puzzles, on_episodes = (arrange(read(path)) for path in paths)
-    return {f"tables/answer-{scale}.md": table(puzzles, on_episodes[RECALL]).markdown().encode()}
+    found = [arrange(read(path)) for path in paths]
+    tasks = (found[1][RECALL], found[2][contexts.MAIN], found[3][hops.MAIN])
+    return {f"tables/answer-{scale}.md": table(found[0], *tasks).markdown().encode()}
 
 
-def table(puzzles: dict[str, Variants], recall: Variants) -> Table:
-    """Return exact accuracy on every task of `main_table`, and at two puzzles of an episode of recall."""
-    lines = [["best possible", *["100.0"] * len(puzzles), *episodes.at(episodes.best(recall), WHERE)]]
-    for title, (variant, episodic) in LINES.items():
+def table(puzzles: dict[str, Variants], recall: Variants, on_contexts: Variants, on_hops: Variants) -> Table:
+    """Return exact accuracy on puzzles, recall and hops, and contexts held with what a step of them costs."""
+    best = [*["100.0"] * len(puzzles), *episodes.at(episodes.best(recall), WHERE), "100.0"]
+    lines = [["best possible", *best, f"{CONTEXTS_OF}", ""]]
+    for title, (variant, episodic, among, hopping) in LINES.items():
         scores = [over_seeds(of_task[variant], "exact_accuracy").text() for of_task in puzzles.values()]
         exact = 100 * curves(recall[episodic], "positions.kept").mean(axis=0)
-        lines.append([title, *scores, *episodes.at(exact, WHERE)])
-    return Table(["exact, %", *puzzles, *(f"recall, puzzle {place}" for place in WHERE)], lines)
+        lines.append(
+            [
+                title,
+                *scores,
+                *episodes.at(exact, WHERE),
+                *_hops(on_hops.get(hopping or "")),
+                *_held(on_contexts.get(among)),
+            ]
+        )
+    head = ["exact, %", *puzzles, *(f"recall, puzzle {place}" for place in WHERE), f"{HOPS_OF} hops"]
+    return Table([*head, f"contexts held, of {CONTEXTS_OF}", "at MFLOP a step"], lines)
+
+
+def _hops(rows: pd.DataFrame | None) -> list[str]:
+    return [""] if rows is None else [f"{100 * hops.diagonal(rows, HOPS_OF).mean():.1f}"]
+
+
+def _held(rows: pd.DataFrame | None) -> list[str]:
+    if rows is None:
+        return ["", ""]
+    held = over_seeds(rows, contexts.held(CONTEXTS_OF)).text(scale=1)
+    return [held, f"{values(rows, 'flops').mean() / 1e6:.1f}"]

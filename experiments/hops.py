@@ -28,6 +28,8 @@ VARIANTS = [BOTH, CELLS, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name,
 BY_HOPS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (1, 2, 3, 4, 6, 8)
 """H-cycles of a question in the test; 1 to 4 in training."""
+MAIN = "hops"
+"""The task of all variants."""
 
 
 def runs(scale: str) -> list[Run]:
