@@ -19,7 +19,7 @@ from experiments.grid.stats import differences, over_seeds, p_text
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
-from memhrm.data.episodes.visits import GAPS
+from memhrm.data.episodes.visits import GAPS, REVISED
 
 CELLS, BICROSS = "cells, learned address", "one memory, M=10"
 LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32", "k=1"))
@@ -59,6 +59,8 @@ OPTIONS = [
     _of("no gradient through the write", "memory.straight_through=read"),
     _of("no gradient through the read", "memory.straight_through=write"),
     _of("gate=all", "memory.gate=all"),
+    _of("two cells are read", "k=2"),
+    _of("two cells are read and written", "k=2", "memory.written=2"),
     _of("all are read", "memory.reads=all"),
     _of("all are written", "memory.writes=all"),
 ]
@@ -203,13 +205,27 @@ def _mean(rows: pd.DataFrame, name: str) -> str:
 def numbers(found: Variants) -> dict[str, str]:
     """Return the numbers for the text.
 
-    VARIANT/C is the contexts held of C, VARIANT/C/less how many more than the one memory holds.
+    VARIANT/C is the contexts held of C, VARIANT/C/least that of the worst seed, VARIANT/C/less how many more
+    than the one memory holds; in %, VARIANT/gap GAP the accuracy after it, VARIANT/agreement how often a
+    context's cell is found again, VARIANT/revised and /other those after a change; VARIANT/MFLOP a step.
     """
+    shares = {
+        **{f"gap {gap}": f"exact_accuracy_by_gap.{gap}" for gap in GAPS},
+        **{name: f"exact_accuracy_by_revised.{name}" for name in REVISED},
+        "agreement": "addresses.agreement",
+    }
     result = {}
+    for variant, rows in found.items():
+        result |= {f"{variant}/{key}": _mean(rows, name) for key, name in shares.items() if name in rows}
+        result[f"{variant}/MFLOP"] = f"{values(rows, 'flops').mean() / 1e6:.1f}"
     for contexts in tested(found):
         name = held(contexts)
         result |= {
             f"{variant}/{contexts}": over_seeds(rows, name).text(scale=1) for variant, rows in found.items()
+        }
+        result |= {
+            f"{variant}/{contexts}/least": f"{values(rows, name).min():.1f}"
+            for variant, rows in found.items()
         }
         pairs = differences(found, {variant: BICROSS for variant in found if variant != BICROSS}, name)
         result |= {f"{variant}/{contexts}/less": pair.text("+", scale=1) for variant, pair in pairs.items()}
