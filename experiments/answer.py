@@ -16,44 +16,60 @@ LINES = {
     "no memory": ("TRM, g=2", "baseline", "no memory", hops.DEEP.name),
     "carry-add (control)": ("TRM + carry-add", "carry-add", "carry-add, width 112", None),
     "one memory (bicross)": ("TRM + bicross, augment", "bicross", contexts.BICROSS, hops.BOTH.name),
-    "cells (multicell)": ("TRM + multicell, augment", "multicell, k=2", contexts.CELLS, hops.CELLS.name),
+    "selected cells (multicell)": (
+        "TRM + multicell, augment",
+        "multicell, k=2",
+        contexts.CELLS,
+        hops.CELLS.name,
+    ),
 }
 """Each line's variant of `main_table`, `episodes`, `contexts` and `hops`; None: there is none."""
 
 WHERE = [2, 32]
 """The puzzles of an episode that are shown."""
 CONTEXTS_OF, HOPS_OF = 32, 4
-STUDIES: tuple[Study, ...] = (main_table.STUDY, episodes.STUDY, contexts.STUDY, hops.STUDY)
 
 
 def files(scale: str) -> dict[str, bytes]:
-    """Return the table by its path in paper/; nothing where one of the studies has no results."""
-    paths = [study.results(scale) for study in STUDIES]
-    if not all(path.exists() for path in paths):
+    """Return the table by its path in paper/, with the columns of the studies that have results.
+
+    Nothing where there are none on puzzles or on recall.
+    """
+    found = [_found(study, scale) for study in (main_table.STUDY, episodes.STUDY, contexts.STUDY, hops.STUDY)]
+    puzzles, *others = found
+    if not puzzles or not others[0]:
         return {}
-    found = [arrange(read(path)) for path in paths]
-    tasks = (found[1][RECALL], found[2][contexts.MAIN], found[3][hops.MAIN])
-    return {f"tables/answer-{scale}.md": table(found[0], *tasks).markdown().encode()}
+    made = [of.get(task, {}) for of, task in zip(others, (RECALL, contexts.MAIN, hops.MAIN))]
+    return {f"tables/answer-{scale}.md": table(puzzles, *made).markdown().encode()}
+
+
+def _found(study: Study, scale: str) -> dict[str, Variants]:
+    path = study.results(scale)
+    return arrange(read(path)) if path.exists() else {}
 
 
 def table(puzzles: dict[str, Variants], recall: Variants, on_contexts: Variants, on_hops: Variants) -> Table:
     """Return exact accuracy on puzzles, recall and hops, and contexts held with what a step of them costs."""
-    best = [*["100.0"] * len(puzzles), *episodes.at(episodes.best(recall), WHERE), "100.0"]
-    lines = [["best possible", *best, f"{CONTEXTS_OF}", ""]]
+    head = ["exact, %", *puzzles, *(f"recall, puzzle {place}" for place in WHERE)]
+    best = ["best possible", *["100.0"] * len(puzzles), *episodes.at(episodes.best(recall), WHERE)]
+    if on_hops:
+        head, best = [*head, f"{HOPS_OF} hops"], [*best, "100.0"]
+    if on_contexts:
+        head, best = (
+            [*head, f"contexts held, of {CONTEXTS_OF}", "at MFLOP a step"],
+            [*best, f"{CONTEXTS_OF}", ""],
+        )
+    lines = [best]
     for title, (variant, episodic, among, hopping) in LINES.items():
         scores = [over_seeds(of_task[variant], "exact_accuracy").text() for of_task in puzzles.values()]
         exact = 100 * curves(recall[episodic], "positions.kept").mean(axis=0)
-        lines.append(
-            [
-                title,
-                *scores,
-                *episodes.at(exact, WHERE),
-                *_hops(on_hops.get(hopping or "")),
-                *_held(on_contexts.get(among)),
-            ]
-        )
-    head = ["exact, %", *puzzles, *(f"recall, puzzle {place}" for place in WHERE), f"{HOPS_OF} hops"]
-    return Table([*head, f"contexts held, of {CONTEXTS_OF}", "at MFLOP a step"], lines)
+        line = [title, *scores, *episodes.at(exact, WHERE)]
+        if on_hops:
+            line += _hops(on_hops.get(hopping or ""))
+        if on_contexts:
+            line += _held(on_contexts.get(among))
+        lines.append(line)
+    return Table(head, lines)
 
 
 def _hops(rows: pd.DataFrame | None) -> list[str]:
