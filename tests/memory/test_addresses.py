@@ -278,6 +278,25 @@ def test_the_number_of_cells_falls_over_the_training_and_evaluation_has_the_last
     assert found == [4, 4, 2, 2, 1, 1]
 
 
+def test_the_score_of_unused_cells_changes_over_the_training_and_evaluation_has_the_last():
+    run, data, model = prepared("k=1", "memory.gate=all", "memory.fresh=[1,2,4]", "steps=6")
+    learner = parts.make_learner(run, model, ALONE)
+    batches = Batches(run, data, ALONE, 0)
+    found = []
+    for step in range(6):
+        train_step(learner, *batches.take(step))
+        found.append(model.H_module.store.fresh)
+        assert learner.average.module.H_module.store.fresh == 4
+    assert found == [1, 1, 2, 2, 4, 4]
+
+
+@pytest.mark.parametrize("start", ["own", "same"])
+def test_contents_start_alike_and_addresses_apart(start):
+    cells = prepared(f"memory.contents_start={start}")[2].initial_state(2).memory["cells"]
+    assert ((cells[:, 1:, 1:] == cells[:, :1, 1:]).all() == (start == "same")).item()
+    assert not (cells[:, 1:, 0] == cells[:, :1, 0]).any()
+
+
 def test_a_learned_address_starts_from_the_weights_of_an_oracle(tmp_path):
     """The mean of the query is new; all else that the oracle has learned is there."""
     words = (*CONTEXTS, "k=1", "steps=2", "eval_every=0", "validation_size=0")

