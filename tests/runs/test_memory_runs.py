@@ -106,10 +106,11 @@ def stepped(made: Subject, steps: int = 2) -> dict[str, torch.Tensor]:
     return {**made.model.state_dict(), **memory}
 
 
+SLOWER = [pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon", "learned")]
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Read by the tracer.
-@pytest.mark.parametrize(
-    "name", ["policy", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon", "learned"))]
-)
+@pytest.mark.parametrize("name", ["policy", *SLOWER])
 def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(name):
     torch._dynamo.reset()
     plain, compiled = subject(name), subject(name)
