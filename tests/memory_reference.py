@@ -20,7 +20,7 @@ The equations, by the names that the functions cite:
   policy    log-probability of drawing A in its order without replacement, and the entropy of the first draw
   query     q = mean, first, or attention-weighted mean of h; or every position, of which the best counts;
             less its running mean; its gradient less the mean over the batch of what is asked
-  fresh     s_i, of cells that have not been written so that the best has the last of these scores
+  fresh     s_i, of cells that have not been written so that the best has this share of d / its scale
   parts     what is read and what is written, of A or of all cells; p_i the softmax of all scores
   credit    weights of the read, and changes of the write, times 1 + p_i - sg(p_i)
   cls       the CLS after a write: written, as it was, or what was asked for
@@ -250,7 +250,8 @@ class Reference:
         unused = [i for i, x in enumerate(memory.get("written", ())) if x == 0 and (i > 0 or not self.shared)]
         if o.fresh and unused:
             best = max(found[i].item() for i in unused)
-            found = [x + (o.fresh[-1] - best) if i in unused else x for i, x in enumerate(found)]
+            score = o.fresh[-1] * h.shape[1] / scale
+            found = [x + (score - best) if i in unused else x for i, x in enumerate(found)]
         return torch.stack(found), wanted
 
     @property

@@ -46,11 +46,12 @@ class CellSettings(ExchangeSettings):
         center: rate of the running mean of the query, which is taken off it; 0: nothing is.
         load_bias: step of a bias per cell, for the choice alone, which rises for cells that are used less
             than the others (Wang et al. 2024, arXiv 2408.15664); 0: none.
-        fresh: score of the best of the cells that have not been written since the memory began, in equal
-            parts of the training, the last of which evaluation has; none: its own. With a number between the
-            scores of cells that match and of those that do not, what is known finds its cell and what is new
-            takes an unused one (compare Santoro et al. 2016, arXiv 1605.06065). A small one at first lets a
-            question come back before it has learned to, and there is something to learn from.
+        fresh: score of the best of the cells that have not been written since the memory began, as a share of
+            the score of normed vectors that are equal, in equal parts of the training, the last of which
+            evaluation has; none: its own. With a number between the scores of cells that match and of those
+            that do not, what is known finds its cell and what is new takes an unused one (compare Santoro et
+            al. 2016, arXiv 1605.06065). A small one at first lets a question come back before it has learned
+            to, and there is something to learn from.
         contents_start: what the contents of the cells begin as: random, each cell's own, or the same for all,
             so that unused cells read alike and only their CLS differ.
         gate: what weighs the active cells. selected: the softmax of their scores, as in the equation; at
@@ -121,7 +122,7 @@ class CellSettings(ExchangeSettings):
         for name in ("score_noise", "load_bias"):
             require(getattr(self, name) >= 0, f"memory.{name}", getattr(self, name), "0 or above")
         fresh = self.fresh or ()
-        require(min(fresh, default=0) >= 0, "memory.fresh", list(fresh), "[], or numbers from 0")
+        require(all(0 <= f <= 1 for f in fresh), "memory.fresh", list(fresh), "[], or numbers from 0 to 1")
         require(0 <= (self.center or 0) <= 1, "memory.center", self.center, "0 to 1")
         self._check_stages()
         told = self.write_when == "told" and self.hold not in (None, "none")

@@ -372,7 +372,7 @@ memory.cells=3 | no memory is chosen
 +memory=multicell memory.load_bias=-1 | memory.load_bias is -1
 +memory=multicell memory.score_noise=-1 | memory.score_noise is -1
 +memory=multicell memory.selector=policy memory.score_noise=1 | memory.score_noise is 1
-+memory=multicell memory.fresh=[2,-1] | memory.fresh is
++memory=multicell memory.fresh=[0.5,2] | memory.fresh is
 +memory=multicell memory.lifetime=global memory.fresh=[1] | memory.fresh is
 +memory=multicell memory.lifetime=global memory.hold=example | memory.hold
 +memory=multicell memory.hold=feedback | memory.hold

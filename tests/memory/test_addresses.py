@@ -31,7 +31,7 @@ CONTEXTS = (
 STANDING = {"score_norm": "layer", "hold": "feedback", "gate": "none", "straight_through": "both"}
 FOUND = {
     "frozen": {**STANDING, "cls": "frozen"},
-    "key": {**STANDING, "cls": "key", "scorer_start": "identity", "fresh": (1.0,)},
+    "key": {**STANDING, "cls": "key", "scorer_start": "identity", "fresh": (0.25,)},
 }
 
 
@@ -249,7 +249,7 @@ def test_what_is_held_keeps_its_cells_through_training_and_evaluation(hold):
 
 
 def test_cells_are_fresh_until_they_are_written_and_again_in_the_next_episode():
-    run, data, model = prepared("memory.fresh=[1]", "k=2", "memory.written=1", "steps=2")
+    run, data, model = prepared("memory.fresh=[0.5]", "k=2", "memory.written=1", "steps=2")
     learner = parts.make_learner(run, model, ALONE)
     batches = Batches(run, data, ALONE, 0)
     for step in range(2):
@@ -279,15 +279,15 @@ def test_the_number_of_cells_falls_over_the_training_and_evaluation_has_the_last
 
 
 def test_the_score_of_unused_cells_changes_over_the_training_and_evaluation_has_the_last():
-    run, data, model = prepared("k=1", "memory.gate=all", "memory.fresh=[1,2,4]", "steps=6")
+    run, data, model = prepared("k=1", "memory.gate=all", "memory.fresh=[0.1,0.2,0.4]", "steps=6")
     learner = parts.make_learner(run, model, ALONE)
     batches = Batches(run, data, ALONE, 0)
     found = []
     for step in range(6):
         train_step(learner, *batches.take(step))
         found.append(model.H_module.store.fresh)
-        assert learner.average.module.H_module.store.fresh == 4
-    assert found == [1, 1, 2, 2, 4, 4]
+        assert learner.average.module.H_module.store.fresh == 0.4
+    assert found == [0.1, 0.1, 0.2, 0.2, 0.4, 0.4]
 
 
 @pytest.mark.parametrize("start", ["own", "same"])

@@ -53,8 +53,8 @@ def test_a_second_cell_beside_a_learned_address_is_warned_of():
 def test_what_is_given_stays():
     memory = memory_of("experiment=contexts", "k=2", "memory.cls=frozen", "memory.written=2")
     assert memory.address == LEARNED._replace(cls="frozen", written=2)
-    memory = memory_of("memory.addressing=learned", "memory.fresh=[1.5]")
-    assert memory.address == LEARNED._replace(fresh=(1.5,))
+    memory = memory_of("memory.addressing=learned", "memory.fresh=[0.3]")
+    assert memory.address == LEARNED._replace(fresh=(0.3,))
 
 
 def test_one_active_cell_is_written_and_so_are_all_where_all_are_to_be():

@@ -114,7 +114,7 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     ),
     "one": (f"{CELLS} k=1", ("loss.self_sup", "memory.gate")),
     "recipe": (
-        f"{ON_CONTEXTS} k=1 memory.cls=key memory.score_norm=layer memory.fresh=[4] memory.hold=feedback "
+        f"{ON_CONTEXTS} k=1 memory.cls=key memory.score_norm=layer memory.fresh=[0.5] memory.hold=feedback "
         "memory.straight_through=both memory.gate=none memory.center=0.5 memory.pooling=attend "
         "memory.scorer_start=identity",
         ("memory",),
@@ -185,7 +185,7 @@ OTHER = {
     "memory.placement": ("augment", "replace"), "loss.returns": ("episode", "step"), "loss.discount": 0.5,
     "memory.k_stages": [3, 2], "memory.scorer_start": ("identity", "random"),
     "memory.score_norm": ("layer", "none"), "memory.score_noise": 100.0, "memory.center": 0.5,
-    "memory.load_bias": 100.0, "memory.fresh": [9.0], "memory.contents_start": ("same", "own"),
+    "memory.load_bias": 100.0, "memory.fresh": [1.0], "memory.contents_start": ("same", "own"),
     "memory.straight_through": ("both", "none"),
     "memory.reads": "all", "memory.writes": "all", "memory.written": 1, "memory.cls": ("key", "frozen"),
     "memory.hold": ("example", "none"), "memory.addressing": ("learned", "formula"),
