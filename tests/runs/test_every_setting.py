@@ -184,7 +184,7 @@ OTHER = {
     "memory.horizon": 2, "memory.write_when": "told", "model.told_cycles": 1, "memory.rate": 0.5,
     "memory.placement": ("augment", "replace"), "loss.returns": ("episode", "step"), "loss.discount": 0.5,
     "memory.k_stages": [3, 2], "memory.scorer_start": ("identity", "random"),
-    "memory.score_norm": ("layer", "none"), "memory.score_noise": 100.0, "memory.center": 0.5,
+    "memory.score_norm": ("layer", "none"), "memory.score_noise": 100.0, "memory.center": (0.5, 0.1),
     "memory.load_bias": 100.0, "memory.fresh": [1.0], "memory.contents_start": ("same", "own"),
     "memory.straight_through": ("both", "none"),
     "memory.reads": "all", "memory.writes": "all", "memory.written": 1, "memory.cls": ("key", "frozen"),
