@@ -17,8 +17,9 @@ demo: $(STAMP)
 	@echo "2/3 Let it solve a file of puzzles without answers, and check each answer against the rules."
 	@$(PY) -m memhrm.solve run=runs/demo/sudoku docs/puzzles.txt progress=false
 	@echo
-	@echo "3/3 Sudoku needs no memory. These episodes do: each of 1 to 32 cues has a secret rule, shown once, and asked"
-	@echo "    for after all others. Train one memory and 32 cells, of which one is chosen, side by side: three minutes."
+	@echo "3/3 Sudoku needs no memory. These episodes do: each of up to 32 cues has a secret rule, which is shown once"
+	@echo "    and needed again later. Train a model with one memory beside one with 32 cells, which chooses a cell for"
+	@echo "    each question: three minutes."
 	@$(CONTEXTS) +memory=bicross memory.tokens=10 dir=runs/demo/one > /dev/null & other=$$!; \
 	$(CONTEXTS) +memory=multicell memory.cells=32 k=1 dir=runs/demo/cells > /dev/null && wait $$other
 	@$(PY) -m memhrm.compare runs/demo/one runs/demo/cells figure=runs/demo/contexts.svg overwrite=true
@@ -28,7 +29,7 @@ demo: $(STAMP)
 	@echo "  $(PY) -m memhrm train +memory=multicell k=2 seed=1     # memory cells on Sudoku"
 	@echo "  $(PY) -m memhrm train --help                           # models, memories, data and every setting"
 
-# Three to four minutes on two free cores, and two for the set-up.
+# Four to seven minutes on two free cores, and two for the set-up.
 test: $(STAMP)
 	$(PY) -m pytest -n 2
 

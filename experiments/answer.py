@@ -35,15 +35,18 @@ def files(scale: str) -> dict[str, bytes]:
 
     Nothing where there are none on puzzles or on recall.
     """
-    found = [_found(study, scale) for study in (main_table.STUDY, episodes.STUDY, contexts.STUDY, hops.STUDY)]
-    puzzles, *others = found
-    if not puzzles or not others[0]:
+    puzzles = _found(main_table.STUDY, scale)
+    recall = _found(episodes.STUDY, scale).get(RECALL, {})
+    if not puzzles or not recall:
         return {}
-    made = [of.get(task, {}) for of, task in zip(others, (RECALL, contexts.MAIN, hops.MAIN))]
-    return {f"tables/answer-{scale}.md": table(puzzles, *made).markdown().encode()}
+    on_contexts = _found(contexts.STUDY, scale).get(contexts.MAIN, {})
+    on_hops = _found(hops.STUDY, scale).get(hops.MAIN, {})
+    made = table(puzzles, recall, on_contexts, on_hops)
+    return {f"tables/answer-{scale}.md": made.markdown().encode()}
 
 
 def _found(study: Study, scale: str) -> dict[str, Variants]:
+    """Return the rows of a study by task, none where it has no results."""
     path = study.results(scale)
     return arrange(read(path)) if path.exists() else {}
 
@@ -53,12 +56,11 @@ def table(puzzles: dict[str, Variants], recall: Variants, on_contexts: Variants,
     head = ["exact, %", *puzzles, *(f"recall, puzzle {place}" for place in WHERE)]
     best = ["best possible", *["100.0"] * len(puzzles), *episodes.at(episodes.best(recall), WHERE)]
     if on_hops:
-        head, best = [*head, f"{HOPS_OF} hops"], [*best, "100.0"]
+        head.append(f"{HOPS_OF} hops")
+        best.append("100.0")
     if on_contexts:
-        head, best = (
-            [*head, f"contexts held, of {CONTEXTS_OF}", "at MFLOP a step"],
-            [*best, f"{CONTEXTS_OF}", ""],
-        )
+        head += [f"contexts held, of {CONTEXTS_OF}", "at MFLOP a step"]
+        best += [f"{CONTEXTS_OF}", ""]
     lines = [best]
     for title, (variant, episodic, among, hopping) in LINES.items():
         scores = [over_seeds(of_task[variant], "exact_accuracy").text() for of_task in puzzles.values()]

@@ -172,23 +172,19 @@ def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: st
 
 
 def addresses(found: Variants) -> Table:
-    """Return a line for each variant with cells: is a context's cell found again, and what is left in it?"""
-    head = ["addresses, %", "found again", "by chance", "overwritten", "by a hash", "information, nats",
-            "bound", "exact, gap 1-2", "3-8", "9-32", "33+"]  # fmt: skip
-    lines = []
-    for name, rows in found.items():
-        if "addresses.agreement" in rows:
-            shares = ("agreement", "agreement_chance", "overwritten", "overwritten_hash")
-            kept = (f"retention_{gap}" for gap in list(GAPS)[1:])
-            lines.append(
-                [
-                    name,
-                    *(_mean(rows, f"addresses.{one}") for one in shares),
-                    *(f"{values(rows, f'addresses.{one}').mean():.2f}" for one in ("information", "bound")),
-                    *(_mean(rows, f"addresses.{one}") for one in kept),
-                ]
-            )
-    return Table(head, lines)
+    """Return a line for each variant with cells: is a context's cell found again, and not overwritten?"""
+    shares = ("agreement", "agreement_chance", "overwritten", "overwritten_hash")
+    lines = [
+        [
+            name,
+            *(_mean(rows, f"addresses.{one}") for one in shares),
+            *(f"{values(rows, f'addresses.{one}').mean():.2f}" for one in ("information", "bound")),
+        ]
+        for name, rows in found.items()
+        if "addresses.agreement" in rows
+    ]
+    head = ["addresses, %", "found again", "by chance", "overwritten", "by a hash", "information, nats"]
+    return Table([*head, "bound"], lines)
 
 
 def predicted(made: Table) -> Table:

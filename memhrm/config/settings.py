@@ -188,6 +188,17 @@ def refuse(unused: bool, name: str, value: Any, beside: str) -> None:
         raise ValueError(f"{name} is {text}, which changes nothing {beside}; leave it out")
 
 
+def stage(step: int, total: int, stages: int) -> int:
+    """Return the number of the stage of a step, from 0, if each stage has an equal part of all steps.
+
+    Args:
+        step: steps done.
+        total: steps of the whole training.
+        stages: the number of stages.
+    """
+    return min(step * stages // total, stages - 1)
+
+
 def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else str(name)
 

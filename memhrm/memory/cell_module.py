@@ -5,18 +5,16 @@ N cells.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 import torch
 
+from memhrm.config.settings import stage
 from memhrm.memory import losses
 from memhrm.memory.base import NORMS, HModule, HShape, Loss, Trace
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cells import Cells
 from memhrm.memory.exchange import Exchange
 from memhrm.nn.layers import truncated_normal_
-
-T = TypeVar("T")
 
 
 class CellModule(HModule):
@@ -69,15 +67,10 @@ class CellModule(HModule):
         """Set the number of active cells, and the score of the unused ones."""
         store = self.store
         if store.settings.k_stages:
-            store.active = _stage(store.settings.k_stages, step, total)
+            store.active = store.settings.k_stages[stage(step, total, len(store.settings.k_stages))]
         if store.address.fresh:
-            store.fresh = _stage(store.address.fresh, step, total)
+            store.fresh = store.address.fresh[stage(step, total, len(store.address.fresh))]
 
     def settle(self, traces: Sequence[Trace]) -> None:
         """Move the running mean of the query and the bias of the load."""
         self.store.settle(traces)
-
-
-def _stage(stages: Sequence[T], step: int, total: int) -> T:
-    """Return the stage at a step, where each has an equal part of all steps."""
-    return stages[min(step * len(stages) // total, len(stages) - 1)]

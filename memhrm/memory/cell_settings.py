@@ -46,14 +46,14 @@ class CellSettings(ExchangeSettings):
         center: rate of the running mean of the query, which is taken off it; 0: nothing is.
         load_bias: step of a bias per cell, for the choice alone, which rises for cells that are used less
             than the others (Wang et al. 2024, arXiv 2408.15664); 0: none.
-        fresh: score of the best of the cells that have not been written since the memory began, as a share of
-            the score of normed vectors that are equal, in equal parts of the training, the last of which
-            evaluation has; none: its own. With a number between the scores of cells that match and of those
-            that do not, what is known finds its cell and what is new takes an unused one (compare Santoro et
-            al. 2016, arXiv 1605.06065). A small one at first lets a question come back before it has learned
-            to, and there is something to learn from.
-        contents_start: what the contents of the cells begin as: random, each cell's own, or the same for all,
-            so that unused cells read alike and only their CLS differ.
+        fresh: what the best of the cells that have not been written since the memory began scores, as a share
+            of the score of an exact match; one number for each part of the training, the last one in
+            evaluation too; none: its own score. Between the scores of cells that match and of those that do
+            not, it sends what is known to its cell and what is new to an unused one (compare Santoro et al.
+            2016, arXiv 1605.06065). Small at first, it lets a question come back to its cell before it has
+            learned to.
+        contents_start: whether the contents of each cell start as random numbers of its own, or all cells'
+            alike, so that it does not matter which unused cell is read; the CLS differ in both.
         gate: what weighs the active cells. selected: the softmax of their scores, as in the equation; at
             k=1 it is 1 and trains no scorer. all: their entries in the softmax of all scores. none: 1/k
             each.

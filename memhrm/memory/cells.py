@@ -61,11 +61,11 @@ class Cells(nn.Module):
         self.settings, self.active, s = settings, settings.active, settings
         self.address = a = settings.address
         self.fresh = a.fresh[-1] if a.fresh else None
-        self.match = shape.width ** (0.5 if s.score_scale == "sqrt" else 1.0)  # Of equal vectors, normed.
         self.query = Query(a.pooling, shape.width, shape.length, a.center)
         scaled, normed = s.score_scale == "sqrt", a.score_norm == "layer"
         own = s.cells if s.own_projections else 0
         self.scorer = Scorer(shape.width, s.projections, s.combine, scaled, normed, own, a.scorer_start)
+        self.exact_match = shape.width * self.scorer.scale  # The score of equal vectors, normed.
         self.within = SelfAttention(shape.width, num_heads, shape.attend) if s.self_attention else None
         self.bias: Tensor | None
         self.register_buffer("bias", torch.zeros(s.cells) if s.load_bias > 0 else None)
@@ -123,7 +123,7 @@ class Cells(nn.Module):
         s, unused = scored.scores, memory["written"] == 0
         unused[:, : self.settings.shared] = False
         best = s.detach().masked_fill(~unused, torch.finfo(s.dtype).min).amax(dim=1, keepdim=True)
-        return scored._replace(scores=torch.where(unused, s + (self.fresh * self.match - best), s))
+        return scored._replace(scores=torch.where(unused, s + (self.fresh * self.exact_match - best), s))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
         """Return what the cells that compete are chosen by: scores and a bias of the load; equation (26)."""

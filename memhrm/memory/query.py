@@ -95,7 +95,10 @@ class Query(nn.Module):
 
 
 class _Centred(torch.autograd.Function):
-    """Queries (b, q, d) as they are; the gradient of those that count less its mean over all processes."""
+    """Take its mean off the gradient of queries (b, q, d), over those that are asked in all processes.
+
+    The queries themselves stay as they are.
+    """
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, asked: Tensor) -> Tensor:

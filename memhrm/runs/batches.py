@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhrm.config.settings import stage
 from memhrm.data import Dataset, Sampler
 from memhrm.data.episodes.episodes import Course, Episodes, usual_course
 from memhrm.data.sampler import schedule
@@ -150,7 +151,7 @@ class InStep(Offers):
             yield Offer((stage, index), batch, least, occasion)
 
     def _stage(self, step: int) -> int:
-        return min(step * len(self.lengths) // self.run.steps, len(self.lengths) - 1)
+        return stage(step, self.run.steps, len(self.lengths))
 
     def _course(self, stage: int) -> Course:
         return self.dataset.episodes.course(self.lengths[stage])

@@ -40,6 +40,8 @@ MEMORIES = {
     "carry_add": ("+memory=carry_add",),
     "tokens": ("+memory=tokens",),
 }
+ROUNDING = {"learned": 1e-4}
+"""How far two processes may be from one, relatively, where gradients are large and round more; else 3e-5."""
 SHORT = ("model.H_cycles=2", "log_every=1", "steps=6", "eval_every=3", "optim=adamw", "optim.eps=1e-3")
 
 
@@ -82,7 +84,9 @@ def two(tmp_path_factory):
 def test_two_processes_have_the_numbers_of_one(name, whole, two):
     folder, said = two
     assert [text.splitlines()[-1] for text in said[name]] == ["0", "0"], said[name]
-    torch.testing.assert_close(losses(folder / f"run_{name}"), losses(whole(name)), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        losses(folder / f"run_{name}"), losses(whole(name)), rtol=ROUNDING.get(name, 3e-5), atol=1e-6
+    )
     one, both = (RunDirectory(path).summary() for path in (whole(name), folder / f"run_{name}"))
     assert one is not None and both is not None
     assert both["lm_loss"] == pytest.approx(one["lm_loss"], rel=1e-5)
