@@ -53,7 +53,7 @@ OPTIONS = [
     _of("CLS frozen", "memory.cls=frozen"),
     _of("feedback chooses anew", "memory.hold=none"),
     _of("unused cells score like others", "memory.fresh=[]"),
-    _of("unused cells score the same from the start", "memory.fresh=[0.75]"),
+    _of("unused cells score the same from the start", "memory.fresh=[0.85]"),
     _of("unused cells differ", "memory.contents_start=own"),
     _of("bias by load instead", "memory.fresh=[]", "memory.load_bias=0.01"),
     _of("no gradient through the write", "memory.straight_through=read"),

@@ -68,8 +68,8 @@ class CellModule(HModule):
         store = self.store
         if store.settings.k_stages:
             store.active = store.settings.k_stages[stage(step, total, len(store.settings.k_stages))]
-        if store.address.fresh:
-            store.fresh = store.address.fresh[stage(step, total, len(store.address.fresh))]
+        if store.fresh is not None:
+            store.fresh.fill_(store.address.fresh[stage(step, total, len(store.address.fresh))])
 
     def settle(self, traces: Sequence[Trace]) -> None:
         """Move the running mean of the query and the bias of the load."""

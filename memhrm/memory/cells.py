@@ -60,7 +60,6 @@ class Cells(nn.Module):
         super().__init__()
         self.settings, self.active, s = settings, settings.active, settings
         self.address = a = settings.address
-        self.fresh = a.fresh[-1] if a.fresh else None
         self.query = Query(a.pooling, shape.width, shape.length, a.center)
         scaled, normed = s.score_scale == "sqrt", a.score_norm == "layer"
         own = s.cells if s.own_projections else 0
@@ -69,6 +68,9 @@ class Cells(nn.Module):
         self.within = SelfAttention(shape.width, num_heads, shape.attend) if s.self_attention else None
         self.bias: Tensor | None
         self.register_buffer("bias", torch.zeros(s.cells) if s.load_bias > 0 else None)
+        self.fresh: Tensor | None  # A tensor, so that a compiled step does not depend on its value.
+        fresh = torch.tensor(a.fresh[-1]) if a.fresh else None
+        self.register_buffer("fresh", fresh, persistent=False)
 
     def select(
         self, h: Tensor, memory: Memory, context: Context, read_alone: ReadAlone
@@ -123,7 +125,8 @@ class Cells(nn.Module):
         s, unused = scored.scores, memory["written"] == 0
         unused[:, : self.settings.shared] = False
         best = s.detach().masked_fill(~unused, torch.finfo(s.dtype).min).amax(dim=1, keepdim=True)
-        return scored._replace(scores=torch.where(unused, s + (self.fresh * self.exact_match - best), s))
+        fresh = self.fresh if self.training else self.address.fresh[-1]
+        return scored._replace(scores=torch.where(unused, s + (fresh * self.exact_match - best), s))
 
     def _drawn_by(self, scores: Tensor) -> Tensor:
         """Return what the cells that compete are chosen by: scores and a bias of the load; equation (26)."""

@@ -57,6 +57,8 @@ class Carry(NamedTuple):
         """
 
         def pick(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+            if rows.is_cpu and not rows.any():
+                return old  # A copy of many cells takes time; other devices would have to be waited for.
             return torch.where(rows.view(-1, *[1] * (old.ndim - 1)), new, old)
 
         state, memory, halted = self.state, self.state.memory, self.halted

@@ -1,6 +1,7 @@
 """How cells are found again: trap 13, and what the options of addressing promise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partialmethod
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from memhrm.config.command import compose
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.memory import registry
 from memhrm.memory.addresses import hashed
-from memhrm.memory.base import Context
+from memhrm.memory.base import Context, Trace
 from memhrm.memory.selection import merits
 from memhrm.models.reasoner import NO_GUIDE, Guide, Reasoner
 from memhrm.runs import build as parts
@@ -268,26 +269,49 @@ def test_cells_are_fresh_until_they_are_written_and_again_in_the_next_episode():
             assert torch.equal(seen.supervised.state.memory["written"], wrote)
 
 
-def test_the_number_of_cells_falls_over_the_training_and_evaluation_has_the_last():
-    run, data, model = prepared("k=1", "memory.gate=all", "memory.k_stages=[4,2,1]", "steps=6")
-    found = []
+def by_stage(change: str, see: Callable[[Trace], float]) -> tuple[list[float], list[float]]:
+    """What is seen of the first H-step in six optimiser steps, and in an evaluation after each."""
+    run, data, model = prepared("k=1", "memory.gate=all", change, "steps=6")
+    training, evaluation = [], []
     for learner, stepped in trained(run, data, model):
-        found.append(stepped.observed[0].supervised.out.traces[0]["indices"].shape[1])
-        average, shown = learner.average.module, []
-        hook = average.H_module.register_forward_hook(lambda _, __, out, to=shown: to.append(out[2]["alpha"]))
+        training.append(see(stepped.observed[0].supervised.out.traces[0]))
+        average, traces = learner.average.module, []
+        hook = average.H_module.register_forward_hook(lambda _, __, out, to=traces: to.append(out[2]))
         next(iter(walk(average.eval(), data.held_out(), EvaluationSettings(steps=1))))
         hook.remove()
-        assert {alpha.shape[1] for alpha in shown} == {1}
-    assert found == [4, 4, 2, 2, 1, 1]
+        evaluation.append(see(traces[0]))
+    return training, evaluation
+
+
+def test_the_number_of_cells_falls_over_the_training_and_evaluation_has_the_last():
+    training, evaluation = by_stage("memory.k_stages=[4,2,1]", lambda trace: trace["indices"].shape[1])
+    assert (training, evaluation) == ([4, 4, 2, 2, 1, 1], [1] * 6)
 
 
 def test_the_score_of_unused_cells_changes_over_the_training_and_evaluation_has_the_last():
-    run, data, model = prepared("k=1", "memory.gate=all", "memory.fresh=[0.1,0.2,0.4]", "steps=6")
-    found = []
-    for learner, _ in trained(run, data, model):
-        found.append(model.H_module.store.fresh)
-        assert learner.average.module.H_module.store.fresh == 0.4
-    assert found == [0.1, 0.1, 0.2, 0.2, 0.4, 0.4]
+    best = by_stage("memory.fresh=[0.1,0.2,0.4]", lambda trace: trace["scores"].max().item())
+    exact_match = 16**0.5
+    for found, shares in zip(best, ([0.1, 0.1, 0.2, 0.2, 0.4, 0.4], [0.4] * 6), strict=True):
+        assert found == pytest.approx([share * exact_match for share in shares])
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # Read by the tracer.
+@pytest.mark.parametrize(
+    "change, steps, graphs",
+    [("fresh=[0.1,0.2]", 2, 3), pytest.param("k_stages=[3,2,1]", 3, 9, marks=pytest.mark.thorough)],
+)
+def test_a_step_is_compiled_for_each_kind_of_visit_and_number_of_cells(monkeypatch, change, steps, graphs):
+    original, found = torch.nn.Module.compile, []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> torch.fx.GraphModule:
+        found.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(original, backend=backend))
+    torch._dynamo.reset()
+    one_cycle = ("k=1", "memory.gate=all", "model.H_cycles=1", "model.L_cycles=1", "compile=true")
+    assert len(list(trained(*prepared(*one_cycle, f"memory.{change}", f"steps={steps}")))) == steps
+    assert len(found) == graphs
 
 
 @pytest.mark.parametrize("start", ["own", "same"])
