@@ -53,7 +53,7 @@ OPTIONS = [
     _of("CLS frozen", "memory.cls=frozen"),
     _of("feedback chooses anew", "memory.hold=none"),
     _of("unused cells score like others", "memory.fresh=[]"),
-    _of("unused cells score the same from the start", "memory.fresh=[0.85]"),
+    _of("unused cells score the same from the start", "memory.fresh=[0.75]"),
     _of("unused cells differ", "memory.contents_start=own"),
     _of("bias by load instead", "memory.fresh=[]", "memory.load_bias=0.01"),
     _of("no gradient through the write", "memory.straight_through=read"),
@@ -101,15 +101,17 @@ MAIN = "contexts"
 
 
 def runs(scale: str) -> list[Run]:
-    """Return the primary runs first, then controls, capacity, harder kinds, options, losses and rates."""
-    tasks, kinds = CONTEXTS[scale], CONTEXT_KINDS[scale]
-    few = FEWER_SEEDS[scale]
+    """Return the primary runs first, then the others with one seed, options and rates, and further seeds."""
+    task, few = CONTEXTS[scale], FEWER_SEEDS[scale]
+    others = {task: [*CONTROLS, *CAPACITY], **dict.fromkeys(CONTEXT_KINDS[scale], PRIMARY)}
+    losses = {task: list(LOSSES)}
     every = [
-        *grid({tasks: PRIMARY}, SEEDS[scale]),
-        *grid({tasks: [*CONTROLS, *CAPACITY]}, few),
-        *grid(dict.fromkeys(kinds, PRIMARY), few),
-        *grid({tasks: list(LOSSES)}, few),
-        *grid({tasks: [*OPTIONS, *RATES]}, few[:1]),
+        *grid({task: PRIMARY}, SEEDS[scale]),
+        *grid(others, few[:1]),
+        *grid(losses, few[:1]),
+        *grid({task: [*OPTIONS, *RATES]}, few[:1]),
+        *grid(others, few[1:]),
+        *grid(losses, few[1:]),
     ]
     return [
         replace(run, measures=("addresses",)) if "+memory=multicell" in run.settings else run for run in every

@@ -1,7 +1,7 @@
 """Make every table, figure and number of the paper from results alone: `python -m experiments.tables`.
 
 The tables that README.md and docs/ quote, between <!-- paper/tables/NAME.md --> and <!-- end -->, are written
-too. `--check` writes nothing, and names the stale files.
+too. `--check` writes nothing; it names the stale files, and what the paper cites and no result makes.
 """
 
 import importlib
@@ -17,6 +17,8 @@ from memhrm.config import console
 QUOTING = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """The pages that quote tables."""
 
+CITED = re.compile(r"\\(result|wide|input|includegraphics)(?:\[[^]]*\])?\{([^}]+)\}")
+SET = re.compile(r"\\setresult\{([^}]+)\}")
 QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = (
     *("main_table", "memory_table", "ablations", "episodes", "contexts", "hops", "cells", "scaling"),
@@ -60,10 +62,29 @@ def quote(text: str, made: dict[str, bytes]) -> str:
     return QUOTED.sub(lambda found: found[1] + made[found[2]].decode() + found[3], text)
 
 
+def unmade(text: str, made: dict[str, bytes]) -> list[str]:
+    """Return what a TeX source cites of numbers, tables and figures and no result makes."""
+    text = re.sub(r"(?<!\\)%.*|\\newcommand.*", "", text)
+    numbers = {name for path, content in made.items() if path.endswith("-numbers.tex")
+               for name in SET.findall(content.decode())}  # fmt: skip
+    wrong = []
+    for kind, cited in CITED.findall(text):
+        name = " ".join(cited.split())  # TeX reads the end of a line as a space.
+        if kind == "result":
+            known = name in numbers
+        elif kind == "wide" or name.startswith("tables/"):
+            known = f"tables/{name.removeprefix('tables/')}.tex" in made
+        else:
+            known = not name.startswith("figures/") or f"{name}.pdf" in made
+        if not known:
+            wrong.append(f"\\{kind}{{{name}}}")
+    return wrong
+
+
 def main() -> int:
     """Write the files, or check them."""
     parser = console.Parser(prog="python -m experiments.tables", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; name the stale files")
+    parser.add_argument("--check", action="store_true", help="write nothing; name what is stale or missing")
     args = parser.parse_args()
     made = files()
     wrong = {PAPER / name: made.get(name) for name in stale(made, PAPER)}
@@ -75,7 +96,12 @@ def main() -> int:
     if args.check:
         for name in names:
             print(f"stale: {name}; make tables writes it", file=sys.stderr)
-        return int(bool(wrong))
+        missing = [
+            (file, name) for file in sorted(PAPER.glob("*.tex")) for name in unmade(file.read_text(), made)
+        ]
+        for file, name in missing:
+            print(f"{file.relative_to(ROOT)} cites {name}, which no result makes", file=sys.stderr)
+        return int(bool(wrong or missing))
     write_files({file: content for file, content in wrong.items() if content is not None})
     for file in (file for file, content in wrong.items() if content is None):
         file.unlink()

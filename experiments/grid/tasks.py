@@ -115,7 +115,10 @@ CONTEXTS = {
     for scale in ("smoke", "cpu", "gpu")
 }
 _CONTEXT_SETTINGS = {
-    "open cues": ("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
+    "open cues": (
+        *("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
+        "model.positions=learned",  # Rotary positions do not tell the query which symbol comes first.
+    ),
     "revision": ("data.revises=true",),
     "held-out rules": ("data.alphabet=5", "data.length=6", "data.held_out_rules=0.2"),
     "recursion": ("model.H_cycles=2", "model.L_cycles=2", "halting.halt_max_steps=2"),

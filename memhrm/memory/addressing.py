@@ -32,7 +32,7 @@ FORMULA = Addressing("mean", "random", "none", 0.0, (), "own", "none", "evolving
 """The proposal's: a write moves the CLS, by which the cell would be found again (trap 13)."""
 
 LEARNED = Addressing(
-    *("attend", "identity", "layer", 0.5, (0.125, 0.25, 0.5, 0.85), "same"),
+    *("attend", "identity", "layer", 0.5, (0.125, 0.25, 0.5, 0.75), "same"),
     *("both", "key", "example", 1),
 )
 """An address that stands still and is trained; experiments/LOG.md has the trials without each part."""

@@ -27,7 +27,7 @@ from experiments.grid.stats import differences, estimate, holm
 from experiments.grid.study import PAPER
 from experiments.grid.variants import sized
 from experiments.main_table import BASELINES
-from experiments.tables import NAMES, QUOTING, files, quote, stale, studies
+from experiments.tables import NAMES, QUOTING, files, quote, stale, studies, unmade
 from memhrm.config.command import compose
 from memhrm.probes.addresses import address_numbers
 from memhrm.runs.settings import parse
@@ -328,6 +328,8 @@ def test_the_paper_is_what_the_results_give():
     for page in QUOTING:
         text = page.read_text()
         assert quote(text, made) == text, page
+    for source in PAPER.glob("*.tex"):
+        assert unmade(source.read_text(), made) == [], source
 
 
 def test_a_stale_file_is_named(tmp_path):
@@ -345,6 +347,21 @@ def test_a_text_quotes_tables_as_they_are_made():
     assert now == text.replace("old", "new").replace("b.md -->\n", "b.md -->\nB\n") == quote(now, made)
     with pytest.raises(ValueError, match=r"paper/tables/c\.md is quoted and made by no result"):
         quote("<!-- paper/tables/c.md -->\n<!-- end -->", made)
+
+
+def test_the_paper_cites_what_is_made():
+    made = {
+        "tables/a-cpu-numbers.tex": rb"\setresult{a/one, M=2/3}{4 \%}",
+        "tables/a.tex": b"",
+        "figures/a.pdf": b"",
+    }
+    text = r"""\newcommand{\wide}[1]{\input{tables/#1}} \input{tables/a-cpu-numbers} \input{other}
+    \result{a/one,
+    M=2/3}\,\% \wide{a} \includegraphics[width=\linewidth]{figures/a} % \result{commented}
+    """.replace("\n    ", "\n")
+    assert unmade(text, made) == []
+    wrong = [r"\result{a/two}", r"\wide{b}", r"\input{tables/c}", r"\includegraphics{figures/d}"]
+    assert unmade(" ".join([text, *wrong]), made) == wrong
 
 
 def test_each_study_has_its_module():
