@@ -18,7 +18,7 @@ from experiments.grid.run import ROOT, Run, complete, measured
 from memhrm.cost.matching import cost
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import digest
-from memhrm.runs.settings import parse
+from memhrm.runs.settings import RunSettings, parse
 from memhrm.system.files import read_json
 
 Variants = dict[str, pd.DataFrame]
@@ -46,18 +46,22 @@ def row(run: Run, path: Path) -> dict[str, Any]:
     """Return the row of a finished run, read from its directory."""
     directory = RunDirectory(path)
     config = directory.config()
-    curve = [line for line in directory.metrics() if "validation/exact_accuracy" in line]
+    metrics, settings = directory.metrics(), parse(config)
+    curve = [line for line in metrics if "validation/exact_accuracy" in line]
     exact = [line["validation/exact_accuracy"] for line in curve]
+    finished = [line["train/puzzles"] for line in metrics if "train/puzzles" in line]
     measures = {name: measured(path, name) for name in run.measures}
     cells: dict[str, Any] = {
         "task": run.task,
         "variant": run.variant,
         "seed": run.seed,
         "settings": " ".join(run.settings),
-        "config": digest(parse(config)),
+        "config": digest(settings),
         **provenance(read_json(path / "environment.json")),
         **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
         "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),
+        "trained_puzzles": sum(finished) if finished else None,
+        "depth": depth(settings),
         "curve_steps": [line["step"] for line in curve],
         "curve_exact": exact,
         **({"over_training": sum(exact) / len(exact)} if exact else {}),
@@ -68,10 +72,21 @@ def row(run: Run, path: Path) -> dict[str, Any]:
     return {EARLIER.get(name, name): value for name, value in cells.items()}
 
 
+def depth(run: RunSettings) -> str:
+    """Return how deep a model is at inference: supervision steps x H-cycles x L-steps of a cycle."""
+    model = run.model
+    return f"{run.halting.halt_max_steps} x {model.H_cycles} x {model.L_cycles}"
+
+
 def provenance(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Return the cells that say where a row was computed, from `memhrm.runs.directory.environment`."""
+    """Return the cells that say where a row was computed; a + follows the commit of a changed tree.
+
+    Args:
+        environment: What `memhrm.runs.directory.environment` says.
+    """
+    git = environment["git"] or {}
     return {
-        "commit": (environment["git"] or {}).get("commit", "")[:12],
+        "commit": git.get("commit", "")[:12] + "+" * git.get("changed", False),
         "device": environment["device"],
         "torch": environment["packages"]["torch"],
     }

@@ -116,11 +116,13 @@ class IntervalLog:
         parts = table.mean(dim=0).split(list(self.layout.values()))
         cells = dict(zip(self.layout, (part.tolist() for part in parts)))
         mean = {name: values[0] for name, values in cells.items() if len(values) == 1}
-        count = max(mean.pop("count"), 1e-9)
+        finished = mean.pop("count")
+        count = max(finished, 1e-9)
         spans = [self.span(done) for done in range(step - len(self.rows), step)]
         examples = self.run.batch_size * sum(spans) / len(spans)  # Per optimiser step, once per supervision.
         metrics: dict[str, Any] = {name: mean[name] / count for name in self.SCORES if name != "count"}
         metrics |= {name: mean[name] / self.run.batch_size for name in mean if name.endswith("_loss")}
+        metrics["puzzles"] = round(finished * len(self.rows))
         metrics |= {"loss": mean["loss"], "grad_norm": mean["grad_norm"] / self.ranks.size, "lr": self.lr}
         metrics |= {name: mean[name] / examples for name in (*self.logged, "reward") if name in mean}
         if mean.get("later_visits"):

@@ -118,6 +118,18 @@ def test_the_measure_of_addresses_is_that_of_the_probe():
     assert found["retention_3-8"] == probe["retention"]["3-8"]["exact"]
 
 
+def test_a_row_of_a_changed_tree_says_so():
+    environment = {
+        "git": {"commit": "0123456789abcdef", "changed": True},
+        "device": "cpu",
+        "packages": {"torch": "2"},
+    }
+    assert results.provenance(environment)["commit"] == "0123456789ab+"
+    environment["git"]["changed"] = False
+    assert results.provenance(environment)["commit"] == "0123456789ab"
+    assert results.provenance({**environment, "git": None})["commit"] == ""
+
+
 # Launching.
 
 
@@ -147,6 +159,7 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     assert curves(rows, "depth.times").tolist() == [[1, 2, 4, 8, 16]]
     assert curves(rows, "depth.exact")[0, 0] == pytest.approx(summary["exact_accuracy"], rel=1e-5)
     assert float(row["flops"]) > 1e4
+    assert row["depth"] == "3 x 1 x 1" and row["trained_puzzles"] == "0"  # None has had its three steps.
     steps, exact = curves(rows, "curve_steps"), curves(rows, "curve_exact")
     assert steps[0, -1] == 2 and exact.shape == steps.shape
     assert float(row["over_training"]) == pytest.approx(exact.mean(), rel=1e-5)

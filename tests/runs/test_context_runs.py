@@ -9,6 +9,7 @@ import pytest
 from memhrm.data import load as load_data
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs import contexts
+from memhrm.runs.directory import RunDirectory
 from memhrm.weights.restore import from_run
 from tiny import call, train
 
@@ -49,6 +50,14 @@ def test_scores_by_facet_are_those_of_the_answers(run, summary):
             assert summary[key] == pytest.approx({value: np.mean(all) for value, all in sums.items()})
     assert list(summary["exact_accuracy_by_visit"]) == ["1", "2", "3"]
     assert summary["exact_accuracy_by_position"] == pytest.approx(exact.mean(axis=0))
+
+
+def test_the_log_counts_the_puzzles_of_the_training(run):
+    """Six steps with one context and six with two, each of which is visited three times."""
+    directory = RunDirectory(run)
+    counts = [line["train/puzzles"] for line in directory.metrics() if "train/puzzles" in line]
+    assert sum(counts) == directory.config()["batch_size"] * 6 * (1 + 2) * 3
+    assert len(counts) > 1
 
 
 def test_a_summary_says_what_is_held_by_the_number_of_contexts(run, summary):
