@@ -26,6 +26,9 @@ LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32", "k=1"
 _of = LEARNED.change
 PRIMARY = [LEARNED, Variant(BICROSS, None, ("+memory=bicross", "memory.tokens=10"))]
 """The cells cost 3.1 MFLOP a supervision step and the one memory 3.7; both have 220,000 parameters."""
+OPEN_CUES = "open cues"
+STRICT = replace(LEARNED, overrides=(*LEARNED.overrides, "memory.fresh=[0.125,0.25,0.5,0.85]"))
+"""For open cues: those that share a symbol are more alike than others."""
 
 CONTROLS = [
     Variant("no memory"),
@@ -38,11 +41,15 @@ CONTROLS = [
     _of("cells, hash of the cue", "memory.selector=hash"),
     _of("cells, random", "memory.selector=random", "memory.hold=example"),
     _of("cells, address not learned", "memory.straight_through=none"),
+    _of("cells, address by the formulas", "memory.addressing=formula", "k=2"),
     _of("all cells", "memory.selector=all", "k=32"),
 ]
 """The bounds, and what must be beaten before a learned address gets the credit."""
 
-CAPACITY = [_of(f"cells, N={cells}", f"memory.cells={cells}") for cells in (8, 128)]
+CAPACITY = [
+    *(_of(f"cells, N={cells}", f"memory.cells={cells}") for cells in (8, 128)),
+    _of("two cells are read", "k=2"),
+]
 OPTIONS = [
     _of("mean of the positions asks", "memory.pooling=mean"),
     _of("mean of the queries stays", "memory.center=0"),
@@ -59,7 +66,7 @@ OPTIONS = [
     _of("no gradient through the write", "memory.straight_through=read"),
     _of("no gradient through the read", "memory.straight_through=write"),
     _of("gate=all", "memory.gate=all"),
-    _of("two cells are read", "k=2"),
+    _of("a second cell is shared", "k=2", "memory.shared_cell=true"),
     _of("two cells are read and written", "k=2", "memory.written=2"),
     _of("all are read", "memory.reads=all"),
     _of("all are written", "memory.writes=all"),
@@ -103,7 +110,10 @@ MAIN = "contexts"
 def runs(scale: str) -> list[Run]:
     """Return the primary runs first, then the others with one seed, options and rates, and further seeds."""
     task, few = CONTEXTS[scale], FEWER_SEEDS[scale]
-    others = {task: [*CONTROLS, *CAPACITY], **dict.fromkeys(CONTEXT_KINDS[scale], PRIMARY)}
+    kinds = {kind: pick(PRIMARY, BICROSS) for kind in CONTEXT_KINDS[scale]}
+    for kind, variants in kinds.items():
+        variants.insert(0, STRICT if kind.name == OPEN_CUES else LEARNED)
+    others = {task: [*CONTROLS, *CAPACITY], **kinds}
     losses = {task: list(LOSSES)}
     every = [
         *grid({task: PRIMARY}, SEEDS[scale]),

@@ -161,9 +161,9 @@ class CellSettings(ExchangeSettings):
             null["shared_cell"] = apart
         made = replace(made, addressing=addressing, **null)
         advise(
-            addressing == "learned" and made.active > 1,
-            f"k={made.active} reads cells beside the one that is asked for: memory.addressing=learned then "
-            "learns no address; k=1 learns one",
+            addressing == "learned" and bool(made.shared_cell),
+            "memory.shared_cell=true reads a cell beside those that are asked for, from which one context can be "
+            "answered: memory.addressing=learned then learns no address",
         )
         if made.lifetime == "global":
             allowed = "{} with memory.lifetime=global, which never begins again"

@@ -42,12 +42,13 @@ def test_elsewhere_the_formula_stands(overrides):
 
 
 @pytest.mark.filterwarnings("default::memhrm.config.settings.SettingWarning")
-def test_a_second_cell_beside_a_learned_address_is_warned_of():
-    with pytest.warns(UserWarning, match="k=1 learns one"):
-        memory_of("experiment=contexts", "k=2")
+def test_a_shared_cell_beside_a_learned_address_is_warned_of():
+    with pytest.warns(UserWarning, match="shared_cell=true .* learns no address"):
+        memory_of("experiment=contexts", "k=2", "memory.shared_cell=true")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         memory_of("experiment=contexts", "k=1")
+        memory_of("experiment=contexts", "k=2")
 
 
 def test_what_is_given_stays():
