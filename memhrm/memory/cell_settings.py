@@ -162,7 +162,7 @@ class CellSettings(ExchangeSettings):
         made = replace(made, addressing=addressing, **null)
         advise(
             addressing == "learned" and bool(made.shared_cell),
-            "memory.shared_cell=true reads a cell beside those that are asked for, from which one context can be "
+            "memory.shared_cell=true reads a cell beside those asked for, from which one context can be "
             "answered: memory.addressing=learned then learns no address",
         )
         if made.lifetime == "global":

@@ -95,8 +95,9 @@ class Reasoner(nn.Module):
 
         self.H_module = _h_module(settings, memory, length)
         self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
-        own_H_net = settings.H_net == "own" and self.H_module.needs_level
-        self.H_net = _level(settings, settings.H_layers, length) if own_H_net else None
+        # Drawn even where a memory stands in its place, so that what follows has the same weights.
+        H_net = _level(settings, settings.H_layers, length) if settings.H_net == "own" else None
+        self.H_net = H_net if self.H_module.needs_level else None
         self.recursion = Recursion(
             H_cycles=settings.H_cycles,
             L_cycles=settings.L_cycles,

@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
+from alone import BICROSS
 from conftest import SHAPE, model_settings
+from memhrm.memory import registry
+from memhrm.memory.none import NO_MEMORY
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
 from memhrm.models.settings import ModelSettings, PuzzleShape
@@ -34,6 +37,23 @@ def test_parameter_counts_are_the_published_ones(changes, parameters):
     with torch.device("meta"):
         model = Reasoner(ModelSettings.of(**{**PUBLISHED, **changes}), shape)
     assert count_parameters(model) == parameters
+
+
+@pytest.mark.parametrize("H_net", ["own", "shared"])
+@pytest.mark.parametrize("placement", ["replace", "augment"])
+def test_a_memory_changes_no_first_weight_outside_itself(H_net, placement):
+    layers = {"H_net": H_net, "H_layers": int(H_net == "own")}
+    found = []
+    for memory in ({}, {**BICROSS, "placement": placement}):
+        torch.manual_seed(5)
+        made = Reasoner(model_settings(**layers), SHAPE, registry.parse(memory) if memory else NO_MEMORY)
+        found.append({name: value for name, value in made.state_dict().items() if "H_module" not in name})
+    plain, beside = found
+    without = plain.keys() - beside.keys()
+    assert all(name.startswith("H_net") for name in without)
+    assert bool(without) == (H_net == "own" and placement == "replace")
+    for name, value in beside.items():
+        assert torch.equal(value, plain[name]), name
 
 
 def test_truncated_normal_has_the_std_asked_for_and_is_cut_at_two_sigma():
