@@ -218,7 +218,7 @@ def environment(device: torch.device) -> dict[str, Any]:
             packages[name] = version(name)
         except PackageNotFoundError:
             packages[name] = None
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "packages": packages,
         "python": platform.python_version(),
@@ -228,6 +228,17 @@ def environment(device: torch.device) -> dict[str, Any]:
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "git": _git(),
     }
+
+
+def _processor() -> str:
+    """Return the processor's name, where the system tells it, and the instructions that PyTorch uses of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor()
+    return f"{name} {torch.backends.cpu.get_cpu_capability()}".strip()
 
 
 def _git() -> dict[str, Any] | None:
