@@ -231,7 +231,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's name, where the system tells it, and the instructions that PyTorch uses of it."""
+    """Return the processor's name, where the system tells it, and the instructions PyTorch uses of it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
