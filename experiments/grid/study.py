@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import pandas as pd
 
+from experiments.grid.again import again
 from experiments.grid.launch import launch
 from experiments.grid.page import Page
 from experiments.grid.results import FOLDER, Variants, arrange, collect, read, update, write
@@ -65,6 +66,14 @@ def _command(study: Study) -> int:
     out = args.out or (ROOT if args.scale != "smoke" else root)
     folder = out / FOLDER.relative_to(ROOT)
     results, failures = study.results(args.scale, folder), {}
+    if args.rows is not None:
+        if study.measure is not None:
+            raise ValueError(
+                f"--rows is {args.rows}; allowed with studies that train, and {study.name} measures"
+            )
+        table, failures, right = again(runs, results, root / "again", args.rows, args.draw, args.workers)
+        print(table.markdown())
+        return _report(failures) or int(not right)
     if study.measure is None:
         if not args.tables:
             workers = [f"workers={args.workers}"] if args.launcher == "local" else []
@@ -79,6 +88,11 @@ def _command(study: Study) -> int:
         print(file)
         if file.suffix == ".md":
             print(content.decode())
+    return _report(failures)
+
+
+def _report(failures: Mapping[Path, str]) -> int:
+    """Say which runs failed, and return the exit status."""
     for path, error in failures.items():
         print(f"failed: {path.name}: {error} (its output: {path / 'output.txt'})", file=sys.stderr)
     return int(bool(failures))
@@ -102,6 +116,10 @@ def _arguments(study: Study) -> argparse.Namespace:
         "--only", action="append", metavar="VARIANT", help="launch this only; may be repeated"
     )
     parser.add_argument("--tables", action="store_true", help="launch nothing; render from the rows")
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="run N committed rows again, drawn at random, and compare"
+    )
+    parser.add_argument("--draw", type=int, default=0, help="with --rows: another number, other rows")
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where the runs are")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results and paper go")
     return parser.parse_intermixed_args()

@@ -18,6 +18,7 @@ from torch.backends.cpu import get_cpu_capability
 
 from experiments import main_table
 from experiments.grid import results
+from experiments.grid.again import again, compare, expected
 from experiments.grid.comparison import comparison
 from experiments.grid.launch import held, launch
 from experiments.grid.measures import addresses
@@ -165,6 +166,59 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     steps, exact = curves(rows, "curve_steps"), curves(rows, "curve_exact")
     assert steps[0, -1] == 2 and exact.shape == steps.shape
     assert float(row["over_training"]) == pytest.approx(exact.mean(), rel=1e-5)
+
+
+def test_rows_that_run_again_are_equal(tmp_path):
+    runs = [run_of("good", "steps=2")]
+    file = tmp_path / "some-cpu.csv"
+    with pytest.raises(ValueError, match="there are no results in"):
+        again(runs, file, tmp_path / "again", 1, 0, 1)
+    assert launch(runs, tmp_path, "local", []) == {}
+    results.write(file, results.collect(runs, tmp_path))
+    table, failures, right = again(runs, file, tmp_path / "again", 1, 0, 1)
+    assert right and not failures
+    assert table.rows[0][:3] == ["tiny", "good", "3"] and table.rows[0][-1] == "equal"
+    results.write(file, results.read(file).assign(lm_loss="9"))
+    table, _, right = again(runs, file, tmp_path / "again", 1, 0, 1)
+    assert not right and table.rows[0][-1] == "differs: lm_loss"
+    with pytest.raises(ValueError, match="--rows is 2; allowed: 1 to 1"):
+        again(runs, file, tmp_path / "again", 2, 0, 1)
+
+
+def test_a_row_must_be_equal_on_its_machine_and_within_the_spread_of_seeds_on_another():
+    def row(exact: str, device: str = "cpu A", **more: str) -> dict[str, str]:
+        return {
+            "task": "T",
+            "device": device,
+            "torch": "2",
+            "exact": exact,
+            "size": "5",
+            "seconds": exact,
+            **more,
+        }
+
+    seeds = [row(exact) for exact in ("0.50", "0.60", "0.55")]
+    old = seeds[0]
+    assert str(compare(old, old | {"seconds": "9", "new": "1"}, seeds)) == "equal"
+    assert str(compare(old, row("0.51"), seeds)) == "differs: exact"
+    assert str(compare(old, row("0.51", "cpu B"), seeds)) == "within the spread of seeds"
+    assert str(compare(old, row("0.51", "cpu B"), seeds[:1])) == "one seed, not judged"
+    assert str(compare(old, row("1.51", "cpu B"), seeds)) == "differs: exact"
+    assert str(compare(old, row("0.50", "cpu B", size="6"), seeds)) == "differs: size"  # No seed changes it.
+    lists = [one | {"curve": f"{one['exact']} 1"} for one in seeds]
+    assert str(compare(lists[0], lists[0] | {"device": "cpu B", "curve": "0.6 0.9"}, lists)).startswith(
+        "within"
+    )
+    assert str(compare(lists[0], lists[0] | {"device": "cpu B", "curve": "9 9"}, lists)) == "differs: curve"
+
+
+def test_the_prediction_interval_holds_one_more_seed_as_often_as_it_says():
+    """Of 2,000 rows of four normal seeds and one more, 5 % lie outside at the level of 95 %."""
+    rng, outside = np.random.default_rng(0), 0
+    for draw in 10 + rng.normal(size=(2000, 5)):
+        cells = [f"{x}" for x in draw]
+        outside += not expected(cells[0], cells[1:], 0.95)
+    assert outside / 2000 == pytest.approx(0.05, abs=0.015)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=THOROUGH)])
