@@ -10,6 +10,7 @@ from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page
 from experiments.grid.results import Variants
 from experiments.grid.run import Run, Variant, baselines, grid
+from experiments.grid.stats import differences
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import ANALYSED, ATTENTION, FEWER_SEEDS, LONGER, MLP, PUZZLES, RATES
 from experiments.grid.variants import TWO, sized
@@ -71,10 +72,10 @@ def runs(scale: str) -> list[Run]:
 def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task."""
     page, shown = Page(), groups("cpu")
-    compared = baselines(variant for group in shown.values() for variant in group)
+    pairs = differences(found, baselines(variant for group in shown.values() for variant in group))
     for task, of_task in found.items():
-        page.tables[task] = comparison(of_task, shown, COLUMNS)
-        page.add_numbers(f"ablations/{task}", score_numbers(of_task, "exact_accuracy", compared))
+        page.tables[task] = comparison(of_task, shown, COLUMNS, pairs[task])
+        page.add_numbers(f"ablations/{task}", score_numbers(of_task, "exact_accuracy", pairs[task]))
     return page
 
 

@@ -2,8 +2,8 @@
 
     python -m experiments.contexts --scale cpu
 
-The primary comparison, decided before the runs: contexts held of 32, learned cells less one memory of equal
-parameters that costs more, paired by seed. Everything else is corrected for its number.
+The comparison that was planned before the runs: contexts held of 32, learned cells less one memory of equal
+parameters that costs more, seed by seed. All other variants are compared with the learned cells.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import pandas as pd
 from experiments.grid.page import Page, Table, line_style, log2_axis
 from experiments.grid.results import Variants, values
 from experiments.grid.run import Run, Variant, grid, pick
-from experiments.grid.stats import differences, over_seeds, p_text
+from experiments.grid.stats import Estimate, Pairs, contrasts, differences, over_seeds, p_text
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
@@ -26,6 +26,7 @@ LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32", "k=1"
 _of = LEARNED.change
 PRIMARY = [LEARNED, Variant(BICROSS, None, ("+memory=bicross", "memory.tokens=10"))]
 """The cells cost 3.1 MFLOP a supervision step and the one memory 3.7; both have 220,000 parameters."""
+PLANNED = {CELLS: ([CELLS], BICROSS)}
 OPEN_CUES = "open cues"
 STRICT = replace(LEARNED, overrides=(*LEARNED.overrides, "memory.fresh=[0.125,0.25,0.5,0.85]"))
 """For open cues: those that share a symbol are more alike than others."""
@@ -131,16 +132,44 @@ def runs(scale: str) -> list[Run]:
 def render(found: dict[str, Variants]) -> Page:
     """Return the tables, the figure and the numbers."""
     page = Page()
+    at = tested(found)
+    less_cells = {contexts: _less_cells(found, contexts) for contexts in at}
+    planned = {contexts: contrasts(found, PLANNED, held(contexts)) for contexts in at}
+    page.tables["planned"] = planned_table(planned[most(at)])
     for task, of_task in found.items():
-        page.tables[task] = table(of_task, {"": [*PRIMARY, *CONTROLS, *CAPACITY]})
+        page.tables[task] = table(of_task, [*PRIMARY, *CONTROLS, *CAPACITY], less_cells[most(at)][task], at)
         page.tables[f"{task} addresses"] = addresses(of_task)
-        page.add_numbers(f"contexts/{task}", numbers(of_task))
+        page.add_numbers(f"contexts/{task}", numbers(of_task, at))
+        for kind in (less_cells, planned):
+            for contexts, pairs in kind.items():
+                texts = {name: pair.text("+", scale=1) for name, pair in pairs[task].items()}
+                more = {f"{name}/{contexts}/difference": text for name, text in texts.items()}
+                page.add_numbers(f"contexts/{task}", more)
     if main_task := found.get(MAIN):
-        page.tables["options"] = table(main_task, {"": [LEARNED, *OPTIONS]}, CELLS)
-        page.tables["losses"] = predicted(table(main_task, {"": [LEARNED, *LOSSES]}, CELLS))
-        page.tables["rates"] = table(main_task, {"": [*PRIMARY, *CONTROLS, *RATES]})
-        page.add_figure("", draw, main_task, size=(6.8, 2.6))
+        pairs = less_cells[most(at)][MAIN]
+        page.tables["options"] = table(main_task, [LEARNED, *OPTIONS], pairs, at)
+        page.tables["losses"] = predicted(table(main_task, [LEARNED, *LOSSES], pairs, at))
+        page.tables["rates"] = table(main_task, [*PRIMARY, *CONTROLS, *RATES], pairs, at)
+        page.add_figure("", draw, main_task, at, size=(6.8, 2.6))
     return page
+
+
+def _less_cells(found: Mapping[str, Variants], contexts: int) -> Pairs:
+    """Return what each variant holds more than the learned cells, of so many contexts."""
+    others = {name: CELLS for of_task in found.values() for name in of_task if name != CELLS}
+    return differences(found, others, held(contexts))
+
+
+def most(at: Sequence[int]) -> int:
+    """Return the number of contexts at which variants are compared: the last but one, that of the cells."""
+    return at[-2] if len(at) > 1 else at[-1]
+
+
+def planned_table(pairs: Pairs) -> Table:
+    """Return the planned contrast of each task."""
+    lines = [[task, pair.text("+", scale=1), p_text(pair.p), f"{pair.n}"]
+             for task, of_task in pairs.items() for pair in of_task.values()]  # fmt: skip
+    return Table(["contexts held", f"{CELLS}, less {BICROSS}", "p", "seeds"], lines)
 
 
 def held(contexts: int) -> str:
@@ -148,18 +177,18 @@ def held(contexts: int) -> str:
     return f"series.contexts={contexts}.contexts_held"
 
 
-def tested(found: Variants) -> list[int]:
-    """Return the numbers of contexts that the variants were tested on."""
-    names = {name for rows in found.values() for name in rows if name.endswith(".contexts_held")}
+def tested(found: Mapping[str, Variants]) -> list[int]:
+    """Return the numbers of contexts that all variants were tested on."""
+    every = [set(rows) for of_task in found.values() for rows in of_task.values()]
+    names = {name for name in set.intersection(*every) if name.endswith(".contexts_held")}
     return sorted(int(name.split("=")[1].split(".")[0]) for name in names if name.startswith("series."))
 
 
-def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: str = BICROSS) -> Table:
-    """Return a line for each variant: contexts held, their difference from a baseline, retention and cost."""
-    at = [contexts for contexts in tested(found) if contexts >= 4]
-    most = at[-2] if len(at) > 1 else at[-1]  # The last one is more than there are cells.
-    shown = [variant.name for group in groups.values() for variant in group if variant.name in found]
-    pairs = differences(found, {name: baseline for name in shown if name != baseline}, held(most))
+def table(
+    found: Variants, variants: Sequence[Variant], pairs: Mapping[str, Estimate], at: Sequence[int]
+) -> Table:
+    """Return a line for each variant: contexts held, their difference, retention and cost."""
+    shown = [contexts for contexts in at if contexts >= 4]
 
     def line(name: str) -> list[str]:
         rows, pair = found[name], pairs.get(name)
@@ -167,7 +196,7 @@ def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: st
         return [
             name,
             f"{len(rows)}",
-            *(over_seeds(rows, held(contexts)).text(scale=1) for contexts in at),
+            *(over_seeds(rows, held(contexts)).text(scale=1) for contexts in shown),
             pair.text("+", scale=1) if pair else "",
             p_text(pair.p) if pair else "",
             short,
@@ -177,10 +206,10 @@ def table(found: Variants, groups: Mapping[str, Sequence[Variant]], baseline: st
             f"{values(rows, 'seconds').mean():.0f}",
         ]
 
-    lines = {t: [line(one.name) for one in group if one.name in found] for t, group in groups.items()}
-    head = ["contexts held", "seeds", *(f"of {c}" for c in at), f"less {baseline}, of {most}", "p",
+    lines = [line(one.name) for one in variants if one.name in found]
+    head = ["contexts held", "seeds", *(f"of {c}" for c in shown), f"less the cells, of {most(at)}", "p",
             "exact, gap 1-2", "gap 33+", "MFLOP", "parameters", "seconds"]  # fmt: skip
-    return Table.grouped(head, lines)
+    return Table(head, lines)
 
 
 def addresses(found: Variants) -> Table:
@@ -210,12 +239,12 @@ def _mean(rows: pd.DataFrame, name: str) -> str:
     return f"{100 * values(rows, name).mean():.1f}" if name in rows else ""
 
 
-def numbers(found: Variants) -> dict[str, str]:
-    """Return the numbers for the text.
+def numbers(found: Variants, at: Sequence[int]) -> dict[str, str]:
+    """Return the numbers of a task for the text.
 
-    VARIANT/C is the contexts held of C, VARIANT/C/least that of the worst seed, VARIANT/C/less how many more
-    than the one memory holds; in %, VARIANT/gap GAP the accuracy after it, VARIANT/agreement how often a
-    context's cell is found again, VARIANT/revised and /other those after a change; VARIANT/MFLOP a step.
+    VARIANT/C is the contexts held of C, VARIANT/C/least that of the worst seed; in %, VARIANT/gap GAP the
+    accuracy after it, VARIANT/agreement how often a context's cell is found again, VARIANT/revised and /other
+    those after a change; VARIANT/MFLOP a step.
     """
     shares = {
         **{f"gap {gap}": f"exact_accuracy_by_gap.{gap}" for gap in GAPS},
@@ -226,7 +255,7 @@ def numbers(found: Variants) -> dict[str, str]:
     for variant, rows in found.items():
         result |= {f"{variant}/{key}": _mean(rows, name) for key, name in shares.items() if name in rows}
         result[f"{variant}/MFLOP"] = f"{values(rows, 'flops').mean() / 1e6:.1f}"
-    for contexts in tested(found):
+    for contexts in at:
         name = held(contexts)
         result |= {
             f"{variant}/{contexts}": over_seeds(rows, name).text(scale=1) for variant, rows in found.items()
@@ -235,15 +264,12 @@ def numbers(found: Variants) -> dict[str, str]:
             f"{variant}/{contexts}/least": f"{values(rows, name).min():.1f}"
             for variant, rows in found.items()
         }
-        pairs = differences(found, {variant: BICROSS for variant in found if variant != BICROSS}, name)
-        result |= {f"{variant}/{contexts}/less": pair.text("+", scale=1) for variant, pair in pairs.items()}
     return result
 
 
-def draw(figure: Any, found: Variants) -> None:
+def draw(figure: Any, found: Variants, at: Sequence[int]) -> None:
     """Draw what is held against the contexts there are, against the gap, and against the cost."""
     by_number, by_gap, by_cost = figure.subplots(1, 3)
-    at = tested(found)
     by_number.plot(
         at, [100 * perfect(32, c) for c in at], ":", color="black", label="32 cells, one context each"
     )

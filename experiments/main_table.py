@@ -4,17 +4,21 @@
     python -m experiments.main_table --scale cpu     # hours on two cores; the same command continues
     python -m experiments.main_table --scale gpu     # the published sizes, on Sudoku-Extreme and Maze-Hard
 
-Within a seed all variants see the same puzzles in the same order and start from the same weights outside
-the memory, so that a memory and its baseline, the same model with the same gradient window, make a pair.
+Within a seed all variants are offered the same puzzles in the same order and start from the same weights
+outside the memory, so that a memory and its baseline, the same model with the same gradient window, make a
+pair.
+
+Planned before the second edition: the mean of a model's memories against its baseline, on each task.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
 from experiments.grid.results import Variants, curves
 from experiments.grid.run import ROOT, Run, baselines, grid
-from experiments.grid.stats import differences, over_seeds
+from experiments.grid.stats import Estimate, Pairs, contrasts, differences, over_seeds, p_text
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import MLP, PUZZLES, SEEDS
 from experiments.grid.variants import CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, sized
@@ -23,6 +27,16 @@ from memhrm.report.figures import LIGHT
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
 BASELINES = baselines([*MEMORIES, *CONTROLS, *TOKENS])
 WINDOWS = {"HRM, g=2": "HRM", "TRM, g=2": "TRM"}  # What the window of the memories changes by itself.
+PLACEMENTS = ("replace", "augment")
+PLANNED = {
+    f"{model}: memories, {placement}": (
+        [one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)],
+        f"{model}, g=2",
+    )
+    for model in ("HRM", "TRM")
+    for placement in PLACEMENTS
+}
+"""The planned contrasts: the mean of the memories in a place, and what it is compared with."""
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
@@ -43,22 +57,27 @@ def runs(scale: str) -> list[Run]:
 def render(found: dict[str, Variants]) -> Page:
     """Return the tables of all tasks, their learning curves, and the published figures."""
     page = Page()
-    page.tables["summary"] = summary(found, "exact, %", SCORES["main"])
-    page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"])
+    pairs = {name: differences(found, BASELINES, score) for name, score in SCORES.items()}
+    windows = {name: differences(found, WINDOWS, score) for name, score in SCORES.items()}
+    planned = {name: contrasts(found, PLANNED, score) for name, score in SCORES.items()}
+    page.tables["summary"] = summary(found, "exact, %", SCORES["main"], pairs["main"])
+    page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"], pairs["speed"])
+    page.tables["contrasts"] = planned_table(planned)
     for task, of_task in found.items():
-        page.tables[task] = comparison(of_task, GROUPS, COLUMNS)
-        page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, "over_training")
+        page.tables[task] = comparison(of_task, GROUPS, COLUMNS, pairs["main"][task])
+        page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, pairs["speed"][task])
         page.add_figure(f"{task}-curves", learning, of_task, size=(6.8, 2.7))
         for name, score in SCORES.items():
-            page.add_numbers(f"{name}/{task}", numbers(of_task, score))
+            of_score = [kind[name][task] for kind in (pairs, windows, planned)]
+            numbers = score_numbers(of_task, score, *of_score) | counts(pairs[name][task])
+            page.add_numbers(f"{name}/{task}", numbers)
     for name, file in LITERATURE.items():
         page.tables[name] = Table.read(ROOT / "experiments/literature" / file)
     return page
 
 
-def summary(found: dict[str, Variants], title: str, score: str) -> Table:
+def summary(found: dict[str, Variants], title: str, score: str, pairs: Pairs) -> Table:
     """Return a score on all tasks, with the difference of each memory and control from its baseline."""
-    pairs = {task: differences(of_task, BASELINES, score) for task, of_task in found.items()}
 
     def cells(name: str, task: str) -> list[str]:
         exact = over_seeds(found[task][name], score).text() if name in found[task] else ""
@@ -74,6 +93,20 @@ def summary(found: dict[str, Variants], title: str, score: str) -> Table:
         for group_title, group in GROUPS.items()
     }
     return Table.grouped([title, *(word for task in found for word in (task, "less baseline"))], lines)
+
+
+def planned_table(planned: Mapping[str, Pairs]) -> Table:
+    """Return the planned contrasts of each task, at the end and over training."""
+    lines = [
+        [task, name, *(text for score in SCORES for text in _contrast(planned[score][task].get(name)))]
+        for task, of_task in planned["main"].items()
+        for name in of_task
+    ]
+    return Table(["points", "less its baseline", "at the end", "p", "over training", "p"], lines)
+
+
+def _contrast(pair: Estimate | None) -> list[str]:
+    return [pair.text("+"), p_text(pair.p)] if pair else ["", ""]
 
 
 def learning(figure: Any, found: Variants) -> None:
@@ -94,12 +127,11 @@ def learning(figure: Any, found: Variants) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
-def numbers(found: Variants, score: str) -> dict[str, str]:
-    """Return the scores for the text, and how many memories and controls are better and worse."""
-    pairs = differences(found, BASELINES, score).values()
-    better = [pair.mean > 0 for pair in pairs if pair.p < SIGNIFICANT]
-    counts = {"better": sum(better), "worse": len(better) - sum(better), "compared": len(pairs)}
-    return score_numbers(found, score, BASELINES, WINDOWS) | {name: f"{n}" for name, n in counts.items()}
+def counts(pairs: Mapping[str, Estimate]) -> dict[str, str]:
+    """Return how many memories and controls are better than their baselines, worse, and compared."""
+    better = [pair.mean > 0 for pair in pairs.values() if pair.p < SIGNIFICANT]
+    found = {"better": sum(better), "worse": len(better) - sum(better), "compared": len(pairs)}
+    return {name: f"{n}" for name, n in found.items()}
 
 
 STUDY = Study("main_table", __doc__, render, runs)

@@ -11,6 +11,7 @@ from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
 from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, baselines, grid, pick
+from experiments.grid.stats import differences
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import CHEAPEST, EPISODES, FEWER_SEEDS, RATES, RECALL
 from experiments.grid.variants import CELLS, ONE, sized
@@ -104,13 +105,15 @@ def runs(scale: str) -> list[Run]:
 def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task."""
     page, shown = Page(), groups("cpu")
+    on_puzzles = {task: of_task for task, of_task in found.items() if task != RECALL}
     compared = baselines(variant for group in shown.values() for variant in group)
+    pairs = differences(on_puzzles, compared, SCORE)
     for task, of_task in found.items():
         if task == RECALL:
             page.tables[task], numbers = on_recall(of_task)
         else:
-            page.tables[task] = comparison(of_task, shown, COLUMNS, SCORE)
-            numbers = score_numbers(of_task, SCORE, compared)
+            page.tables[task] = comparison(of_task, shown, COLUMNS, pairs[task])
+            numbers = score_numbers(of_task, SCORE, pairs[task])
         page.add_numbers(f"settings/{task}", numbers)
     return page
 

@@ -7,6 +7,7 @@ too. `--check` writes nothing; it names the stale files, and what the paper cite
 import importlib
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import answer
@@ -18,6 +19,7 @@ QUOTING = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """The pages that quote tables."""
 
 CITED = re.compile(r"\\(result|wide|input|includegraphics)(?:\[[^]]*\])?\{([^}]+)\}")
+MACRO = re.compile(r"\\newcommand\{\\(\w+)\}\[\d\]\{\\result\{([^}]*)\}\}")
 SET = re.compile(r"\\setresult\{([^}]+)\}")
 QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = (
@@ -64,7 +66,12 @@ def quote(text: str, made: dict[str, bytes]) -> str:
 
 def unmade(text: str, made: dict[str, bytes]) -> list[str]:
     """Return what a TeX source cites of numbers, tables and figures and no result makes."""
-    text = re.sub(r"(?<!\\)%.*|\\newcommand.*", "", text)
+    text = re.sub(r"(?<!\\)%.*", "", text)
+    macros = dict(MACRO.findall(text))  # Short forms of numbers' names.
+    text = re.sub(r"\\newcommand.*", "", text)
+    for name, body in macros.items():
+        given = r"\{([^}]+)\}" * body.count("#")
+        text = re.sub(rf"\\{name}{given}", lambda use, to=body: _filled(to, use.groups()), text)
     numbers = {name for path, content in made.items() if path.endswith("-numbers.tex")
                for name in SET.findall(content.decode())}  # fmt: skip
     wrong = []
@@ -79,6 +86,13 @@ def unmade(text: str, made: dict[str, bytes]) -> list[str]:
         if not known:
             wrong.append(f"\\{kind}{{{name}}}")
     return wrong
+
+
+def _filled(body: str, given: Sequence[str]) -> str:
+    r"""Return \result{...} with what a macro is given in its body."""
+    for number, value in enumerate(given, start=1):
+        body = body.replace(f"#{number}", value)
+    return f"\\result{{{body}}}"
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ import pandas as pd
 
 from experiments.grid.page import Table
 from experiments.grid.results import Variants, curves, values
-from experiments.grid.run import Variant, baselines
-from experiments.grid.stats import differences, over_seeds, p_text
+from experiments.grid.run import Variant
+from experiments.grid.stats import Estimate, over_seeds, p_text
 
 COLUMNS: dict[str, Callable[[pd.DataFrame], str]] = {
     "seeds": lambda rows: f"{len(rows)}",
@@ -36,7 +36,7 @@ def comparison(
     found: Variants,
     groups: Mapping[str, Iterable[Variant]],
     columns: Sequence[str],
-    score: str = "exact_accuracy",
+    pairs: Mapping[str, Estimate],
 ) -> Table:
     """Return the table of a task, in which each variant is compared with its baseline.
 
@@ -46,9 +46,8 @@ def comparison(
         found: The rows of each variant.
         groups: Variants, by the title above them.
         columns: Names in `COLUMNS`; the second shows the score.
-        score: The column of the rows in which variants are compared.
+        pairs: The difference of each variant from its baseline, of this task in `differences`.
     """
-    pairs = differences(found, baselines(one for group in groups.values() for one in group), score)
 
     def line(name: str) -> list[str]:
         cells = [_cell(column, found[name]) for column in columns]
@@ -73,21 +72,21 @@ def first_step(rows: pd.DataFrame, exact: float) -> str:
     return f"{steps[range(len(rows)), reached.argmax(axis=1)].mean():.0f}"
 
 
-def score_numbers(found: Variants, score: str, *compared: Mapping[str, str]) -> dict[str, str]:
+def score_numbers(found: Variants, score: str, *pairs: Mapping[str, Estimate]) -> dict[str, str]:
     """Return the scores of a task for the text of the paper.
 
     Args:
         found: The rows of each variant.
         score: The column of the rows.
-        compared: Families of comparisons, each the baseline of each variant.
+        pairs: Differences of this task, by variant or by the name of a contrast.
 
     Returns:
-        VARIANT: the score; VARIANT/difference and VARIANT/p: its difference from the baseline.
+        VARIANT: the score; NAME/difference and NAME/p: the difference of that variant or contrast.
     """
     numbers = {variant: over_seeds(one, score).text() for variant, one in found.items()}
-    for family in compared:
-        for variant, pair in differences(found, family, score).items():
-            numbers |= {f"{variant}/difference": pair.text("+"), f"{variant}/p": p_text(pair.p)}
+    for family in pairs:
+        for name, pair in family.items():
+            numbers |= {f"{name}/difference": pair.text("+"), f"{name}/p": p_text(pair.p)}
     return numbers
 
 

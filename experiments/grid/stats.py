@@ -1,7 +1,11 @@
 """Means and differences over seeds, with their intervals and tests.
 
-Intervals and tests are Student's. Pairs are runs of the same seed, which see the same puzzles in the same
-order and start from the same weights outside the memory.
+Intervals and tests are Student's. Pairs are runs of the same seed, which are offered the same puzzles in the
+same order and start from the same weights outside the memory.
+
+One rule for p: it is corrected for the number of comparisons of its kind that a study makes in a score, over
+all its tasks, by the method of Holm (1979), Scandinavian Journal of Statistics 6. There are two kinds:
+contrasts that were planned, and variants against their baselines, one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +45,10 @@ class Estimate:
         return mean if np.isnan(self.half) else f"{mean} ± {scale * self.half:.1f}"
 
 
+Pairs = dict[str, dict[str, Estimate]]
+"""Differences by task and variant."""
+
+
 def estimate(sample: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
     """Return the mean of a sample, its 95 % interval and its t-test against 0."""
     x = np.asarray(sample, float)
@@ -58,33 +66,55 @@ def over_seeds(rows: pd.DataFrame, name: str) -> Estimate:
 
 
 def differences(
-    found: Variants, baselines: Mapping[str, str], name: str = "exact_accuracy"
-) -> dict[str, Estimate]:
+    found: Mapping[str, Variants], baselines: Mapping[str, str], name: str = "exact_accuracy"
+) -> Pairs:
     """Return each variant less its baseline, over the seeds that both have.
 
     Args:
-        found: The rows of each variant, indexed by seed.
+        found: The rows of each task and variant, indexed by seed.
         baselines: The baseline of each variant; absent variants are left out.
         name: The column that is compared.
 
     Returns:
-        The difference by variant; p is corrected for the number of variants (`holm`).
+        The difference by task and variant; p is corrected for the number of all of them.
     """
-    pairs = {}
-    for variant, baseline in baselines.items():
-        if variant in found and baseline in found:
-            change = (values(found[variant], name) - values(found[baseline], name)).dropna()
-            if len(change):
-                pairs[variant] = estimate(change)
-    corrected = holm([pair.p for pair in pairs.values()])
-    return {variant: replace(pair, p=p) for (variant, pair), p in zip(pairs.items(), corrected)}
+    alone = {variant: ([variant], baseline) for variant, baseline in baselines.items()}
+    return contrasts(found, alone, name)
+
+
+def contrasts(
+    found: Mapping[str, Variants],
+    planned: Mapping[str, tuple[Sequence[str], str]],
+    name: str = "exact_accuracy",
+) -> Pairs:
+    """Return the mean of some variants less a baseline, seed by seed, over the seeds that all of them have.
+
+    Args:
+        found: The rows of each task and variant, indexed by seed.
+        planned: The variants and their baseline, by the name of the contrast. Variants that a task lacks are
+            left out, and contrasts of which nothing is there.
+        name: The column that is compared.
+
+    Returns:
+        The contrast by task and name; p is corrected for the number of all of them.
+    """
+    pairs: Pairs = {task: {} for task in found}
+    for task, of_task in found.items():
+        for contrast, (variants, baseline) in planned.items():
+            there = [values(of_task[one], name) for one in variants if one in of_task]
+            if there and baseline in of_task:
+                mean = pd.concat(there, axis=1).mean(axis=1, skipna=False)
+                change = (mean - values(of_task[baseline], name)).dropna()
+                if len(change):
+                    pairs[task][contrast] = estimate(change)
+    places = [(task, contrast) for task, of_task in pairs.items() for contrast in of_task]
+    for (task, contrast), p in zip(places, holm([pairs[task][contrast].p for task, contrast in places])):
+        pairs[task][contrast] = replace(pairs[task][contrast], p=p)
+    return pairs
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number; NaN stays.
-
-    The method is of Holm (1979), Scandinavian Journal of Statistics 6.
-    """
+    """Return p-values corrected for their number; NaN stays."""
     p = pd.Series(p_values, dtype=float).dropna().sort_values(kind="stable")
     corrected = (p * np.arange(len(p), 0, -1)).clip(upper=1.0).cummax()
     return corrected.reindex(range(len(p_values))).tolist()

@@ -25,7 +25,7 @@ from experiments.grid.measures import addresses
 from experiments.grid.page import Page, Table
 from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
-from experiments.grid.stats import differences, estimate, holm
+from experiments.grid.stats import contrasts, differences, estimate, holm
 from experiments.grid.study import PAPER
 from experiments.grid.variants import sized
 from experiments.main_table import BASELINES
@@ -319,10 +319,35 @@ def a_row(variant: str, seed: int, exact: float, **more: str) -> dict[str, objec
 def test_differences_are_of_the_seeds_that_both_have():
     rows = [a_row("base", s, e) for s, e in enumerate([0.5, 0.6, 0.7])]
     rows += [a_row("new", s, e) for s, e in ((0, 0.6), (2, 0.9), (5, 0.0))]
-    found = arrange(results.frame(rows))["T"]
-    pairs = differences(found, {"new": "base", "absent": "base"})
-    assert list(pairs) == ["new"]
-    assert (pairs["new"].n, pairs["new"].mean) == (2, pytest.approx(0.15))
+    pairs = differences(arrange(results.frame(rows)), {"new": "base", "absent": "base"})
+    assert list(pairs) == ["T"] and list(pairs["T"]) == ["new"]
+    assert (pairs["T"]["new"].n, pairs["T"]["new"].mean) == (2, pytest.approx(0.15))
+
+
+def test_all_tasks_of_a_study_are_corrected_together():
+    exact = {"base": [0.5, 0.6, 0.7, 0.4], "a": [0.6, 0.65, 0.9, 0.45], "b": [0.5, 0.7, 0.6, 0.41]}
+    rows = [
+        a_row(name, s, x) | {"task": task}
+        for task in "TU"
+        for name, of in exact.items()
+        for s, x in enumerate(of)
+    ]
+    pairs = differences(arrange(results.frame(rows)), {"a": "base", "b": "base"})
+    alone = {name: stats.ttest_rel(exact[name], exact["base"]).pvalue for name in "ab"}
+    assert alone["a"] < alone["b"]
+    assert pairs["T"]["a"].p == pytest.approx(4 * alone["a"]) == pairs["U"]["a"].p
+    assert pairs["T"]["b"].p == pytest.approx(max(4 * alone["a"], min(2 * alone["b"], 1)))
+
+
+def test_a_contrast_is_of_the_mean_of_its_variants():
+    exact = {"base": [0.5, 0.6, 0.7], "a": [0.6, 0.65, 0.9], "b": [0.5, 0.7, 0.6]}
+    rows = [a_row(name, s, x) for name, of in exact.items() for s, x in enumerate(of)]
+    found = arrange(results.frame(rows))
+    pairs = contrasts(found, {"both": (["a", "b", "absent"], "base"), "none": (["absent"], "base")})["T"]
+    mean = np.mean([exact["a"], exact["b"]], axis=0)
+    assert list(pairs) == ["both"]
+    assert pairs["both"].mean == pytest.approx(np.mean(mean - exact["base"]))
+    assert pairs["both"].p == pytest.approx(stats.ttest_rel(mean, exact["base"]).pvalue)
 
 
 # Rows and files.
@@ -366,7 +391,9 @@ def test_a_table_is_the_same_in_every_form():
     rows = [a_row("base", 0, 0.5), a_row("base", 1, 0.6)]
     rows += [a_row("new & better", 0, 0.6), a_row("new & better", 1, 0.7)]
     groups = {"models": [base, base.change("new & better"), Variant("absent")]}
-    table = comparison(arrange(results.frame(rows))["T"], groups, ["seeds", "exact, %", "steps"])
+    found = arrange(results.frame(rows))
+    pairs = differences(found, baselines(groups["models"]))["T"]
+    table = comparison(found["T"], groups, ["seeds", "exact, %", "steps"], pairs)
     assert table.head == ["", "seeds", "exact, %", "less its baseline", "p"]  # No row says its steps.
     assert table.rows[2][3] == "+10.0 ± 0.0"
     assert r"new \& better & 2 & 65.0 $\pm$ 63.5 & +10.0 $\pm$ 0.0" in table.tabular()
@@ -429,6 +456,9 @@ def test_the_paper_cites_what_is_made():
     M=2/3}\,\% \wide{a} \includegraphics[width=\linewidth]{figures/a} % \result{commented}
     """.replace("\n    ", "\n")
     assert unmade(text, made) == []
+    short = "\\newcommand{\\short}[2]{\\result{a/#1, M=#2/3}}\n"
+    assert unmade(rf"{short} \short{{one}}{{2}}", made) == []
+    assert unmade(rf"{short} \short{{two}}{{2}}", made) == [r"\result{a/two, M=2/3}"]
     wrong = [r"\result{a/two}", r"\wide{b}", r"\input{tables/c}", r"\includegraphics{figures/d}"]
     assert unmade(" ".join([text, *wrong]), made) == wrong
 
