@@ -86,7 +86,7 @@ def outdated(run: Run, path: Path) -> str | None:
     if not (path / "summary.json").exists():
         return None
     try:
-        check_same(parse({**_config(run.settings), "seed": run.seed}), RunDirectory(path).config(), path)
+        check_same(parse(_config((*run.settings, f"seed={run.seed}"))), RunDirectory(path).config(), path)
     except ValueError as error:
         return str(error)
     return None

@@ -59,7 +59,9 @@ def row(run: Run, path: Path) -> dict[str, Any]:
         "config": digest(settings),
         **provenance(read_json(path / "environment.json")),
         **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
-        "flops": _flops(json.dumps({**config, "dir": None, "seed": 0})),
+        "flops": _flops(
+            json.dumps({**config, "dir": None, "seed": 0, "data": {**config["data"], "seed": 0}})
+        ),
         "trained_puzzles": sum(finished) if finished else None,
         "depth": depth(settings),
         "curve_steps": [line["step"] for line in curve],

@@ -106,12 +106,17 @@ RECALL_KINDS = {
 }
 """Other kinds of recall."""
 
+_OWN_TEST = "data.seed=${seed}"
+"""Test episodes, and what is held out, differ by seed, so that intervals hold the sampling of the test."""
+
 _SMALL_CONTEXTS = (
     *(*_TINY, "batch_size=4", "steps=3"),
     *("data.test_episodes=4", "data.test_contexts=4", "data.contexts=[1,2]", "data.curve=[2,4]"),
 )
 CONTEXTS = {
-    scale: Task("contexts", ("experiment=contexts", *(_SMALL_CONTEXTS if scale == "smoke" else ())))
+    scale: Task(
+        "contexts", ("experiment=contexts", _OWN_TEST, *(_SMALL_CONTEXTS if scale == "smoke" else ()))
+    )
     for scale in ("smoke", "cpu", "gpu")
 }
 _CONTEXT_SETTINGS = {
@@ -135,7 +140,7 @@ _SMALL_HOPS = (
     *("data.test_episodes=4", "data.questions=2"),
 )
 HOPS = {
-    scale: Task("hops", ("experiment=hops", *(_SMALL_HOPS if scale == "smoke" else ())))
+    scale: Task("hops", ("experiment=hops", _OWN_TEST, *(_SMALL_HOPS if scale == "smoke" else ())))
     for scale in ("smoke", "cpu", "gpu")
 }
 _AT_ONCE = ("data.tells=once", "data.early=false", "data.early_hops=null")
