@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import answer
+from experiments import answer, hyperparameters
 from experiments.grid.run import ROOT, SCALES
 from experiments.grid.study import PAPER, Study, write_files
 from memhrm.config import console
@@ -42,7 +42,7 @@ def files() -> dict[str, bytes]:
                 made |= study.files(scale)
     for scale in SCALES:
         made |= answer.files(scale)
-    return made
+    return made | hyperparameters.files("cpu")
 
 
 def stale(made: dict[str, bytes], folder: Path) -> list[str]:
