@@ -14,11 +14,21 @@ Planned before the second edition: the mean of a model's memories against its ba
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
 from experiments.grid.results import Variants, curves
 from experiments.grid.run import ROOT, Run, baselines, grid
-from experiments.grid.stats import Estimate, Pairs, contrasts, differences, over_seeds, p_text
+from experiments.grid.stats import (
+    Estimate,
+    Pairs,
+    by_seed,
+    contrasts,
+    differences,
+    over_seeds,
+    p_text,
+)
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import MLP, PUZZLES, SEEDS
 from experiments.grid.variants import CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, sized
@@ -63,6 +73,7 @@ def render(found: dict[str, Variants]) -> Page:
     page.tables["summary"] = summary(found, "exact, %", SCORES["main"], pairs["main"])
     page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"], pairs["speed"])
     page.tables["contrasts"] = planned_table(planned)
+    page.add_figure("forest", forest, found, pairs["main"], size=(6.8, 3.4))
     for task, of_task in found.items():
         page.tables[task] = comparison(of_task, GROUPS, COLUMNS, pairs["main"][task])
         page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, pairs["speed"][task])
@@ -107,6 +118,29 @@ def planned_table(planned: Mapping[str, Pairs]) -> Table:
 
 def _contrast(pair: Estimate | None) -> list[str]:
     return [pair.text("+"), p_text(pair.p)] if pair else ["", ""]
+
+
+def forest(figure: Any, found: dict[str, Variants], pairs: Pairs) -> None:
+    """Draw each variant's difference from its baseline on each task: mean, interval and every seed."""
+    names = [name for name in BASELINES if any(name in of_task for of_task in pairs.values())]
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
+    for axes, (task, of_task) in zip(panels, found.items()):
+        axes.axvline(0, color="0.3", linewidth=0.8)
+        for place, name in enumerate(names):
+            seeds = 100 * by_seed(of_task, [name], BASELINES[name], SCORES["main"])
+            axes.plot(seeds, [place] * len(seeds), "o", color="0.6", markersize=2.5)
+        axes.margins(x=0.15)
+        axes.set_xlim(axes.get_xlim())  # That of the seeds; a few intervals reach beyond.
+        for name, pair in pairs[task].items():
+            half = 0.0 if np.isnan(pair.half) else 100 * pair.half
+            axes.errorbar(
+                100 * pair.mean, names.index(name), xerr=half, fmt="|", color=LIGHT[0], linewidth=1.0
+            )
+        axes.set_title(task, fontsize=8)
+        axes.tick_params(labelsize=6.5)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
+    figure.supxlabel("exact, points less the baseline", fontsize=7)
 
 
 def learning(figure: Any, found: Variants) -> None:

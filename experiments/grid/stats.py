@@ -101,16 +101,22 @@ def contrasts(
     pairs: Pairs = {task: {} for task in found}
     for task, of_task in found.items():
         for contrast, (variants, baseline) in planned.items():
-            there = [values(of_task[one], name) for one in variants if one in of_task]
-            if there and baseline in of_task:
-                mean = pd.concat(there, axis=1).mean(axis=1, skipna=False)
-                change = (mean - values(of_task[baseline], name)).dropna()
-                if len(change):
-                    pairs[task][contrast] = estimate(change)
+            change = by_seed(of_task, variants, baseline, name)
+            if len(change):
+                pairs[task][contrast] = estimate(change)
     places = [(task, contrast) for task, of_task in pairs.items() for contrast in of_task]
     for (task, contrast), p in zip(places, holm([pairs[task][contrast].p for task, contrast in places])):
         pairs[task][contrast] = replace(pairs[task][contrast], p=p)
     return pairs
+
+
+def by_seed(found: Variants, variants: Sequence[str], baseline: str, name: str) -> pd.Series:
+    """Return the mean of some variants of a task less a baseline, by the seeds that all of them have."""
+    there = [values(found[one], name) for one in variants if one in found]
+    if not there or baseline not in found:
+        return pd.Series(dtype=float)
+    mean = pd.concat(there, axis=1).mean(axis=1, skipna=False)
+    return (mean - values(found[baseline], name)).dropna()
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
