@@ -107,17 +107,21 @@ def summary(found: dict[str, Variants], title: str, score: str, pairs: Pairs) ->
 
 
 def planned_table(planned: Mapping[str, Pairs]) -> Table:
-    """Return the planned contrasts of each task, at the end and over training."""
+    """Return the planned contrasts of each task, at the end and over training.
+
+    With each, the size from which a test of it alone finds a true difference in four of five cases.
+    """
     lines = [
         [task, name, *(text for score in SCORES for text in _contrast(planned[score][task].get(name)))]
         for task, of_task in planned["main"].items()
         for name in of_task
     ]
-    return Table(["points", "less its baseline", "at the end", "p", "over training", "p"], lines)
+    head = ["at the end", "p", "could be seen from", "over training", "p", "could be seen from"]
+    return Table(["points", "less its baseline", *head], lines)
 
 
 def _contrast(pair: Estimate | None) -> list[str]:
-    return [pair.text("+"), p_text(pair.p)] if pair else ["", ""]
+    return [pair.text("+"), p_text(pair.p), f"{100 * pair.detectable():.1f}"] if pair else ["", "", ""]
 
 
 def forest(figure: Any, found: dict[str, Variants], pairs: Pairs) -> None:

@@ -44,6 +44,15 @@ class Estimate:
         mean = f"{scale * self.mean:{sign}.1f}".replace("-", "−")
         return mean if np.isnan(self.half) else f"{mean} ± {scale * self.half:.1f}"
 
+    def detectable(self, power: float = 0.8) -> float:
+        """Return the size of a true mean that a test of one sample like this would find, at p < 0.05.
+
+        Args:
+            power: How often it would.
+        """
+        error = self.half / stats.t.ppf(0.975, self.n - 1) if self.n > 1 else float("nan")
+        return float(error * (stats.t.ppf(0.975, self.n - 1) + stats.t.ppf(power, self.n - 1)))
+
 
 Pairs = dict[str, dict[str, Estimate]]
 """Differences by task and variant."""

@@ -307,6 +307,15 @@ def test_intervals_and_paired_tests_are_students():
     assert (estimate([0.5]).text("+"), estimate([-0.5]).text("+")) == ("+50.0", "−50.0")
 
 
+def test_a_difference_of_the_detectable_size_is_found_as_often_as_it_says():
+    """Of 4,000 samples of five with that mean and deviation, about four in five have p < 0.05."""
+    sample = np.array([-1.2, 0.4, 0.9, -0.6, 0.5])
+    shift, spread = estimate(sample).detectable(), sample.std(ddof=1)
+    draws = np.random.default_rng(0).normal(shift, spread, (4000, 5))
+    assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.03)
+    assert math.isnan(estimate([0.5]).detectable())
+
+
 def test_p_values_are_corrected_for_their_number():
     assert holm([0.01, 0.04, 0.03, math.nan]) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
     assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
