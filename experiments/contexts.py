@@ -17,7 +17,7 @@ from experiments.grid.results import Variants, values
 from experiments.grid.run import Run, Variant, grid, pick
 from experiments.grid.stats import Estimate, Pairs, contrasts, differences, over_seeds, p_text
 from experiments.grid.study import Study, main
-from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, SEEDS
+from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, OPEN_CUES, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
 from memhrm.data.episodes.visits import GAPS, REVISED
 
@@ -27,7 +27,7 @@ _of = LEARNED.change
 PRIMARY = [LEARNED, Variant(BICROSS, None, ("+memory=bicross", "memory.tokens=10"))]
 """The cells cost 3.1 MFLOP a supervision step and the one memory 3.7; both have 220,000 parameters."""
 PLANNED = {CELLS: ([CELLS], BICROSS)}
-OPEN_CUES = "open cues"
+"""The contrast that was planned, as `contrasts` takes it."""
 STRICT = replace(LEARNED, overrides=(*LEARNED.overrides, "memory.fresh=[0.125,0.25,0.5,0.85]"))
 """For open cues: those that share a symbol are more alike than others."""
 
@@ -51,6 +51,7 @@ CAPACITY = [
     *(_of(f"cells, N={cells}", f"memory.cells={cells}") for cells in (8, 128)),
     _of("two cells are read", "k=2"),
 ]
+"""More room, and more that is read."""
 OPTIONS = [
     _of("mean of the positions asks", "memory.pooling=mean"),
     _of("mean of the queries stays", "memory.center=0"),

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.grid.page import Page, Table
+from experiments.grid.run import pick
 from experiments.grid.tasks import CONTEXTS, EPISODES, HOPS, PUZZLES, RECALL, SUDOKUS
 from experiments.grid.variants import MODELS, sized
 from memhrm.config.command import compose
 from memhrm.models.recursion import gradient_start
 from memhrm.runs.settings import RunSettings, parse
-
-(_TRM,) = (one for one in MODELS if one.name == "TRM")
 
 
 def _cycles(run: RunSettings) -> str:
@@ -70,7 +69,7 @@ def page(scale: str) -> Page:
         **{task.name: task for task in (CONTEXTS[scale], HOPS[scale])},
     }
     puzzles = {task.name for task in PUZZLES[scale]}
-    model = sized([_TRM], scale)[0].overrides
+    model = sized(pick(MODELS, "TRM"), scale)[0].overrides
     runs = {
         name: parse(compose("train", (*task.overrides, *(model if name in puzzles else ()))))
         for name, task in named.items()

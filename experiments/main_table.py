@@ -8,7 +8,9 @@ Within a seed all variants are offered the same puzzles in the same order and st
 outside the memory, so that a memory and its baseline, the same model with the same gradient window, make a
 pair.
 
-Planned before the second edition: the mean of a model's memories against its baseline, on each task.
+Few contrasts stand beside the many comparisons: the mean of a model's memories in one place against its
+baseline, and the gradient window by itself. They were chosen after a first look at the committed rows, so
+that on these their p describes; on rows that are made later it confirms.
 """
 
 from collections.abc import Mapping
@@ -36,17 +38,19 @@ from memhrm.report.figures import LIGHT
 
 GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
 BASELINES = baselines([*MEMORIES, *CONTROLS, *TOKENS])
-WINDOWS = {"HRM, g=2": "HRM", "TRM, g=2": "TRM"}  # What the window of the memories changes by itself.
-PLACEMENTS = ("replace", "augment")
 PLANNED = {
-    f"{model}: memories, {placement}": (
-        [one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)],
-        f"{model}, g=2",
-    )
-    for model in ("HRM", "TRM")
-    for placement in PLACEMENTS
+    **{
+        f"{model}: memories, {placement}": (
+            [one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)],
+            f"{model}, g=2",
+        )
+        for model in ("HRM", "TRM")
+        for placement in ("replace", "augment")
+    },
+    "HRM, g=2": (["HRM, g=2"], "HRM"),
+    "TRM, g=2": (["TRM, g=2"], "TRM"),
 }
-"""The planned contrasts: the mean of the memories in a place, and what it is compared with."""
+"""The contrasts: the mean of the memories in a place, or the window of two cycles, and the baseline."""
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
@@ -68,7 +72,6 @@ def render(found: dict[str, Variants]) -> Page:
     """Return the tables of all tasks, their learning curves, and the published figures."""
     page = Page()
     pairs = {name: differences(found, BASELINES, score) for name, score in SCORES.items()}
-    windows = {name: differences(found, WINDOWS, score) for name, score in SCORES.items()}
     planned = {name: contrasts(found, PLANNED, score) for name, score in SCORES.items()}
     page.tables["summary"] = summary(found, "exact, %", SCORES["main"], pairs["main"])
     page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"], pairs["speed"])
@@ -79,7 +82,7 @@ def render(found: dict[str, Variants]) -> Page:
         page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, pairs["speed"][task])
         page.add_figure(f"{task}-curves", learning, of_task, size=(6.8, 2.7))
         for name, score in SCORES.items():
-            of_score = [kind[name][task] for kind in (pairs, windows, planned)]
+            of_score = [kind[name][task] for kind in (pairs, planned)]
             numbers = score_numbers(of_task, score, *of_score) | counts(pairs[name][task])
             page.add_numbers(f"{name}/{task}", numbers)
     for name, file in LITERATURE.items():
@@ -117,7 +120,7 @@ def planned_table(planned: Mapping[str, Pairs]) -> Table:
         for name in of_task
     ]
     head = ["at the end", "p", "could be seen from", "over training", "p", "could be seen from"]
-    return Table(["points", "less its baseline", *head], lines)
+    return Table(["points", "contrast", *head], lines)
 
 
 def _contrast(pair: Estimate | None) -> list[str]:

@@ -33,14 +33,12 @@ class Verdict:
     Attributes:
         equal: Cells that are equal.
         compared: Cells of both rows.
-        same_machine: Whether both have the same processor and PyTorch.
         beyond: Names of the cells that differ by more than they may.
         alone: Whether the variant has one seed, so that nothing is known of the spread.
     """
 
     equal: int
     compared: int
-    same_machine: bool
     beyond: list[str]
     alone: bool
 
@@ -60,7 +58,7 @@ def again(
     """Run a few of the committed rows again.
 
     Args:
-        runs: All runs of the study.
+        runs: The runs of the study from which they are drawn.
         results: The file of the committed rows.
         root: The folder of the new runs; those that are finished there are not run once more.
         count: How many rows.
@@ -112,14 +110,13 @@ def compare(old: Row, new: Row, seeds: Sequence[Row]) -> Verdict:
     """
     names = [name for name in old if name in new and name not in FIRST and not name.endswith("seconds")]
     differ = [name for name in names if old[name] != new[name]]
-    same_machine = all(old.get(name) == new.get(name) for name in ("device", "torch"))
-    if same_machine:
+    if all(old.get(name) == new.get(name) for name in ("device", "torch")):
         beyond = differ
     else:  # Bonferroni's level: all of them are right together with probability SURE.
         level = 1 - (1 - SURE) / max(len(differ), 1)
         known = {name: [row[name] for row in seeds if name in row] for name in differ}
         beyond = [name for name in differ if not expected(new[name], known[name], level)]
-    return Verdict(len(names) - len(differ), len(names), same_machine, beyond, len(seeds) < 2)
+    return Verdict(len(names) - len(differ), len(names), beyond, len(seeds) < 2)
 
 
 def expected(cell: str, seeds: Sequence[str], level: float) -> bool:

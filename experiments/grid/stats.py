@@ -5,7 +5,7 @@ same order and start from the same weights outside the memory.
 
 One rule for p: it is corrected for the number of comparisons of its kind that a study makes in a score, over
 all its tasks, by the method of Holm (1979), Scandinavian Journal of Statistics 6. There are two kinds:
-contrasts that were planned, and variants against their baselines, one by one.
+a few contrasts that a study names, and variants against their baselines, one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -93,14 +93,14 @@ def differences(
 
 def contrasts(
     found: Mapping[str, Variants],
-    planned: Mapping[str, tuple[Sequence[str], str]],
+    named: Mapping[str, tuple[Sequence[str], str]],
     name: str = "exact_accuracy",
 ) -> Pairs:
     """Return the mean of some variants less a baseline, seed by seed, over the seeds that all of them have.
 
     Args:
         found: The rows of each task and variant, indexed by seed.
-        planned: The variants and their baseline, by the name of the contrast. Variants that a task lacks are
+        named: The variants and their baseline, by the name of the contrast. Variants that a task lacks are
             left out, and contrasts of which nothing is there.
         name: The column that is compared.
 
@@ -109,7 +109,7 @@ def contrasts(
     """
     pairs: Pairs = {task: {} for task in found}
     for task, of_task in found.items():
-        for contrast, (variants, baseline) in planned.items():
+        for contrast, (variants, baseline) in named.items():
             change = by_seed(of_task, variants, baseline, name)
             if len(change):
                 pairs[task][contrast] = estimate(change)

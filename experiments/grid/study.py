@@ -71,7 +71,7 @@ def _command(study: Study) -> int:
             raise ValueError(
                 f"--rows is {args.rows}; allowed with studies that train, and {study.name} measures"
             )
-        table, failures, right = again(runs, results, root / "again", args.rows, args.draw, args.workers)
+        table, failures, right = again(chosen, results, root / "again", args.rows, args.draw, args.workers)
         print(table.markdown())
         return _report(failures) or int(not right)
     if study.measure is None:

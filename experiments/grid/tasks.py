@@ -119,8 +119,9 @@ CONTEXTS = {
     )
     for scale in ("smoke", "cpu", "gpu")
 }
+OPEN_CUES = "open cues"
 _CONTEXT_SETTINGS = {
-    "open cues": (
+    OPEN_CUES: (
         *("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
         "model.positions=learned",  # Rotary positions do not tell the query which symbol comes first.
     ),

@@ -82,7 +82,7 @@ class Learner:
         """
         supervise: nn.Module = SupervisionStep(model, halting, loss, dtype)
         if compile:
-            # Questions, feedback and the first of them have graphs of their own, for each of memory.k_stages.
+            # The first question, later ones and feedback each have a graph, for every k of memory.k_stages.
             torch._dynamo.config.recompile_limit = 64
             supervise.compile(fullgraph=True, dynamic=False)
         return cls(
