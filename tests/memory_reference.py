@@ -250,7 +250,8 @@ class Reference:
         unused = [i for i, x in enumerate(memory.get("written", ())) if x == 0 and (i > 0 or not self.shared)]
         if o.fresh and unused:
             best = max(found[i].item() for i in unused)
-            score = o.fresh[-1] * h.shape[1] / scale
+            share = self.weights["fresh"] if self.training else o.fresh[-1]  # That of the stage, or the last.
+            score = share * h.shape[1] / scale
             found = [x + (score - best) if i in unused else x for i, x in enumerate(found)]
         return torch.stack(found), wanted
 
