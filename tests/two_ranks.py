@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr
@@ -15,6 +16,8 @@ import torch
 from memhrm.runs.directory import RunDirectory
 
 Job = tuple[Callable[..., int], tuple]
+TIMEOUT = 300
+"""Seconds for all jobs of a test, which take at most 60 on two free cores; they may not be free."""
 
 
 def _rank(rank: int, ports: list[int], folder: Path, jobs: dict[str, Job]) -> None:
@@ -47,11 +50,17 @@ def on_two_ranks(folder: Path, jobs: dict[str, Job]) -> dict[str, list[str]]:
     processes = [context.Process(target=_rank, args=(rank, ports, folder, jobs)) for rank in range(2)]
     for process in processes:
         process.start()
+    late = time.monotonic() + TIMEOUT
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=max(0, late - time.monotonic()))
+    ended = [process.exitcode for process in processes]
+    for process in processes:
         process.kill()
         process.join()
-    return {name: [(folder / f"{name}{rank}").read_text() for rank in range(2)] for name in jobs}
+    files = {name: [folder / f"{name}{rank}" for rank in range(2)] for name in jobs}
+    said = {name: [file.read_text() for file in pair if file.exists()] for name, pair in files.items()}
+    assert ended == [0, 0], f"exit codes {ended} after at most {TIMEOUT} seconds; the ranks said {said}"
+    return said
 
 
 def losses(path: Path) -> torch.Tensor:

@@ -8,7 +8,7 @@ from memhrm.cost.benchmark import Subject
 from memhrm.cost.matching import cost, match
 from memhrm.memory.usage import describe, words
 from memhrm.models.reasoner import count_parameters
-from tiny import TINY, call, train
+from tiny import TINY, call, train, variations
 
 
 def said_by(capsys, *words: str) -> tuple[int, str, str]:
@@ -70,7 +70,7 @@ def test_the_cost_counted_is_that_of_the_real_model():
     assert cost(config).flops == subject.flops(subject.evaluation_step)
 
 
-@pytest.mark.parametrize("what", ["parameters", "flops"])
+@pytest.mark.parametrize("what", variations(["flops", "parameters"], 2))
 def test_the_width_that_matches_is_the_nearest_of_all(what):
     target = compose("train", ["+memory=multicell", *SMALL, "model.hidden_size=32"])
     control = compose("train", ["+memory=carry_add", *SMALL])

@@ -7,6 +7,7 @@ import re
 import typing
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,16 +48,25 @@ def stepped(*overrides: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.T
     return before, after
 
 
-@pytest.mark.parametrize("model", options("model"))
-@pytest.mark.parametrize("data", options("data"))
+def pairs(these: list[str], those: list[str]) -> list[Any]:
+    """Return all pairs as parameters; those that name nothing for the first time are marked thorough."""
+    shift = max(len(these), len(those))
+    first = {(these[i % len(these)], those[i % len(those)]) for i in range(shift)}
+    return [
+        pytest.param(one, other, marks=() if (one, other) in first else pytest.mark.thorough)
+        for one in these
+        for other in those
+    ]
+
+
+@pytest.mark.parametrize(("model", "data"), pairs(options("model"), options("data")))
 def test_every_model_trains_on_every_data_set(model, data):
     before, after = stepped(*TINY, f"model={model}", f"data={data}", "model.H_cycles=1", "optim.warmup=0")
     still = {name for name in before if torch.equal(before[name], after[name])}
     assert still <= {"H_init", "L_init", "q_head.weight"}  # The Q-head's weight may well start flat.
 
 
-@pytest.mark.parametrize("memory", options("memory"))
-@pytest.mark.parametrize("model", ["hrm", "trm"])
+@pytest.mark.parametrize(("memory", "model"), pairs(options("memory"), ["hrm", "trm"]))
 @pytest.mark.parametrize("placement", ["augment", "replace"])
 def test_every_memory_trains_on_every_model(memory, model, placement):
     changes = (f"+memory={memory}", *TINY, f"model={model}", "optim.warmup=0")

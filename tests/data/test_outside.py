@@ -16,7 +16,7 @@ from memhrm.data import Sampler, load
 from memhrm.data.__main__ import main as data_command
 from memhrm.data.settings import parse
 from memhrm.runs.directory import RunDirectory
-from tiny import TINY, command_line
+from tiny import TINY, command_line, variations
 
 OUTSIDE = Path(__file__).with_name("outside")
 QUIET = "progress=false"
@@ -92,7 +92,7 @@ def trained(name: str, *words: str) -> int:
     return command_line("train", train.main, "--config-dir", "configs", f"data={name}", *settings)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", variations(OWN, len(OWN)))
 def test_it_trains_resumes_evaluates_exports_solves_and_is_probed(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

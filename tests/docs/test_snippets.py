@@ -1,8 +1,8 @@
 """Every command and snippet of README and docs/ runs: page by page, in order, at small scale.
 
 Each page is followed in a folder of its own, in which `make demo` has been run, at small scale too. `SMALL`
-says what is added to a command so that it takes a second, `SLOW` what runs with --thorough only, `ELSEWHERE`
-what does not run here and why. A block that none of them fits fails.
+says what is added to a command so that it takes a second, `ELSEWHERE` what does not run here and why. A block
+that neither fits fails.
 """
 
 import importlib
@@ -68,15 +68,6 @@ ELSEWHERE = {
 }
 """Commands that do not run here, as patterns of the whole line, and why."""
 
-SLOW = {
-    r"python -m experiments\..*": "starts processes",
-    r"torchrun .*": "starts processes; the command behind it runs always",
-    r"python -m memhrm\.probe run=runs/demo/.*": "README has a report, which runs always",
-    r"python -m memhrm\.bench .*vs=.*": "measures twice; one configuration is measured always",
-    r"python -m memhrm\.parity .*": "tests/published replays the same records",
-}
-"""Commands that run with --thorough only, and why."""
-
 
 def small(name: str, words: list[str]) -> list[str]:
     """Return the words of a command of memhrm with those that make it small in place of its own."""
@@ -108,27 +99,21 @@ def run_module(module: str, words: list[str]) -> None:
             assert not ended.code, f"exit code {ended.code}, {told.getvalue().strip()} ({' '.join(words)})"
 
 
-def run_command(words: list[str], thorough: bool) -> None:
+def run_command(words: list[str]) -> None:
     """Run one command of a page in the current folder, at small scale.
 
     Raises:
         AssertionError: it fails, or nothing here knows how to run it.
     """
     line = " ".join(words)
-    if listed(ELSEWHERE, line):
+    if any(re.fullmatch(pattern, line) for pattern in ELSEWHERE):
         assert_known(words)
         return
-    slow = listed(SLOW, line)
     if words[0] == "torchrun":
         name = words[words.index("-m") + 1].removeprefix("memhrm.")
         more = small(name, words[words.index("-m") + 2 :])
-        if not slow or not thorough:
-            run_module(f"memhrm.{name}", more)
-            return
         two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         subprocess.run([*two, "-m", f"memhrm.{name}", *more], check=True)
-        return
-    if slow and not thorough:
         return
     if words[:2] == ["python", "-m"]:
         package, _, name = words[2].partition(".")
@@ -142,11 +127,7 @@ def run_command(words: list[str], thorough: bool) -> None:
         only = ["--scale", "smoke", "--seeds", "0", "--only", "TRM", "--out", "out", "--runs", "runs/grid"]
         run_module(words[2], [*(word for word in rest if word == "--tables"), *only])
     else:
-        raise AssertionError("nothing here knows how to run it: add it to SMALL, SLOW or ELSEWHERE")
-
-
-def listed(patterns: dict[str, str], line: str) -> bool:
-    return any(re.fullmatch(pattern, line) for pattern in patterns)
+        raise AssertionError("nothing here knows how to run it: add it to SMALL or ELSEWHERE")
 
 
 def assert_known(words: list[str]) -> None:
@@ -162,7 +143,7 @@ def assert_known(words: list[str]) -> None:
         importlib.import_module(words[2])
 
 
-def run_block(block: Block, thorough: bool) -> None:
+def run_block(block: Block) -> None:
     if block.title:
         path = Path(block.title)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +151,7 @@ def run_block(block: Block, thorough: bool) -> None:
     elif block.language == "bash":
         for words in block.commands():
             try:
-                run_command(words, thorough)
+                run_command(words)
             except (Exception, SystemExit) as error:
                 raise AssertionError(f"{block.place}: {' '.join(words)}: {error}") from error
     elif block.language == "python":
@@ -229,32 +210,26 @@ def lines(page: str) -> list[str]:
     return [" ".join(words) for block in shown for words in block.commands()]
 
 
-def follow(page: str, thorough: bool) -> None:
-    for block in blocks(page):
-        run_block(block, thorough)
+LONG = [f"docs/{name}.md" for name in ("commands", "episodes", "experiments", "hops", "memory")]
+"""Pages with many commands; the README and the others are followed always."""
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.thorough) if page in LONG else page for page in PAGES]
+)
 def test_every_block_of_the_page_runs(page, folder):
-    follow(page, thorough=False)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("page", [page for page in PAGES if any(listed(SLOW, line) for line in lines(page))])
-def test_every_block_of_the_page_runs_the_slow_ones_too(page, folder):
-    follow(page, thorough=True)
+    for block in blocks(page):
+        run_block(block)
 
 
 def test_every_exception_is_of_a_command_that_a_page_shows():
     every = [line for page in PAGES for line in lines(page)]
-    for patterns in (ELSEWHERE, SLOW):
-        unused = [pattern for pattern in patterns if not any(re.fullmatch(pattern, line) for line in every)]
-        assert unused == []
+    assert [one for one in ELSEWHERE if not any(re.fullmatch(one, line) for line in every)] == []
 
 
 def test_a_block_that_nothing_knows_how_to_run_fails(folder):
     for language, text in (("bash", "python -m memhrm.nothing\n"), ("bash", "rm -r .\n"), ("ruby", "1\n")):
         with pytest.raises(AssertionError, match=r"^here:1: .*nothing"):
-            run_block(Block("here:1", language, "", text), thorough=False)
+            run_block(Block("here:1", language, "", text))
     with pytest.raises(AssertionError, match=r"^here:1: python -m memhrm\.evaluate run=nowhere: exit code 2"):
-        run_block(Block("here:1", "bash", "", "python -m memhrm.evaluate run=nowhere\n"), thorough=False)
+        run_block(Block("here:1", "bash", "", "python -m memhrm.evaluate run=nowhere\n"))

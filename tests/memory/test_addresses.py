@@ -295,10 +295,11 @@ def test_the_score_of_unused_cells_changes_over_the_training_and_evaluation_has_
         assert found == pytest.approx([share * exact_match for share in shares])
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Read by the tracer.
 @pytest.mark.parametrize(
     "change, steps, graphs",
-    [("fresh=[0.1,0.2]", 2, 3), pytest.param("k_stages=[3,2,1]", 3, 9, marks=pytest.mark.thorough)],
+    [("fresh=[0.1,0.2]", 2, 3), ("k_stages=[3,2,1]", 3, 9)],
 )
 def test_a_step_is_compiled_for_each_kind_of_visit_and_number_of_cells(monkeypatch, change, steps, graphs):
     original, found = torch.nn.Module.compile, []

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from memhrm.runs.directory import RunDirectory
 from pages import fading
 from tiny import TINY
@@ -12,6 +14,7 @@ from tiny import TINY
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.thorough
 def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
     code, config, command = fading()
     assert len(code.splitlines()) + len(config.splitlines()) < 60

@@ -13,7 +13,7 @@ from memhrm.probe import main
 from tiny import train
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+pytestmark = [pytest.mark.thorough, pytest.mark.skipif(BROWSER is None, reason="no Chromium here")]
 
 WIDTHS = 390, 1280
 LOOK = """<script>addEventListener("load", () => {

@@ -136,6 +136,7 @@ def contextual(tmp_path_factory) -> Path:
     return probe([folder / "seen", folder / "unseen"])
 
 
+@pytest.mark.thorough
 def test_a_run_on_contexts_with_cells_has_its_addresses(contextual):
     page = (contextual / "report.html").read_text()
     assert "addresses" in sections(page) and "are for puzzle 4 of each episode" in page
@@ -154,6 +155,7 @@ def test_a_run_on_contexts_with_cells_has_its_addresses(contextual):
     assert "At 100.0 % of the later visits to a context, the question first reads a cell" in page
 
 
+@pytest.mark.thorough
 def test_a_film_of_contexts_has_the_cells_that_each_puzzle_took(contextual):
     page = (contextual / "report.html").read_text()
     assert page.count('<div class="legend">') == 2

@@ -368,7 +368,7 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-USUAL = ("everything", "multicell", "recall", "files")
+USUAL = ("everything", "recall", "files")
 """Contexts that are always tried; the others are variations."""
 
 

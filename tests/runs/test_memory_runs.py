@@ -40,6 +40,11 @@ MEMORIES = {
     "carry_add": ("+memory=carry_add",),
     "tokens": ("+memory=tokens",),
 }
+ALL = [
+    pytest.param(name, marks=() if name in ("bicross", "policy", "learned") else pytest.mark.thorough)
+    for name in MEMORIES
+]
+"""All memories as parameters of a test, of which three are tried always."""
 ROUNDING = {"learned": 1e-4}
 """How far two processes may be from one, relatively, where gradients are large and round more; else 3e-5."""
 SHORT = ("model.H_cycles=2", "log_every=1", "steps=6", "eval_every=3", "optim=adamw", "optim.eps=1e-3")
@@ -63,7 +68,7 @@ def whole(tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize("name", MEMORIES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_resumed_run_equals_one_that_nothing_disturbed(name, whole, tmp_path, monkeypatch):
     at_step(monkeypatch, 4, send(signal.SIGTERM))
     path = tmp_path / "run"
@@ -110,11 +115,9 @@ def stepped(made: Subject, steps: int = 2) -> dict[str, torch.Tensor]:
     return {**made.model.state_dict(), **memory}
 
 
-SLOWER = [pytest.param(name, marks=pytest.mark.thorough) for name in ("bicross", "horizon", "learned")]
-
-
+@pytest.mark.thorough  # tests/training compiles a step without memory always.
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Read by the tracer.
-@pytest.mark.parametrize("name", ["policy", *SLOWER])
+@pytest.mark.parametrize("name", ["policy", "bicross", "horizon", "learned"])
 def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(name):
     torch._dynamo.reset()
     plain, compiled = subject(name), subject(name)
@@ -122,7 +125,7 @@ def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(name):
     torch.testing.assert_close(stepped(compiled), stepped(plain), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MEMORIES)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_checkpointed_activations_change_nothing(name, precision):
     ends = [
@@ -132,7 +135,7 @@ def test_checkpointed_activations_change_nothing(name, precision):
     assert [key for key in ends[0] if not torch.equal(ends[0][key], ends[1][key])] == []
 
 
-@pytest.mark.parametrize("name", MEMORIES)
+@pytest.mark.parametrize("name", ALL)
 def test_bfloat16_is_near_float32_and_weights_and_memory_stay_float32(name):
     first, second = (subject(name, f"precision={kind}") for kind in ("float32", "bfloat16"))
     plain, coarse = stepped(first, 1), stepped(second, 1)

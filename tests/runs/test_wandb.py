@@ -119,6 +119,7 @@ def test_mirror_that_breaks_in_the_middle(fake_wandb, tmp_path, plain, capsys):
     assert without_logger(differences(plain, tmp_path / "run")) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 def test_wandb_itself_offline(tmp_path):
     """The real package runs in its own process, since it leaves threads and hooks behind."""

@@ -125,6 +125,7 @@ def test_sign_sgd_sums_over_processes(two):
         torch.testing.assert_close(torch.load(folder / f"table{rank}"), table)
 
 
+@pytest.mark.thorough
 def test_torchrun(one, tmp_path):
     """The documented way to start several processes: one table, one set of files."""
     launch = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "memhrm.train"]

@@ -139,7 +139,7 @@ def test_reused_q_target_is_the_published_one_a_step_late(tiny_model, batch):
     assert empty.losses["q_continue"] == 0  # Nothing was said yet of a new example.
 
 
-@pytest.mark.parametrize("halting", variations(HALTINGS, 2))
+@pytest.mark.parametrize("halting", variations(HALTINGS, len(HALTINGS)))
 def test_the_step_compiles_without_graph_breaks_to_the_same_numbers(tiny_model, batch, halting):
     torch._dynamo.reset()
     plain, compiled = (learner_of(tiny_model(), halting) for _ in range(2))
