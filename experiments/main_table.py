@@ -21,7 +21,7 @@ import numpy as np
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
 from experiments.grid.results import Variants, curves
-from experiments.grid.run import ROOT, Run, baselines, grid
+from experiments.grid.run import ROOT, Run, Variant, baselines, grid
 from experiments.grid.stats import (
     Estimate,
     Pairs,
@@ -33,24 +33,40 @@ from experiments.grid.stats import (
 )
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import MLP, PUZZLES, SEEDS
-from experiments.grid.variants import CONTROLS, MEMORIES, MIXED, MODELS, TOKENS, sized
+from experiments.grid.variants import CONTROLS, EQUAL, MEMORIES, MIXED, MODELS, TOKENS, equal, sized
 from memhrm.report.figures import LIGHT
 
-GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS]}
-BASELINES = baselines([*MEMORIES, *CONTROLS, *TOKENS])
-PLANNED = {
-    **{
-        f"{model}: memories, {placement}": (
-            [one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)],
-            f"{model}, g=2",
-        )
-        for model in ("HRM", "TRM")
+LARGER = [Variant(f"{model}, {what}", f"{model}, g=2") for model in ("HRM", "TRM") for what in EQUAL]
+"""The names of the controls of equal size; their settings depend on the task."""
+GROUPS = {"no memory": [*MODELS, *MIXED], "memory": MEMORIES, "controls": [*CONTROLS, *TOKENS, *LARGER]}
+BASELINES = baselines([*MEMORIES, *CONTROLS, *TOKENS, *LARGER])
+
+
+def _planned(model: str) -> dict[str, tuple[list[str], str]]:
+    placed = {
+        placement: [
+            one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)
+        ]
         for placement in ("replace", "augment")
-    },
+    }
+    plain = {
+        f"{model}: memories, {placement}": (names, f"{model}, g=2") for placement, names in placed.items()
+    }
+    sizes = {
+        f"{model}: memories, augment, at {what}": (placed["augment"], f"{model}, {what}") for what in EQUAL
+    }
+    return plain | sizes
+
+
+WINDOWS = {
+    "HRM, last cycle": (["HRM, last cycle"], "HRM"),
     "HRM, g=2": (["HRM, g=2"], "HRM"),
+    "HRM, g=2 for last cycle": (["HRM, g=2"], "HRM, last cycle"),
+    "TRM, last cycle": (["TRM"], "TRM, one step"),
     "TRM, g=2": (["TRM, g=2"], "TRM"),
 }
-"""The contrasts: the mean of the memories in a place, or the window of two cycles, and the baseline."""
+PLANNED = _planned("HRM") | _planned("TRM") | WINDOWS
+"""The contrasts: the mean of the memories in a place less a baseline, and windows less shorter ones."""
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
@@ -64,7 +80,8 @@ def runs(scale: str) -> list[Run]:
     variants = {}
     for task in PUZZLES[scale]:
         by_mixer = MIXED if set(MLP) <= set(task.overrides) else TOKENS
-        variants[task] = sized([*MODELS, *MEMORIES, *CONTROLS, *by_mixer], scale)
+        models = sized([*MODELS, *MEMORIES, *CONTROLS, *by_mixer], scale)
+        variants[task] = [*models, *equal(task.name, scale)]
     return grid(variants, SEEDS[scale])
 
 

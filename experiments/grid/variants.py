@@ -4,18 +4,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from experiments.grid.run import Variant
+from experiments.grid.tasks import MAZE, MAZE_HARD, SUDOKU4, SUDOKU6, SUDOKU_EXTREME
 
+ONE_STEP = "model.gradient_window=one_step"
 ONE, TWO = "model.gradient_window=last_cycle", "model.gradient_window={cycles:2}"
 
 MODELS = [
     Variant("feed-forward", None, ("model=feedforward",)),
     Variant("recurrent transformer", None, ("model=transformer",)),
     Variant("HRM", None, ("model=hrm",)),
+    Variant("HRM, last cycle", None, ("model=hrm", ONE)),
     Variant("HRM, g=2", None, ("model=hrm", TWO)),
+    Variant("TRM, one step", None, ("model=trm", ONE_STEP)),
     Variant("TRM", None, ("model=trm",)),
     Variant("TRM, g=2", None, ("model=trm", TWO)),
 ]
-"""Without memory; g is the number of H-cycles in the gradient window, and 2 is that of the memories."""
+"""Without memory, by gradient window: HRM's own is one step, TRM's the last cycle, that of the memories two
+whole H-cycles (g=2)."""
 
 _ATTENTION = ("model.mixer=attention", "model.positions=learned")
 MIXED = [
@@ -47,6 +52,26 @@ CONTROLS = [
 TOKENS = [Variant("TRM + memory tokens", "TRM, g=2", ("model=trm", "+memory=tokens", TWO))]
 """A further control where tokens are mixed by attention."""
 
+_TWICE = ("model.L_layers=2", "model.H_layers=2")
+
+
+def _width(width: int) -> tuple[str, ...]:
+    return (f"model.hidden_size={width}",)
+
+
+_EQUAL = {
+    SUDOKU4: {"HRM": (_TWICE, _width(88)), "TRM": (_width(120), _width(88))},
+    SUDOKU6: {"HRM": (_TWICE, _width(80)), "TRM": (_width(120), _width(80))},
+    MAZE: {"HRM": (_TWICE, _width(80)), "TRM": (_width(120), _width(80))},
+    SUDOKU_EXTREME: {"HRM": (_width(592), _width(576)), "TRM": (_width(832), _width(560))},
+    MAZE_HARD: {"HRM": (_width(592), _width(544)), "TRM": (_width(768), _width(544))},
+}
+"""What gives a model as many parameters, and as many FLOPs, as with bicross after its level, by task.
+
+Where no width fits, since the inner width grows in steps, twice the blocks do."""
+EQUAL = ("equal parameters", "equal FLOPs")
+
+
 _ONE_NET = ("model.L_layers=0", "model.H_layers=1", "model.H_cycles=1", "model.L_cycles=0")
 _NO_RECURSION = ("model.H_cycles=1", "model.L_cycles=0", "model.puzzle_emb_len=0")
 SIZES = {
@@ -71,6 +96,16 @@ SIZES = {
 
 cpu: a quarter of HRM's blocks and of the transformer's, half of TRM's.
 """
+
+
+def equal(task: str, scale: str, models: Iterable[str] = ("HRM", "TRM")) -> list[Variant]:
+    """Return the models without memory that are as large, or cost as much, as with one (`EQUAL`)."""
+    plain = {one.name: one for one in sized(MODELS, scale)}
+    return [
+        plain[f"{model}, g=2"].change(f"{model}, {what}", *settings)
+        for model in models
+        for what, settings in zip(EQUAL, _EQUAL[task][model])
+    ]
 
 
 def sized(variants: Iterable[Variant], scale: str) -> list[Variant]:

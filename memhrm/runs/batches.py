@@ -1,6 +1,6 @@
 """What each optimiser step is offered: a function of seed and step alone, so that resuming needs no state.
 
-b batch, u random numbers that one H-step wants.
+b batch, t position, d width, u random numbers that one H-step wants.
 """
 
 from abc import ABC, abstractmethod
@@ -45,6 +45,7 @@ class Batches:
 
     def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks, noise_size: int):
         self.run, self.ranks, self.noise_size = run, ranks, noise_size
+        self.state_shape = (run.model.prefix_length() + dataset.task.seq_len, run.model.hidden_size)
         self.offers = (InStep if dataset.episodes.in_step else Adaptive)(run, dataset)
 
     def span(self, step: int) -> int:
@@ -58,10 +59,10 @@ class Batches:
 
         Returns:
             Batches, least supervision steps, noises and occasions: one of each for every supervision step
-            that the optimiser step spans.
+            that the optimiser step spans. With `noise` a batch says, as `shift`, what it adds to the states.
         """
         offers = list(self.offers.at(step))
-        batches = [self._to_device(offer.batch) for offer in offers]
+        batches = [self._to_device(offer.batch) | self._shift(offer.key) for offer in offers]
         least = [self._to_device({"least": offer.least})["least"] for offer in offers]
         noises = [self._noise(offer.key) for offer in offers]
         return batches, least, noises, [offer.occasion for offer in offers]
@@ -73,6 +74,15 @@ class Batches:
         size = (self.run.batch_size, self.run.model.H_cycles, self.noise_size)
         noise = np.random.default_rng((self.run.seed, *key, 0x5E)).random(size, dtype=np.float32)
         return self._to_device({"noise": np.maximum(noise, np.float32(1e-7))})["noise"]
+
+    def _shift(self, key: Key) -> dict[str, Tensor]:
+        """Return what is added to z_H and z_L before a supervision step, (b, 2, t, d), if there is noise."""
+        if not self.run.noise:
+            return {}
+        seed = np.random.SeedSequence((self.run.seed, *key, 0x5F)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(seed[0]))
+        normal = torch.randn((self.run.batch_size, 2, *self.state_shape), generator=generator)
+        return self._to_device({"shift": (self.run.noise * normal).numpy()})
 
     def _to_device(self, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
         device, rows = self.ranks.device, self.ranks.rows(self.run.batch_size)

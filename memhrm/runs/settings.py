@@ -60,6 +60,7 @@ class RunSettings(Settings):
     seed: int
     steps: int
     batch_size: int
+    noise: float
     precision: Literal["float32", "bfloat16"]
     eval_every: int
     eval_batch_size: int
@@ -84,6 +85,7 @@ class RunSettings(Settings):
                             ("log_every", 1), ("checkpoint_every", 1), ("probe_every", 1)):  # fmt: skip
             require_size(name, getattr(self, name), least)
         require(self.seed >= 0, "seed", self.seed, "0 or above")
+        require(self.noise >= 0, "noise", self.noise, "0 or above")
         if self.validation_size is not None:
             require_size("validation_size", self.validation_size, 0)
         require_threads(self.threads)

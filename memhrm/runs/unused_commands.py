@@ -12,17 +12,9 @@ from memhrm.runs.settings import RunSettings
 from memhrm.runs.unused import value_of
 
 NOT_MEASURED = (
-    *("steps", "eval_every", "eval_batch_size", "validation_size", "log_every", "checkpoint_every", "probe"),
-    *(
-        "probe_every",
-        "dir",
-        "init",
-        "progress",
-        "data.path",
-        "data.train_file",
-        "data.test_file",
-        "data.cache",
-    ),
+    *("steps", "noise", "validation_size", "eval_every", "eval_batch_size", "log_every", "checkpoint_every"),
+    *("probe", "probe_every", "dir", "init", "progress"),
+    *("data.path", "data.train_file", "data.test_file", "data.cache"),
     *("data.train_size", "data.test_size", "data.holdout", "data.seed", "data.augment", "data.test_length"),
     *("data.test_episodes", "data.test_contexts", "data.curve", "data.order", "data.test_order", "data.asks"),
     *("data.covers", "data.held_out_cues", "data.held_out_rules"),

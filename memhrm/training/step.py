@@ -145,7 +145,8 @@ def train_step(
 
     Args:
         learner: what is trained, in place.
-        batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline.
+        batches: what is offered to the rows, each tensor (b, ...); rows that have not halted decline. What it
+            names `shift`, (b, 2, t, d), is added to z_H and z_L of all rows.
         least_steps: per batch, the supervision steps that exploration demands of each row, (b,).
         noises: per batch, what the H-module draws with, as in `Guide`; None: it is greedy.
         occasions: per batch, what its supervision step is for; None: all are for questions.
@@ -162,6 +163,8 @@ def train_step(
         if memory.lifetime == "global" and number == 1:
             carry = carry._replace(state=carry.state._replace(memory=learner.initial.memory))
         carry = carry.refill(batch, learner.initial, memory.lifetime)
+        if "shift" in batch:
+            carry = carry.shifted(batch["shift"])
 
         rows = leaf_rows(learner.model, carry)
         shown = batch["feedback"] & carry.halted  # The rows that have taken what the batch offers.

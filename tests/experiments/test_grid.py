@@ -27,10 +27,12 @@ from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
 from experiments.grid.stats import contrasts, differences, estimate, holm
 from experiments.grid.study import PAPER
-from experiments.grid.variants import sized
+from experiments.grid.tasks import MAZE, PUZZLES, SUDOKU4, SUDOKU6
+from experiments.grid.variants import MEMORIES, equal, sized
 from experiments.main_table import BASELINES
 from experiments.tables import NAMES, QUOTING, files, quote, stale, studies, unmade
 from memhrm.config.command import compose
+from memhrm.cost.matching import cost
 from memhrm.probes.addresses import address_numbers
 from memhrm.runs.settings import parse
 from planted import contexts
@@ -113,6 +115,22 @@ def test_a_model_has_the_size_of_its_scale():
         ("memory.placement=replace", "model.L_layers=1"),
         ("model=trm", "model.L_layers=1"),
     ]
+
+
+@pytest.mark.parametrize("task", [SUDOKU6, *(pytest.param(one, marks=THOROUGH) for one in (SUDOKU4, MAZE))])
+def test_controls_of_equal_size_are_of_equal_size(task):
+    """As many parameters, or FLOPs, as the mean of the model's memories after the level."""
+    words = next(one.overrides for one in PUZZLES["cpu"] if one.name == task)
+
+    def size(variant: Variant) -> np.ndarray:
+        found = cost(compose("train", (*words, *variant.overrides)))
+        return np.array([found.parameters, found.flops])
+
+    beside = sized([one for one in MEMORIES if one.name.endswith("augment")], "cpu")
+    for model in ("HRM", "TRM"):
+        memories = np.mean([size(one) for one in beside if one.name.startswith(model)], axis=0)
+        equally = np.stack([size(one) for one in equal(task, "cpu", [model])])
+        assert equally.diagonal() == pytest.approx(memories, rel=0.07)
 
 
 def test_the_measure_of_addresses_is_that_of_the_probe():

@@ -165,7 +165,7 @@ SILENT = {
 }
 OTHER = {
     "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
-    "device": "cpu", "threads": 2, "batch_size": 4,
+    "device": "cpu", "threads": 2, "batch_size": 4, "noise": 0.5,
     "loss.diverse": 0.01, "loss.balance": 0.01, "loss.information": 0.01, "loss.self_sup": 0.01,
     "loss.policy": 0.3, "loss.entropy": 0.02, "loss.imitation": 0.3,
     "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact", "loss.baseline": "none",

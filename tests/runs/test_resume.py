@@ -16,7 +16,7 @@ from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import check_same
 from memhrm.runs.settings import parse
 from memhrm.train import main
-from tiny import TINY, at_step, command_line, send, train
+from tiny import TINY, at_step, command_line, send, train, variations
 
 FREQUENT = ("log_every=4", "checkpoint_every=2", "eval_every=3")
 KINDS = {
@@ -30,6 +30,7 @@ KINDS = {
         "+memory=none",
         "memory.horizon=2",
     ),
+    "noise": (*FREQUENT, "noise=0.3"),
     "muon": (*FREQUENT, "optim=muon", "optim.schedule=cosine", "optim.clip=0.5"),
 }
 
@@ -48,7 +49,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", variations([signal.SIGTERM, signal.SIGINT], 2))
 def test_stopped_run_resumes_bit_for_bit(kind, number, whole, tmp_path, monkeypatch, capsys):
     """The run stops at step 5, where no log line, checkpoint or evaluation is due."""
     at_step(monkeypatch, 5, send(number))
