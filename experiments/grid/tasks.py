@@ -25,6 +25,7 @@ _MAZE = (
     *("data.unique=true", "data.test_size=400"),
 )
 
+_SUDOKU6 = ("data=sudoku6", "data.min_clues=16", *MLP, *_SHORT, "steps=400")
 SUDOKU4, SUDOKU6, MAZE = "Sudoku 4x4", "Sudoku 6x6", "Maze 5x5"
 SUDOKU_EXTREME, MAZE_HARD = "Sudoku-Extreme", "Maze-Hard"
 DATA = {
@@ -40,7 +41,7 @@ PUZZLES = {
     ],
     "cpu": [
         Task(SUDOKU4, ("data=sudoku4", *MLP, *_SHORT, "steps=200")),
-        Task(SUDOKU6, ("data=sudoku6", "data.min_clues=16", *MLP, *_SHORT, "steps=400")),
+        Task(SUDOKU6, _SUDOKU6),
         Task(MAZE, (*_MAZE, *MLP, *_SHORT, "steps=600")),
     ],
     "gpu": [
@@ -64,6 +65,35 @@ RATES = {
     "gpu": {"half the rate": "optim.lr=5e-5", "twice the rate": "optim.lr=2e-4"},
 }
 """Half and twice the learning rate of all variants, to see whether it favours some of them."""
+
+FIXED, LONG, NINE = "fixed halting", "three times as long", "Sudoku 9x9"
+_FIXED = ("halting.rule=sigmoid", "halting.threshold=0.999999", "halting.halt_exploration_prob=0.0")
+"""Every puzzle takes all steps; HRM's own rule, by Q-learning, has no threshold."""
+_NINE = (
+    "data=sudoku9",
+    "data.min_clues=32",
+    "data.max_clues=36",
+    "data.train_size=1000",
+    "data.test_size=400",
+)
+OTHERWISE = {
+    "smoke": {
+        FIXED: Task(FIXED, ("data=sudoku4", *MLP, *SMALL, *_FIXED)),
+        LONG: Task(LONG, ("data=sudoku4", *MLP, *SMALL, "steps=3")),
+        NINE: Task(NINE, ("data=sudoku4", *MLP, *SMALL, "data.min_clues=5")),
+    },
+    "cpu": {
+        FIXED: Task(FIXED, (*_SUDOKU6, *_FIXED)),
+        LONG: Task(LONG, (*_SUDOKU6, "steps=1200", "eval_every=50")),
+        NINE: Task(NINE, (*_NINE, *MLP, *_SHORT, "steps=1500", "eval_every=50")),
+    },
+    "gpu": {FIXED: Task(FIXED, ("experiment=trm_mlp_sudoku_extreme", *MLP, DATA[SUDOKU_EXTREME], *_FIXED))},
+}
+"""Other trainings, by what is other.
+
+cpu: 6x6 Sudoku where every puzzle takes all supervision steps, and where the curve ends; and 9x9 Sudoku of a
+difficulty that is learned in this time, but not wholly.
+"""
 
 LONGER = {
     "smoke": {SUDOKU4: ("steps=4",), MAZE: ("steps=4",)},

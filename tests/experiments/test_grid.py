@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 from torch.backends.cpu import get_cpu_capability
 
-from experiments import main_table
+from experiments import main_table, robustness
 from experiments.grid import results
 from experiments.grid.again import again, compare, expected
 from experiments.grid.comparison import comparison
@@ -115,6 +115,13 @@ def test_a_model_has_the_size_of_its_scale():
         ("memory.placement=replace", "model.L_layers=1"),
         ("model=trm", "model.L_layers=1"),
     ]
+
+
+def test_the_longer_training_has_the_best_rates_that_were_tried():
+    path = robustness.STUDY.results("cpu")
+    if not path.exists():
+        pytest.skip("no rows yet")
+    assert robustness.chosen(results.arrange(results.read(path))["rates"]) == robustness.RATE
 
 
 @pytest.mark.parametrize("task", [SUDOKU6, *(pytest.param(one, marks=THOROUGH) for one in (SUDOKU4, MAZE))])

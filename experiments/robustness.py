@@ -1,0 +1,171 @@
+"""Robustness: does the verdict of the main table hold where the training is another?
+
+    python -m experiments.robustness --scale cpu
+
+With fixed halting all variants learn from the same puzzles. A training three times as long, with a learning
+rate chosen for each variant, ends where the curve is flat. 9x9 Sudoku is larger. And with noise in training
+restarts of a model without memory stand against one with a memory, at equal FLOPs.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from experiments.grid.comparison import comparison, score_numbers
+from experiments.grid.page import Page, Table, line_style
+from experiments.grid.results import Variants, curves, values
+from experiments.grid.run import Run, Variant, baselines, grid, pick
+from experiments.grid.stats import Pairs, contrasts, differences, p_text
+from experiments.grid.study import Study, main
+from experiments.grid.tasks import FEWER_SEEDS, FIXED, LONG, NINE, OTHERWISE, SEEDS, SUDOKU6
+from experiments.grid.variants import CONTROLS, EQUAL, MEMORIES, MODELS, equal, sized
+from experiments.scaling import best_noise
+
+PLAIN = "TRM, g=2"
+NEAR = [one for one in MEMORIES if one.name.startswith("TRM") and one.name.endswith("augment")]
+"""TRM's memories after the level."""
+TWO = pick(MEMORIES, "TRM + bicross, augment", "TRM + multicell, augment")
+LARGER = [f"TRM, {what}" for what in EQUAL]
+FEW = [PLAIN, *LARGER, *(one.name for one in TWO)]
+"""What is trained longer, and on 9x9."""
+NOISE = "noise=0.25"
+NOISY = [f"{PLAIN}, noise", f"{TWO[0].name}, noise"]
+PLANNED = {
+    "memories": ([one.name for one in NEAR], PLAIN),
+    **{f"memories, at {what}": ([one.name for one in NEAR], f"TRM, {what}") for what in EQUAL},
+    "HRM, last cycle for one step": (["HRM, last cycle"], "HRM"),
+    "HRM, g=2 for last cycle": (["HRM, g=2"], "HRM, last cycle"),
+    "TRM, last cycle for one step": (["TRM"], "TRM, one step"),
+    "TRM, g=2 for last cycle": ([PLAIN], "TRM"),
+    "bicross, with noise": (NOISY[1:], NOISY[0]),
+}
+"""The contrasts, named before the runs."""
+
+RATES = ("2e-3", "4e-3", "8e-3")
+RATE = dict.fromkeys(FEW, "4e-3")
+"""The learning rate of each variant in the longer training: the best on validation puzzles with a seed that
+nothing else uses (the table of rates)."""
+RATE_SEED = 9
+_TRIED = "rates"
+COLUMNS = ["seeds", "exact, %", "over training, %", "steps", "parameters", "MFLOP"]
+
+
+def variants(scale: str) -> dict[str, Variant]:
+    """Return all variants of the study by name, with the sizes of a scale."""
+    named = [*MODELS, *NEAR, *pick(CONTROLS, "TRM + carry-add", "TRM + multicell, augment, random cells")]
+    every = [*sized(named, scale), *equal(SUDOKU6, scale, ["TRM"])]
+    return {one.name: one for one in every}
+
+
+def runs(scale: str) -> list[Run]:
+    """Return the runs with fixed halting, the trials of rates, the longer ones, and those on 9x9."""
+    known, tasks, seeds, few = variants(scale), OTHERWISE[scale], SEEDS[scale], FEWER_SEEDS[scale]
+    without = ("feed-forward", "recurrent transformer")
+    every = [one for name, one in known.items() if name not in without]
+    found = grid({tasks[FIXED]: every}, seeds)
+    if LONG in tasks:
+        tried = [
+            replace(_with(known[name], f"optim.lr={rate}"), name=f"{name}, rate {rate}")
+            for name in FEW
+            for rate in RATES
+        ]
+        found += grid({replace(tasks[LONG], name=_TRIED): tried}, [RATE_SEED])
+        tuned = [_with(known[name], f"optim.lr={RATE[name]}") for name in FEW]
+        noisy = [
+            replace(_with(one, NOISE), name=name) for name, one in zip(NOISY, pick(tuned, PLAIN, TWO[0].name))
+        ]
+        found += grid({tasks[LONG]: [*tuned, *noisy]}, seeds, ["depth", "noisy"])
+    if NINE in tasks:
+        found += grid({tasks[NINE]: [known[name] for name in FEW]}, few)
+    return found
+
+
+def _with(variant: Variant, setting: str) -> Variant:
+    return replace(variant, overrides=(*variant.overrides, setting))
+
+
+def render(found: dict[str, Variants]) -> Page:
+    """Return a table for each training, the contrasts, and the figures of curves and restarts."""
+    page = Page()
+    tried = found.get(_TRIED, {})
+    if tried:
+        page.tables[_TRIED] = rates(tried)
+    trained = {task: of_task for task, of_task in found.items() if task != _TRIED}
+    known = baselines(variants("cpu").values()) | dict(zip(NOISY, (PLAIN, NOISY[0])))
+    pairs, planned = differences(trained, known), contrasts(trained, PLANNED)
+    page.tables["contrasts"] = planned_table(planned)
+    for task, of_task in trained.items():
+        lines = {"": [Variant(name) for name in of_task]}
+        page.tables[task] = comparison(of_task, lines, COLUMNS, pairs[task])
+        numbers = score_numbers(of_task, "exact_accuracy", pairs[task], planned[task])
+        page.add_numbers(f"robustness/{task}", numbers)
+    flat = {task: trained[task] for task in (LONG, NINE) if task in trained}
+    if flat:
+        page.add_figure("curves", learning, flat, size=(6.8, 2.6))
+    if LONG in trained:
+        page.add_figure("restarts", restarts, trained[LONG], size=(5.0, 2.8))
+    return page
+
+
+def chosen(tried: Variants) -> dict[str, str]:
+    """Return for each variant the rate with the best end of the validation curve, of equal ones the first."""
+
+    def end(name: str, rate: str) -> float:
+        of_rate = tried.get(f"{name}, rate {rate}")
+        return -1.0 if of_rate is None else curves(of_rate, "curve_exact")[0, -1]
+
+    return {name: max(RATES, key=lambda rate: end(name, rate)) for name in FEW}
+
+
+def rates(tried: Variants) -> Table:
+    """Return the exact accuracy on validation puzzles at the end of the training, by variant and rate."""
+    lines = []
+    for name in FEW:
+        ends = (tried.get(f"{name}, rate {rate}") for rate in RATES)
+        texts = ["" if rows is None else f"{100 * curves(rows, 'curve_exact')[0, -1]:.1f}" for rows in ends]
+        lines.append([name, *texts])
+    return Table(["exact, validation, %, by learning rate", *RATES], lines)
+
+
+def planned_table(planned: Pairs) -> Table:
+    """Return the contrasts of each training, with what a test of one would find in four of five cases."""
+    lines = [
+        [task, name, pair.text("+"), p_text(pair.p), f"{100 * pair.detectable():.1f}", f"{pair.n}"]
+        for task, of_task in planned.items()
+        for name, pair in of_task.items()
+    ]
+    return Table(["training", "contrast", "points", "p", "could be seen from", "seeds"], lines)
+
+
+def learning(figure: Any, found: dict[str, Variants]) -> None:
+    """Draw the exact accuracy on the validation puzzles over training, mean over seeds and each seed."""
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
+    for axes, (task, of_task) in zip(panels, found.items()):
+        for number, variant in enumerate(name for name in FEW if name in of_task):
+            rows, style = of_task[variant], line_style(number) | {"marker": ""}
+            steps, exact = curves(rows, "curve_steps")[0], 100 * curves(rows, "curve_exact")
+            axes.plot(steps, exact.mean(axis=0), label=variant, **style)
+            axes.plot(steps, exact.T, linewidth=0.4, alpha=0.4, color=style["color"])
+        axes.set(title=task, xlabel="optimiser steps")
+    panels[0].set_ylabel("exact, validation, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
+
+
+def restarts(figure: Any, found: Variants) -> None:
+    """Draw the exact accuracy of the restart with the highest Q against what all restarts cost."""
+    axes = figure.subplots()
+    for number, variant in enumerate(name for name in (*FEW, *NOISY) if name in found):
+        rows, exact = found[variant], curves(found[variant], f"noisy.q_{best_noise(found[variant]):g}")
+        one = values(rows, "steps").mean() * values(rows, "flops").mean() / 1e6
+        cost = one * curves(rows, "noisy.restarts")[0]
+        axes.plot(cost, 100 * exact.mean(axis=0), label=variant, **line_style(number))
+    axes.set_xscale("log")
+    axes.set(xlabel="MFLOP of an answer", ylabel="exact, %")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
+
+
+STUDY = Study("robustness", __doc__, render, runs)
+
+if __name__ == "__main__":
+    main(STUDY)
