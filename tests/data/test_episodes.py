@@ -47,7 +47,7 @@ def drawn(*overrides: str, count: int = 40, length: int = 6, test: bool = True):
 def guesses(relabelled: Relabelled, episodes: Episodes) -> np.ndarray:
     """Whether an ideal player answers exactly, (n, p): it sets out from all rules, keeps those that agree
     with the feedback, and gives the answer that most of their probability agrees with."""
-    first, rules = relabelled.first, relabelled.rules
+    first, rules = relabelled.first, relabelled.test_rules
     right = np.zeros(episodes.inputs.shape[:2])
     for e in range(len(episodes)):
         left = rules.probability.copy()
@@ -70,6 +70,31 @@ def guesses(relabelled: Relabelled, episodes: Episodes) -> np.ndarray:
     return right
 
 
+def test_rules_that_are_held_out_are_in_the_test_alone():
+    words = ("data.held_out_rules=0.25", "data.favour=0.5", "data.revises=true")
+    _, relabelled, test = drawn(*words, count=500)
+    training = drawn(*words, count=500, test=False)[2]
+    assert len({*test.rules.flat}) == 6 and len({*training.rules.flat}) == 18
+    assert not {*test.rules.flat} & {*training.rules.flat}
+    first = relabelled.own_rules[0][0]
+    assert 0.5 < (training.rules[:, 0] == first).mean() < 0.6  # What is favoured is in training, too.
+    for one in (test, training):
+        plain = one.inputs[:, 0].astype(int) - relabelled.first
+        images = relabelled.rules.permutations[one.rules[:, 0]]
+        assert (np.take_along_axis(images, plain, axis=1) == one.labels[:, 0] - relabelled.first).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [(["data.held_out_rules=0.05"], "0.05"), (["data.held_out_rules=0.5", "data.rules=[swap]"], "0.5")],
+)
+def test_a_share_of_the_rules_that_leaves_none_is_refused(words, share):
+    with pytest.raises(
+        ValueError, match=rf"data.held_out_rules is {share}; allowed: 0, or with data.rules=any"
+    ):
+        drawn(*words)
+
+
 @pytest.mark.parametrize("digits", [3, 4])
 def test_the_best_guess_of_a_uniform_rule_is_counted_in_factorials(digits):
     rules = Rules(digits)
@@ -90,6 +115,8 @@ def test_the_best_guess_of_a_uniform_rule_is_counted_in_factorials(digits):
         ["data.revises=true"],
         ["data.rules=[shift,mirror,swap]"],
         ["data.rules=[swap]", "data.revises=true"],
+        ["data.held_out_rules=0.5"],
+        ["data.held_out_rules=0.3", "data.shows=part", "data.revises=true"],
     ],
     ids=lambda words: ",".join(words) or "plain",
 )

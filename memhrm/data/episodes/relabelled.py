@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from memhrm.data.checks import number
+from memhrm.data.episodes.choices import parted
 from memhrm.data.episodes.drawn import Drawn
 from memhrm.data.episodes.episodes import Episodes, milestones, pair, usual_course
 from memhrm.data.episodes.rules import Rules, optimum, relabel
@@ -31,10 +32,11 @@ class Plan:
         reveal: digits that a feedback shows with ``shows="part"``.
         revises: whether another rule replaces the first one within the episode: in test episodes before
             example p // 2 + 1, in training before a random one after the first.
-        favour: share of training episodes, beyond chance, under the first rule (of all permutations, the
-            identity). Where all rules are equally likely, so are all answers to the first example, and
-            guesses made position by position seldom fit one rule; a favoured rule is a guess on which all
-            positions agree.
+        favour: share of training episodes, beyond chance, under the first of their rules (of all
+            permutations, the identity). Where all rules are equally likely, so are all answers to the first
+            example, and guesses made position by position seldom fit one rule; a favoured rule is a guess on
+            which all positions agree.
+        held_out_rules: share of the rules that are for the test alone, which then has no others.
         hints: largest share of empty cells that training questions have filled; each draws its share
             uniformly.
     """
@@ -45,6 +47,7 @@ class Plan:
     reveal: int = 1
     revises: bool = False
     favour: float = 0.0
+    held_out_rules: float = 0.0
     hints: float = 0.0
 
     def rules(self) -> Rules:
@@ -58,6 +61,7 @@ class Relabelled(Drawn):
     Attributes:
         plan: what an episode is made of.
         rules: the relabellings.
+        own_rules: numbers of the rules of training episodes and of test episodes.
     """
 
     def __init__(
@@ -80,6 +84,10 @@ class Relabelled(Drawn):
             seed=seed,
         )
         self.plan, self.rules = plan, plan.rules()
+        rules = len(self.rules.permutations)
+        self.own_rules = parted(rules, plan.held_out_rules, np.random.default_rng((seed, 0x12)))
+        self._parts = [self.rules.part(own) for own in self.own_rules]
+        self.test_rules = self._parts[1]
         self.first = task.vocab_size - plan.digits  # The token of digit 0.
         assert task.answers == plan.digits
 
@@ -88,7 +96,10 @@ class Relabelled(Drawn):
         best = self.optimum(test, self.test_length)
         places = ", ".join(f"{best[at - 1]:.1%} at puzzle {at}" for at in milestones(self.test_length))
         lengths = ", ".join(map(str, self.lengths))
+        training, other = map(len, self.own_rules)
+        held_out = [f"{training:,} rules in training, {other:,} others in the test"]
         return [
+            *(held_out if self.plan.held_out_rules else ()),
             f"in episodes of {self.test_length} puzzles, in training {lengths}",
             f"exact at best {best[0]:.1%} without memory; with it {places}",
         ]
@@ -120,9 +131,10 @@ class Relabelled(Drawn):
         if self.plan.hints > 0 and not test:
             filled = rng.random(inputs.shape) < self.plan.hints * rng.random((len(inputs), 1))
             inputs = np.where(filled & (inputs < self.first), labels, inputs)
-        before, after = self.rules.draw(count, rng), self.rules.draw(count, rng)
+        own, part = self.own_rules[test], self._parts[test]
+        before, after = own[part.draw(count, rng)], own[part.draw(count, rng)]
         if self.plan.favour > 0 and not test:
-            before = np.where(rng.random(count) < self.plan.favour, 0, before)
+            before = np.where(rng.random(count) < self.plan.favour, own[0], before)
         numbers = np.repeat(before[:, None], length, axis=1)
         if self.plan.revises:
             change = np.full(count, length // 2) if test else rng.integers(1, max(length, 2), size=count)
@@ -162,8 +174,8 @@ class Relabelled(Drawn):
     def optimum(self, examples: Examples, length: int) -> np.ndarray:
         """Return the best possible exact accuracy at each example of an episode drawn from these, (p,).
 
-        It is that of somebody who solves every question, and is told when the rule changes. The first value
-        is the best possible without memory too, at every example.
+        It is that of somebody who solves every question, knows of which rules those of the test are, and is
+        told when the rule changes. The first value is the best possible without memory too, at every example.
         """
         a = self.plan.digits
         tokens = examples.labels.astype(np.int64) - self.first
@@ -171,9 +183,9 @@ class Relabelled(Drawn):
         asked = np.bincount(sets, minlength=1 << a) / len(sets)
         shown = [self._revealed(asked, j) for j in range(length)]
         change = length // 2 if self.plan.revises else length
-        best = optimum(self.rules, asked, shown[: change - 1])
+        best = optimum(self.test_rules, asked, shown[: change - 1])
         if change < length:
-            best = np.concatenate((best, optimum(self.rules, asked, shown[change : length - 1])))
+            best = np.concatenate((best, optimum(self.test_rules, asked, shown[change : length - 1])))
         return best
 
     def _revealed(self, asked: np.ndarray, at: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from math import factorial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -43,10 +44,12 @@ class EpisodeSettings(DataSettings):
     reveal: int
     revises: bool
     favour: float
+    held_out_rules: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.favour <= 1, "data.favour", self.favour, "0 to 1")
+        self._check_held_out()
         require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", list(self.lengths),
                 "a list of numbers from 1")  # fmt: skip
         require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")
@@ -63,6 +66,12 @@ class EpisodeSettings(DataSettings):
                 "false, with episodes of one puzzle")  # fmt: skip
         useless = self.reveal != 1 and self.shows != "part"
         advise(useless, f"data.reveal={self.reveal} changes nothing with data.shows={self.shows}")
+
+    def _check_held_out(self) -> None:
+        rules, share = factorial(self.digits), self.held_out_rules
+        some = 2 <= round(share * rules) <= rules - 2 and self.rules == "any"
+        allowed = f"0, or with data.rules=any a share that leaves at least 2 of {rules} rules to each side"
+        require(share == 0 or some, "data.held_out_rules", share, allowed)
 
     @property
     @abstractmethod
@@ -100,7 +109,7 @@ class EpisodeSettings(DataSettings):
         """Return what the episodes are made of."""
         families = () if self.rules == "any" else self.rules
         return Plan(digits=self.digits, families=families, shows=self.shows, reveal=self.reveal,
-                    revises=self.revises, favour=self.favour)  # fmt: skip
+                    revises=self.revises, favour=self.favour, held_out_rules=self.held_out_rules)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
