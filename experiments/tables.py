@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import answer, hyperparameters
+from experiments import answer, hours, hyperparameters
 from experiments.grid.run import ROOT, SCALES
 from experiments.grid.study import PAPER, Study, write_files
 from memhrm.config import console
@@ -42,7 +42,7 @@ def files() -> dict[str, bytes]:
                 made |= study.files(scale)
     for scale in SCALES:
         made |= answer.files(scale)
-    return made | hyperparameters.files("cpu")
+    return made | hyperparameters.files("cpu") | hours.files(studies(), "cpu")
 
 
 def stale(made: dict[str, bytes], folder: Path) -> list[str]:
