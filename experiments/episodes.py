@@ -10,12 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiments.grid.page import Page, Table, line_style, log2_axis
 from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, grid, pick
 from experiments.grid.study import Study, main
-from experiments.grid.tasks import EPISODES, FEWER_SEEDS, RECALL, RECALL_KINDS, SUDOKUS
+from experiments.grid.tasks import (
+    EPISODES,
+    FEWER_SEEDS,
+    NEW_RULES,
+    RECALL,
+    RECALL_KINDS,
+    RECURSIVE,
+    SUDOKUS,
+)
 from experiments.grid.variants import ONE
 from memhrm.data.episodes.episodes import milestones
 from memhrm.probes.episodes import KEPT
@@ -34,18 +43,32 @@ MEMORIES = [
     Variant("multicell, all", None, (*_CELLS, "k=8", "memory.selector=all")),
     Variant("aggregate", None, ("+memory=aggregate", *_FORMULA, "k=3", _SHARED)),
 ]
+_THREE = pick(MEMORIES, "multicell, k=3")[0].overrides
+CONTROLS = [
+    Variant("carry-add, width 104", None, ("+memory=carry_add", ONE, "model.hidden_size=104")),
+    Variant("multicell, one cell", None, (*_CELLS, "memory.cells=1", "k=1")),
+    Variant("multicell, k=3, random", None, (*_THREE, "memory.selector=random")),
+    Variant(
+        "multicell, k=3, random and held", None, (*_THREE, "memory.selector=random", "memory.hold=example")
+    ),
+]
+"""A state with as many parameters, the shared cell alone, and cells chosen at random, anew at every H-step
+or once for a question and its feedback. What they reach needs no choice of cells."""
 TOKENS = [Variant("memory tokens", None, ("+memory=tokens", ONE))]  # They need attention; Sudoku has the MLP.
 BOTH = pick(MEMORIES, "bicross", "multicell, k=3")
-ON_SUDOKU = [*pick(MEMORIES, "baseline", "carry-add"), *BOTH]  # A run takes 20 minutes.
-ORDER = [variant.name for variant in (*MEMORIES, *TOKENS)]
+FEW = [*pick(MEMORIES, "baseline", "carry-add"), *BOTH]
+"""On tasks of which a run takes long."""
+DRAWN = [variant.name for variant in (*MEMORIES, *TOKENS)]
+"""The variants whose curves are drawn."""
 
 
 def runs(scale: str) -> list[Run]:
-    """Return the runs on recall, on Sudoku, and on the other kinds of recall."""
+    """Return the runs on recall, also with recursion and with new rules, on Sudoku, and on other kinds."""
     tasks, seeds, measures = EPISODES[scale], FEWER_SEEDS[scale], ["positions"]
     return [
-        *grid({tasks[RECALL]: [*MEMORIES, *TOKENS]}, seeds, measures),
-        *grid({tasks[SUDOKUS]: ON_SUDOKU}, seeds, measures),
+        *grid({tasks[RECALL]: [*MEMORIES, *TOKENS, *CONTROLS]}, seeds, measures),
+        *grid({tasks[RECURSIVE]: FEW, tasks[NEW_RULES]: FEW}, seeds, measures),
+        *grid({tasks[SUDOKUS]: FEW}, seeds, measures),
         *grid(dict.fromkeys(RECALL_KINDS[scale], BOTH), seeds[:1], measures),
     ]
 
@@ -53,8 +76,9 @@ def runs(scale: str) -> list[Run]:
 def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task, and the figure."""
     page = Page({task: table(of_task, KEPT) for task, of_task in found.items()})
-    shown = {task: of_task for task, of_task in found.items() if task in (RECALL, SUDOKUS)}
-    page.add_figure("", positions, shown, size=(6.8, 2.7))
+    shown = {task: of_task for task, of_task in found.items() if task in EPISODES["cpu"]}
+    drawn = {task: of_task for task, of_task in shown.items() if task in (RECALL, SUDOKUS)}
+    page.add_figure("", positions, drawn, size=(6.8, 2.7))
     for task, of_task in shown.items():
         page.tables[f"{task}-kept"] = table(of_task, KEPT[:1])
         page.add_numbers(f"episodes/{task}", numbers(of_task))
@@ -72,7 +96,7 @@ def numbers(found: Variants) -> dict[str, str]:
         exact = 100 * curves(rows, "positions.kept")
         where = milestones(exact.shape[1])
         result |= {f"{variant}/{place}": text for place, text in zip(where, at(exact.mean(axis=0), where))}
-        result[f"{variant}/short"] = f"{(100 * curves(rows, 'positions.best') - exact).max():.1f}"
+        result[f"{variant}/short"] = f"{shortfall(rows, KEPT[0]).max():.1f}"
     return result
 
 
@@ -89,15 +113,20 @@ def table(found: Variants, kept: Sequence[str]) -> Table:
     for variant, rows in found.items():
         for which in (which for which in kept if f"positions.{which}" in rows):
             exact = 100 * curves(rows, f"positions.{which}")
-            short = " ".join(f"{value:.1f}" for value in (optimum - exact).max(axis=1))
+            short = " ".join(f"{value:.1f}" for value in shortfall(rows, which))
             lines.append([variant, which, *at(exact.mean(axis=0), where), short if which == "kept" else ""])
     head = ["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"]
     return Table(head, lines).select([i for i in range(len(head)) if i != 1 or len(kept) > 1])
 
 
+def shortfall(rows: pd.DataFrame, which: str) -> np.ndarray:
+    """Return how far below the best possible each seed falls where it is farthest, in points, (seeds,)."""
+    return 100 * (curves(rows, "positions.best") - curves(rows, f"positions.{which}")).max(axis=1)
+
+
 def best(found: Variants) -> np.ndarray:
-    """Return the best possible exact accuracy at each position, in %."""
-    return 100 * curves(next(iter(found.values())), "positions.best")[0]
+    """Return the best possible exact accuracy at each position, in %, the mean over seeds."""
+    return 100 * curves(next(iter(found.values())), "positions.best").mean(axis=0)
 
 
 def at(values: np.ndarray, positions: Sequence[int]) -> list[str]:
@@ -113,8 +142,9 @@ def positions(figure: Any, found: dict[str, Variants]) -> None:
         place = np.arange(1, len(optimum) + 1)
         axes.plot(place, optimum, ":", color="black", label="best with memory")
         axes.axhline(optimum[0], linestyle="--", linewidth=0.8, color="black", label="best without")
-        for variant, rows in of_task.items():
-            number = ORDER.index(variant)
+        for number, variant in enumerate(DRAWN):
+            if (rows := of_task.get(variant)) is None:
+                continue
             style = line_style(number) | {"linestyle": "-" if number < len(LIGHT) else "--"}
             exact = 100 * curves(rows, "positions.kept").mean(axis=0)
             axes.plot(place, exact, markersize=2.5, linewidth=1.0, label=variant, **style)

@@ -20,7 +20,7 @@ def table(studies: Iterable[Study], scale: str) -> Table:
         rows = read(study.results(scale))
         if "seconds" not in rows:
             continue
-        own = rows[~rows["config"].isin(seen)]
+        own = rows[~rows["config"].isin(list(seen))]
         seen |= {*rows["config"]}
         spent = own["seconds"].astype(float).sum() / 3600
         lines.append([f"`{study.name}`", f"{len(rows)}", f"{len(own)}", f"{spent:.1f}"])

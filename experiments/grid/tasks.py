@@ -109,20 +109,27 @@ _SMALL_EPISODES = (
     *(*_TINY, "batch_size=4", "steps=3", "validation_size=0"),
     *("data.test_episodes=6", "data.test_length=4", "data.lengths=[2,3]"),
 )
-RECALL, SUDOKUS = "recall", "sudoku4"
+_OWN_TEST = "data.seed=${seed}"
+"""Test episodes, and what is held out, differ by seed, so that intervals hold the sampling of the test."""
+RECALL, SUDOKUS, RECURSIVE, NEW_RULES = "recall", "sudoku4", "recursive recall", "recall of new rules"
 EPISODES = {
-    "smoke": {
-        RECALL: Task(RECALL, ("experiment=recall", *_SMALL_EPISODES)),
-        SUDOKUS: Task(SUDOKUS, ("experiment=episodes", *_SMALL_EPISODES, "data.test_size=60")),
-    },
-    **{
-        scale: {
-            RECALL: Task(RECALL, ("experiment=recall",)),
-            SUDOKUS: Task(SUDOKUS, ("experiment=episodes",)),
-        }
-        for scale in ("cpu", "gpu")
-    },
+    scale: {
+        task.name: Task(
+            task.name, (*task.overrides, _OWN_TEST, *(_SMALL_EPISODES if scale == "smoke" else ()))
+        )
+        for task in (
+            Task(RECALL, ("experiment=recall",)),
+            Task(
+                RECURSIVE,
+                ("experiment=recall", "model.H_cycles=2", "model.L_cycles=2", "halting.halt_max_steps=2"),
+            ),
+            Task(NEW_RULES, ("experiment=recall", "data.alphabet=5", "data.held_out_rules=0.2")),
+            Task(SUDOKUS, ("experiment=episodes", *(("data.test_size=60",) if scale == "smoke" else ()))),
+        )
+    }
+    for scale in ("smoke", "cpu", "gpu")
 }
+"""Recall; the same with recursion, and with rules that training has not seen; and Sudoku."""
 _RECALL_SETTINGS = {
     "retention": ("data.shows=first",),
     "accumulation": ("data.shows=part", "data.reveal=2"),
@@ -135,9 +142,6 @@ RECALL_KINDS = {
     for scale, tasks in EPISODES.items()
 }
 """Other kinds of recall."""
-
-_OWN_TEST = "data.seed=${seed}"
-"""Test episodes, and what is held out, differ by seed, so that intervals hold the sampling of the test."""
 
 _SMALL_CONTEXTS = (
     *(*_TINY, "batch_size=4", "steps=3"),
