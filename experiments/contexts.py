@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.grid.page import Page, Table, line_style, log2_axis
-from experiments.grid.results import Variants, values
+from experiments.grid.results import Variants, curves, values
 from experiments.grid.run import Run, Variant, grid, pick
 from experiments.grid.stats import Estimate, Pairs, contrasts, differences, over_seeds, p_text
 from experiments.grid.study import Study, main
@@ -107,6 +107,12 @@ SHOWN = [
     *pick(CAPACITY, "cells, N=128"),
 ]
 """The variants whose curves are drawn."""
+LEARNING = [
+    CELLS,
+    *("cells, oracle address", "cells, hash of the cue", "cells, address by the formulas"),
+    *("cells, address not learned", "unused cells score like others", "policy, return-to-go"),
+]
+"""The variants of which the way to an address is drawn."""
 MAIN = "contexts"
 """The task of the controls, the options and the losses."""
 
@@ -154,6 +160,7 @@ def render(found: dict[str, Variants]) -> Page:
         page.tables["losses"] = predicted(table(main_task, [LEARNED, *LOSSES], pairs, at))
         page.tables["rates"] = table(main_task, [*PRIMARY, *CONTROLS, *RATES], pairs, at)
         page.add_figure("", draw, main_task, at, size=(6.8, 2.6))
+        page.add_figure("learning", learning, main_task, size=(5.0, 2.6))
     return page
 
 
@@ -294,6 +301,18 @@ def draw(figure: Any, found: Variants, at: Sequence[int]) -> None:
     by_gap.set(xlabel="other puzzles between", ylabel="exact at the second visit, %")
     by_cost.set(xlabel="MFLOP a supervision step", ylabel=f"contexts held of {at[-1]}")
     figure.legend(*by_number.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6.5)
+
+
+def learning(figure: Any, found: Variants) -> None:
+    """Draw how often a question finds the cell of its context again, over the training, and each seed."""
+    axes = figure.subplots()
+    for number, variant in enumerate(one for one in LEARNING if "agreement_curve" in found.get(one, ())):
+        rows, style = found[variant], line_style(number) | {"marker": ""}
+        steps, share = curves(rows, "agreement_steps")[0], 100 * curves(rows, "agreement_curve")
+        axes.plot(steps, share.mean(axis=0), label=variant, **style)
+        axes.plot(steps, share.T, linewidth=0.4, alpha=0.5, color=style["color"])
+    axes.set(xlabel="optimiser steps", ylabel="cell found again, %")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
 STUDY = Study("contexts", __doc__, render, runs)

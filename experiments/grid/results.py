@@ -49,6 +49,7 @@ def row(run: Run, path: Path) -> dict[str, Any]:
     metrics, settings = directory.metrics(), parse(config)
     curve = [line for line in metrics if "validation/exact_accuracy" in line]
     exact = [line["validation/exact_accuracy"] for line in curve]
+    found_again = [line for line in metrics if "train/agreement" in line]
     finished = [line["train/puzzles"] for line in metrics if "train/puzzles" in line]
     measures = {name: measured(path, name) for name in run.measures}
     cells: dict[str, Any] = {
@@ -67,6 +68,8 @@ def row(run: Run, path: Path) -> dict[str, Any]:
         "curve_steps": [line["step"] for line in curve],
         "curve_exact": exact,
         **({"over_training": sum(exact) / len(exact)} if exact else {}),
+        "agreement_steps": [line["step"] for line in found_again] or None,
+        "agreement_curve": [line["train/agreement"] for line in found_again] or None,
         **{
             f"{measure}.{name}": value for measure, found in measures.items() for name, value in found.items()
         },

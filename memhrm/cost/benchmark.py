@@ -56,6 +56,9 @@ class Subject:
             "identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
             **tensors(schedule(size[0]), self.device),
         }
+        if self.run.memory.needs_address:  # Each row in a context of its own.
+            contexts = torch.arange(size[0], dtype=torch.int32, device=self.device)
+            self.batch["address"] = torch.stack([contexts, contexts], dim=1)
         wanted = (size[0], self.run.model.H_cycles, self.model.H_module.noise_size)
         self.noise = torch.rand(wanted, generator=generator).to(self.device) if wanted[-1] else None
         self.least = torch.zeros(size[0], dtype=torch.int32, device=self.device)

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from memhrm.config.settings import require
 from memhrm.data.settings import parse as parse_data
-from memhrm.models.reasoner import Reasoner, count_parameters
+from memhrm.models.reasoner import NO_GUIDE, Guide, Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
 from memhrm.runs.settings import parse
 
@@ -38,8 +38,9 @@ def cost(config: Mapping[str, Any]) -> Cost:
         model = Reasoner(run.model, shape, run.memory).eval()
         rows = run.batch_size
         inputs, identifiers = torch.zeros(rows, shape.num_tokens, dtype=torch.int32), torch.zeros(rows).int()
+        guide = Guide(address=torch.zeros(rows, 2).int()) if run.memory.needs_address else NO_GUIDE
         with FlopCounterMode(display=False) as counter:
-            model(model.initial_state(rows), inputs, model.puzzle_rows(identifiers))
+            model(model.initial_state(rows), inputs, model.puzzle_rows(identifiers), guide)
     return Cost(count_parameters(model), round(counter.get_total_flops() / rows))
 
 

@@ -62,8 +62,12 @@ def test_usage_of_planted_selections():
 SMALL = [*TINY, "model.H_cycles=2", "model.expansion=4.0"]
 
 
-def test_the_cost_counted_is_that_of_the_real_model():
-    config = compose("train", ["+memory=multicell", *SMALL])
+ORACLE = ("data=contexts", "data.contexts=[2]", "memory.selector=oracle", "k=1")
+
+
+@pytest.mark.parametrize("words", [(), ORACLE])
+def test_the_cost_counted_is_that_of_the_real_model(words):
+    config = compose("train", ["+memory=multicell", *SMALL, *words])
     subject = Subject(config)
     subject.model.eval()
     assert cost(config).parameters == count_parameters(subject.model)
