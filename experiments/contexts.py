@@ -20,6 +20,7 @@ from experiments.grid.study import Study, main
 from experiments.grid.tasks import CONTEXT_KINDS, CONTEXTS, FEWER_SEEDS, OPEN_CUES, SEEDS
 from memhrm.data.episodes.capacity import hashed, perfect
 from memhrm.data.episodes.visits import GAPS, REVISED
+from memhrm.report.figures import LIGHT
 
 CELLS, BICROSS = "cells, learned address", "one memory, M=10"
 LEARNED = Variant(CELLS, BICROSS, ("+memory=multicell", "memory.cells=32", "k=1"))
@@ -159,7 +160,7 @@ def render(found: dict[str, Variants]) -> Page:
         page.tables["options"] = table(main_task, [LEARNED, *OPTIONS], pairs, at)
         page.tables["losses"] = predicted(table(main_task, [LEARNED, *LOSSES], pairs, at))
         page.tables["rates"] = table(main_task, [*PRIMARY, *CONTROLS, *RATES], pairs, at)
-        page.add_figure("", draw, main_task, at, size=(6.8, 2.6))
+        page.add_figure("", draw, main_task, at, size=(6.8, 3.0))
         page.add_figure("learning", learning, main_task, size=(5.0, 2.6))
     return page
 
@@ -286,21 +287,28 @@ def draw(figure: Any, found: Variants, at: Sequence[int]) -> None:
     by_number.plot(at, [100 * hashed(32, c) for c in at], "--", color="black", label="32 cells, by a hash")
     for number, variant in enumerate(one.name for one in SHOWN if one.name in found):
         rows, style = found[variant], line_style(number)
+        if number >= len(LIGHT):  # The colours are used up.
+            style |= {"markerfacecolor": "white", "linestyle": "--"}
         share = [100 * values(rows, held(c)).mean() / c for c in at]
         by_number.plot(at, share, markersize=2.5, linewidth=1.0, label=variant, **style)
         gaps = [gap for gap in GAPS if f"exact_accuracy_by_gap.{gap}" in rows]
         exact = [100 * values(rows, f"exact_accuracy_by_gap.{gap}").mean() for gap in gaps]
         by_gap.plot(range(len(gaps)), exact, markersize=2.5, linewidth=1.0, **style)
         by_gap.set_xticks(range(len(gaps)), gaps)
-    for number, variant in enumerate(found):
-        most = values(found[variant], held(at[-1])).mean()
-        by_cost.plot(values(found[variant], "flops").mean() / 1e6, most, **line_style(number), linestyle="")
+        by_cost.plot(*_cost(rows, at[-1]), **(style | {"linestyle": ""}), markersize=4)
+    for variant in found.keys() - {one.name for one in SHOWN}:
+        by_cost.plot(*_cost(found[variant], at[-1]), "o", color="0.7", markersize=2, zorder=0)
     log2_axis(by_number, at)
     log2_axis(by_cost, [2, 4, 8, 16])
     by_number.set(xlabel="contexts", ylabel="held, % of them")
-    by_gap.set(xlabel="other puzzles between", ylabel="exact at the second visit, %")
+    by_gap.set(xlabel="other puzzles between", ylabel="exact, second visit, %")
     by_cost.set(xlabel="MFLOP a supervision step", ylabel=f"contexts held of {at[-1]}")
     figure.legend(*by_number.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6.5)
+
+
+def _cost(rows: pd.DataFrame, contexts: int) -> tuple[float, float]:
+    """Return the MFLOP of a supervision step, and the contexts held of so many."""
+    return float(values(rows, "flops").mean() / 1e6), float(values(rows, held(contexts)).mean())
 
 
 def learning(figure: Any, found: Variants) -> None:
