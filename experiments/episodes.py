@@ -60,6 +60,8 @@ FEW = [*pick(MEMORIES, "baseline", "carry-add"), *BOTH]
 """On tasks of which a run takes long."""
 DRAWN = [variant.name for variant in (*MEMORIES, *TOKENS)]
 """The variants whose curves are drawn."""
+LEAST = 0.1
+"""Points below the best possible that the figure tells apart from none."""
 
 
 def runs(scale: str) -> list[Run]:
@@ -135,23 +137,27 @@ def at(values: np.ndarray, positions: Sequence[int]) -> list[str]:
 
 
 def positions(figure: Any, found: dict[str, Variants]) -> None:
-    """Draw the exact accuracy against the position, mean over seeds; dotted: the best possible."""
+    """Draw how far the exact accuracy is below the best possible, against the position, mean over seeds.
+
+    What is below by less than a tenth of a point is drawn there. Dashed: the best possible without memory.
+    """
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     for axes, (task, of_task) in zip(panels, found.items()):
         optimum = best(of_task)
         place = np.arange(1, len(optimum) + 1)
-        axes.plot(place, optimum, ":", color="black", label="best with memory")
-        axes.axhline(optimum[0], linestyle="--", linewidth=0.8, color="black", label="best without")
+        without = (optimum - optimum[0]).clip(LEAST)
+        axes.plot(place, without, linestyle="--", linewidth=0.8, color="black", label="best without")
         for number, variant in enumerate(DRAWN):
             if (rows := of_task.get(variant)) is None:
                 continue
             style = line_style(number) | {"linestyle": "-" if number < len(LIGHT) else "--"}
-            exact = 100 * curves(rows, "positions.kept").mean(axis=0)
-            axes.plot(place, exact, markersize=2.5, linewidth=1.0, label=variant, **style)
+            short = 100 * (curves(rows, "positions.best") - curves(rows, "positions.kept")).mean(axis=0)
+            axes.plot(place, short.clip(LEAST), markersize=2.5, linewidth=1.0, label=variant, **style)
+        axes.set_yscale("log")
         log2_axis(axes, [2**i for i in range(len(optimum).bit_length())])
         axes.set_title(task)
         axes.set_xlabel("puzzle of the episode")
-    panels[0].set_ylabel("exact, %")
+    panels[0].set_ylabel("points below the best possible")
     lines = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels())}
     figure.legend(lines.values(), lines.keys(), loc="outside right center", fontsize=6.5)
 

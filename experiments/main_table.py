@@ -168,20 +168,25 @@ def forest(figure: Any, found: dict[str, Variants], pairs: Pairs) -> None:
 
 
 def learning(figure: Any, found: Variants) -> None:
-    """Draw the exact accuracy on the validation puzzles over training, mean over seeds, HRM and TRM apart."""
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, model in zip(panels, ("HRM", "TRM")):
-        memories = [variant.name for variant in MEMORIES if variant.name.startswith(model)]
-        shown = [name for name in (model, f"{model}, g=2", *memories) if name in found]
+    """Draw the exact accuracy on the validation puzzles over training, by model and place of the memory.
+
+    A line is the mean over seeds, a band from the worst seed to the best.
+    """
+    panels = figure.subplots(1, 4, sharex=True, sharey=True)
+    places = [(model, place) for model in ("HRM", "TRM") for place in ("replace", "augment")]
+    for axes, (model, place) in zip(panels, places):
+        memories = [one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(place)]
+        shown = [name for name in (f"{model}, g=2", *memories) if name in found]
         for number, variant in enumerate(shown):
-            exact = curves(found[variant], "curve_exact")
-            steps = curves(found[variant], "curve_steps")[0]
-            label = variant.removeprefix(f"{model} + ").replace(model, "no memory")
-            colour, dashes = LIGHT[number // 2 % len(LIGHT)], "-" if number % 2 == 0 else "--"
-            axes.plot(steps, 100 * exact.mean(axis=0), color=colour, linestyle=dashes, label=label)
-        axes.set_title(model)
-        axes.set_xlabel("optimiser steps")
+            exact, steps = 100 * curves(found[variant], "curve_exact"), curves(found[variant], "curve_steps")
+            label = variant.removeprefix(f"{model} + ").removesuffix(f", {place}").replace(model, "no memory")
+            axes.fill_between(
+                steps[0], exact.min(axis=0), exact.max(axis=0), color=LIGHT[number], alpha=0.15, linewidth=0
+            )
+            axes.plot(steps[0], exact.mean(axis=0), color=LIGHT[number], label=label)
+        axes.set_title(f"{model}, {place}", fontsize=8)
     panels[0].set_ylabel("exact, validation, %")
+    figure.supxlabel("optimiser steps", fontsize=9)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
