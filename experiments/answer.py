@@ -14,7 +14,7 @@ from experiments.grid.tasks import RECALL
 
 LINES = {
     "no memory": ("TRM, g=2", "baseline", "no memory", hops.DEEP.name),
-    "carry-add (control)": ("TRM + carry-add", "carry-add", "carry-add, width 112", None),
+    "carry-add (control)": ("TRM + carry-add", "carry-add", "carry-add, width 112", hops.CARRY.name),
     "one memory (bicross)": ("TRM + bicross, augment", "bicross", contexts.BICROSS, hops.BOTH.name),
     "selected cells (multicell)": (
         "TRM + multicell, augment",
@@ -23,7 +23,7 @@ LINES = {
         hops.CELLS.name,
     ),
 }
-"""Each line's variant of `main_table`, `episodes`, `contexts` and `hops`; None: there is none."""
+"""Each line's variant of `main_table`, `episodes`, `contexts` and `hops`."""
 
 WHERE = [2, 32]
 """The puzzles of an episode that are shown."""
@@ -67,7 +67,7 @@ def table(puzzles: dict[str, Variants], recall: Variants, on_contexts: Variants,
         exact = 100 * curves(recall[episodic], "positions.kept").mean(axis=0)
         line = [title, *scores, *episodes.at(exact, WHERE)]
         if on_hops:
-            line += _hops(on_hops.get(hopping or ""))
+            line += _hops(on_hops.get(hopping))
         if on_contexts:
             line += _held(on_contexts.get(among))
         lines.append(line)

@@ -296,7 +296,7 @@ def draw(figure: Any, found: Variants, at: Sequence[int]) -> None:
         by_gap.plot(range(len(gaps)), exact, markersize=2.5, linewidth=1.0, **style)
         by_gap.set_xticks(range(len(gaps)), gaps)
         by_cost.plot(*_cost(rows, at[-1]), **(style | {"linestyle": ""}), markersize=4)
-    for variant in found.keys() - {one.name for one in SHOWN}:
+    for variant in (name for name in found if name not in {one.name for one in SHOWN}):
         by_cost.plot(*_cost(found[variant], at[-1]), "o", color="0.7", markersize=2, zorder=0)
     log2_axis(by_number, at)
     log2_axis(by_cost, [2, 4, 8, 16])

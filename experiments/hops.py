@@ -24,7 +24,9 @@ BOTH = Variant("memory, a cycle for each hop", None, ("+memory=bicross", _TOLD))
 CELLS = Variant("cells, a cycle for each hop", BOTH.name, ("+memory=multicell", "k=3", _TOLD))
 ALONE = Variant("memory, one cycle", BOTH.name, (*BOTH.overrides, *_ONE))
 DEEP = Variant("no memory, a cycle for each hop", BOTH.name)
-VARIANTS = [BOTH, CELLS, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name, _ONE)]
+CARRY = Variant("carry-add, width 88", BOTH.name, ("+memory=carry_add", _TOLD, "model.hidden_size=88"))
+"""As many FLOPs as with one memory."""
+VARIANTS = [BOTH, CELLS, CARRY, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name, _ONE)]
 BY_HOPS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (1, 2, 3, 4, 6, 8)
 """H-cycles of a question in the test; 1 to 4 in training."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.grid.comparison import comparison, score_numbers
 from experiments.grid.page import Page, Table
-from experiments.grid.results import Variants, curves
+from experiments.grid.results import Variants, curves, values
 from experiments.grid.run import ROOT, Run, Variant, baselines, grid
 from experiments.grid.stats import (
     Estimate,
@@ -94,6 +94,7 @@ def render(found: dict[str, Variants]) -> Page:
     page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"], pairs["speed"])
     page.tables["contrasts"] = planned_table(planned)
     page.add_figure("forest", forest, found, pairs["main"], size=(6.8, 3.4))
+    page.add_figure("cost", against_cost, found, size=(6.8, 2.4))
     for task, of_task in found.items():
         page.tables[task] = comparison(of_task, GROUPS, COLUMNS, pairs["main"][task])
         page.tables[f"{task}-speed"] = comparison(of_task, GROUPS, SPEED, pairs["speed"][task])
@@ -165,6 +166,26 @@ def forest(figure: Any, found: dict[str, Variants], pairs: Pairs) -> None:
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
     figure.supxlabel("exact, points less the baseline", fontsize=7)
+
+
+def against_cost(figure: Any, found: dict[str, Variants]) -> None:
+    """Draw the exact accuracy of each variant against the FLOPs of an answer, with its interval."""
+    panels = np.atleast_1d(figure.subplots(1, len(found)))
+    for axes, (task, of_task) in zip(panels, found.items()):
+        for number, (title, group) in enumerate(GROUPS.items()):
+            for variant in (one.name for one in group if one.name in of_task):
+                rows = of_task[variant]
+                cost = values(rows, "steps").mean() * values(rows, "flops").mean() / 1e6
+                exact = over_seeds(rows, SCORES["main"])
+                half = 0.0 if np.isnan(exact.half) else 100 * exact.half
+                axes.errorbar(cost, 100 * exact.mean, yerr=half, fmt="o", markersize=3, linewidth=0.7,
+                              color=LIGHT[number], label=title)  # fmt: skip
+        axes.set_ylim(0, 102)
+        axes.set_title(task, fontsize=8)
+    panels[0].set_ylabel("exact, %")
+    figure.supxlabel("MFLOP of an answer", fontsize=9)
+    named = dict(zip(*panels[0].get_legend_handles_labels()[::-1]))
+    figure.legend(named.values(), named.keys(), loc="outside right center", fontsize=6.5)
 
 
 def learning(figure: Any, found: Variants) -> None:
