@@ -162,6 +162,13 @@ SILENT = {
         (context, "memory.own_projections"): "more numbers are drawn, and the cells start elsewhere"
         for context in ("oracle", "every cell")
     },
+    **{
+        (
+            "replace",
+            f"model.{name}",
+        ): "the level whose place is taken is drawn, so that what follows starts as with it"
+        for name in ("mixer", "expansion", "H_layers")
+    },
 }
 OTHER = {
     "precision": "bfloat16", "validation_size": 2, "probe": ("light", "none"), "dir": "elsewhere",
