@@ -79,10 +79,11 @@ def combinations(scale: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
-def test_every_setting_of_every_grid_is_known():
+@pytest.mark.parametrize("scale", ["cpu", *(pytest.param(one, marks=THOROUGH) for one in ("smoke", "gpu"))])
+def test_every_setting_of_every_grid_is_known(scale):
     """Each setting in one combination in which it stands."""
     seen: set[str] = set()
-    for words in combinations("cpu"):
+    for words in combinations(scale):
         if not seen.issuperset(words):
             seen |= {*words}
             parse(compose("train", words))
@@ -90,9 +91,8 @@ def test_every_setting_of_every_grid_is_known():
 
 @THOROUGH
 @pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
-@pytest.mark.parametrize("scale", ["smoke", "cpu", "gpu"])
-def test_every_combination_of_every_grid_is_possible(scale):
-    for words in combinations(scale):
+def test_every_combination_of_settings_is_possible():
+    for words in combinations("cpu"):
         parse(compose("train", words))
 
 
