@@ -81,12 +81,7 @@ def _run(name: str, body: Body, typed: Sequence[str], bare: str | None, rest: st
 
     codes: list[int] = []
 
-    def job(config: DictConfig) -> None:
-        from hydra.core.hydra_config import HydraConfig
-
-        overrides = HydraConfig.get().overrides.task
-        # Unresolved: ${...} in them refers to the job's settings, not to Hydra's.
-        job_words: list[str] = list(map(str, OmegaConf.to_container(overrides, resolve=False) or ()))
+    def run(config: DictConfig, job_words: Sequence[str]) -> None:
         own = [word for word in job_words if name_of(word) in swept(words)] or job_words
         where = f"in the job {' '.join(own)}: " if several else ""
         with _arguments(typed):  # A body may say how it was called.
@@ -98,6 +93,20 @@ def _run(name: str, body: Body, typed: Sequence[str], bare: str | None, rest: st
                 codes.append(1)
         if codes[-1] > 128:  # A signal: the other combinations do not run either.
             sys.exit(codes[-1])
+
+    def job(config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        overrides = HydraConfig.get().overrides.task
+        # Unresolved: ${...} in them refers to the job's settings, not to Hydra's.
+        run(config, list(map(str, OmegaConf.to_container(overrides, resolve=False) or ())))
+
+    if not flags and not any("hydra" in word for word in words):
+        # Nothing is asked of Hydra's application, which composes twice, the first time to learn its mode.
+        with _explained(name, words), configurations():
+            config = hydra.compose(config_name=name, overrides=words)
+        run(config, words)
+        return max(codes)
 
     given_too = set(map(name_of, words))
     quiet = [f"{key}={value}" for key, value in _QUIET.items() if key not in given_too]
