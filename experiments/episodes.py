@@ -115,15 +115,15 @@ def table(found: Variants, kept: Sequence[str]) -> Table:
     for variant, rows in found.items():
         for which in (which for which in kept if f"positions.{which}" in rows):
             exact = 100 * curves(rows, f"positions.{which}")
-            short = " ".join(f"{value:.1f}" for value in shortfall(rows, which))
+            short = " ".join(f"{value:.1f}" for value in shortfall(rows, which).max(axis=1))
             lines.append([variant, which, *at(exact.mean(axis=0), where), short if which == "kept" else ""])
     head = ["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"]
     return Table(head, lines).select([i for i in range(len(head)) if i != 1 or len(kept) > 1])
 
 
 def shortfall(rows: pd.DataFrame, which: str) -> np.ndarray:
-    """Return how far below the best possible each seed falls where it is farthest, in points, (seeds,)."""
-    return 100 * (curves(rows, "positions.best") - curves(rows, f"positions.{which}")).max(axis=1)
+    """Return by how many points each seed is below the best possible at each position, (seeds, positions)."""
+    return 100 * (curves(rows, "positions.best") - curves(rows, f"positions.{which}"))
 
 
 def best(found: Variants) -> np.ndarray:
@@ -151,7 +151,7 @@ def positions(figure: Any, found: dict[str, Variants]) -> None:
             if (rows := of_task.get(variant)) is None:
                 continue
             style = line_style(number) | {"linestyle": "-" if number < len(LIGHT) else "--"}
-            short = 100 * (curves(rows, "positions.best") - curves(rows, "positions.kept")).mean(axis=0)
+            short = shortfall(rows, KEPT[0]).mean(axis=0)
             axes.plot(place, short.clip(LEAST), markersize=2.5, linewidth=1.0, label=variant, **style)
         axes.set_yscale("log")
         log2_axis(axes, [2**i for i in range(len(optimum).bit_length())])

@@ -8,9 +8,10 @@ Within a seed all variants are offered the same puzzles in the same order and st
 outside the memory, so that a memory and its baseline, the same model with the same gradient window, make a
 pair.
 
-Few contrasts stand beside the many comparisons: the mean of a model's memories in one place against its
-baseline, and the gradient window by itself. They were chosen after a first look at the committed rows, so
-that on these their p describes; on rows that are made later it confirms.
+A few contrasts stand beside the many comparisons: the mean of a model's memories in one place against its
+baseline and against models of equal size, and each gradient window against a shorter one. They were chosen
+after a first look at the committed rows, so that on these their p describes; on rows that are made later it
+confirms.
 """
 
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grid.comparison import comparison, score_numbers
+from experiments.grid.comparison import answer_mflop, comparison, contrast_cells, score_numbers
 from experiments.grid.page import Page, Table
-from experiments.grid.results import Variants, curves, values
+from experiments.grid.results import Variants, curves
 from experiments.grid.run import ROOT, Run, Variant, baselines, grid
 from experiments.grid.stats import (
     Estimate,
@@ -29,11 +30,21 @@ from experiments.grid.stats import (
     contrasts,
     differences,
     over_seeds,
-    p_text,
 )
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import MLP, PUZZLES, SEEDS
-from experiments.grid.variants import CONTROLS, EQUAL, MEMORIES, MIXED, MODELS, TOKENS, equal, sized
+from experiments.grid.variants import (
+    CONTROLS,
+    EQUAL,
+    MEMORIES,
+    MIXED,
+    MODELS,
+    PLACEMENTS,
+    TOKENS,
+    equal,
+    placed_memories,
+    sized,
+)
 from memhrm.report.figures import LIGHT
 
 LARGER = [Variant(f"{model}, {what}", f"{model}, g=2") for model in ("HRM", "TRM") for what in EQUAL]
@@ -43,12 +54,7 @@ BASELINES = baselines([*MEMORIES, *CONTROLS, *TOKENS, *LARGER])
 
 
 def _planned(model: str) -> dict[str, tuple[list[str], str]]:
-    placed = {
-        placement: [
-            one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)
-        ]
-        for placement in ("replace", "augment")
-    }
+    placed = {placement: [one.name for one in placed_memories(model, placement)] for placement in PLACEMENTS}
     plain = {
         f"{model}: memories, {placement}": (names, f"{model}, g=2") for placement, names in placed.items()
     }
@@ -133,16 +139,12 @@ def planned_table(planned: Mapping[str, Pairs]) -> Table:
     With each, the size from which a test of it alone finds a true difference in four of five cases.
     """
     lines = [
-        [task, name, *(text for score in SCORES for text in _contrast(planned[score][task].get(name)))]
+        [task, name, *(text for score in SCORES for text in contrast_cells(planned[score][task].get(name)))]
         for task, of_task in planned["main"].items()
         for name in of_task
     ]
     head = ["at the end", "p", "could be seen from", "over training", "p", "could be seen from"]
     return Table(["points", "contrast", *head], lines)
-
-
-def _contrast(pair: Estimate | None) -> list[str]:
-    return [pair.text("+"), p_text(pair.p), f"{100 * pair.detectable():.1f}"] if pair else ["", "", ""]
 
 
 def forest(figure: Any, found: dict[str, Variants], pairs: Pairs) -> None:
@@ -175,8 +177,7 @@ def against_cost(figure: Any, found: dict[str, Variants]) -> None:
         for number, (title, group) in enumerate(GROUPS.items()):
             for variant in (one.name for one in group if one.name in of_task):
                 rows = of_task[variant]
-                cost = values(rows, "steps").mean() * values(rows, "flops").mean() / 1e6
-                exact = over_seeds(rows, SCORES["main"])
+                cost, exact = answer_mflop(rows), over_seeds(rows, SCORES["main"])
                 half = 0.0 if np.isnan(exact.half) else 100 * exact.half
                 axes.errorbar(cost, 100 * exact.mean, yerr=half, fmt="o", markersize=3, linewidth=0.7,
                               color=LIGHT[number], label=title)  # fmt: skip
@@ -194,9 +195,9 @@ def learning(figure: Any, found: Variants) -> None:
     A line is the mean over seeds, a band from the worst seed to the best.
     """
     panels = figure.subplots(1, 4, sharex=True, sharey=True)
-    places = [(model, place) for model in ("HRM", "TRM") for place in ("replace", "augment")]
+    places = [(model, place) for model in ("HRM", "TRM") for place in PLACEMENTS]
     for axes, (model, place) in zip(panels, places):
-        memories = [one.name for one in MEMORIES if one.name.startswith(model) and one.name.endswith(place)]
+        memories = [one.name for one in placed_memories(model, place)]
         shown = [name for name in (f"{model}, g=2", *memories) if name in found]
         for number, variant in enumerate(shown):
             exact, steps = 100 * curves(found[variant], "curve_exact"), curves(found[variant], "curve_steps")

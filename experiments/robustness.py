@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grid.comparison import comparison, score_numbers
+from experiments.grid.comparison import answer_mflop, comparison, contrast_cells, score_numbers
 from experiments.grid.page import Page, Table, line_style
-from experiments.grid.results import Variants, curves, values
+from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, baselines, grid, pick
-from experiments.grid.stats import Pairs, contrasts, differences, p_text
+from experiments.grid.stats import Pairs, contrasts, differences
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import FEWER_SEEDS, FIXED, LONG, NINE, OTHERWISE, SEEDS, SUDOKU6
-from experiments.grid.variants import CONTROLS, EQUAL, MEMORIES, MODELS, equal, sized
+from experiments.grid.variants import CONTROLS, EQUAL, MODELS, equal, placed_memories, sized
+from experiments.main_table import WINDOWS
 from experiments.scaling import best_noise
 
 PLAIN = "TRM, g=2"
-NEAR = [one for one in MEMORIES if one.name.startswith("TRM") and one.name.endswith("augment")]
+NEAR = placed_memories("TRM", "augment")
 """TRM's memories after the level."""
-TWO = pick(MEMORIES, "TRM + bicross, augment", "TRM + multicell, augment")
+TWO = pick(NEAR, "TRM + bicross, augment", "TRM + multicell, augment")
 LARGER = [f"TRM, {what}" for what in EQUAL]
 FEW = [PLAIN, *LARGER, *(one.name for one in TWO)]
 """What is trained longer, and on 9x9."""
@@ -34,10 +35,7 @@ NOISY = [f"{PLAIN}, noise", f"{TWO[0].name}, noise"]
 PLANNED = {
     "memories": ([one.name for one in NEAR], PLAIN),
     **{f"memories, at {what}": ([one.name for one in NEAR], f"TRM, {what}") for what in EQUAL},
-    "HRM, last cycle for one step": (["HRM, last cycle"], "HRM"),
-    "HRM, g=2 for last cycle": (["HRM, g=2"], "HRM, last cycle"),
-    "TRM, last cycle for one step": (["TRM"], "TRM, one step"),
-    "TRM, g=2 for last cycle": ([PLAIN], "TRM"),
+    **WINDOWS,
     "bicross, with noise": (NOISY[1:], NOISY[0]),
 }
 """The contrasts, named before the runs."""
@@ -131,7 +129,7 @@ def rates(tried: Variants) -> Table:
 def planned_table(planned: Pairs) -> Table:
     """Return the contrasts of each training, with what a test of one would find in four of five cases."""
     lines = [
-        [task, name, pair.text("+"), p_text(pair.p), f"{100 * pair.detectable():.1f}", f"{pair.n}"]
+        [task, name, *contrast_cells(pair), f"{pair.n}"]
         for task, of_task in planned.items()
         for name, pair in of_task.items()
     ]
@@ -157,8 +155,7 @@ def restarts(figure: Any, found: Variants) -> None:
     axes = figure.subplots()
     for number, variant in enumerate(name for name in (*FEW, *NOISY) if name in found):
         rows, exact = found[variant], curves(found[variant], f"noisy.q_{best_noise(found[variant]):g}")
-        one = values(rows, "steps").mean() * values(rows, "flops").mean() / 1e6
-        cost = one * curves(rows, "noisy.restarts")[0]
+        cost = answer_mflop(rows) * curves(rows, "noisy.restarts")[0]
         axes.plot(cost, 100 * exact.mean(axis=0), label=variant, **line_style(number))
     axes.set_xscale("log")
     axes.set(xlabel="MFLOP of an answer", ylabel="exact, %")

@@ -18,7 +18,7 @@ COLUMNS: dict[str, Callable[[pd.DataFrame], str]] = {
     "optimal path, %": lambda rows: over_seeds(rows, "optimal_path").text(),
     "steps": lambda rows: f"{values(rows, 'steps').mean():.1f}",
     "parameters": lambda rows: f"{int(values(rows, 'parameters').mean()):,}",
-    "MFLOP": lambda rows: f"{values(rows, 'steps').mean() * values(rows, 'flops').mean() / 1e6:.1f}",
+    "MFLOP": lambda rows: f"{answer_mflop(rows):.1f}",
     "seconds": lambda rows: f"{values(rows, 'seconds').mean():.0f}",
     "usage entropy": lambda rows: f"{values(rows, 'cells.usage_entropy').mean():.2f}",
     # Plus 0.0: a negative zero would show its sign.
@@ -62,6 +62,16 @@ def comparison(
     head = ["", *columns[:2], "less its baseline", "p", *columns[2:]]
     filled = {i for group in lines.values() for cells in group for i, cell in enumerate(cells) if cell}
     return Table.grouped(head, lines).select(sorted(filled | {0}))
+
+
+def answer_mflop(rows: pd.DataFrame) -> float:
+    """Return the MFLOP of the matrix products of one answer, over all its supervision steps."""
+    return float(values(rows, "steps").mean() * values(rows, "flops").mean() / 1e6)
+
+
+def contrast_cells(pair: Estimate | None) -> list[str]:
+    """Return a contrast as tables show it: points, p, and the size that a test of it alone would find."""
+    return [pair.text("+"), p_text(pair.p), f"{100 * pair.detectable():.1f}"] if pair else ["", "", ""]
 
 
 def first_step(rows: pd.DataFrame, exact: float) -> str:

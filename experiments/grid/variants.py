@@ -29,6 +29,7 @@ MIXED = [
 ]
 """The published models, where all others mix their tokens by an MLP, as TRM-MLP does."""
 
+PLACEMENTS = ("replace", "augment")
 MEMORIES = [
     Variant(
         f"{model} + {memory}, {placement}",
@@ -37,11 +38,18 @@ MEMORIES = [
     )
     for model in ("HRM", "TRM")
     for memory in ("bicross", "aggregate", "multicell")
-    for placement in ("replace", "augment")
+    for placement in PLACEMENTS
 ]
 """Each memory in each model; the baseline is the same model with the same gradient window."""
 
 CELLS = MEMORIES[-1]
+
+
+def placed_memories(model: str, placement: str) -> list[Variant]:
+    """Return the memories of a model in one place."""
+    return [one for one in MEMORIES if one.name.startswith(model) and one.name.endswith(placement)]
+
+
 CONTROLS = [
     Variant("TRM + carry-add", "TRM, g=2", ("model=trm", "+memory=carry_add", TWO)),
     Variant(f"{CELLS.name}, random cells", "TRM, g=2", (*CELLS.overrides, "memory.selector=random")),
@@ -99,7 +107,7 @@ cpu: a quarter of HRM's blocks and of the transformer's, half of TRM's.
 
 
 def equal(task: str, scale: str, models: Iterable[str] = ("HRM", "TRM")) -> list[Variant]:
-    """Return the models without memory that are as large, or cost as much, as with one (`EQUAL`)."""
+    """Return the models without memory that are as large, or cost as much, as with one (`_EQUAL`)."""
     plain = {one.name: one for one in sized(MODELS, scale)}
     return [
         plain[f"{model}, g=2"].change(f"{model}, {what}", *settings)

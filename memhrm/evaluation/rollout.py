@@ -46,12 +46,11 @@ class Noise:
         """
         if self.sigma == 0:
             return state
-        noise = np.empty((2, *state.z_H.shape), np.float32)
+        noise = np.empty((len(places), 2, *state.z_H.shape[1:]), np.float32)
         for row, place in enumerate(places):
             rng = np.random.default_rng((self.seed, self.restart, step, int(place), 0x5E57))
-            noise[:, row] = rng.standard_normal((2, *noise.shape[2:]), dtype=np.float32)
-        shift = (self.sigma * torch.from_numpy(noise)).to(state.z_H)
-        return state._replace(z_H=state.z_H + shift[0], z_L=state.z_L + shift[1])
+            noise[row] = rng.standard_normal(noise.shape[1:], dtype=np.float32)
+        return state.shifted(self.sigma * torch.from_numpy(noise))
 
 
 class Step(NamedTuple):

@@ -25,6 +25,11 @@ class State(NamedTuple):
     z_L: Tensor
     memory: Memory
 
+    def shifted(self, shift: Tensor) -> "State":
+        """Return the state with a shift, (b, 2, t, d), added to z_H and z_L: noise."""
+        shift = shift.to(self.z_H)
+        return self._replace(z_H=self.z_H + shift[:, 0], z_L=self.z_L + shift[:, 1])
+
 
 LStep = Callable[[Tensor, Tensor], Tensor]
 """(z_L, injection) to z_L."""

@@ -76,12 +76,6 @@ class Carry(NamedTuple):
             {name: pick(halted, batch[name], self.data[name]) for name in self.data},
         )
 
-    def shifted(self, shift: Tensor) -> "Carry":
-        """Return the carry with z_H and z_L moved by a shift, (b, 2, t, d): the noise of the training."""
-        z_H, z_L = self.state.z_H, self.state.z_L
-        moved = self.state._replace(z_H=z_H + shift[:, 0].to(z_H.dtype), z_L=z_L + shift[:, 1].to(z_L.dtype))
-        return self._replace(state=moved)
-
     def advance(self, state: State, halted: Tensor, *, keep_memory_graph: bool) -> "Carry":
         """Return the carry after a supervision step: one more step, and the new state without its graph.
 

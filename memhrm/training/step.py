@@ -164,7 +164,7 @@ def train_step(
             carry = carry._replace(state=carry.state._replace(memory=learner.initial.memory))
         carry = carry.refill(batch, learner.initial, memory.lifetime)
         if "shift" in batch:
-            carry = carry.shifted(batch["shift"])
+            carry = carry._replace(state=carry.state.shifted(batch["shift"]))
 
         rows = leaf_rows(learner.model, carry)
         shown = batch["feedback"] & carry.halted  # The rows that have taken what the batch offers.

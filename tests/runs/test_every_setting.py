@@ -163,10 +163,7 @@ SILENT = {
         for context in ("oracle", "every cell")
     },
     **{
-        (
-            "replace",
-            f"model.{name}",
-        ): "the level whose place is taken is drawn, so that what follows starts as with it"
+        ("replace", f"model.{name}"): "a level is drawn and left out, so that the rest starts as with it"
         for name in ("mixer", "expansion", "H_layers")
     },
 }

@@ -18,6 +18,11 @@ def parted(count: int, share: float, rng: np.random.Generator) -> tuple[np.ndarr
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
+def leaves_both(count: int, share: float) -> bool:
+    """Return whether holding out a share of ``count`` leaves two or more to training and to the test."""
+    return 2 <= round(share * count) <= count - 2
+
+
 def distinct(below: int, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Return rows of random numbers from 0, no two of a row the same: ``(count, size)``.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from memhrm.config.settings import advise, require
 from memhrm.data.collect import Progress
+from memhrm.data.episodes.choices import leaves_both
 from memhrm.data.episodes.contexts import ContextPlan, Contexts
 from memhrm.data.episodes.cued import MOST_SYMBOLS, Cued, cued_strings
 from memhrm.data.episodes.recall import DIGITS
@@ -81,7 +82,7 @@ class ContextSettings(DataSettings):
     def _check_held_out(self) -> None:
         rules, share = factorial(self.alphabet), self.held_out_rules
         allowed = f"0, or a share that leaves at least 2 of {rules} rules to training, and 2 to the test"
-        require(share == 0 or 2 <= round(share * rules) <= rules - 2, "data.held_out_rules", share, allowed)
+        require(share == 0 or leaves_both(rules, share), "data.held_out_rules", share, allowed)
         cues = self.cue_symbols**self.cue_length
         most = int(MOST_CUES ** (1 / self.cue_length) + 1e-9)
         allowed = f"1 to {min(most, MOST_SYMBOLS)}, with data.cue_length={self.cue_length}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from memhrm.config.settings import advise, require
 from memhrm.data.collect import Progress
+from memhrm.data.episodes.choices import leaves_both
 from memhrm.data.episodes.recall import DIGITS, Recall, strings
 from memhrm.data.episodes.relabelled import Plan, Relabelled
 from memhrm.data.episodes.rules import FAMILIES, MOST_DIGITS
@@ -69,7 +70,7 @@ class EpisodeSettings(DataSettings):
 
     def _check_held_out(self) -> None:
         rules, share = factorial(self.digits), self.held_out_rules
-        some = 2 <= round(share * rules) <= rules - 2 and self.rules == "any"
+        some = leaves_both(rules, share) and self.rules == "any"
         allowed = f"0, or with data.rules=any a share that leaves at least 2 of {rules} rules to each side"
         require(share == 0 or some, "data.held_out_rules", share, allowed)
 
