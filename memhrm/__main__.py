@@ -17,6 +17,8 @@ COMMANDS = {
     "prune": "drop the memory cells that are used least, and see the cost",
     "transfer": "take a memory out of a run, or put one into a copy of a run",
     "data": "build, inspect, convert and download data sets",
+    "adapt": "train identifiers for new ARC tasks on their demonstrations",
+    "arc": "score a submission to ARC",
     "bench": "measure what a configuration costs; find the width at which two cost the same",
     "parity": "check that this package computes what the published HRM and TRM compute",
 }

@@ -37,6 +37,7 @@ class EvaluateSettings(RunSource):
     noise: float
     select: str
     seed: int
+    votes: int | None
     data: OtherData
     batch_size: int
     precision: Literal["float32", "bfloat16"] | None
@@ -46,11 +47,13 @@ class EvaluateSettings(RunSource):
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
-    """Open the run, score it, say the scores, write them."""
+    """Open the run, score it, say the scores, write them; put the tests of ARC to the vote."""
+    from memhrm.report.arc import page
     from memhrm.system.files import require_writable
     from memhrm.system.ranks import ranks as joined
     from memhrm.weights.restore import open_run
-    from memhrm.weights.scores import evaluation_of, require_own, score
+    from memhrm.weights.scores import evaluation_of, require_own, score, to_score
+    from memhrm.weights.votes import tasks_of, vote
 
     settings = build(EvaluateSettings, config)
     restored = open_run(settings)
@@ -61,10 +64,23 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     require_own(out, record, settings.overwrite)
     require_writable("out", out)
     with joined(settings.device) as ranks:
-        result = score(restored, settings, evaluation, ranks)
+        what = to_score(restored, settings, ranks)
+        result = score(restored, what, settings, evaluation, ranks)
         if ranks.first:
             result.tell(Path(settings.run), evaluation)
-            result.write(out, record)
+        try:
+            if (tasks := tasks_of(restored, what, settings)) is not None:
+                place = out.parent if settings.out is None else out.with_suffix("")
+                found = vote(restored, what, tasks, settings, evaluation, place, record, ranks)
+                if found is not None:
+                    result.scores["votes"] = found.scores()
+                    found.tell()
+                    about = f"Checkpoint of step {restored.step:,}; {found.about()}."
+                    text = page(f"ARC: {settings.run}", about, result.scores["votes"], found.voted)
+                    found.write(place, text)
+        finally:  # Whatever becomes of the votes, the scores are there.
+            if ranks.first:
+                result.write(out, record)
 
 
 if __name__ == "__main__":

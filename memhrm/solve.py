@@ -3,7 +3,8 @@
 FILE is CSV with a column question (or puzzle, or quizzes), .sdm, .sdk or .ss, or has a puzzle a line; for a
 task of your own, a file that it reads. Each puzzle is answered by a line of CSV: the question, the answer,
 whether the answer keeps the givens and whether it keeps the rules (where the task can tell), and Q, how sure
-the model is that it is right.
+the model is that it is right. Of ARC, FILE is JSON of tasks, and the answers are those of a vote, as Kaggle
+takes them.
 """
 
 import sys

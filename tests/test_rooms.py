@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "data": {"config", "system"},
     "memory": {"config", "system", "nn"},
     "models": {"config", "nn", "memory"},
-    "training": {"config", "system", "data", "memory", "models"},
+    "training": {"config", "system", "nn", "data", "memory", "models"},
     "evaluation": {"config", "system", "data", "memory", "models", "training"},
     "published": {"config", "data", "models", "training"},
     "runs": {"config", "system", "data", "memory", "models", "training", "evaluation"},

@@ -4,6 +4,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from memhrm.config.command import CONFIGS, manual
@@ -16,18 +17,21 @@ from memhrm.data.commands import COMMANDS
 from memhrm.data.formats import first_question
 
 USAGE = """\
-  build NAME out=DIR [key=value ...]      write DIR/train.csv and DIR/test.csv
-  inspect NAME [key=value ...]            counts, difficulty, overlap of training and test, an example
+  build NAME out=DIR [key=value ...]      write DIR/train.csv and DIR/test.csv; of arc DIR/arc.json
+  inspect NAME [key=value ...]            counts, difficulty, overlap of training and test, an example;
+                                          of arc a task
   inspect path=DIR-OR-FILE                the same for the files of a folder, or for one file
   convert NAME path=FILE out=FILE.csv     read puzzles in any public format, solve those without an answer,
                                           and write them in ours
   download NAME out=DIR                   fetch the files of sudoku_extreme or maze_hard
 
-NAME is one of {names};
-with --config-dir DIR also a file of DIR/data.
+NAME is a file of configs/data, with --config-dir DIR also one of DIR/data:
+{names}
 
 settings of {shown}, with their defaults (those of another: python -m memhrm.data inspect NAME --help):
-  out                           (required)    build, download: the folder to write to; convert: the file
+  out                           (required)    build, download: the folder to write to; convert: the file;
+                                              inspect: of arc a picture as FILE.svg, if it is given
+  show                          (optional)    inspect: the source whose example is drawn
   overwrite                     false         whether what is there may be replaced
 {table}
 
@@ -68,7 +72,8 @@ def _usage(words: list[str]) -> str:
     names = manual.options("data")
     shown = next((word for word in words if word in names), "sudoku4")
     settings = [replace(one, name=one.name.removeprefix("data.")) for one in manual.chosen("data", shown)]
-    return USAGE.format(names=", ".join(names), shown=shown, table=manual.table(settings))
+    listed = fill(", ".join(names), 100, initial_indent="  ", subsequent_indent="  ")
+    return USAGE.format(names=listed, shown=shown, table=manual.table(settings))
 
 
 def _settings(

@@ -109,6 +109,7 @@ def _code(settings: DataSettings) -> list[str]:
 
 USUAL = {
     "mask": lambda examples: examples.mask is None,
+    "told": lambda examples: examples.told is None,
     "identifiers": lambda examples: not examples.identifiers.any(),
     "groups": lambda examples: np.array_equal(examples.groups, np.arange(len(examples))),
 }

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-MOST = (1 << 31) - 1  # the largest token, rating and identifier: batches are int32
+MOST = (1 << 31) - 1  # the largest token and rating: batches are int32
+MOST_IDENTIFIER = (1 << 63) - 1  # identifiers may be hashes of what they stand for
 
 
 class PuzzleError(ValueError):

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Callable
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,23 @@ from memhrm.config.console import one_line
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.dataset import Dataset
-from memhrm.data.examples import quantiles
+from memhrm.data.examples import Examples, quantiles
 from memhrm.data.loading import load, load_test
 from memhrm.data.settings import parse
-from memhrm.system.files import require_free
+from memhrm.system.files import require_free, write_text
+
+MOST_SOURCES = 16
+"""Sources of examples that are named."""
 
 
 def build(values: dict[str, Any], out: Path) -> None:
     """Write the training and test puzzles of a data set as files."""
     overwrite = _overwrite(values)
+    settings = parse(values)
+    if settings.own_file is not None:
+        require_free("out", out / settings.own_file, overwrite)
+        print(f"{out / settings.own_file}: {settings.write(out / settings.own_file)}")
+        return
     files = [out / "train.csv", out / "test.csv"]
     for file in files:  # before the puzzles are generated
         require_free("out", file, overwrite)
@@ -47,8 +54,12 @@ def _overwrite(values: dict[str, Any]) -> bool:
     return overwrite
 
 
-def inspect(values: dict[str, Any], _: Path) -> None:
-    """Print what a data set holds."""
+def inspect(values: dict[str, Any], out: Path) -> None:
+    """Print what a data set holds, and draw some of it."""
+    show = values.pop("show", None)
+    require(show is None or isinstance(show, str), "show", show, "a source, as text")
+    if out != Path():
+        require_free("out", out, _overwrite(values))
     alone = _alone(values)
     dataset = load_test(**values) if alone else load(**values)
     parts = {"puzzles" if alone else "test": dataset.test}
@@ -60,25 +71,29 @@ def inspect(values: dict[str, Any], _: Path) -> None:
     for sentence in dataset.episodes.describe(dataset.test):
         print(sentence)
     for part, puzzles in parts.items():
-        sources = ", ".join(sorted({str(source) for source in puzzles.sources} - {""}))
-        print(f"\n{part}: {len(puzzles):,} puzzles{' from ' if sources else ''}{sources}")
+        print(f"\n{part}: {len(puzzles):,} puzzles{_sources(puzzles)}")
         print(f"  {task.describe(puzzles)}")
         if (puzzles.ratings >= 0).any():
             print(f"  {quantiles('rating', puzzles.ratings)}; {np.mean(puzzles.ratings == 0):.0%} are 0")
-    first = dataset.test if alone else dataset.train
-    what = "puzzle" if alone else "training puzzle"
-    print(f"\n{_overlap(dataset)}\n\nfirst {what} and its answer:")
-    question = task.render(first.inputs[0]).splitlines()
-    answer = first.labels[0]
-    answered = task.decode_answer(answer) if task.num_labels else task.render(answer)
-    width = max(map(len, question))
-    for line, said in zip_longest(question, answered.splitlines(), fillvalue=""):
-        print(f"  {line:<{width}}    {said}")
+    print(f"\n{_overlap(dataset)}\n")
+    text, svg = task.exhibit(list(parts.values()), show)
+    print(text)
+    if out != Path():
+        require(svg is not None, "out", str(out), f"nothing, as there is no picture of {dataset.name}")
+        write_text(out, str(svg))
+        print(out)
+
+
+def _sources(puzzles: Examples) -> str:
+    """Return where examples come from, after how many there are; some of many places."""
+    names = sorted({str(source) for source in puzzles.sources} - {""})
+    more = f" and {len(names) - MOST_SOURCES:,} more" if len(names) > MOST_SOURCES else ""
+    return f" from {', '.join(names[:MOST_SOURCES])}{more}" if names else ""
 
 
 def _alone(values: dict[str, Any]) -> bool:
     """Return whether there is one file to inspect: the path is one, or the folder has but test puzzles."""
-    if values.get("path") is None or values.get("holdout"):
+    if values.get("path") is None or values.get("holdout") or parse(values).own_file is not None:
         return False
     place = expand("path", str(values["path"]))
     return is_file(place) or not (place / str(values.get("train_file", "train.csv"))).exists()

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from memhrm.data.checks import number
+from memhrm.data.checks import MOST, number
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.episodes.maker import EpisodeMaker
 from memhrm.data.examples import Examples
@@ -57,16 +57,18 @@ class Dataset:
     def digest(self) -> str:
         """Return a SHA-256 of the examples in their order, as 64 hexadecimal digits.
 
-        Inputs and labels count, and identifiers and masks where there are any; not the name, place or
-        format of a file, nor sources, ratings, or how tokens are stored.
+        Inputs and labels count, and identifiers, masks and what is told where there are any; not the name,
+        place or format of a file, nor sources, ratings, or how tokens are stored.
         """
         digest = hashlib.sha256()
         for part in (self.train, self.test):
             arrays = [part.inputs, part.labels]
             arrays += [] if part.mask is None else [part.mask]
             arrays += [part.identifiers[:, None]] if part.identifiers.any() else []
+            arrays += [] if part.told is None else [part.told[:, None]]
             for array in arrays:
                 digest.update(b"%d x %d;" % array.shape)
+                wide = "<i8" if array.size and array.max() > MOST else "<i4"
                 for start in range(0, len(array), 65536):
-                    digest.update(array[start : start + 65536].astype("<i4").tobytes())
+                    digest.update(array[start : start + 65536].astype(wide).tobytes())
         return digest.hexdigest()

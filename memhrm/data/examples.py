@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from memhrm.data.checks import MOST, in_range, integers, narrow, shown
+from memhrm.data.checks import MOST, MOST_IDENTIFIER, in_range, integers, narrow, shown
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class Examples:
         inputs: ``(n, s)`` whole numbers.
         labels: ``(n, l)`` whole numbers, 0 where there is no label; l is s, or 1 for a label per example.
         mask: ``(n, s)`` bool, False at padding; None where nothing is padded.
-        identifiers: ``(n,)`` int32, the row of the puzzle table.
+        identifiers: ``(n,)`` int64, the row of the puzzle table, or its key.
         groups: ``(n,)`` int32. Examples of one number are variants of one source, and are never split between
             training, validation and test; numbers of different sets have nothing to do with each other.
         ratings: ``(n,)`` int32, the difficulty; -1 where unknown.
         sources: ``(n,)`` str objects, where each example comes from.
+        told: ``(n,)`` bool, which examples tell their group's others something and are never asked; None:
+            none.
 
     Raises:
         ValueError: a field is no array of its shape, or holds something else than whole numbers.
@@ -37,6 +39,7 @@ class Examples:
     groups: np.ndarray
     ratings: np.ndarray
     sources: np.ndarray
+    told: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         signed = ("groups", "ratings")
@@ -45,7 +48,8 @@ class Examples:
             if not isinstance(values, np.ndarray):
                 raise ValueError(f"{name} is {shown(values)}; allowed: an array of whole numbers")
             integers(name, values, 2 if name in ("inputs", "labels") else 1)
-            in_range(name, values, -MOST if name in signed else 0, MOST)
+            most = MOST_IDENTIFIER if name == "identifiers" else MOST
+            in_range(name, values, -MOST if name in signed else 0, most)
         n, t = self.inputs.shape
         if self.labels.shape not in ((n, t), (n, 1)):
             raise ValueError(f"labels have shape {self.labels.shape}; the inputs have {self.inputs.shape}")
@@ -57,6 +61,10 @@ class Examples:
             shape = np.shape(getattr(self, name))
             if shape != (n,):
                 raise ValueError(f"{name} have shape {shape}; there are {n} examples")
+        told = self.told
+        fits = told is None or (isinstance(told, np.ndarray) and told.dtype == bool and told.shape == (n,))
+        if not fits:
+            raise ValueError(f"told is {shown(told)}; allowed: None, or an array of bool of shape {(n,)}")
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -107,6 +115,7 @@ def examples_of(
     mask: np.ndarray | None = None,
     identifiers: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    told: np.ndarray | None = None,
 ) -> Examples:
     """Return a set of examples; what is left out is what it is in sets of sudokus and mazes.
 
@@ -118,9 +127,10 @@ def examples_of(
         mask: ``(n, s)`` bool, False at padding; None: nothing is padded.
         identifiers: ``(n,)``; None: all share 0.
         groups: ``(n,)``; None: every example is a group of its own.
+        told: ``(n,)`` bool, which examples are never asked; None: none.
 
     Raises:
-        ValueError: wrong shapes or types, or a number that int32 cannot hold.
+        ValueError: wrong shapes or types, or a number that is too large.
     """
     inputs, labels = integers("inputs", inputs, 2), integers("labels", labels, 2)
     n = len(inputs)
@@ -135,15 +145,20 @@ def examples_of(
         narrow("inputs", inputs),
         narrow("labels", labels),
         mask,
-        _whole("identifiers", np.zeros(n, np.int32) if identifiers is None else identifiers, 0),
+        _identifiers(np.zeros(n, np.int64) if identifiers is None else identifiers),
         _whole("groups", np.arange(n) if groups is None else groups),
         _whole("ratings", rated),
         np.array(sources, dtype=object),
+        told,
     )
 
 
-def _whole(name: str, values: np.ndarray, low: int = -MOST) -> np.ndarray:
-    return in_range(name, integers(name, values, 1), low, MOST).astype(np.int32)
+def _whole(name: str, values: np.ndarray) -> np.ndarray:
+    return in_range(name, integers(name, values, 1), -MOST, MOST).astype(np.int32)
+
+
+def _identifiers(values: np.ndarray) -> np.ndarray:
+    return in_range("identifiers", integers("identifiers", values, 1), 0, MOST_IDENTIFIER).astype(np.int64)
 
 
 def no_examples(length: int, labels: int | None = None) -> Examples:
@@ -159,12 +174,15 @@ def concatenate(sets: list[Examples]) -> Examples:
     joined = {name: np.concatenate([getattr(part, name) for part in sets])
               for name in ("inputs", "labels", "identifiers", "ratings", "sources")}  # fmt: skip
     masks = [part.mask for part in sets]
+    told = [part.told for part in sets]
     shown = [np.ones(part.inputs.shape, bool) if part.mask is None else part.mask for part in sets]
     return examples_of(
         **joined,
         mask=None if all(mask is None for mask in masks) else np.concatenate(shown),
         groups=np.concatenate([number + start for number, start in zip(numbers, starts)]),
-    )
+        told=None if all(part is None for part in told) else np.concatenate(
+            [np.zeros(len(part), bool) if part.told is None else part.told for part in sets]),
+    )  # fmt: skip
 
 
 def quantiles(name: str, values: np.ndarray) -> str:

@@ -29,12 +29,14 @@ def load(**values: Any) -> Dataset:
     # A generator for each draw, so that the size of one part does not change another.
     holdout_rng, train_rng, test_rng = np.random.default_rng(settings.seed).spawn(3)
     if (places := _places(settings)) is not None:
-        train = task.require(task.read(places[0]))
+        train = settings.read(task, places[0], "train")
         alone = not settings.holdout and not places[1].exists()
         require(not alone, "data.path", str(places[0].parent),
                 f"a folder with {places[1].name} too: {places[0].name} alone leaves nothing to test on; or "
                 "give data.holdout=N to test on N of its puzzles")  # fmt: skip
-        test = train if settings.holdout else task.require(task.read(places[1]))
+        test = train if settings.holdout else settings.read(task, places[1], "test")
+    elif (parts := settings.split()) is not None:
+        train, test = (task.require(part) for part in parts)
     else:
         train, test = cached(settings, generate)
     if settings.holdout:
@@ -68,7 +70,7 @@ def load_test(**values: Any) -> Dataset:
         return replace(load(**values), train=no_examples(task.seq_len, task.label_len))
     require(settings.holdout == 0, "data.holdout", settings.holdout, "0 where only test puzzles are loaded")
     *_, test_rng = np.random.default_rng(settings.seed).spawn(3)
-    test = task.require(task.read(place))
+    test = settings.read(task, place, "test")
     test = _draw(test, settings.test_size, "data.test_size", test_rng)
     nothing = no_examples(task.seq_len, task.label_len)
     return Dataset(settings.name, task, nothing, test, settings.maker(task))
@@ -76,6 +78,8 @@ def load_test(**values: Any) -> Dataset:
 
 def _test_place(settings: DataSettings) -> Path | None:
     """Return the test file; None where the set is generated."""
+    if settings.own_file is not None:
+        return None if settings.path is None else expand("data.path", settings.path)
     file = expand("data.test_file", settings.test_file)
     if settings.path is not None:
         path = expand("data.path", settings.path)
@@ -92,6 +96,9 @@ def _test_place(settings: DataSettings) -> Path | None:
 
 def _places(settings: DataSettings) -> tuple[Path, Path] | None:
     """Return the training and test file; None where the set is generated."""
+    if settings.own_file is not None:
+        place = None if settings.path is None else expand("data.path", settings.path)
+        return None if place is None else (place, place)
     files = [expand(f"data.{name}", getattr(settings, name)) for name in USUAL]
     if settings.path is not None:
         path = expand("data.path", settings.path)
@@ -123,13 +130,13 @@ def _require_generator(settings: DataSettings) -> None:
 
 
 def _draw(puzzles: Examples, size: int | None, setting: str, rng: np.random.Generator) -> Examples:
-    """Return a random part of the puzzles, in their order."""
+    """Return a random part of the puzzles, in their order, of whole groups."""
     if size is None or size == len(puzzles):
         return puzzles
     require(
         size <= len(puzzles), setting, size, f"at most the {len(puzzles)} puzzles there are, or null for all"
     )
-    return puzzles.select(np.sort(rng.permutation(len(puzzles))[:size]))
+    return puzzles.select(puzzles.part(size, rng))
 
 
 def generate(settings: DataSettings, progress: Progress) -> tuple[Examples, Examples]:

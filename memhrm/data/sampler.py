@@ -40,12 +40,12 @@ def arrays(
         mask: ``(b, s)`` bool; None where nothing is padded.
         address: ``(b, 2)``, as in `Episodes`; None where there are no contexts.
     """
-    nothing = np.zeros(len(inputs), np.int32)
+    count = len(inputs)
     batch = {
         "inputs": inputs.astype(np.int32),
         "labels": np.where(labels > 0, labels.astype(np.int32), np.int32(IGNORE)),
-        "identifiers": nothing if identifiers is None else identifiers.astype(np.int32),
-        "groups": nothing if groups is None else groups.astype(np.int32),
+        "identifiers": np.zeros(count, np.int64) if identifiers is None else identifiers.astype(np.int64),
+        "groups": np.zeros(count, np.int32) if groups is None else groups.astype(np.int32),
     }
     others = {"mask": mask, "address": address}
     return batch | {name: values for name, values in others.items() if values is not None}
@@ -75,8 +75,9 @@ def schedule(
 class Sampler:
     """An endless stream of training batches.
 
-    The stream is a sequence of epochs, each a permutation of the puzzles drawn from (seed, epoch). Batch
-    ``i`` takes stream positions ``i * batch_size`` onwards; it may span epochs and may exceed the set.
+    The stream is a sequence of epochs, each a permutation of the puzzles drawn from (seed, epoch), in which
+    with `Task.together` those of a group stand side by side. Batch ``i`` takes stream positions
+    ``i * batch_size`` onwards; it may span epochs and may exceed the set.
     With ``augment`` every drawn puzzle is replaced by a random symmetry image, drawn from (seed, i).
     All ranks of a distributed run compute the same global batch and slice it.
     """
@@ -96,7 +97,12 @@ class Sampler:
         self._order = lru_cache(maxsize=2)(self._permutation)  # batches of one epoch share its permutation
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        return _generator(self.seed, epoch, _ORDER).permutation(len(self.puzzles))
+        rng = _generator(self.seed, epoch, _ORDER)
+        order = rng.permutation(len(self.puzzles))
+        if not self.task.together:
+            return order
+        groups, member = np.unique(self.puzzles.groups[order], return_inverse=True)
+        return order[np.argsort(rng.permutation(len(groups))[member], kind="stable")]
 
     def rows(self, index: int) -> np.ndarray:
         """Return the rows of the puzzle set that batch ``index`` holds: ``(batch_size,)``."""
@@ -110,9 +116,9 @@ class Sampler:
         """Return batch ``index``, from 0.
 
         Returns:
-            int32 ``inputs`` ``(b, s)``, ``labels`` ``(b, l)``, -100 where there is none, ``identifiers``
-            ``(b,)`` and ``groups`` ``(b,)``; and, unless nothing is padded, ``mask`` ``(b, s)`` bool, False
-            at padding.
+            int32 ``inputs`` ``(b, s)``, ``labels`` ``(b, l)``, -100 where there is none, and ``groups``
+            ``(b,)``; int64 ``identifiers`` ``(b,)``; and, unless nothing is padded, ``mask`` ``(b, s)`` bool,
+            False at padding.
 
         Raises:
             ValueError: a variant that the task made of an example is none of the task.

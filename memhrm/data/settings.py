@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from memhrm.data.collect import Progress
 from memhrm.data.episodes.maker import Alone, EpisodeMaker
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
+
+Part = Literal["train", "test"]
 
 MOST_PUZZLES = 10**8
 """The largest size of a set; a larger one does not fit into memory."""
@@ -27,7 +30,7 @@ class DataSettings(Settings, ABC):
     task reads, `Task.read`), `generate`. The setting ``data.kind`` names the class as package.module.Class.
 
     Attributes:
-        kind: sudoku, maze, recall, episodes, contexts, hops, or the class of these settings.
+        kind: sudoku, maze, recall, episodes, contexts, hops, arc, arc_rules, or the class of these settings.
         name: name of the set in messages, and of its YAML file.
         path: folder that holds ``train_file`` and ``test_file``, or, with ``holdout``, one file; null
             generates the set. A leading ``~`` stands for the home folder.
@@ -47,11 +50,11 @@ class DataSettings(Settings, ABC):
     FILE: ClassVar[str] = "data/_common"
     GROUP: ClassVar[str] = "data"
 
-    in_episodes: ClassVar[bool] = False
-    """Whether examples come several in an episode, for what null settings stand for."""
-
     has_addresses: ClassVar[bool] = False
     """Whether examples have contexts and cues with numbers (`Episodes.address`)."""
+
+    own_file: ClassVar[str | None] = None
+    """Name of the one file of all examples that `path` is, or holds; None: each part has a file."""
 
     kind: str
     name: str
@@ -80,6 +83,11 @@ class DataSettings(Settings, ABC):
         require(self.holdout <= MOST_PUZZLES, "data.holdout", self.holdout, f"numbers up to {MOST_PUZZLES}")
 
     @property
+    def in_episodes(self) -> bool:
+        """Return whether examples come several in an episode, for what null settings stand for."""
+        return False
+
+    @property
     def stages(self) -> int:
         """Return the number of parts of the training, which have different episodes."""
         return 1
@@ -96,6 +104,31 @@ class DataSettings(Settings, ABC):
     @abstractmethod
     def task(self) -> Task:
         """Return the task of the set."""
+
+    def read(self, task: Task, place: Path, part: Part) -> Examples:
+        """Return the examples of a file, which are one part of the set.
+
+        Args:
+            task: their task.
+            place: the file.
+            part: which part is wanted; a file of both holds more.
+
+        Raises:
+            ValueError: the file cannot be read, or holds something else; the message names it.
+        """
+        return task.require(task.read(place))
+
+    def write(self, path: Path) -> str:
+        """Write the one file (`own_file`) of what `path` holds, and return what was written, in words.
+
+        Raises:
+            ValueError: `path` is null, or holds something else.
+        """
+        raise ValueError(f"{self.name} has no file of its own; give another NAME")
+
+    def split(self) -> tuple[Examples, Examples] | None:
+        """Return training and test examples of a set that is not split at random; None: it is."""
+        return None
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         """Return generated examples in random order, no two of them variants of one another.
@@ -133,9 +166,11 @@ KINDS = Classes(
         "episodes": "memhrm.data.episodes.settings.RelabelledSudokuSettings",
         "contexts": "memhrm.data.episodes.context_settings.ContextSettings",
         "hops": "memhrm.data.episodes.hops_settings.HopsSettings",
+        "arc": "memhrm.data.arc.settings.ArcSettings",
+        "arc_rules": "memhrm.data.arc.rule_settings.ArcRulesSettings",
     },
-    "sudoku, maze, recall, episodes, contexts, hops, or the class of a data set's settings, as "
-    "package.module.Class",
+    "sudoku, maze, recall, episodes, contexts, hops, arc, arc_rules, or the class of a data set's settings, "
+    "as package.module.Class",
 )
 """What a data set can be."""
 

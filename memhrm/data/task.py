@@ -6,12 +6,13 @@ n examples, s tokens, l labels of an example: s, or 1.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from memhrm.data.checks import in_range, integers, number, shown
+from memhrm.data.checks import MOST_IDENTIFIER, in_range, integers, number, shown
 from memhrm.data.examples import Examples, quantiles
 from memhrm.data.keys import hashes, row_keys
 from memhrm.data.score import score
@@ -39,7 +40,8 @@ class Task(ABC):
         name: short name in messages and file names, such as ``sudoku9``.
         seq_len: tokens of an example, s.
         vocab_size: number of different tokens, padding included.
-        num_identifiers: rows of the puzzle table; 1 where all examples share identifier 0.
+        num_identifiers: rows of the puzzle table; 1 where all examples share identifier 0; 0 where
+            identifiers are keys, any numbers up to 2^63.
         num_labels: 0 for a label per token, out of the vocabulary; C > 0 for one label per example, 1 to C.
         layout: rows and columns in which the tokens are drawn; their product is ``seq_len``.
         answers: the last tokens of the vocabulary, which feedback may show as the answer of a cell
@@ -49,10 +51,13 @@ class Task(ABC):
         labels_from: the first token that can be a label; the model's head leaves out those before it. A head
             that has to learn first that hundreds of cues are never an answer is late to learn anything else.
         classes: what `class_keys` tells apart, for people.
+        together: whether the examples of a group come one after another in an epoch of training batches,
+            since their variants are drawn together.
     """
 
     answers = 0
     asks = True
+    together = False
     labels_from = 0
     classes = "examples"
 
@@ -71,7 +76,7 @@ class Task(ABC):
         self.name = name
         self.seq_len = number("seq_len", seq_len, 1)
         self.vocab_size = number("vocab_size", vocab_size, 2)
-        self.num_identifiers = number("num_identifiers", num_identifiers, 1)
+        self.num_identifiers = number("num_identifiers", num_identifiers, 0)
         self.num_labels = number("num_labels", num_labels, 0)
         self.layout = (1, seq_len) if layout is None else layout
         if self.layout[0] * self.layout[1] != seq_len:
@@ -137,6 +142,27 @@ class Task(ABC):
         """Return a question, or labels of as many tokens, drawn for people, in one or several lines."""
         return self.decode(tokens)
 
+    def exhibit(self, parts: Sequence[Examples], source: str | None = None) -> tuple[str, str | None]:
+        """Return some examples drawn for people: for a terminal, and as SVG if there is such a picture.
+
+        Args:
+            parts: the parts of a set, the training examples first where there are any.
+            source: which examples (`Examples.sources`); None: those of the first.
+
+        Raises:
+            ValueError: no example has this source.
+        """
+        found = [(part, row) for part in parts for row in range(len(part))
+                 if source is None or str(part.sources[row]) == source][:1]  # fmt: skip
+        if not found:
+            raise ValueError(f"show is {source!r}; allowed: a source of one of the examples")
+        part, row = found[0]
+        question, answer = self.render(part.inputs[row]).splitlines(), part.labels[row]
+        answered = self.decode_answer(answer) if self.num_labels else self.render(answer)
+        width = max(map(len, question))
+        lines = zip_longest(question, answered.splitlines(), fillvalue="")
+        return "\n".join(["an example and its answer:", *(f"  {a:<{width}}    {b}" for a, b in lines)]), None
+
     def describe(self, examples: Examples) -> str:
         """Return one line on the examples of a set, for `python -m memhrm.data inspect`."""
         if examples.mask is None:
@@ -177,12 +203,13 @@ class Task(ABC):
         limits = (
             (examples.inputs, (self.seq_len,), self.vocab_size),
             (examples.labels, (self.label_len,), self.num_labels + 1 if self.num_labels else self.vocab_size),
-            (examples.identifiers, (), self.num_identifiers),
+            (examples.identifiers, (), self.num_identifiers or MOST_IDENTIFIER),
         )
         for values, shape, count in limits:  # Every batch comes by here: what fits is seen at once.
             if values.shape[1:] != shape or (values.size and not 0 <= values.min() <= values.max() < count):
                 self.checked_pair(examples.inputs, examples.labels, 0)
-                in_range("identifiers", examples.identifiers, 0, self.num_identifiers - 1)
+                most = self.num_identifiers - 1 if self.num_identifiers else MOST_IDENTIFIER
+                in_range("identifiers", examples.identifiers, 0, most)
         return examples
 
     def score(self, inputs: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> dict[str, np.ndarray]:

@@ -19,8 +19,9 @@ from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
 from memhrm.nn.attention import rotary_table
 from memhrm.nn.blocks import AttentionMixer, Block, Level, MLPMixer
-from memhrm.nn.embedding import InputEmbedding, PuzzleTable
+from memhrm.nn.embedding import InputEmbedding
 from memhrm.nn.layers import Linear, first, masked_mean, truncated_normal_
+from memhrm.nn.tables import KeyedTable, puzzle_table
 
 
 class Guide(NamedTuple):
@@ -91,7 +92,7 @@ class Reasoner(nn.Module):
         )
         self.puzzles = None
         if settings.puzzle_width():
-            self.puzzles = PuzzleTable(shape.num_identifiers, settings.puzzle_width())
+            self.puzzles = puzzle_table(shape.num_identifiers, settings.puzzle_width())
 
         self.H_module = _h_module(settings, memory, length)
         self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
@@ -126,6 +127,13 @@ class Reasoner(nn.Module):
     def puzzle_rows(self, identifiers: Tensor) -> Tensor | None:
         """Return the puzzle table's rows of identifiers (b,): (b, e), or None for a model without a table."""
         return None if self.puzzles is None else self.puzzles(identifiers)
+
+    def known(self, first: int, last: int) -> Tensor | None:
+        """Return the keys from `first` to `last` that have a row, ascending; None without a table of keys."""
+        if not isinstance(self.puzzles, KeyedTable):
+            return None
+        keys = self.puzzles.keys.cpu()
+        return keys[(keys >= first) & (keys <= last)]
 
     def forward(
         self,

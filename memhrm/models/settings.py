@@ -15,7 +15,7 @@ class PuzzleShape:
     Attributes:
         vocab_size: tokens, v.
         num_tokens: positions of an example, s.
-        num_identifiers: rows of the puzzle table.
+        num_identifiers: rows of the puzzle table; 0 where identifiers are keys (`memhrm.nn.tables`).
         answers: answers that feedback may show at a token.
         num_labels: 0, a label per token, out of the vocabulary; C, one label per example, 1 to C.
         labels_from: the first token that can be a label.
@@ -32,7 +32,7 @@ class PuzzleShape:
         for name, least in (
             ("vocab_size", 1),
             ("num_tokens", 1),
-            ("num_identifiers", 1),
+            ("num_identifiers", 0),
             ("answers", 0),
             ("num_labels", 0),
             ("labels_from", 0),

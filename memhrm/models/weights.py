@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
+from memhrm.nn.tables import KeyedTable
+
 
 def load_weights(
     module: nn.Module,
@@ -26,13 +28,16 @@ def load_weights(
         ValueError: a tensor is missing, superfluous or of another shape; the message names it.
     """
     state = module.state_dict()
+    tables = (name for name, part in module.named_modules() if isinstance(part, KeyedTable))
+    keyed = tuple(f"{name}." if name else "" for name in tables)  # They have as many rows as the weights.
     for name, given in weights.items():
         own = state.get(name)
         if own is None:
             raise ValueError(f"{called(name)} is in {where}, but the model has no {name}")
         if not isinstance(given, Tensor):
             raise ValueError(f"{called(name)} in {where} is damaged: it is no tensor")
-        if given.shape != own.shape:
+        fits = given.shape[1:] == own.shape[1:] if name.startswith(keyed) else given.shape == own.shape
+        if not fits:
             theirs, ours = tuple(given.shape), tuple(own.shape)
             raise ValueError(f"{called(name)} in {where} has shape {theirs}; the model's {name} has {ours}")
     kept = [name for name in state if name not in weights]

@@ -10,24 +10,6 @@ from torch import Tensor, nn
 from memhrm.nn.layers import truncated_normal_
 
 
-class PuzzleTable(nn.Module):
-    """One row of `width` numbers per puzzle identifier, zero at the start.
-
-    It is a buffer, since no ordinary optimiser may touch it: only the rows of the batch learn, by sign-SGD
-    on the gradient of the looked-up rows (HRM, arXiv 2506.21734).
-    """
-
-    weight: Tensor
-
-    def __init__(self, num_identifiers: int, width: int):
-        super().__init__()
-        self.register_buffer("weight", torch.zeros(num_identifiers, width))
-
-    def forward(self, identifiers: Tensor) -> Tensor:
-        """Return the rows of the identifiers: (b,) to (b, e)."""
-        return self.weight[identifiers.long()]
-
-
 class InputEmbedding(nn.Module):
     """Tokens (b, s) and puzzle rows (b, e) to x (b, t, d), scaled by sqrt(d).
 

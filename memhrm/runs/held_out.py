@@ -11,7 +11,7 @@ from memhrm.data import load as load_data
 from memhrm.data.examples import Examples
 from memhrm.runs.build import make_dataset
 from memhrm.runs.settings import RunSettings, usual_validation
-from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused
+from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused, whole
 
 
 def split(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None = None) -> tuple[Episodes, Episodes]:
@@ -47,7 +47,7 @@ def left_to_score(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None 
     choosing, scored = dataset.episodes.pools(test, validation_size(run, dataset.held_out_count()))
     if chooses(run, dataset):
         barred = np.union1d(barred, known[choosing])
-    left = scored[~np.isin(known[scored], barred)]
+    left = scored[whole(test.select(scored), ~np.isin(known[scored], barred))]
     if not len(left):
         raise ValueError(NONE_LEFT.format(len(scored), dataset.name))
     return test.select(left)

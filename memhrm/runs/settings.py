@@ -94,6 +94,8 @@ class RunSettings(Settings):
         require(not old, "compile", True, allowed)
         whole = self.loss.returns == "step" or self.memory.horizon == "episode"
         require(whole, "loss.returns", self.loss.returns, "step without memory.horizon=episode")
+        allowed = "false with model.puzzle_emb_ndim=0: without a puzzle table nothing would learn"
+        require(not self.optim.freeze or self.model.puzzle_width() > 0, "optim.freeze", True, allowed)
         m = self.model
         alone = gradient_start(m.window(), m.H_cycles, 0)[0] == m.H_cycles - 1
         longer = "{cycles: 2} or memory.horizon=2 do" if m.H_cycles > 1 else "memory.horizon=2 does"

@@ -10,7 +10,7 @@ from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.usage import words
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.recursion import gradient_start
-from memhrm.runs import contexts, hops
+from memhrm.runs import contexts, hops, rules
 from memhrm.runs.chart import curves
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings
@@ -106,13 +106,15 @@ def require_alike(setting: str, file: str, summaries: Mapping[str, Mapping[str, 
 
 
 def in_episodes(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what runs on episodes did in them: contexts held, accuracy by hops, else by position."""
+    """Return what runs on episodes did in them: contexts held, accuracy by hops, rules, else position."""
     others = {
         name: summary
         for name, summary in summaries.items()
-        if not contexts.test_sets(summary) and hops.BY_HOPS not in summary
+        if not (contexts.test_sets(summary) or rules.test_sets(summary)) and hops.BY_HOPS not in summary
     }
-    return [*contexts.table(summaries), *hops.table(summaries), *positions(others)]
+    return [
+        *contexts.table(summaries), *hops.table(summaries), *rules.table(summaries), *positions(others)
+    ]  # fmt: skip
 
 
 def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:

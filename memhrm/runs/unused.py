@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from memhrm.config.settings import refuse
+from memhrm.data.arc.rule_settings import ArcRulesSettings
+from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.episodes.context_settings import ContextSettings
 from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
@@ -19,6 +21,9 @@ from memhrm.memory.none import NO_MEMORY
 
 if TYPE_CHECKING:
     from memhrm.runs.settings import RunSettings
+
+WITHOUT_VARIANTS = (RecallSettings, ContextSettings, HopsSettings, ArcRulesSettings)
+"""Data whose examples have no variants."""
 
 BOUNDS = (
     *("min_clues", "max_clues", "min_guesses", "max_guesses"),
@@ -110,7 +115,8 @@ class Run:
     def takes_whole_files(self) -> bool:
         """Return whether all examples of the files are used, so that nothing is drawn."""
         sizes = self.data.train_size, self.data.test_size
-        return not (self.data.path is None or self.episodes or self.data.holdout) and sizes == (None, None)
+        files = self.data.path is not None and self.data.own_file is None
+        return files and not (self.episodes or self.data.holdout) and sizes == (None, None)
 
 
 RULES = (
@@ -143,6 +149,9 @@ RULES = (
          "with optim={optim.name}"),
     Rule(("optim.puzzle_lr", "optim.puzzle_weight_decay"), lambda r: r.model.puzzle_width() == 0,
          "with model.puzzle_emb_ndim=0"),
+    Rule(("optim.lr", "optim.betas", "optim.eps", "optim.weight_decay", "optim.muon_lr",
+          "optim.muon_weight_decay", "optim.clip", "optim.ema"), lambda r: r.optim.freeze,
+         "with optim.freeze=true", (0, None)),
     Rule(("optim.puzzle_weight_decay",), lambda r: r.optim.puzzle_lr == 0, "with optim.puzzle_lr=0", (0,)),
     Rule(("optim.lr_min_ratio", "optim.decay_from"), lambda r: r.optim.schedule == "constant",
          "with optim.schedule=constant"),
@@ -209,7 +218,15 @@ RULES = (
     Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
-    Rule(("data.augment",), lambda r: isinstance(r.data, RecallSettings | ContextSettings | HopsSettings),
+    Rule(("data.train_file", "data.test_file", "data.cache", "data.download"),
+         lambda r: r.data.own_file is not None, "with data={data.name}, which has one file", (None,)),
+    Rule(("data.demonstrations",), lambda r: isinstance(r.data, ArcSettings) and not r.data.strict,
+         "with data.protocol=transductive"),
+    Rule(("data.translate",), lambda r: isinstance(r.data, ArcSettings) and r.data.strict,
+         "with data.protocol=strict"),
+    Rule(("data.cache",), lambda r: isinstance(r.data, ArcRulesSettings),
+         "with data={data.name}, which is made each time", (None,)),
+    Rule(("data.augment",), lambda r: isinstance(r.data, WITHOUT_VARIANTS),
          "with data={data.name}, whose examples have no variants", (False,)),
     Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",
          "with data.tells=once, where there is one fact", (False,)),

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from memhrm.config.settings import refuse
+from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.base import MemorySettings
 from memhrm.memory.cell_settings import CellSettings
@@ -49,6 +50,7 @@ def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[
             (f"data.{name}", not data.in_episodes, "with a run that has no episodes")
             for name in ("test_length", "test_contexts", "test_episodes")
         ),
+        ("votes", not isinstance(data, ArcSettings), f"with data={data.name}, on which nothing votes"),
         ("data.test_length", alike, f"with data={data.name}, whose episodes have no length to choose"),
         ("data.test_contexts", "test_contexts" not in run.data, f"with data={data.name}, without contexts"),
         ("data.test_size", own and data.holdout > 0, f"with a run that has data.holdout={data.holdout}"),

@@ -103,13 +103,18 @@ def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
     Raises:
         ValueError: no test puzzle is left.
     """
-    left = ~np.isin(dataset.test_identities, used)
+    left = whole(dataset.test, ~np.isin(dataset.test_identities, used))
     count = int((~left).sum())
     if not count:
         return dataset, 0
     if not left.any():
         raise ValueError(NONE_LEFT.format(len(left), dataset.name))
     return replace(dataset, test=dataset.test.select(left)), count
+
+
+def whole(examples: Examples, left: np.ndarray) -> np.ndarray:
+    """Return which examples are left, (n,) bool: where some tell others something, whole groups alone."""
+    return left if examples.told is None else ~np.isin(examples.groups, examples.groups[~left])
 
 
 def left_out(count: int, total: int) -> str:

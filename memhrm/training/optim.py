@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from memhrm.config.settings import Settings, require, require_size
 from memhrm.models.reasoner import Reasoner
+from memhrm.nn.tables import KeyedTable, PuzzleTable
 from memhrm.system.ranks import gathered
 
 
@@ -37,6 +38,7 @@ class OptimSettings(Settings):
             is constant.
         clip: largest norm of the gradient; None: no clipping.
         ema: decay of the moving average of the weights.
+        freeze: whether the weights stay as they are, and the puzzle table alone learns.
     """
 
     FILE: ClassVar[str] = "optim/adam_atan2"
@@ -57,6 +59,7 @@ class OptimSettings(Settings):
     decay_from: float
     clip: float | None
     ema: float
+    freeze: bool
 
     def __post_init__(self):
         super().__post_init__()
@@ -132,11 +135,11 @@ class SignSGD:
     The gradients of equal identifiers are summed first, over all ranks (HRM, arXiv 2506.21734).
 
     Args:
-        table: (identifiers, e), changed in place.
+        table: what holds the rows, changed in place.
         weight_decay: decoupled weight decay.
     """
 
-    def __init__(self, table: Tensor, *, weight_decay: float):
+    def __init__(self, table: PuzzleTable | KeyedTable, *, weight_decay: float):
         self.table = table
         self.weight_decay = weight_decay
 
@@ -150,10 +153,10 @@ class SignSGD:
             lr: learning rate of this step.
         """
         identifiers, gradients = gathered(identifiers), gathered(gradients)
-        rows, slot = identifiers.unique(return_inverse=True)
-        total = gradients.new_zeros(len(rows), gradients.shape[1]).index_add_(0, slot, gradients)
-        rows = rows.long()
-        self.table[rows] = self.table[rows] * (1 - lr * self.weight_decay) - lr * total.sign()
+        each, slot = identifiers.unique(return_inverse=True)
+        total = gradients.new_zeros(len(each), gradients.shape[1]).index_add_(0, slot, gradients)
+        rows = self.table(each) * (1 - lr * self.weight_decay) - lr * total.sign()
+        self.table.assign(each, rows)
 
 
 class Optimisers:
@@ -168,12 +171,14 @@ class Optimisers:
     def __init__(self, model: Reasoner, settings: OptimSettings, total_steps: int):
         self.settings = settings
         self.total_steps = total_steps
+        if settings.freeze:
+            model.requires_grad_(False)
         self.parameters = list(model.parameters())
-        self.main = _main_optimisers(model, settings)
+        self.main = [] if settings.freeze else _main_optimisers(model, settings)
         self.base_lrs = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.main]
         self.puzzles = None
         if model.puzzles is not None:
-            self.puzzles = SignSGD(model.puzzles.weight, weight_decay=settings.puzzle_weight_decay)
+            self.puzzles = SignSGD(model.puzzles, weight_decay=settings.puzzle_weight_decay)
 
     def step(self, step: int, puzzle_rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, float]:
         """Make one optimiser step, and clear the gradients of the parameters.
@@ -232,12 +237,16 @@ def _main_optimisers(model: Reasoner, s: OptimSettings) -> list[Optimizer]:
 def moving_average(model: Reasoner, decay: float) -> AveragedModel:
     """Return the exponential moving average of a model's weights, which starts at the current weights.
 
-    Buffers, among them the puzzle table, are copied instead of averaged.
+    Buffers are copied instead of averaged. The puzzle table is the model's own: it may hold millions of rows,
+    which every step would copy.
 
     Args:
         model: the model to average.
         decay: the weight of the old average in each update.
     """
+    table, model.puzzles = model.puzzles, None
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    for one in (model, average.module):
+        setattr(one, "puzzles", table)  # noqa: B010 (not typed)
     average.update_parameters(model)
     return average

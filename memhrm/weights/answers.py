@@ -1,9 +1,10 @@
-"""Answer a file of puzzles with a trained model.
+"""Answer a file of puzzles with a trained model; of ARC's tasks, put their tests to the vote.
 
 n puzzles, t tokens of one.
 """
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -16,7 +17,11 @@ from tqdm import tqdm
 from memhrm.config.settings import require
 from memhrm.config.trust import trust
 from memhrm.data import Task
+from memhrm.data.arc.settings import ArcSettings
+from memhrm.data.arc.tasks import ArcTask, read_tasks
+from memhrm.data.arc.votes import submission
 from memhrm.data.score import score
+from memhrm.system.files import to_json
 from memhrm.system.ranks import choose_device
 from memhrm.weights.solver import Solver, load
 
@@ -69,6 +74,34 @@ class Answers:
         return f"{text}; {agree:,} are those of the file, which has {known:,}"
 
 
+@dataclass(frozen=True)
+class ArcAnswers:
+    """Answers to the tests of ARC tasks.
+
+    Attributes:
+        tasks: the tasks.
+        attempts: for each up to two grids for each of its tests, the best first.
+    """
+
+    tasks: Sequence[ArcTask]
+    attempts: Sequence[Sequence[Sequence[np.ndarray]]]
+
+    def table(self) -> str:
+        """Return the answers as JSON, as Kaggle takes them."""
+        return to_json(submission({task.id: tests for task, tests in zip(self.tasks, self.attempts)})) + "\n"
+
+    def verdict(self) -> str:
+        """Say how many answers there are and, where the file has the right ones, how many agree."""
+        tests = sum(len(task.tests) for task in self.tasks)
+        solved = known = 0
+        for task, attempts in zip(self.tasks, self.attempts):
+            for pair, tried in zip(task.tests, attempts):
+                known += pair.output is not None
+                solved += any(pair.output is not None and np.array_equal(one, pair.output) for one in tried)
+        text = f"two answers to each of {tests:,} tests of {len(self.tasks):,} tasks"
+        return f"{text}; {solved:,} are solved of the {known:,} whose outputs the file has" if known else text
+
+
 def opened(settings: Any) -> Solver:
     """Return the model that the settings of `memhrm.solve` name, on its device."""
     if settings.threads is not None:
@@ -78,13 +111,15 @@ def opened(settings: Any) -> Solver:
     return load(settings.run, settings.checkpoint, settings.weights).to(device)
 
 
-def answers_to(solver: Solver, settings: Any) -> Answers:
+def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers:
     """Answer the file that the settings of `memhrm.solve` name.
 
     Raises:
         ValueError: the file, or that with the examples, is missing or wrong; or examples were given for a
             model that was not trained on episodes.
     """
+    if isinstance(solver.data, ArcSettings):
+        return _to_tasks(solver, settings)
     task, examples = solver.task, []
     if settings.examples is not None:
         require(task.answers > 0, "examples", settings.examples, "null, as the training was not on episodes")
@@ -102,3 +137,11 @@ def answers_to(solver: Solver, settings: Any) -> Answers:
     ]
     tokens, q = np.concatenate([part.tokens for part in parts]), np.concatenate([part.q for part in parts])
     return Answers(task, questions.inputs, questions.labels, tokens, q)
+
+
+def _to_tasks(solver: Solver, settings: Any) -> ArcAnswers:
+    allowed = "null, as a task of ARC has its examples with it"
+    require(settings.examples is None, "examples", settings.examples, allowed)
+    tasks = read_tasks(Path(settings.file))
+    bar = tqdm(tasks, desc="solve", unit="task", disable=not settings.progress)
+    return ArcAnswers(tasks, [solver.attempts(task, settings.halt_max_steps) for task in bar])

@@ -10,7 +10,7 @@ from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import count_parameters
 from memhrm.runs.build import prepare_machine
-from memhrm.runs.held_out import scored
+from memhrm.runs.held_out import Scored, scored
 from memhrm.runs.settings import DTYPES
 from memhrm.runs.summary import table
 from memhrm.runs.unused_commands import refuse_unused_evaluation
@@ -79,22 +79,40 @@ def evaluation_of(restored: Restored, settings: Any, given: frozenset[str]) -> E
     )
 
 
-def score(restored: Restored, settings: Any, evaluation: EvaluationSettings, ranks: Ranks) -> Result:
-    """Score a trained model; a line on stderr says how many test puzzles are left out.
+def to_score(restored: Restored, settings: Any, ranks: Ranks) -> Scored:
+    """Return what a trained model is scored on; a line on stderr says how many test puzzles are left out.
 
     Args:
         restored: the model and its run.
         settings: those of `memhrm.evaluate`.
-        evaluation: how the model is run.
         ranks: the processes that share the work.
     """
     run = replace(restored.run, threads=settings.threads)
     prepare_machine(run)
-    other = {name: value for name, value in asdict(settings.data).items() if value is not None}
-    what = scored(run, restored.used, restored.content.get("data"), other)
+    what = scored(run, restored.used, restored.content.get("data"), other_data(settings))
     if ranks.first and what.left_out:
         print(left_out(what.left_out, what.total), file=sys.stderr)
-    model, dtype = restored.model.to(ranks.device), DTYPES[settings.precision or run.precision]
+    return what
+
+
+def other_data(settings: Any) -> dict[str, Any]:
+    """Return the settings of the data that an evaluation sets in place of its run's."""
+    return {name: value for name, value in asdict(settings.data).items() if value is not None}
+
+
+def score(
+    restored: Restored, what: Scored, settings: Any, evaluation: EvaluationSettings, ranks: Ranks
+) -> Result:
+    """Score a trained model.
+
+    Args:
+        restored: the model and its run.
+        what: what it is scored on.
+        settings: those of `memhrm.evaluate`.
+        evaluation: how the model is run.
+        ranks: the processes that share the work.
+    """
+    model, dtype = restored.model.to(ranks.device), DTYPES[settings.precision or restored.run.precision]
     progress = settings.progress and ranks.first
 
     def found(episodes: Episodes) -> dict[str, Any]:

@@ -1,22 +1,28 @@
 """A trained model for use from Python: texts in, answers out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from memhrm.config import console
 from memhrm.config.settings import MOST_STEPS, build, require
+from memhrm.data.arc.settings import ArcSettings
+from memhrm.data.arc.task import Arc
+from memhrm.data.arc.tasks import ArcTask, task_of
+from memhrm.data.arc.variants import draw
+from memhrm.data.arc.votes import ATTEMPTS
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import pair
 from memhrm.data.examples import no_examples
 from memhrm.data.sampler import arrays
-from memhrm.data.settings import parse
+from memhrm.data.settings import DataSettings, parse
 from memhrm.data.task import Task
-from memhrm.evaluation.answers import tensors
+from memhrm.evaluation.answers import EvaluationSettings, tensors
 from memhrm.evaluation.rollout import Step, rollout
+from memhrm.evaluation.votes import Ballot
 from memhrm.memory.base import Memory
 from memhrm.memory.registry import parse as parse_memory
 from memhrm.models.reasoner import Reasoner
@@ -38,12 +44,20 @@ class Solved(NamedTuple):
 
 
 class Solver:
-    """A trained model that takes puzzles as text. `model` is the `Reasoner`, `task` says what a puzzle is."""
+    """A trained model that takes puzzles as text.
 
-    def __init__(self, model: Reasoner, task: Task, halt_max_steps: int):
+    Attributes:
+        model: the `Reasoner`.
+        task: says what a puzzle is.
+        halt_max_steps: supervision steps of a puzzle in training.
+        data: the settings of the data that the model was trained on.
+    """
+
+    def __init__(self, model: Reasoner, task: Task, halt_max_steps: int, data: DataSettings):
         self.model = model
         self.task = task
         self.halt_max_steps = halt_max_steps
+        self.data = data
 
     def to(self, device: str | torch.device) -> "Solver":
         """Move the solver to another device, and return it.
@@ -77,6 +91,46 @@ class Solver:
         asked = self.task.encode(questions) if questions else no_examples(self.task.seq_len)
         solved = self.answer(asked.inputs, steps, shown, identifiers=asked.identifiers, mask=asked.mask)
         return [self.task.decode_answer(answer) for answer in solved.tokens]
+
+    def solve_task(
+        self, task: Mapping[str, Any], steps: int | None = None, variants: int | None = None
+    ) -> list[list[list[list[int]]]]:
+        """Answer the tests of an ARC task by a vote over its variants.
+
+        Args:
+            task: as in ARC's files, ``{"train": [{"input": grid, "output": grid}, ...], "test": [...]}``.
+            steps: supervision steps of an answer; None: as many as in training.
+            variants: the most variants beside the task itself; None: as many as in training.
+
+        Returns:
+            For each test up to two grids, as lists of rows, the one of most votes first.
+
+        Raises:
+            ValueError: the model was not trained on ARC; it is no task, or too large for the canvas; or the
+                model has identifiers and was not trained on the demonstrations (`python -m memhrm.adapt`
+                does).
+        """
+        given = task_of(task, "the task", "given")
+        return [[grid.tolist() for grid in one] for one in self.attempts(given, steps, variants)]
+
+    def attempts(
+        self, task: ArcTask, steps: int | None = None, variants: int | None = None
+    ) -> list[list[np.ndarray]]:
+        """Answer the tests of an ARC task, as `solve_task` does one that is given as JSON."""
+        data, arc = self.data, self.task
+        require(isinstance(data, ArcSettings), "task", task.id, "nothing, without training on ARC")
+        assert isinstance(data, ArcSettings) and isinstance(arc, Arc)
+        given = arc.checked_task(task, "the task")
+        arc.variants[given.key] = draw(given, data.variants, data.seed)
+        evaluation = EvaluationSettings(
+            steps=self.halt_max_steps if steps is None else steps,
+            write=self.model.H_module.settings.write_in_evaluation,
+        )
+        ballot = Ballot(self.model, arc, data.maker(arc), evaluation, variants)
+        allowed = "one that the model was trained on; `python -m memhrm.adapt` trains on others"
+        require(len(ballot.codes(given)) > 0, "task", f"{given.id}, new to the model", allowed)
+        (voted,) = ballot.votes([given])
+        return [[one.grid for one in found[:ATTEMPTS]] for found in voted.candidates]
 
     @torch.no_grad()
     def answer(
@@ -183,7 +237,8 @@ def load(
     path = Path(path).expanduser()
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
-        return Solver(restored.model, parse(restored.run.data).task(), restored.run.halting.halt_max_steps)
+        data = parse(restored.run.data)
+        return Solver(restored.model, data.task(), restored.run.halting.halt_max_steps, data)
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
@@ -198,7 +253,7 @@ def load(
             build(PuzzleShape, about["shape"], "shape"),
             parse_memory(about["memory"]),
         )
-        task = parse(about["data"]).task()
+        data = parse(about["data"])
         number("halt_max_steps", about["halt_max_steps"], 1)
     load_weights(model, file.tensors, path)
-    return Solver(model.eval(), task, about["halt_max_steps"])
+    return Solver(model.eval(), data.task(), about["halt_max_steps"], data)

@@ -96,7 +96,7 @@ def test_memhrm_runs_commands_and_keeps_their_exit_codes(tmp_path):
         assert done.returncode == 0 and done.stdout == f"{overview()}\n"
         assert not re.search(r"\| +(torch|hydra|numpy|yaml)$", done.stderr, re.MULTILINE)
     for words, said in (
-        (["trian"], "error: the command 'trian' is unknown; did you mean train? allowed: bench,"),
+        (["trian"], "error: the command 'trian' is unknown; did you mean train? allowed: adapt, arc,"),
         (["train", "stps=3"], "error: stps is unknown; did you mean steps?"),
         (["data", "inspct"], "error: the command 'inspct' is unknown; did you mean inspect?"),
     ):

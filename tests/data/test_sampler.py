@@ -53,7 +53,8 @@ def test_batch_holds_the_rows_as_int32_with_unlabelled_positions_ignored():
     partial = examples_of(base.inputs, labels, base.ratings, base.sources)
     drawn = Sampler(partial, TASK, batch_size=8, seed=0, augment=False)
     batch, rows = drawn.batch(2), drawn.rows(2)
-    assert {array.dtype for array in batch.values()} == {np.dtype(np.int32)}
+    kinds = {name: array.dtype for name, array in batch.items()}
+    assert kinds.pop("identifiers") == np.int64 and set(kinds.values()) == {np.dtype(np.int32)}
     assert (batch["inputs"] == base.inputs[rows]).all()
     assert (batch["labels"][:, 1:] == base.labels[rows, 1:]).all()
     assert (batch["labels"][:, 0] == IGNORE).all()

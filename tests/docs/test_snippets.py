@@ -7,6 +7,7 @@ that neither fits fails.
 
 import importlib
 import io
+import json
 import os
 import re
 import runpy
@@ -22,8 +23,10 @@ from pathlib import Path
 
 import pytest
 
+import made_arc
 from memhrm.__main__ import COMMANDS
 from memhrm.data import Sudoku, load
+from memhrm.data.arc.tasks import json_of
 from pages import PAGES, ROOT, Block, blocks
 from tiny import write_set
 
@@ -39,11 +42,14 @@ SMALL = {
         (r"^experiment=(recall|episodes)", EPISODES),
         (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
         (r"^experiment=contexts", CONTEXTS),
-        (r"data\.path=", "validation_size=4 eval_every=1"),
+        (r"data\.path=(?!puzzles/arc)", "validation_size=4 eval_every=1"),
+        (r"puzzles/arc", "data.variants=1 batch_size=40"),
+        (r"^experiment=arc_rules", "data.side=4 data.test_episodes=4 validation_size=1"),
         (r"_extreme", "data.train_size=null"),
         (r"^data=maze$", "data.train_size=12 data.test_size=8 validation_size=4 eval_every=1"),
         (r"^(?!.*(data=|data\.|experiment=))", DIGITS),
     ],
+    "adapt": [(r"", "steps=4 variants=1 threads=1 progress=false")],
     "evaluate": [(r"", "batch_size=16 threads=1 progress=false"), (r"recall", "data.test_length=4")],
     "solve": [(r"", "threads=1 progress=false")],
     "probe": [
@@ -64,6 +70,7 @@ ELSEWHERE = {
     r"bash \.ci/run": "what calls these tests",
     r"pip install .*": "installs; .ci/run installs the wheel elsewhere",
     r"python -m memhrm\.data download .*": "needs the network",
+    r"git clone .*": "needs the network",
     r"python -m experiments\.\w+ --scale gpu .*": "needs a SLURM cluster",
 }
 """Commands that do not run here, as patterns of the whole line, and why."""
@@ -179,6 +186,11 @@ def demo(tmp_path_factory) -> Path:
     few = load(kind="sudoku", name="few", side=9, train_size=12, test_size=8)
     assert isinstance(few.task, Sudoku)
     write_set(folder / "puzzles/sudoku_extreme", few)  # In the place of what is downloaded.
+    for number, of_set in enumerate(("training", "evaluation")):
+        place = folder / "ARC-AGI/data" / of_set
+        place.mkdir(parents=True)
+        for task in made_arc.tasks(of_set, number):
+            (place / f"{task.id.split('-')[0]}.json").write_text(json.dumps(json_of(task)))
     recipe = subprocess.run(
         ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

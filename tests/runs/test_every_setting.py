@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 import torch
 
+from made_arc import tasks
 from memhrm.config.command import compose
 from memhrm.data import load as load_data
+from memhrm.data.arc.tasks import write_tasks
 from memhrm.data.episodes.episodes import Facet
 from memhrm.models import recursion
 from memhrm.runs import checkpoint, loop
@@ -400,6 +402,11 @@ DATA = {
     "data.test_hops=3 data.questions=1 data.early=true data.early_hops=1",
     "hops, changed": "data=hops data.symbols=5 data.train_size=40 data.test_size=60 data.hops=[2] "
     "data.tells=once data.changes=true data.questions=4",
+    "arc": "data=arc data.path=a data.canvas=10 data.variants=3 data.train_size=null data.test_size=null",
+    "arc, strict": "data=arc data.path=a data.canvas=10 data.variants=3 data.protocol=strict "
+    "data.train_size=null data.test_size=null",
+    "arc_rules": "data=arc_rules data.side=4 data.kinds=[gravity,turns] data.held_out_kinds=[mirrors] "
+    "data.held_out_rules=0.5 data.test_episodes=4 data.train_size=null data.test_size=null",
     "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
     "files": "data=sudoku4 data.path=a data.train_size=null data.test_size=null",
     "files, drawn": "data=sudoku4 data.path=a data.test_size=3 data.train_size=4",
@@ -418,6 +425,9 @@ OTHER |= {
     "data.held_out_rules": 0.3, "data.asks": "all", "data.order": ("two_phase", "interleaved"),
     "data.test_order": ("two_phase", "interleaved"), "data.symbols": 6, "data.tells": ("once", "pieces"),
     "data.hops": [3, 2], "data.cycles": [1, 2], "data.early_hops": 2, "data.test_depths": [5],
+    "data.canvas": 5, "data.sets": ["evaluation", "concept"], "data.test_sets": ["training"],
+    "data.draw": "published", "data.protocol": ("strict", "transductive"),
+    "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,
 }  # fmt: skip
 MUTE = {
     **{("hops, changed", name): "of few functions, two seldom differ in two images alone"
@@ -426,6 +436,9 @@ MUTE = {
     ("sudoku4", "data.max_guesses"): "4x4 sudokus with so few clues need no guess",
     ("sudoku4", "data.min_guesses"): "the same",
     ("sudoku6", "data.max_guesses"): "the first puzzles that are generated need none",
+    ("arc, strict", "data.protocol"): "what stands beside it is for episodes",
+    **{("arc, strict", name): "variants vote in evaluation; all there are, in training"
+       for name in ("data.variants", "data.draw", "data.seed")},
     **{(context, f"data.{bound}"): "as sudoku4" for context in ("held out", "episodes")
        for bound in ("min_clues", "max_clues", "min_guesses", "max_guesses")},
 }  # fmt: skip
@@ -440,6 +453,10 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
             name="s", kind="sudoku", side=4, max_clues=8, train_size=9, test_size=7, seed=seed
         )
         write_set(tmp_path / folder, puzzles)
+        sets = [
+            tasks(name, seed + number) for number, name in enumerate(("training", "evaluation", "concept"))
+        ]
+        write_tasks(tmp_path / folder / "arc.json", [task for some in sets for task in some])
     for folder, other in (("a", "b"), ("b", "a")):
         shutil.copy(f"{other}/train.csv", f"{folder}/more.csv")
     config = compose(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from memhrm.nn.tables import KeyedTable, PuzzleTable
 from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory
 from memhrm.system.ranks import ranks
@@ -41,12 +42,15 @@ def interrupted(path: Path) -> int:
         return train(path, *SETTINGS)
 
 
+KEYS = torch.tensor([1 << 62, 5, 3, 1 << 40, 9])
 IDENTIFIERS = torch.tensor([3, 1, 3, 0, 3, 1, 4, 0])
 
 
-def table_and_gradients() -> tuple[torch.Tensor, torch.Tensor]:
+def table_and_gradients() -> tuple[PuzzleTable, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(6, 5, generator=generator), torch.randn(8, 5, generator=generator)
+    table = PuzzleTable(6, 5)
+    table.weight.copy_(torch.randn(6, 5, generator=generator))
+    return table, torch.randn(8, 5, generator=generator)
 
 
 def sign_sgd(folder: Path) -> int:
@@ -54,7 +58,11 @@ def sign_sgd(folder: Path) -> int:
         table, gradients = table_and_gradients()
         rows = me.rows(8)
         SignSGD(table, weight_decay=0.1).step(IDENTIFIERS[rows], gradients[rows], 0.01)
-        torch.save(table, folder / f"table{me.rank}")
+        keyed = KeyedTable(5)
+        for each in (rows, slice(None)):  # The second step meets keys that have rows already.
+            SignSGD(keyed, weight_decay=0.1).step(KEYS[IDENTIFIERS[each]], gradients[each], 0.01)
+        torch.save(table.weight, folder / f"table{me.rank}")
+        torch.save(keyed.state_dict(), folder / f"keyed{me.rank}")
     return 0
 
 
@@ -117,12 +125,17 @@ def test_sign_sgd_sums_over_processes(two):
     folder, said = two
     assert said["sign"] == ["0\n", "0\n"]
     table, gradients = table_and_gradients()
+    rows, keyed = table.weight, {}
     for row in (0, 1, 3, 4):
         total = sum(g for g, i in zip(gradients, IDENTIFIERS.tolist()) if i == row)
         assert isinstance(total, torch.Tensor)
-        table[row] = table[row] - 0.01 * 0.1 * table[row] - 0.01 * total.sign()
+        rows[row] = rows[row] - 0.01 * 0.1 * rows[row] - 0.01 * total.sign()
+        keyed[int(KEYS[row])] = -0.01 * (2 - 0.01 * 0.1) * total.sign()  # After two such steps from 0.
     for rank in range(2):
-        torch.testing.assert_close(torch.load(folder / f"table{rank}"), table)
+        torch.testing.assert_close(torch.load(folder / f"table{rank}"), rows)
+        found = torch.load(folder / f"keyed{rank}")
+        assert found["keys"].tolist() == sorted(keyed)
+        torch.testing.assert_close(found["weight"], torch.stack([keyed[key] for key in sorted(keyed)]))
 
 
 @pytest.mark.thorough

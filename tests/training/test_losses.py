@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from memhrm.data.sampler import IGNORE
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.models.reasoner import Output
+from memhrm.nn.tables import PuzzleTable
 from memhrm.training.halting import Halting, confident, q_target
 from memhrm.training.losses import (
     grade,
@@ -145,10 +146,11 @@ def test_adam_atan2_is_its_formula():
 
 
 def test_sign_sgd_sums_equal_identifiers_first_and_leaves_absent_rows_alone():
-    table = torch.ones(4, 2)
+    table = PuzzleTable(4, 2)
+    table.weight.fill_(1.0)
     gradients = torch.tensor([[1.0, 1.0], [-3.0, 1.0], [0.0, -2.0]])
     SignSGD(table, weight_decay=0.5).step(torch.tensor([2, 2, 0]), gradients, lr=0.1)
-    torch.testing.assert_close(table, torch.tensor([[0.95, 1.05], [1, 1], [1.05, 0.85], [1, 1]]))
+    torch.testing.assert_close(table.weight, torch.tensor([[0.95, 1.05], [1, 1], [1.05, 0.85], [1, 1]]))
 
 
 def test_schedules():

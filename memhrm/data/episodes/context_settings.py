@@ -42,8 +42,6 @@ class ContextSettings(DataSettings):
 
     FILE: ClassVar[str] = "data/contexts"
 
-    in_episodes: ClassVar[bool] = True
-
     has_addresses: ClassVar[bool] = True
 
     alphabet: int
@@ -109,6 +107,11 @@ class ContextSettings(DataSettings):
     def stages(self) -> int:
         """Return the number of parts of the training."""
         return len(self.contexts)
+
+    @property
+    def in_episodes(self) -> bool:
+        """Return True."""
+        return True
 
     @property
     def held_out(self) -> int:

@@ -30,8 +30,6 @@ class HopsSettings(DataSettings):
 
     FILE: ClassVar[str] = "data/hops"
 
-    in_episodes: ClassVar[bool] = True
-
     symbols: int
     tells: Literal["pieces", "once"]
     questions: int
@@ -66,6 +64,11 @@ class HopsSettings(DataSettings):
         fits = few is None or 1 <= few <= MOST_HOPS
         require(fits, "data.early_hops", few, f"null, or 1 to {MOST_HOPS}")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
+
+    @property
+    def in_episodes(self) -> bool:
+        """Return True."""
+        return True
 
     @property
     def held_out(self) -> int:

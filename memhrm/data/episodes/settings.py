@@ -35,8 +35,6 @@ class EpisodeSettings(DataSettings):
 
     FILE: ClassVar[str] = "data/_episodes"
 
-    in_episodes: ClassVar[bool] = True
-
     lengths: tuple[int, ...]
     test_length: int
     test_episodes: int
@@ -83,6 +81,11 @@ class EpisodeSettings(DataSettings):
     def stages(self) -> int:
         """Return the number of parts of the training."""
         return len(self.lengths)
+
+    @property
+    def in_episodes(self) -> bool:
+        """Return True."""
+        return True
 
     @property
     def held_out(self) -> int:

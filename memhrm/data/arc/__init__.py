@@ -1,0 +1,1 @@
+"""ARC: tasks of coloured grids, each told by a few demonstrations."""

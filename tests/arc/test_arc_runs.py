@@ -1,0 +1,237 @@
+"""ARC from training to submission: runs, votes that go on where they stopped, adaptation, use from Python."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import memhrm
+from made_arc import made, plain, tasks, write_combined
+from memhrm import adapt, evaluate, export, solve, train
+from memhrm.arc import main as score
+from memhrm.config.command import command
+from memhrm.data.arc.variants import parted
+from memhrm.evaluation import votes
+from memhrm.runs import checkpoint
+from memhrm.weights.votes import Poll
+from tiny import TINY, at_step, command_line, send
+from tiny import train as tiny_train
+
+SMALL = [word for word in TINY if not word.startswith(("data", "validation_size", "eval_every", "steps"))]
+WORDS = [
+    "data=arc",
+    "data.canvas=10",
+    "data.variants=3",
+    "validation_size=0",
+    "optim.puzzle_lr=1e-2",
+    "steps=60",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    sets = {"training": tasks("training", 1), "evaluation": tasks("evaluation", 2)}
+    return write_combined(tmp_path_factory.mktemp("arc"), sets)
+
+
+def words(folder: Path, path: Path, *changes: str) -> list[str]:
+    return [*SMALL, *WORDS, f"data.path={folder}", f"dir={path}", *changes]
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "arc"
+    assert command_line("train", train.main, *words(folder, path)) == 0
+    return path
+
+
+@pytest.fixture
+def copy(run, tmp_path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def asked(path: Path, *changes: str) -> int:
+    return command_line("evaluate", evaluate.main, f"run={path}", "progress=false", *changes)
+
+
+def test_the_table_holds_what_was_trained_and_no_more(run, folder):
+    content = checkpoint.read(run / "checkpoints/last.pt")
+    keys, rows = content["model"]["puzzles.keys"], content["model"]["puzzles.weight"]
+    there = {
+        task.key for some in ("training", "evaluation") for task in tasks(some, 1 + (some == "evaluation"))
+    }
+    assert set(parted(keys.numpy())[0].tolist()) <= there and 1 < len(keys) <= 8 * 4
+    assert (keys.diff() > 0).all() and rows.shape == (len(keys), 16) and rows.any(dim=1).all()
+    assert torch.equal(content["average"]["module.puzzles.weight"], rows)
+
+
+def test_a_run_that_stops_goes_on_as_if_it_had_not(run, folder, tmp_path):
+    """The rows of its table included, which were allocated before and after."""
+    path = tmp_path / "resumed"
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 4, send(signal.SIGTERM))
+        assert command_line("train", train.main, *words(folder, path)) == 128 + signal.SIGTERM
+    first = checkpoint.read(path / "checkpoints/last.pt")["model"]["puzzles.keys"]
+    assert command_line("train", train.main, *words(folder, path)) == 0
+    ends = [checkpoint.read(one / "checkpoints/last.pt") for one in (path, run)]
+    assert len(first) < len(ends[0]["model"]["puzzles.keys"])
+    for part in ("model", "average", "carry"):
+        torch.testing.assert_close(ends[0][part], ends[1][part], rtol=0, atol=0)
+
+
+def test_evaluation_votes_and_writes_what_it_found(copy, folder, capsys):
+    assert asked(copy) == 0
+    said = capsys.readouterr().out
+    assert "pass@" in said and "of 4 tasks with 5 tests" in said and "variants of each voted" in said
+    scores = json.loads((copy / "metrics.json").read_text())["votes"]
+    assert scores["tasks"] == 4 and scores["tests"] == 5 and 0 <= scores["pass@1"] <= scores["pass@1000"] <= 1
+    made_of = json.loads((copy / "submission.json").read_text())
+    assert {name: len(tests) for name, tests in made_of.items()} == {
+        task.id: len(task.tests) for task in tasks("evaluation", 2)
+    }
+    assert "mirror-evaluation" in (copy / "arc.html").read_text()
+    solutions = folder / "arc-agi_evaluation_solutions.json"
+    score(["score", str(copy / "submission.json"), str(solutions)])
+    assert f"two attempts            {scores['pass@2']:>7.1%} of tests" in capsys.readouterr().out
+
+
+def test_votes_go_on_where_they_stopped_and_none_survives_another_evaluation(copy, monkeypatch):
+    answered: list[str] = []
+    original = votes.Ballot.votes
+
+    def watched(self, some, done=bool):
+        answered.append(",".join(task.id.split("-")[0] for task in some))
+        yield from original(self, some, done)
+
+    monkeypatch.setattr(votes.Ballot, "votes", watched)
+    assert asked(copy) == 0
+    file = copy / "votes.jsonl"
+    whole, found = file.read_text(), (copy / "submission.json").read_text()
+    lines = whole.splitlines(keepends=True)
+    file.write_text("".join(lines[:3]) + lines[3][:20])  # Killed within the third task.
+    assert asked(copy) == 0
+    assert answered == ["double,first,mirror,swap", "mirror,swap"]
+    assert (copy / "submission.json").read_text() == found
+    assert asked(copy, "halt_max_steps=1", "overwrite=true") == 0
+    assert answered[-1] == "double,first,mirror,swap"
+    assert json.loads(file.read_text().splitlines()[0])["halt_max_steps"] == 1
+    assert len(file.read_text().splitlines()) == 5
+
+
+def test_fewer_variants_and_other_data(copy, folder, capsys):
+    assert asked(copy, "votes=0", f"out={copy}/one.json") == 0
+    assert sorted(path.name for path in (copy / "one").iterdir()) == [
+        "arc.html",
+        "submission.json",
+        "votes.jsonl",
+    ]
+    capsys.readouterr()
+    assert asked(copy, f"data.path={folder}", "data.test_size=1", f"out={copy}/part.json") == 0
+    assert "of 1 tasks with" in capsys.readouterr().out
+
+
+def test_votes_are_refused_where_nothing_votes(tmp_path, capsys):
+    assert tiny_train(tmp_path / "sudoku", "steps=1") == 0
+    assert asked(tmp_path / "sudoku", "votes=3") == 2
+    assert "votes is 3, which changes nothing with data=sudoku4" in capsys.readouterr().err
+
+
+@pytest.fixture
+def new(tmp_path) -> Path:
+    """A task that the run does not know, without the output of its test."""
+    values = made("swap-new", 9)
+    values["test"] = [{"input": values["test"][0]["input"]}]
+    file = tmp_path / "new.json"
+    file.write_text(json.dumps(values))
+    return file
+
+
+def test_adaptation_trains_new_rows_alone_and_goes_on(copy, new, capsys):
+    def adapted(*changes: str) -> int:
+        settings = (f"run={copy}", str(new), "progress=false", "threads=1", *changes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["memhrm.adapt", *settings])
+            with pytest.raises(SystemExit) as ended:
+                command("adapt", adapt.main, bare="file")
+        return int(ended.value.code or 0)
+
+    with pytest.warns(UserWarning, match="no puzzle of the test has an answer that is known"):
+        assert adapted("steps=6") == 0
+        assert adapted("steps=10") == 0
+    said = capsys.readouterr().out
+    path = copy / "adapted/new"
+    assert "steps 7 to 10" in said and f"memhrm.evaluate run={path}" in said
+    before, after = (checkpoint.read(one / "checkpoints/last.pt")["model"] for one in (copy, path))
+    keys = after["puzzles.keys"]
+    old = torch.isin(keys, before["puzzles.keys"])
+    assert 2 <= (~old).sum() <= 4 and torch.equal(after["puzzles.weight"][old], before["puzzles.weight"])
+    averaged = checkpoint.read(copy / "checkpoints/last.pt")["average"]
+    for name, weight in after.items():
+        if not name.startswith("puzzles"):
+            assert torch.equal(weight, averaged[f"module.{name}"]), name
+
+    values = json.loads(new.read_text())
+    with pytest.raises(ValueError, match=r"new to the model.*memhrm.adapt"):
+        memhrm.load(copy).solve_task(values)
+    (found,) = memhrm.load(path).solve_task(values)
+    out = path / "answers.json"
+    assert (
+        command_line("solve", solve.main, f"run={path}", f"file={new}", f"out={out}", "progress=false") == 0
+    )
+    assert "two answers to each of 1 tests of 1 tasks" in capsys.readouterr().err
+    assert json.loads(out.read_text())["new"][0]["attempt_1"] == (found or [[[0]]])[0]
+    with pytest.warns(UserWarning, match="no puzzle of the test"):
+        assert asked(path) == 0
+    assert json.loads((path / "submission.json").read_text())["new"][0]["attempt_1"] == (found or [[[0]]])[0]
+
+
+def test_adaptation_is_refused_where_there_are_no_identifiers(new, tmp_path, capsys):
+    assert tiny_train(tmp_path / "sudoku", "steps=1") == 0
+    settings = (f"run={tmp_path}/sudoku", f"file={new}", "progress=false")
+    assert command_line("adapt", adapt.main, *settings) == 2
+    assert "allowed: a run on ARC with data.protocol=transductive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("memory", [(), ("+memory=bicross",)])
+def test_a_strict_run_votes_and_solves_tasks_that_it_never_saw(memory, folder, new, tmp_path):
+    path = tmp_path / "strict"
+    strict = ("data.protocol=strict", "data.demonstrations=2", "steps=2", *memory)
+    assert command_line("train", train.main, *words(folder, path, *strict)) == 0
+    assert asked(path) == 0
+    assert len(json.loads((path / "submission.json").read_text())) == 4
+    file = tmp_path / "model.safetensors"
+    assert command_line("export", export.main, f"run={path}", f"out={file}") == 0
+    values = json.loads(new.read_text())
+    found = [memhrm.load(one).solve_task(values, variants=2) for one in (path, file)]
+    assert found[0] == found[1] and len(found[0]) == 1
+
+
+def test_an_exported_file_has_the_identifiers(run, folder, tmp_path):
+    file = tmp_path / "model.safetensors"
+    assert command_line("export", export.main, f"run={run}", f"out={file}") == 0
+    task = next(task for task in tasks("evaluation", 2) if task.id.startswith("mirror"))
+    asked = [{"input": pair.input.tolist()} for pair in task.tests]
+    values = {"train": [plain(pair) for pair in task.demonstrations], "test": asked}
+    found = [memhrm.load(one).solve_task(values) for one in (run, file)]
+    assert found[0] == found[1] and len(found[0]) == 2
+
+
+def test_tasks_that_are_none_or_too_large_are_said(run):
+    solver = memhrm.load(run)
+    with pytest.raises(ValueError, match="the task: task given has no test pairs"):
+        solver.solve_task({"train": made("swap")["train"]})
+    large = made("double", most=6)
+    large["test"] = [{"input": np.zeros((14, 2), int).tolist()}]
+    with pytest.raises(ValueError, match="has a grid of 14 cells a side; the canvas has room for 10"):
+        solver.solve_task(large)
+
+
+def test_a_poll_counts_unknown_tasks_as_not_solved():
+    some = tasks()
+    poll = Poll([], some)
+    assert poll.scores()["tasks"] == 4 and poll.scores()["pass@1000"] == 0 and poll.scores()["unknown"] == 4
+    assert {len(tests) for tests in poll.submission().values()} == {1, 2}
