@@ -2,7 +2,7 @@
 
 SUBMISSION is JSON as Kaggle takes it: for each task a list with an object for each test, of attempt_1 and
 attempt_2. SOLUTIONS are Kaggle's, a list of grids for each task; or tasks that hold the outputs of their
-tests.
+tests. A task that the submission lacks counts as not solved.
 """
 
 from pathlib import Path
@@ -29,8 +29,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     solutions = read_solutions(options.solutions)
     tests = {name: len(outputs) for name, outputs in solutions.items()}
-    rates = score(read_submission(options.submission, tests), solutions)
-    print(f"{len(tests):,} tasks with {sum(tests.values()):,} tests")
+    attempts = read_submission(options.submission, tests)
+    rates = score(attempts, solutions)
+    missing = sum(not any(of_task) for of_task in attempts.values())
+    note = f"; {missing:,} of them are missing and count as not solved" if missing else ""
+    print(f"{len(tests):,} tasks with {sum(tests.values()):,} tests{note}")
     for tries, what in ((2, "two attempts"), (1, "the first attempt alone")):
         print(f"{what:<24}{rates[f'pass@{tries}']:>7.1%} of tests, as the mean over tasks; "
               f"{rates[f'pass@{tries}_whole_task']:.1%} of whole tasks")  # fmt: skip

@@ -111,9 +111,23 @@ def test_a_submission_is_scored(solutions, place, capsys):
     )
 
 
+def test_a_task_that_is_missing_is_not_solved_and_shifts_nothing(place, capsys):
+    file = place / "submission.json"
+    made = json.loads(file.read_text())
+    del made["swap-evaluation"]
+    file.write_text(json.dumps(made))
+    score_command(["score", str(file), f"{place}/arc.json"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "4 tasks with 5 tests; 1 of them are missing and count as not solved"
+    assert "62.5% of tests" in said[1] and "50.0% of whole tasks" in said[1]
+
+
 FAULTS = {
     "a list": (lambda made: [], "holds []; allowed: an object of tasks"),
-    "a task is missing": (lambda made: made.pop("first-evaluation") and made, "lacks task first-evaluation"),
+    "a task that is no list": (
+        lambda made: {**made, "swap-evaluation": 3},
+        "swap-evaluation is 3; allowed: a list",
+    ),
     "another task": (lambda made: {**made, "new": []}, "has task new, which is none of the solutions"),
     "a test is missing": (
         lambda made: {**made, "mirror-evaluation": made["mirror-evaluation"][:1]},

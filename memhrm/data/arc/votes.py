@@ -123,7 +123,8 @@ def read_submission(path: Path, tasks: Mapping[str, int] | None = None) -> dict[
 
     Args:
         path: the file.
-        tasks: how many tests each task has; None: it is not known.
+        tasks: how many tests each task has; None: it is not known. Of a task that the file lacks no test is
+            answered.
 
     Raises:
         ValueError: the file is no submission for these tasks; the message says where.
@@ -131,17 +132,18 @@ def read_submission(path: Path, tasks: Mapping[str, int] | None = None) -> dict[
     values = read_json(path)
     if not isinstance(values, Mapping):
         raise ValueError(f"{path} holds {shown(values)}; allowed: an object of tasks")
-    for name in () if tasks is None else (*tasks, *values):
-        assert tasks is not None
-        if name not in values:
-            raise ValueError(f"{path} lacks task {name}")
-        if name not in tasks:
+    for name, tests in values.items():
+        if not isinstance(tests, list):
+            raise ValueError(f"{path}: task {name} is {shown(tests)}; allowed: a list of tests")
+        if tasks is not None and name not in tasks:
             raise ValueError(f"{path} has task {name}, which is none of the solutions")
-        if not isinstance(values[name], list) or len(values[name]) != tasks[name]:
-            given = len(values[name]) if isinstance(values[name], list) else shown(values[name])
-            raise ValueError(f"{path}: task {name} has {given} tests; allowed: {tasks[name]}")
-    return {name: [_read(one, f"{path}: task {name}, test {n}") for n, one in enumerate(tests, start=1)]
-            for name, tests in values.items()}  # fmt: skip
+        if tasks is not None and len(tests) != tasks[name]:
+            raise ValueError(f"{path}: task {name} has {len(tests)} tests; allowed: {tasks[name]}")
+    lacking = {name: [[]] * count for name, count in (tasks or {}).items() if name not in values}
+    return lacking | {
+        name: [_read(one, f"{path}: task {name}, test {n}") for n, one in enumerate(tests, start=1)]
+        for name, tests in values.items()
+    }
 
 
 def _read(values: Any, where: str) -> list[np.ndarray]:
