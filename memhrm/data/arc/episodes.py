@@ -10,7 +10,7 @@ import numpy as np
 
 from memhrm.data.arc.task import Arc
 from memhrm.data.arc.variants import VARIANTS
-from memhrm.data.episodes.episodes import Course, Episodes, pair
+from memhrm.data.episodes.episodes import Course, Episodes, pair, telling
 from memhrm.data.episodes.maker import Alone, EpisodeMaker
 from memhrm.data.examples import Examples
 
@@ -47,8 +47,7 @@ class Demonstrations(EpisodeMaker):
 
     def course(self, length: int) -> Course:
         """Return the course that tells all examples but the last, and asks that."""
-        told = (True,) * (length - 1) + (False,)
-        return Course(asked=tuple(not one for one in told), told=told)
+        return telling([True] * (length - 1) + [False])
 
     def draw(
         self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False

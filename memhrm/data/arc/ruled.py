@@ -13,7 +13,7 @@ from memhrm.data.arc.canvas import FIRST
 from memhrm.data.arc.rules import Rule, best_guesses, grids
 from memhrm.data.arc.task import Arc
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Course, Episodes, Facet, pair
+from memhrm.data.episodes.episodes import Course, Episodes, Facet, pair, telling
 from memhrm.data.examples import Examples, examples_of
 from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
@@ -95,8 +95,7 @@ class Ruled(Drawn):
 
     def course(self, length: int) -> Course:
         """Return the course that tells the demonstrations and asks the questions."""
-        told = tuple(at < self.demonstrations for at in range(length))
-        return Course(asked=tuple(not one for one in told), told=told)
+        return telling([at < self.demonstrations for at in range(length)])
 
     def draw(
         self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False

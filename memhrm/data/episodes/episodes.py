@@ -3,7 +3,7 @@
 n episodes, p examples of each, s tokens, l labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -38,6 +38,11 @@ class Course(NamedTuple):
                     yield at, False
             if told:
                 yield at, True
+
+
+def telling(told: Sequence[bool]) -> Course:
+    """Return the course in which some examples are told, and all others asked."""
+    return Course(asked=tuple(not one for one in told), told=tuple(told))
 
 
 def usual_course(length: int) -> Course:

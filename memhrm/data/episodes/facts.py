@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from memhrm.data.episodes.episodes import Course
+from memhrm.data.episodes.episodes import Course, telling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,4 +42,4 @@ class Facts:
         told += [False] * half
         told += [True] * changed if self.changes else []
         told += [False] * (self.questions - half)
-        return Course(asked=tuple(not one for one in told), told=tuple(told))
+        return telling(told)
