@@ -151,6 +151,33 @@ class DataSettings(Settings, ABC):
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrawnSettings(DataSettings, ABC):
+    """What data sets have in common whose test episodes are drawn (`memhrm.data.episodes.drawn`).
+
+    Attributes:
+        test_episodes: number of test episodes.
+    """
+
+    FILE: ClassVar[str] = ""
+
+    test_episodes: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
+
+    @property
+    def in_episodes(self) -> bool:
+        """Return True."""
+        return True
+
+    @property
+    def held_out(self) -> int:
+        """Return the number of test episodes."""
+        return self.test_episodes
+
+
 def field_names(*classes: type[Any]) -> set[str]:
     """Return the names of the settings of these classes."""
     return {field.name for one in classes for field in fields(one)}

@@ -11,12 +11,12 @@ from memhrm.data.arc.ruled import ArcRules, Ruled
 from memhrm.data.arc.rules import KINDS, Rule, rules_of
 from memhrm.data.arc.tasks import COLOURS, MOST_SIDE
 from memhrm.data.examples import Examples
-from memhrm.data.settings import DataSettings
+from memhrm.data.settings import DrawnSettings
 from memhrm.data.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArcRulesSettings(DataSettings):
+class ArcRulesSettings(DrawnSettings):
     """Rules on grids of `side` x `side` cells.
 
     Attributes:
@@ -27,7 +27,6 @@ class ArcRulesSettings(DataSettings):
         held_out_rules: share of the rules of each trained kind that is held out.
         demonstrations: those of an episode.
         questions: that follow them.
-        test_episodes: number of test episodes, of each test.
     """
 
     FILE: ClassVar[str] = "data/arc_rules"
@@ -39,7 +38,6 @@ class ArcRulesSettings(DataSettings):
     held_out_rules: float
     demonstrations: int
     questions: int
-    test_episodes: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,23 +58,13 @@ class ArcRulesSettings(DataSettings):
         some = self.held_out_rules > 0 or self.held_out_kinds
         require(bool(some), "data.held_out_rules", self.held_out_rules,
                 "above 0 without data.held_out_kinds, as nothing would be left to test on")  # fmt: skip
-        for name in ("demonstrations", "questions", "test_episodes"):
+        for name in ("demonstrations", "questions"):
             require(getattr(self, name) >= 1, f"data.{name}", getattr(self, name), "numbers from 1")
         for name in ("train_size", "test_size"):
             require(getattr(self, name) is None, f"data.{name}", getattr(self, name),
                     "null; data.held_out_rules says what is trained")  # fmt: skip
         require(self.holdout == 0, "data.holdout", self.holdout, "0")
         advise(self.augment, "data.augment changes nothing: a rule has no variants")
-
-    @property
-    def in_episodes(self) -> bool:
-        """Return True."""
-        return True
-
-    @property
-    def held_out(self) -> int:
-        """Return the number of test episodes."""
-        return self.test_episodes
 
     def _parts(self) -> tuple[list[Rule], np.ndarray]:
         """Return all rules that differ, and which are trained; one of several kinds counts for the first."""

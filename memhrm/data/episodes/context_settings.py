@@ -14,14 +14,14 @@ from memhrm.data.episodes.cued import MOST_SYMBOLS, Cued, cued_strings
 from memhrm.data.episodes.recall import DIGITS
 from memhrm.data.episodes.visits import Order
 from memhrm.data.examples import Examples
-from memhrm.data.settings import DataSettings
+from memhrm.data.settings import DrawnSettings
 from memhrm.data.task import Task
 
 MOST_CUES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContextSettings(DataSettings):
+class ContextSettings(DrawnSettings):
     """Strings of digits behind cues, in episodes with several contexts (`memhrm.data.episodes.contexts`).
 
     Attributes:
@@ -37,7 +37,6 @@ class ContextSettings(DataSettings):
         visits: as in `ContextPlan`, like the four that follow.
         test_contexts: contexts of a test episode.
         curve: contexts of the episodes of further tests, of about as many puzzles each.
-        test_episodes: number of test episodes.
     """
 
     FILE: ClassVar[str] = "data/contexts"
@@ -59,7 +58,6 @@ class ContextSettings(DataSettings):
     asks: Literal["known", "all"]
     test_contexts: int
     curve: tuple[int, ...]
-    test_episodes: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,7 +66,6 @@ class ContextSettings(DataSettings):
         covering = f", to hold each of {least} digits" if self.covers else ""
         require(least <= self.length <= 12, "data.length", self.length, f"{least} to 12{covering}")
         require(self.visits >= 2, "data.visits", self.visits, "numbers from 2")
-        require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
         for name, counts in (("contexts", self.contexts), ("curve", self.curve)):
             require((len(counts) > 0 or name == "curve") and min(counts, default=1) > 0, f"data.{name}",
                     list(counts), "a list of numbers from 1")  # fmt: skip
@@ -107,16 +104,6 @@ class ContextSettings(DataSettings):
     def stages(self) -> int:
         """Return the number of parts of the training."""
         return len(self.contexts)
-
-    @property
-    def in_episodes(self) -> bool:
-        """Return True."""
-        return True
-
-    @property
-    def held_out(self) -> int:
-        """Return the number of test episodes."""
-        return self.test_episodes
 
     def task(self) -> Cued:
         """Return the task of the set."""

@@ -11,21 +11,20 @@ from memhrm.data.episodes.facts import Facts
 from memhrm.data.episodes.hops import SYMBOLS, Hops, functions
 from memhrm.data.episodes.told import Told
 from memhrm.data.examples import Examples
-from memhrm.data.settings import DataSettings
+from memhrm.data.settings import DrawnSettings
 from memhrm.data.task import Task
 
 MOST_HOPS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class HopsSettings(DataSettings):
+class HopsSettings(DrawnSettings):
     """Functions of `symbols` symbols; `train_size` and `test_size` are numbers of functions.
 
     Attributes:
         symbols: the number of symbols.
         tells: as in `Facts`, like all that follow.
         hops: the most hops of a question; several: each for an equal part of the training, in this order.
-        test_episodes: number of test episodes.
     """
 
     FILE: ClassVar[str] = "data/hops"
@@ -40,7 +39,6 @@ class HopsSettings(DataSettings):
     early: bool
     early_hops: int | None
     changes: bool
-    test_episodes: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,21 +57,10 @@ class HopsSettings(DataSettings):
         least = 1 + self.changes
         allowed = f"numbers from {least}{' with data.changes=true' if self.changes else ''}"
         require(self.questions >= least, "data.questions", self.questions, allowed)
-        require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
         few = self.early_hops
         fits = few is None or 1 <= few <= MOST_HOPS
         require(fits, "data.early_hops", few, f"null, or 1 to {MOST_HOPS}")
         advise(self.augment, "data.augment changes nothing: a function has no variants")
-
-    @property
-    def in_episodes(self) -> bool:
-        """Return True."""
-        return True
-
-    @property
-    def held_out(self) -> int:
-        """Return the number of test episodes."""
-        return self.test_episodes
 
     @property
     def stages(self) -> int:

@@ -14,21 +14,20 @@ from memhrm.data.episodes.recall import DIGITS, Recall, strings
 from memhrm.data.episodes.relabelled import Plan, Relabelled
 from memhrm.data.episodes.rules import FAMILIES, MOST_DIGITS
 from memhrm.data.examples import Examples
-from memhrm.data.settings import DataSettings, field_names
+from memhrm.data.settings import DataSettings, DrawnSettings, field_names
 from memhrm.data.sudoku.settings import SudokuSettings
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.data.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeSettings(DataSettings):
+class EpisodeSettings(DrawnSettings):
     """A set whose puzzles come in episodes, under a secret relabelling (`memhrm.data.episodes.episodes`).
 
     Attributes:
         lengths: puzzles of a training episode; several: each for an equal part of the training, in this
             order.
         test_length: puzzles of a test episode.
-        test_episodes: number of test episodes.
         rules: any permutation of the digits, or a list of families.
         shows: as in `Plan`, like all that follow.
     """
@@ -37,7 +36,6 @@ class EpisodeSettings(DataSettings):
 
     lengths: tuple[int, ...]
     test_length: int
-    test_episodes: int
     rules: Literal["any"] | tuple[str, ...]
     shows: Literal["all", "first", "part"]
     reveal: int
@@ -52,7 +50,6 @@ class EpisodeSettings(DataSettings):
         require(len(self.lengths) > 0 and min(self.lengths) > 0, "data.lengths", list(self.lengths),
                 "a list of numbers from 1")  # fmt: skip
         require(self.test_length > 0, "data.test_length", self.test_length, "numbers from 1")
-        require(self.test_episodes > 0, "data.test_episodes", self.test_episodes, "numbers from 1")
         if self.rules != "any":
             known = len(self.rules) > 0 and set(self.rules) <= set(FAMILIES)
             require(known and len(set(self.rules)) == len(self.rules), "data.rules", list(self.rules),
@@ -81,16 +78,6 @@ class EpisodeSettings(DataSettings):
     def stages(self) -> int:
         """Return the number of parts of the training."""
         return len(self.lengths)
-
-    @property
-    def in_episodes(self) -> bool:
-        """Return True."""
-        return True
-
-    @property
-    def held_out(self) -> int:
-        """Return the number of test episodes."""
-        return self.test_episodes
 
     def maker(self, task: Task) -> Relabelled:
         """Return what draws episodes under a secret relabelling."""
