@@ -25,6 +25,7 @@ The equations, by the names that the functions cite:
   credit    weights of the read, and changes of the write, times 1 + p_i - sg(p_i)
   cls       the CLS after a write: written, as it was, or what was asked for
   hold      feedback, or all but the first H-step of an example, has the scores and the order of before
+  told      a question writes nothing; what it asked for is noted and written by its feedback
 BiCrossAttn has one memory that is always active: read and write with A = {m}, alpha = 1.
 
 The reference takes the settings, and the weights by their names in the module; it shares nothing else with
@@ -109,7 +110,9 @@ class Reference:
                 for e in range(len(z_H))
             ]
         states, memories, traces = zip(*results, strict=True)
-        return torch.stack(states), stack(memories) if write else memory, stack(traces)
+        after = stack(memories)
+        noted = {name: x for name, x in after.items() if name.startswith("asked_")}
+        return torch.stack(states), after if write else {**memory, **noted}, stack(traces)
 
     def one_memory(self, z_H: Tensor, z_L: Tensor, m: Tensor) -> tuple[Tensor, Memory, Trace]:
         """Compute BiCrossAttn for one example: z_H, z_L (t, d), m (l, d)."""
@@ -169,10 +172,11 @@ class Reference:
                 m = self.cell_written(cells[i], norm(z_H + z_L), change, beta[W.index(i)])
                 m = self.attended_within(m) if o.self_attention else m
                 m = cells[i] + self.credit(s, i) * (m - cells[i]) if in_write else m
-                if o.cls == "frozen" or (o.cls == "key" and (held or feedback)):
+                told = o.write_when == "told"
+                if o.cls == "frozen" or (o.cls == "key" and (held or feedback) and not told):
                     m = torch.stack([cells[i, 0], *m[1:]])
                 elif o.cls == "key":
-                    m = torch.stack([wanted[i], *m[1:]])
+                    m = torch.stack([memory["asked_keys"][W.index(i)] if held else wanted[i], *m[1:]])
                 rows.append(m)
             else:
                 rows.append(cells[i] if i in A else cells[i] * (1 - o.decay * (1 - usage[i])))
@@ -183,6 +187,10 @@ class Reference:
                                             for i, x in enumerate(memory["written"])])  # fmt: skip
         if o.hold != "none":
             noted |= {"asked_scores": s, "asked_merit": torch.tensor(merit, dtype=s.dtype)}
+        if o.hold != "none" and o.cls == "key" and o.write_when == "told":
+            noted["asked_keys"] = (
+                memory["asked_keys"] if held else torch.stack([wanted[i] for i in W])  # In their order.
+            )
         return z_H, {"cells": torch.stack(rows), "usage": usage, **noted}, trace
 
     # query, score, select

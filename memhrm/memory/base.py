@@ -45,7 +45,8 @@ class Context(NamedTuple):
         feedback: which rows are shown the answer to the question before, (b,) bool; None: none.
         continues: which rows have had an H-step on their example, or on the question of their feedback, (b,)
             bool; None: none.
-        write: False where what the module writes is not kept, so that it need not be computed.
+        write: False where what the module writes is not kept, but for notes (`HModule.remember`), so that it
+            need not be computed.
         maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
     """
 
@@ -205,14 +206,27 @@ class HModule(nn.Module):
         self.settings = settings
         self.losses: dict[str, Loss] = {}
         self._remembered: list[str] = []
+        self._notes: list[str] = []
 
-    def remember(self, name: str, start: Tensor) -> None:
+    def remember(self, name: str, start: Tensor, *, note: bool = False) -> None:
         """Have `memory[name]`, (b, ...), start at `start`, (...), for every example.
 
         The start is a persistent buffer `<name>_init`; with lifetime=global it is the bank itself.
+
+        Args:
+            name: its name.
+            start: its start.
+            note: whether it says what an H-step asked or chose, for later ones: it is kept where the H-step
+                writes nothing too.
         """
         self.register_buffer(f"{name}_init", start)
         self._remembered.append(name)
+        if note:
+            self._notes.append(name)
+
+    def unwritten(self, before: Memory, after: Memory) -> Memory:
+        """Return the memory of an H-step that writes nothing: as it was before, with the notes of after."""
+        return {**before, **{name: after[name] for name in self._notes}}
 
     def starts(self) -> dict[str, Tensor]:
         """Return the buffers from which memories start, or the bank, by the memory's names."""

@@ -43,9 +43,13 @@ class CellModule(HModule):
             start[:, 1:] = start[:1, 1:].clone()
         self.remember("cells", start)
         self.remember("usage", torch.full((s.cells,), s.active / s.cells))
-        noted = ("written",) * bool(a.fresh) + ("asked_scores", "asked_merit") * (a.hold != "none")
-        for name in noted:
-            self.remember(name, torch.zeros(s.cells))
+        if a.fresh:
+            self.remember("written", torch.zeros(s.cells))
+        if a.hold != "none":
+            self.remember("asked_scores", torch.zeros(s.cells), note=True)
+            self.remember("asked_merit", torch.zeros(s.cells), note=True)
+        if s.notes_keys:
+            self.remember("asked_keys", torch.zeros(s.most_written, shape.width), note=True)
         self.cells, self.always_active = s.cells, s.shared
         self.noise_size = s.cells if s.selector in ("policy", "random") or s.score_noise > 0 else 0
         self.noise_in_evaluation = s.selector == "random"

@@ -64,8 +64,8 @@ class CellSettings(ExchangeSettings):
         written: how many of the selected cells are written, the first choices; null: all of them, with a
             learned address one.
         cls: what a write does to the CLS: evolving, it is written like the contents; frozen, it stays; key,
-            it becomes what the query asked for, and stays at feedback, which asks nothing (with
-            write_when=told it becomes what the query of what is told asks for).
+            it becomes what the query asked for, and stays at feedback, which asks nothing. With
+            write_when=told feedback writes what its question asked for, with hold=none what it asks itself.
         hold: what keeps the cells of an earlier H-step: none; feedback, which then has those of its
             question's last one; or example: all H-steps of an example, and its feedback, have those of its
             first one.
@@ -125,10 +125,6 @@ class CellSettings(ExchangeSettings):
         require(all(0 <= f <= 1 for f in fresh), "memory.fresh", list(fresh), "[], or numbers from 0 to 1")
         require(0 <= (self.center or 0) <= 1, "memory.center", self.center, "0 to 1")
         self._check_stages()
-        told = self.write_when == "told" and self.hold not in (None, "none")
-        require(
-            not told, "memory.hold", self.hold, "none with memory.write_when=told: a question notes nothing"
-        )
         if self.written is not None:
             require(self.writes == "selected", "memory.written", self.written, "null with memory.writes=all")
             most = f"null, or 1 to {self.fewest}, the fewest active cells"
@@ -178,7 +174,7 @@ class CellSettings(ExchangeSettings):
     @property
     def _can_learn(self) -> bool:
         """Whether a learned address fits the rest."""
-        return self.selector == "topk" and self.lifetime != "global" and self.write_when == "always"
+        return self.selector == "topk" and self.lifetime != "global"
 
     @property
     def address(self) -> Addressing:
@@ -242,6 +238,16 @@ class CellSettings(ExchangeSettings):
     def fewest(self) -> int:
         """The fewest active cells over the training."""
         return min(self.k_stages or (self.active,))
+
+    @property
+    def most_written(self) -> int:
+        """The most cells that an example writes at an H-step."""
+        return self.cells if self.writes == "all" else self.written or max(self.k_stages or (self.active,))
+
+    @property
+    def notes_keys(self) -> bool:
+        """Whether a question notes what it asks for, since it writes no CLS from which that could be had."""
+        return self.cls == "key" and self.hold != "none" and self.write_when == "told"
 
     @property
     def shared(self) -> int:

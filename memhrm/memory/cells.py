@@ -33,8 +33,8 @@ class Selection(NamedTuple):
         read: the cells that are read.
         write: the cells that are written.
         keys: what the query asks of the cells that are written, (b, k, d), with cls=key.
-        answered: rows that ask nothing: feedback, and what has the selection of an earlier H-step, (b,) bool;
-            None for none.
+        answered: rows that ask nothing and leave the CLS as it is: feedback, and what has the selection of an
+            earlier H-step, (b,) bool; None for none.
     """
 
     indices: Tensor
@@ -105,10 +105,23 @@ class Cells(nn.Module):
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
             trace |= self._probability(h, memory, context, scored.scores, winners, held)
-        keys = scored.keys(write.indices) if self.address.cls == "key" else None
-        # Where questions write nothing, what is told is the address.
-        answered = None if s.write_when == "told" else _either(held, context.feedback)
+        keys, answered = self._keys(scored, write.indices, memory, context, held)
         return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
+
+    def _keys(
+        self, scored: Scored, indices: Tensor, memory: Memory, context: Context, held: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return `Selection.keys` of the cells at `indices` (b, k) and `Selection.answered`."""
+        s = self.settings
+        if s.cls != "key":
+            return None, None
+        keys = scored.keys(indices)
+        if s.write_when == "always":
+            return keys, _either(held, context.feedback)
+        if held is not None:  # Questions write nothing: their feedback writes what they asked for.
+            asked = memory["asked_keys"][:, : keys.shape[1]].to(keys.dtype)
+            keys = torch.where(held[:, None, None], asked, keys)
+        return keys, None
 
     def _held(self, context: Context) -> Tensor | None:
         """Return the rows that keep an earlier selection, (b,) bool; None for none; equation (27)."""
@@ -217,6 +230,10 @@ class Cells(nn.Module):
             noted["written"] = memory["written"].scatter(1, indices, 1.0)
         if self.address.hold != "none":
             noted |= {"asked_scores": selection.scores, "asked_merit": selection.merit}
+        if s.notes_keys:
+            assert selection.keys is not None
+            missing = s.most_written - selection.keys.shape[1]
+            noted["asked_keys"] = F.pad(selection.keys, (0, 0, 0, missing)).to(memory["asked_keys"].dtype)
         return {**memory, **noted}
 
     @torch.no_grad()

@@ -162,7 +162,6 @@ class Reasoner(nn.Module):
             partial(self.L_level, present=present),
             partial(self.H_level, present=present),
             partial(self._H_step, guide, write, present),
-            write=write,
         )
         z_H = state.z_H
         return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
@@ -235,7 +234,8 @@ class Reasoner(nn.Module):
             feedback=guide.feedback,
             continues=guide.continues if h == 0 else torch.ones_like(z_H[:, 0, 0], dtype=torch.bool),
         )
-        return self.H_module(z_H, z_L, memory, context)
+        z_H, after, trace = self.H_module(z_H, z_L, memory, context)
+        return z_H, after if write else self.H_module.unwritten(memory, after), trace
 
     def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:
         """Apply the H-net, the L-net where they are shared, as an H-module does: (b, t, d) each.

@@ -62,7 +62,7 @@ class Recursion:
     whole_memory_graph: bool = False
 
     def __call__(
-        self, state: State, x: Tensor, L_step: LStep, level: HLevel, H_step: HStep, *, write: bool = True
+        self, state: State, x: Tensor, L_step: LStep, level: HLevel, H_step: HStep
     ) -> tuple[State, list[Trace]]:
         """Run the recursion.
 
@@ -72,7 +72,6 @@ class Recursion:
             L_step: the step of z_L.
             level: the transformer level that is given to each H-step.
             H_step: the step of z_H and the memory.
-            write: False leaves the memory as it is, whatever the H-steps make of it.
 
         Returns:
             The state after it, and one trace per H-step.
@@ -89,10 +88,9 @@ class Recursion:
             with torch.set_grad_enabled(learns or (learning and self.whole_memory_graph)):
                 injection = z_L if self.L_cycles else (x if learns else x.detach())
                 given = level if learns else partial(_fixed, level)
-                z_H, written, trace = self._run(H_step, h, z_H, injection, memory, given)
+                z_H, memory, trace = self._run(H_step, h, z_H, injection, memory, given)
             if not learns:
                 z_H = z_H.detach()
-            memory = written if write else memory
             traces.append(trace)
         return State(z_H, z_L, memory), traces
 

@@ -18,9 +18,10 @@ def memory_of(*overrides: str, name: str = "multicell") -> CellSettings:
     return memory
 
 
+@pytest.mark.parametrize("written", ["always", "told"])
 @pytest.mark.parametrize("name", ["multicell", "aggregate"])
-def test_an_address_is_learned_where_the_data_have_contexts(name):
-    memory = memory_of("experiment=contexts", "k=2", name=name)
+def test_an_address_is_learned_where_the_data_have_contexts(name, written):
+    memory = memory_of("experiment=contexts", "k=2", f"memory.write_when={written}", name=name)
     assert (memory.addressing, memory.address, memory.shared_cell) == ("learned", LEARNED, False)
 
 
@@ -33,7 +34,6 @@ def test_an_address_is_learned_where_the_data_have_contexts(name):
         ("experiment=contexts", "memory.selector=oracle"),
         ("experiment=contexts", "memory.selector=policy"),
         ("experiment=contexts", "memory.lifetime=global"),
-        ("experiment=contexts", "memory.write_when=told"),
     ],
 )
 def test_elsewhere_the_formula_stands(overrides):

@@ -57,6 +57,30 @@ RECIPE = {
     "scorer_start": "identity",
 }
 """With which 32 cells learn to keep 32 contexts apart (docs/memory.md)."""
+TOLD = [
+    {**RECIPE, "write_when": "told", "shared_cell": False},
+    {**RECIPE, "write_when": "told", "shared_cell": False, "hold": "example", "k": 2, "written": 1},
+    {
+        "write_when": "told",
+        "shared_cell": False,
+        "hold": "example",
+        "cls": "key",
+        "reads": "all",
+        "pooling": "max",
+        "projections": 2,
+    },
+    {
+        "write_when": "told",
+        "shared_cell": False,
+        "hold": "feedback",
+        "cls": "key",
+        "writes": "all",
+        "own_projections": True,
+    },
+    {"write_when": "told", "shared_cell": False, "hold": "example", "selector": "policy"},
+    {"write_when": "told", "shared_cell": False, "cls": "key", "k": 1},
+]
+"""What questions write nothing with."""
 FOR_CELLS = [
     {"k": 1},
     {"k": 4},
@@ -119,6 +143,7 @@ FOR_CELLS = [
     {"written": 1},
     {"written": 1, "k": 3, "reads": "all", "straight_through": "both", "decay": 0.3, "fresh": (0.3,)},
     RECIPE,
+    *TOLD,
 ]
 CASES = [(kind, changes) for kind in MODULES for changes in FOR_ALL] + [
     (kind, changes) for kind in CELLS for changes in FOR_CELLS
@@ -151,6 +176,7 @@ def drawn_cases(count: int) -> list[tuple[str, dict]]:
         "writes": ["selected", "selected", "all"],
         "cls": ["evolving", "frozen", "key"],
         "hold": ["none", "feedback", "example"],
+        "write_when": ["always", "told"],
         "decay": [0.0, 0.4],
         "usage_average": [0.9, 0.2],
         "k": [2, 3],
@@ -175,6 +201,8 @@ def build(kind: str, seed: int = 0, **changes) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SettingWarning)
         settings = parse({"name": kind, "module": path, "tokens": M, **values, **changes})
+        if settings.write_when == "told":  # Something is told in episodes alone.
+            settings = settings.within(episodes=True)
         return make(settings, shape).double()
 
 
@@ -365,9 +393,13 @@ def test_selections_without_gradient_are_credited_as_of_constant_inputs(selector
         assert by_scorer.abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", MODULES)
-def test_without_write_every_H_step_reads_the_memory_as_it_was(kind):
-    module = build(kind)
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [*((kind, {}) for kind in MODULES), *(("multicell", changes) for changes in TOLD)],
+    ids=named,
+)
+def test_without_write_every_H_step_reads_the_memory_as_it_was_and_notes_what_it_asked(kind, changes):
+    module = build(kind, **changes)
     world = World(module)
     recursion = Recursion(H_cycles=2, L_cycles=1, gradient_from=(0, 0))
 
@@ -375,17 +407,20 @@ def test_without_write_every_H_step_reads_the_memory_as_it_was(kind):
         return (z_L + injection).tanh()
 
     def H_step(h, z_H, z_L, memory, level):
-        return module(z_H, z_L, memory, world.context(h))
+        z_H, after, trace = module(z_H, z_L, memory, world.context(h))
+        return z_H, module.unwritten(memory, after), trace
 
     x, start = world.z_L[1], State(world.z_H, world.z_L[0], world.memory)
-    (z_H, _, memory), traces = recursion(start, x, L_step, world.level, H_step, write=False)
-    assert all(memory[name] is world.memory[name] for name in memory)
+    (z_H, _, memory), traces = recursion(start, x, L_step, world.level, H_step)
+    noted = {name for name in memory if name.startswith("asked_")}
+    assert {name for name in memory if memory[name] is not world.memory[name]} == noted
+    assert ("asked_keys" in noted) == (changes.get("cls") == "key" and "hold" in changes)
 
-    slow_H, slow_L, slow_traces = world.z_H, world.z_L[0], []
+    slow_H, slow_L, unwritten, slow_traces = world.z_H, world.z_L[0], world.memory, []
     for i in range(2):
         slow_L = L_step(slow_L, slow_H + x)
         slow_H, unwritten, trace = reference(kind, module).step(
-            slow_H, slow_L, world.memory, *world.context(i)[:3], write=False, **world.told(i)
+            slow_H, slow_L, unwritten, *world.context(i)[:3], write=False, **world.told(i)
         )
         slow_traces.append(trace)
     slow = (slow_H, unwritten, slow_traces)

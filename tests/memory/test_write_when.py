@@ -26,6 +26,7 @@ RECALL = (
     "data.test_episodes=6",
     "halting.halt_max_steps=2",
 )
+CONTEXTS = ("data=contexts", "model.puzzle_emb_ndim=0", "model.H_cycles=2", "k=1")
 HOPS = ("data=hops", "data.test_episodes=6", "data.test_size=40", "data.questions=2", "data.early=true")
 
 
@@ -58,6 +59,26 @@ def test_only_a_step_that_tells_something_writes(memory):
     assert same(asked.memory, start.memory) and same(frozen.memory, start.memory)
     assert torch.equal(same_answer.logits, wanted.logits)  # With one H-cycle nothing is read after the write.
     assert memory == "carry_add" or not same(told.memory, start.memory)
+
+
+@pytest.mark.parametrize("written", ["told", "always"])
+def test_a_question_that_writes_nothing_notes_what_it_asked(written):
+    _, _, model = made("multicell", *CONTEXTS, written=written)
+    inputs = torch.arange(60).view(4, -1)[:, : model.shape.num_tokens] % (model.shape.vocab_size - 1) + 1
+    start, asks = model.initial_state(4), torch.ones(4, dtype=torch.bool)
+    with torch.no_grad():
+        state, answer = model.eval()(start, inputs, None, Guide(write=False))
+        told, _ = model(state, inputs.flip(1), None, Guide(told=True, feedback=asks, continues=asks))
+    notes = {name for name in start.memory if not torch.equal(state.memory[name], start.memory[name])}
+    assert notes == {"asked_scores", "asked_merit", *(["asked_keys"] if written == "told" else [])}
+    first, second = (trace["indices"] for trace in answer.traces)
+    assert torch.equal(first, second)
+    cells, rows = told.memory["cells"], torch.arange(4)
+    changed = (cells[:, :, 1:] != start.memory["cells"][:, :, 1:]).flatten(2).any(dim=2)
+    assert torch.equal(changed, torch.zeros_like(changed).scatter(1, first, True))
+    wanted = (state if written == "told" else start).memory
+    cls = wanted["asked_keys"][:, 0] if written == "told" else wanted["cells"][rows, first[:, 0], 0]
+    assert torch.equal(cells[rows, first[:, 0], 0], cls)
 
 
 @pytest.mark.parametrize("data", [RECALL, HOPS], ids=["recall", "hops"])
