@@ -86,7 +86,7 @@ LOSSES = {
     _of("diverse=1", "loss.diverse=1"): "K falls towards what k cells hold",
     _of("balance=0.1", "loss.balance=0.1"): "K rises where N is near C",
     _of("information=0.1", "loss.information=0.1"): "K rises where N is near C",
-    _of("self_sup=0.1", "loss.self_sup=0.1"): "two cells become one",
+    _of("self_sup=0.1, two cells are read", "loss.self_sup=0.1", "k=2"): "two cells become one",
     _of("policy, reward of the step", *_POLICY, "loss.returns=step"): "fails: a write is not rewarded",
     _of("policy, return-to-go", *_POLICY, "loss.returns=episode"): "learns, later than by straight-through",
     _of("policy, return-to-go, one step", *_POLICY, "loss.returns=episode", _ONE_STEP): "as with last_cycle",

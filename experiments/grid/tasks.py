@@ -154,6 +154,8 @@ CONTEXTS = {
     for scale in ("smoke", "cpu", "gpu")
 }
 OPEN_CUES = "open cues"
+_RECURSION = ("memory.write_when=told", "model.told_cycles=1", "model.H_cycles=2", "model.L_cycles=2")
+"""A question that writes at each H-step keeps recursion from beginning (experiments/LOG.md)."""
 _CONTEXT_SETTINGS = {
     OPEN_CUES: (
         *("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
@@ -161,7 +163,8 @@ _CONTEXT_SETTINGS = {
     ),
     "revision": ("data.revises=true",),
     "held-out rules": ("data.alphabet=5", "data.length=6", "data.held_out_rules=0.2"),
-    "recursion": ("model.H_cycles=2", "model.L_cycles=2", "halting.halt_max_steps=2"),
+    "recursion": _RECURSION,
+    "recursion, two steps": (*_RECURSION, "halting.halt_max_steps=2"),
 }
 CONTEXT_KINDS = {
     scale: [Task(name, (*task.overrides, *more)) for name, more in _CONTEXT_SETTINGS.items()]
