@@ -19,7 +19,8 @@ class Examples:
     Attributes:
         inputs: ``(n, s)`` whole numbers.
         labels: ``(n, l)`` whole numbers, 0 where there is no label; l is s, or 1 for a label per example.
-        mask: ``(n, s)`` bool, False at padding; None where nothing is padded.
+        mask: ``(n, t)`` bool, False at padding; None where nothing is padded. t is s, or a divisor of it where
+            several tokens share a position (`Task.bag`).
         identifiers: ``(n,)`` int64, the row of the puzzle table, or its key.
         groups: ``(n,)`` int32. Examples of one number are variants of one source, and are never split between
             training, validation and test; numbers of different sets have nothing to do with each other.
@@ -54,7 +55,14 @@ class Examples:
         if self.labels.shape not in ((n, t), (n, 1)):
             raise ValueError(f"labels have shape {self.labels.shape}; the inputs have {self.inputs.shape}")
         mask = self.mask
-        fits = mask is None or (isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (n, t))
+        fits = mask is None or (
+            isinstance(mask, np.ndarray)
+            and mask.dtype == bool
+            and mask.ndim == 2
+            and len(mask) == n
+            and 0 < mask.shape[1] <= t
+            and t % mask.shape[1] == 0
+        )
         if not fits:
             raise ValueError(f"mask is {shown(mask)}; allowed: None, or an array of bool of shape {(n, t)}")
         for name in ("identifiers", "groups", "ratings", "sources"):
@@ -124,7 +132,7 @@ def examples_of(
         labels: ``(n, s)`` or ``(n, 1)`` of any integer type, 0 where there is none.
         ratings: ``(n,)``; None where unknown, which is -1.
         sources: ``(n,)``; None: empty.
-        mask: ``(n, s)`` bool, False at padding; None: nothing is padded.
+        mask: ``(n, t)`` bool, False at padding; None: nothing is padded.
         identifiers: ``(n,)``; None: all share 0.
         groups: ``(n,)``; None: every example is a group of its own.
         told: ``(n,)`` bool, which examples are never asked; None: none.

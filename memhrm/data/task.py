@@ -1,7 +1,7 @@
 """What a task is: how its examples are written, checked, varied and scored.
 
 Token 0 is padding. Inputs hold the question, labels the answer, a label of 0 means "no label here".
-n examples, s tokens, l labels of an example: s, or 1.
+n examples, s tokens, l labels of an example: s, or 1; t = s / bag positions.
 """
 
 from abc import ABC, abstractmethod
@@ -43,7 +43,9 @@ class Task(ABC):
         num_identifiers: rows of the puzzle table; 1 where all examples share identifier 0; 0 where
             identifiers are keys, any numbers up to 2^63.
         num_labels: 0 for a label per token, out of the vocabulary; C > 0 for one label per example, 1 to C.
-        layout: rows and columns in which the tokens are drawn; their product is ``seq_len``.
+        layout: rows and columns in which the positions are drawn; their product is ``positions``.
+        bag: tokens of a position, whose embeddings add up; padding adds nothing. Above 1 only with one label
+            per example.
         answers: the last tokens of the vocabulary, which feedback may show as the answer of a cell
             (`memhrm.data.episodes.episodes`); 0 where there is no feedback.
         asks: whether what an episode shows has been asked before, as feedback; else it is told, and may be
@@ -70,6 +72,7 @@ class Task(ABC):
         num_identifiers: int = 1,
         num_labels: int = 0,
         layout: tuple[int, int] | None = None,
+        bag: int = 1,
     ) -> None:
         if not isinstance(name, str) or not name or "/" in name or "\0" in name:
             raise ValueError(f"name is {shown(name)}; allowed: a text without '/'")
@@ -78,9 +81,17 @@ class Task(ABC):
         self.vocab_size = number("vocab_size", vocab_size, 2)
         self.num_identifiers = number("num_identifiers", num_identifiers, 0)
         self.num_labels = number("num_labels", num_labels, 0)
-        self.layout = (1, seq_len) if layout is None else layout
-        if self.layout[0] * self.layout[1] != seq_len:
-            raise ValueError(f"layout is {layout}; allowed: rows and columns with {seq_len} tokens")
+        self.bag = number("bag", bag, 1)
+        if seq_len % bag or (bag > 1 and not num_labels):
+            raise ValueError(f"bag is {bag}; allowed: 1, or with num_labels a divisor of seq_len={seq_len}")
+        self.layout = (1, self.positions) if layout is None else layout
+        if self.layout[0] * self.layout[1] != self.positions:
+            raise ValueError(f"layout is {layout}; allowed: rows and columns with {self.positions} positions")
+
+    @property
+    def positions(self) -> int:
+        """Positions of an example, t."""
+        return self.seq_len // self.bag
 
     @property
     def label_len(self) -> int:

@@ -88,7 +88,13 @@ class Reasoner(nn.Module):
         d, length = settings.hidden_size, settings.prefix_length() + shape.num_tokens
         learned = settings.positions == "learned"
         self.embed = InputEmbedding(
-            shape.vocab_size, shape.num_tokens, settings.prefix_length(), d, learned, shape.answers
+            shape.vocab_size,
+            shape.num_tokens,
+            settings.prefix_length(),
+            d,
+            learned,
+            answers=shape.answers,
+            bag=shape.bag,
         )
         self.puzzles = None
         if settings.puzzle_width():
@@ -147,11 +153,11 @@ class Reasoner(nn.Module):
 
         Args:
             state: as the step before left it, or `initial_state`.
-            inputs: tokens, (b, s).
+            inputs: tokens, (b, s), of which `PuzzleShape.bag` share a position.
             puzzle_rows: what the method of this name gives for these examples; they are an argument so that
                 they can be a leaf of the graph.
             guide: what else is told to the step.
-            mask: which tokens are there, (b, s) bool; the others are padding, which nothing that is there
+            mask: which positions are there, (b, t) bool; the others are padding, which nothing that is there
                 ever sees. None: all are there.
         """
         x, present = self.embed(inputs, puzzle_rows), self.present(mask)

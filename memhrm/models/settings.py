@@ -14,11 +14,12 @@ class PuzzleShape:
 
     Attributes:
         vocab_size: tokens, v.
-        num_tokens: positions of an example, s.
+        num_tokens: positions of an example, t.
         num_identifiers: rows of the puzzle table; 0 where identifiers are keys (`memhrm.nn.tables`).
         answers: answers that feedback may show at a token.
         num_labels: 0, a label per token, out of the vocabulary; C, one label per example, 1 to C.
         labels_from: the first token that can be a label.
+        bag: tokens of a position, whose embeddings add up.
     """
 
     vocab_size: int
@@ -27,6 +28,7 @@ class PuzzleShape:
     answers: int = 0
     num_labels: int = 0
     labels_from: int = 0
+    bag: int = 1
 
     def __post_init__(self):
         for name, least in (
@@ -36,6 +38,7 @@ class PuzzleShape:
             ("answers", 0),
             ("num_labels", 0),
             ("labels_from", 0),
+            ("bag", 1),
         ):
             require_size(name, getattr(self, name), least)
 
@@ -44,11 +47,12 @@ def puzzle_shape(task: Any) -> PuzzleShape:
     """Return the shape of a task's examples (see memhrm.data)."""
     return PuzzleShape(
         vocab_size=task.vocab_size,
-        num_tokens=task.seq_len,
+        num_tokens=task.positions,
         num_identifiers=task.num_identifiers,
         answers=task.answers,
         num_labels=task.num_labels,
         labels_from=task.labels_from,
+        bag=task.bag,
     )
 
 

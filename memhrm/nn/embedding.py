@@ -18,6 +18,9 @@ class InputEmbedding(nn.Module):
     vector is the question's embedding plus one of the pair. Each pair has its own embedding. Adding two
     embeddings would lose the pairing: averaged over positions, every permutation of the digits would give
     the same vector.
+
+    With `bag` tokens to a position its vector is their sum over the root of their number, padding left out: so
+    a word is what its letters and parts are (Bojanowski et al. 2017, arXiv 1607.04606).
     """
 
     def __init__(
@@ -28,11 +31,13 @@ class InputEmbedding(nn.Module):
         width: int,
         learned_positions: bool,
         answers: int = 0,
+        bag: int = 1,
     ):
         super().__init__()
         self.vocab_size = vocab_size
         self.prefix_length = prefix_length
         self.width = width
+        self.bag = bag
         self.num_answers, self.pairs = answers, None
         if answers:
             pairs = torch.empty(vocab_size * answers, width)
@@ -45,7 +50,9 @@ class InputEmbedding(nn.Module):
 
     def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
         """Return x (b, t, d) of tokens (b, s) and, if there is a prefix, of puzzle rows (b, e)."""
-        if self.pairs is None:
+        if self.bag > 1:
+            x = self._bags(inputs)
+        elif self.pairs is None:
             x = F.embedding(inputs, self.tokens)
         else:
             code = inputs - self.vocab_size
@@ -60,3 +67,10 @@ class InputEmbedding(nn.Module):
         if self.positions is not None:
             x = 0.5**0.5 * (x + self.positions)  # The sum of two keeps the variance of one.
         return self.width**0.5 * x
+
+    def _bags(self, inputs: Tensor) -> Tensor:
+        """Return the vectors of positions whose tokens stand side by side: (b, bag t) to (b, t, d)."""
+        bags = inputs.unflatten(-1, (-1, self.bag))
+        total = F.embedding_bag(bags.flatten(0, 1), self.tokens, mode="sum", padding_idx=0)
+        count = (bags > 0).sum(dim=-1, keepdim=True).clamp(min=1)
+        return total.view(*bags.shape[:2], -1) * count.to(total.dtype).rsqrt()

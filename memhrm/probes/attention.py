@@ -60,6 +60,6 @@ def attention_maps(subject: Subject, step: int, H_step: int = -1) -> Maps:
 
 def on_grid(task: Task, values: np.ndarray) -> np.ndarray:
     """Return maps (..., t) as grids (..., rows, side), without the prefix, which has no place on the grid."""
-    tokens = values[..., values.shape[-1] - task.seq_len :]
+    tokens = values[..., values.shape[-1] - task.positions :]
     rows, side = task.layout
     return rearrange(tokens, "... (rows side) -> ... rows side", rows=rows, side=side)

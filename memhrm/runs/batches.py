@@ -45,7 +45,7 @@ class Batches:
 
     def __init__(self, run: RunSettings, dataset: Dataset, ranks: Ranks, noise_size: int):
         self.run, self.ranks, self.noise_size = run, ranks, noise_size
-        self.state_shape = (run.model.prefix_length() + dataset.task.seq_len, run.model.hidden_size)
+        self.state_shape = (run.model.prefix_length() + dataset.task.positions, run.model.hidden_size)
         self.offers = (InStep if dataset.episodes.in_step else Adaptive)(run, dataset)
 
     def span(self, step: int) -> int:

@@ -1,0 +1,1 @@
+"""Texts: what is written in files, as tokens without a download."""

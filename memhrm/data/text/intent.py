@@ -1,0 +1,112 @@
+"""Classification of texts: one label an example, out of a list of categories.
+
+n examples, w words, g tokens of a word; s = w g tokens.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memhrm.config.settings import advise
+from memhrm.data.checks import PuzzleError
+from memhrm.data.examples import Examples, examples_of, quantiles
+from memhrm.data.keys import row_keys
+from memhrm.data.task import Task
+from memhrm.data.text.files import read_labelled
+from memhrm.data.text.grams import Grams
+
+
+class Intent(Task):
+    """Tell the category of a text.
+
+    A position is a word, with the tokens of `Grams`. The source of an example is its text, since hashes cannot
+    be read back.
+
+    Args:
+        grams: what makes tokens of texts.
+        categories: the names of the categories, in the order of their labels.
+        dropout: share of the words, and of the tokens of each word, that a variant leaves out.
+    """
+
+    classes = "texts"
+
+    def __init__(self, grams: Grams, categories: Sequence[str], *, dropout: float = 0.0) -> None:
+        super().__init__(
+            name="intent",
+            seq_len=grams.words * grams.tokens,
+            vocab_size=grams.buckets + 1,
+            num_labels=len(categories),
+            bag=grams.tokens,
+        )
+        self.grams, self.categories, self.dropout = grams, tuple(categories), dropout
+        self._labels = {name: number for number, name in enumerate(categories, start=1)}
+
+    def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
+        """Return examples of texts, with the labels of their categories."""
+        for row, text in enumerate(questions):
+            if not text.strip():
+                raise PuzzleError(row, "text is empty")
+        tokens, longer = self.grams.encode(questions)
+        advise(bool(longer.any()),
+               f"{longer.sum():,} of {len(longer):,} texts have more than data.words={self.grams.words} words: "
+               "what is beyond is not read")  # fmt: skip
+        labels = np.zeros((len(questions), 1), np.int32)
+        for row, answer in enumerate(answers or ()):
+            if answer not in self._labels:
+                raise PuzzleError(row, f"category is {answer!r}, which no training text has")
+            labels[row] = self._labels[answer]
+        return examples_of(tokens, labels, sources=questions, mask=self._present(tokens))
+
+    def _present(self, tokens: np.ndarray) -> np.ndarray:
+        return (tokens.reshape(len(tokens), self.positions, self.bag) > 0).any(axis=2)
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """Return how many words there are: hashes cannot be read back."""
+        words = int(self._present(np.asarray(tokens).reshape(1, -1)).sum())
+        return f"({words} words)"
+
+    def decode_answer(self, labels: np.ndarray) -> str:
+        """Return the name of a category; nothing where there is no label."""
+        label = int(labels[0])
+        return self.categories[label - 1] if 1 <= label <= len(self.categories) else ""
+
+    def read(self, path: Path, *, solve: bool = True) -> Examples:
+        """Read a CSV file with the columns text and category; the latter may lack where ``solve`` is False."""
+        found = read_labelled(path, required=solve)
+        texts, categories = [one.text for one in found], [one.category for one in found]
+        try:
+            return self.encode(texts, categories if all(categories) else None)
+        except PuzzleError as error:
+            raise ValueError(f"{path}:{found[error.row].line}: {error}") from None
+
+    def exhibit(self, parts: Sequence[Examples], source: str | None = None) -> tuple[str, str | None]:
+        """Return the first text, with its category."""
+        first = parts[0]
+        return (
+            f"a text and its category:\n  {first.sources[0]}\n  {self.decode_answer(first.labels[0])}",
+            None,
+        )
+
+    def describe(self, examples: Examples) -> str:
+        """Return how long the texts are, and how skewed the categories."""
+        assert examples.mask is not None
+        counts = np.bincount(examples.labels[:, 0], minlength=len(self.categories) + 1)[1:]
+        return f"{quantiles('words', examples.mask.sum(axis=1))}; {quantiles('texts of a category', counts)}"
+
+    def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
+        """Return each text without some words, and each word without some of its tokens."""
+        if not self.dropout:
+            return examples
+        n, t = len(examples), self.positions
+        assert examples.mask is not None
+        kept = examples.mask & (rng.random((n, t)) >= self.dropout)
+        kept |= examples.mask & ~kept.any(axis=1, keepdims=True)  # A text without any word says nothing.
+        bags = np.where(rng.random((n, t, self.bag), np.float32) >= self.dropout, 1, 0)
+        bags[:, :, 0] |= ~bags.any(axis=2)
+        tokens = examples.inputs.reshape(n, t, self.bag) * bags * kept[:, :, None]
+        return examples.having(inputs=tokens.reshape(n, -1).astype(np.int32), mask=kept)
+
+    def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return a key of each text, by its words."""
+        return row_keys(inputs, self.vocab_size)

@@ -1,0 +1,188 @@
+"""Labelled texts: files, tokens of words, padding that changes nothing, categories that are remembered."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import memhrm
+from memhrm import evaluate, export, train
+from memhrm.data import Sampler, load
+from memhrm.data.text.grams import Grams, words_of
+from memhrm.data.text.intent import Intent
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import puzzle_shape
+from tests.conftest import model_settings
+from tiny import TINY, command_line
+
+GRAMS = Grams(words=8, tokens=6, least=2, most=3, buckets=50)
+WORDS = {"weather": "rain sun wind snow", "money": "bank card cash coin", "food": "bread soup rice cake"}
+
+
+def write(folder: Path, part: str, count: int, seed: int) -> None:
+    """Write a CSV of texts that their words tell apart; one text has a comma, one spans lines."""
+    rng = np.random.default_rng(seed)
+    lines = ["text,category"]
+    for number in range(count):
+        category = list(WORDS)[number % 3]
+        words = " ".join(rng.choice(WORDS[category].split(), 3))
+        text = {0: f'"{words}, please"', 1: f'"{words}\nnow"'}.get(number, words)
+        lines.append(f"{text} {seed}{number}".replace('" ', f' {seed}{number}"') + f",{category}")
+    (folder / f"{part}.csv").write_text("\r\n".join(lines) + "\r\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("texts")
+    write(place, "train", 40, 1)
+    write(place, "test", 20, 2)
+    return place
+
+
+def loaded(folder: Path, **changes):
+    usual = {"kind": "intent", "name": "texts", "path": str(folder), "words": 8, "bag": 6, "buckets": 200}
+    return load(**{**usual, **changes})
+
+
+def test_words_are_letters_and_digits_or_one_other_character():
+    assert words_of("It's 20 €, ÜBER-Fall!", 20) == (
+        ["it", "'", "s", "20", "€", ",", "über", "-", "fall", "!"],
+        False,
+    )
+    assert words_of("one two three", 2) == (["one", "two"], True)
+    assert words_of("x" * 100_000, 3) == (["x" * 64], False)
+
+
+def test_tokens_of_a_word_are_those_of_its_n_grams():
+    tokens, longer = GRAMS.encode(["ab", "a b c d e f g h i"])
+    first = tokens[0].reshape(8, 6)
+    assert longer.tolist() == [False, True]
+    assert (first[1:] == 0).all() and first[0].tolist() == list(GRAMS.of_word("ab"))
+    assert len(GRAMS.of_word("ab")) == 6  # Itself; <a, ab, b>; <ab, ab>.
+    alike = set(GRAMS.of_word("card")) & set(GRAMS.of_word("cards"))
+    assert len(alike) >= 3 and max(GRAMS.of_word("zebra")) <= 50 and min(GRAMS.of_word("zebra")) >= 1
+    assert GRAMS.of_word("Card".lower()) == GRAMS.of_word("card")
+
+
+def test_files_are_read_as_they_are(folder):
+    dataset = loaded(folder)
+    assert dataset.task.categories == ("food", "money", "weather")
+    assert (
+        len(dataset.train) == 40
+        and ", please" in dataset.train.sources[0]
+        and "\n" in dataset.train.sources[1]
+    )
+    names = [dataset.task.decode_answer(labels) for labels in dataset.train.labels]
+    assert names[:3] == list(WORDS)
+    assert dataset.task.bag == 6 and dataset.train.mask.shape == (40, 8)
+    assert (dataset.train.mask == (dataset.train.inputs.reshape(40, 8, 6) > 0).any(axis=2)).all()
+
+
+BAD = {
+    "no column": ("texts,category\na,b\n", ":1: no column text; the header has texts, category"),
+    "nothing": ("", ":1: no column text; the header has nothing"),
+    "no texts": ("text,category\n", ": no texts after the header"),
+    "too few fields": ("text,category\na,b\nc\n", ":3: 1 fields; the header has 2"),
+    "empty text": ('text,category\na,b\n" ",b\n', ":3: the text is empty"),
+    "empty category": ("text,category\na,b\nc,\n", ":3: the category is empty"),
+    "after lines": ('text,category\n"a\nb",c\n,c\n', ":4: the text is empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_faults_of_a_file_are_said_with_the_line(name, tmp_path):
+    content, message = BAD[name]
+    (tmp_path / "train.csv").write_text(content)
+    with pytest.raises(ValueError) as error:
+        loaded(tmp_path)
+    assert str(error.value) == f"{tmp_path}/train.csv{message}"
+
+
+def test_what_is_no_utf8_and_categories_that_are_new_are_said(folder, tmp_path):
+    (tmp_path / "train.csv").write_bytes(b"text,category\n\xff,b\n")
+    with pytest.raises(ValueError, match="train.csv: not a text file in UTF-8"):
+        loaded(tmp_path)
+    write(tmp_path, "train", 9, 3)
+    (tmp_path / "test.csv").write_text("text,category\nhello,greeting\n")
+    with pytest.raises(ValueError, match=r"test.csv:2: category is 'greeting', which no training text has"):
+        loaded(tmp_path)
+
+
+def test_a_long_text_is_cut_and_it_is_said(folder, tmp_path):
+    write(tmp_path, "train", 9, 3)
+    (tmp_path / "test.csv").write_text(f"text,category\n{'rain ' * 20_000},weather\n")
+    with pytest.warns(UserWarning, match="1 of 1 texts have more than data.words=8 words"):
+        dataset = loaded(tmp_path)
+    assert dataset.test.mask.all()
+
+
+def test_dropout_leaves_words_and_tokens_out_but_never_all(folder):
+    dataset = loaded(folder, dropout=0.5)
+    batch = Sampler(dataset.train, dataset.task, batch_size=400, seed=0, augment=True).batch(0)
+    rows = Sampler(dataset.train, dataset.task, batch_size=400, seed=0, augment=True).rows(0)
+    before, mask = dataset.train.inputs[rows].reshape(400, 8, 6), dataset.train.mask[rows]
+    after, kept = batch["inputs"].reshape(400, 8, 6), batch["mask"]
+    assert ((after == before) | (after == 0)).all() and (kept <= mask).all()
+    assert kept.any(axis=1).all() and (after[kept] > 0).any(axis=1).all() and not after[~kept].any()
+    assert 0.4 < kept.sum() / mask.sum() < 0.75
+    plain = loaded(folder, dropout=0.0)
+    same = Sampler(plain.train, plain.task, batch_size=40, seed=0, augment=True).batch(0)
+    assert (same["inputs"] == plain.train.inputs[same["groups"]]).all()
+
+
+def test_the_vector_of_a_word_is_the_sum_of_its_tokens():
+    torch.manual_seed(0)
+    model = Reasoner(model_settings(), puzzle_shape(Intent(GRAMS, ["a", "b"])))
+    tokens = torch.from_numpy(GRAMS.encode(["ab cde", "f"])[0])
+    x = model.embed(tokens, None)
+    for row, place in ((0, 0), (0, 1), (1, 0)):
+        own = tokens[row].view(8, 6)[place]
+        own = own[own > 0].long()
+        expected = model.settings.hidden_size**0.5 * model.embed.tokens[own].sum(0) / len(own) ** 0.5
+        torch.testing.assert_close(x[row, place], expected)
+    assert not x[1, 1:].any() and x.shape == (2, 8, model.settings.hidden_size)
+
+
+@pytest.mark.parametrize("mixer", ["attention", "mlp"])
+def test_padding_changes_no_logit(mixer):
+    """The same text read to eight words or to twelve, with eight or twelve tokens a word."""
+    logits = []
+    for words, tokens in ((8, 8), (12, 8), (8, 12)):
+        grams = Grams(words=words, tokens=tokens, least=2, most=3, buckets=50)
+        if mixer == "mlp" and words == 12:
+            continue  # Its weights belong to places.
+        torch.manual_seed(0)
+        extra = {"mixer": "mlp", "positions": "none"} if mixer == "mlp" else {}
+        model = Reasoner(model_settings(**extra), puzzle_shape(Intent(grams, ["a", "b", "c"])))
+        torch.nn.init.normal_(model.lm_head.weight)
+        task = Intent(grams, ["a", "b", "c"])
+        examples = task.encode(["abc de", "f gh i j"])
+        _, output = model(
+            model.initial_state(2),
+            torch.from_numpy(examples.inputs.astype(np.int32)),
+            model.puzzle_rows(torch.zeros(2, dtype=torch.int64)),
+            mask=torch.from_numpy(examples.mask),
+        )
+        logits.append(output.logits)
+    for other in logits[1:]:
+        torch.testing.assert_close(other, logits[0], rtol=1e-5, atol=1e-5)
+
+
+SMALL = [word for word in TINY if not word.startswith(("data", "validation_size", "steps", "eval_every"))]
+
+
+@pytest.mark.parametrize("memory", [(), ("+memory=bicross", "model.H_cycles=2")])
+def test_a_classifier_is_trained_evaluated_and_exported(memory, folder, tmp_path):
+    words = ["data=intent", f"data.path={folder}", "data.words=8", "data.bag=6", "data.buckets=200", "steps=60",
+             "validation_size=0", "loss.kind=softmax", "optim.ema=0", f"dir={tmp_path}/run", *memory]  # fmt: skip
+    assert command_line("train", train.main, *SMALL, *words) == 0
+    assert json.loads((tmp_path / "run/summary.json").read_text())["exact_accuracy"] > 0.8
+    assert command_line("evaluate", evaluate.main, f"run={tmp_path}/run", "progress=false") == 0
+    file = tmp_path / "model.safetensors"
+    assert command_line("export", export.main, f"run={tmp_path}/run", f"out={file}") == 0
+    answers = [
+        memhrm.load(one).solve(["some rain and snow", "card, cash"]) for one in (tmp_path / "run", file)
+    ]
+    assert answers[0] == answers[1] and set(answers[0]) <= set(WORDS)
