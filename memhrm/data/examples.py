@@ -19,8 +19,8 @@ class Examples:
     Attributes:
         inputs: ``(n, s)`` whole numbers.
         labels: ``(n, l)`` whole numbers, 0 where there is no label; l is s, or 1 for a label per example.
-        mask: ``(n, t)`` bool, False at padding; None where nothing is padded. t is s, or a divisor of it where
-            several tokens share a position (`Task.bag`).
+        mask: ``(n, t)`` bool, False at padding; None where nothing is padded. t is s, or a divisor of it
+            where several tokens share a position (`Task.bag`).
         identifiers: ``(n,)`` int64, the row of the puzzle table, or its key.
         groups: ``(n,)`` int32. Examples of one number are variants of one source, and are never split between
             training, validation and test; numbers of different sets have nothing to do with each other.

@@ -252,6 +252,18 @@ class Task(ABC):
             "accuracy": found.right / np.maximum(found.total, 1),
         }
 
+    def report(self, labels: np.ndarray, predictions: np.ndarray, confidence: np.ndarray) -> dict[str, Any]:
+        """Return what is to be said of all answers to a test together, beside the means of their scores.
+
+        It is asked where there is one label an example.
+
+        Args:
+            labels: the right labels, ``(n,)``; 0 where there is none.
+            predictions: ``(n,)``.
+            confidence: the probability that the model gives each prediction, ``(n,)``.
+        """
+        return {}
+
     def check(self, inputs: np.ndarray, labels: np.ndarray) -> None:
         """Check that every answer of ``labels`` ``(n, l)`` solves its question of ``inputs`` ``(n, s)``.
 

@@ -21,7 +21,7 @@ from memhrm.memory.base import Memory
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
-from memhrm.training.losses import CROSS_ENTROPY, grade, token_losses
+from memhrm.training.losses import CROSS_ENTROPY, PROBABILITIES, grade, token_losses
 
 Kept = Literal["kept", "reset", "frozen", "shuffled"]
 """What becomes of the memory in an episode: it goes on; starts again with each example; is never written; or
@@ -235,6 +235,7 @@ def attempt(
             exact_by_step=exact[rows],
             exact_share=exact[rows, -1].double(),
             lm_loss=token_losses(out.logits, labels, CROSS_ENTROPY[settings.loss]),
+            confidence=PROBABILITIES[settings.loss](out.logits).amax(dim=-1).mean(dim=-1),
             selected=cells[rows],
             state=step.state,
         )

@@ -25,6 +25,8 @@ class Tally:
         by_step: exact answers after each supervision step.
         exact: whether the answer to each example of each episode is exact, (n, p).
         cells: sums over the selections of the memory's cells.
+        single: of each example with one label, the label, the prediction and its confidence, (3, n, p). One
+            without a label belongs to no category: nothing else is said of it.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Tally:
         names = sorted([*task.score(inputs, labels, labels), *own])
         self.sums = dict.fromkeys(names, 0.0)
         self.by_step, self.exact = np.zeros(steps), np.zeros(shape)
+        self.single = np.zeros((3, *shape) if task.num_labels else (3, 0, 0))
         self.cells = torch.zeros(1 + cells, dtype=torch.float64)
 
     def add(
@@ -62,8 +65,13 @@ class Tally:
         """
         tokens = answers.tokens.cpu().numpy()
         scores = self.task.score(inputs, labels, tokens) | _own_scores(answers)
+        counts = np.ones(len(tokens), bool)
+        if self.task.num_labels:
+            counts = labels[:, 0] > 0
+            said = labels[:, 0].clip(min=0), tokens[:, 0], answers.confidence.cpu().numpy()
+            self.single[:, first : first + len(tokens), position] = said
         for name in self.sums:
-            self.sums[name] += float(np.sum(scores[name]))
+            self.sums[name] += float(np.sum(np.where(counts, scores[name], 0)))
         self.by_step += answers.exact_by_step.sum(dim=0).cpu().numpy()
         self.exact[first : first + len(tokens), position] = answers.exact.cpu().numpy()
         if len(self.cells) > 1:
@@ -81,12 +89,15 @@ class Tally:
             each facet, `exact_accuracy_by_FACET`, with cells `cells` (`memhrm.memory.usage.describe`), and
             the number of `puzzles`.
         """
-        parts = [list(self.sums.values()), self.by_step, self.exact.ravel(), self.cells]
+        arrays = self.by_step, self.exact.ravel(), self.single.ravel()
+        parts = [list(self.sums.values()), *arrays, self.cells]
         totals = torch.cat([torch.as_tensor(part, dtype=torch.float64) for part in parts])
         if ranks.size > 1:
             totals = ranks.total(totals.to(ranks.device)).cpu()
-        own, steps, exact, cells = totals.split([len(part) for part in parts])
-        count = max(self.exact.size, 1)
+        own, steps, exact, single, cells = totals.split([len(part) for part in parts])
+        labels, predictions, confidence = single.view(3, -1).numpy()
+        graded = int((labels > 0).sum()) if self.task.num_labels else self.exact.size
+        count = max(graded, 1)
         found: dict[str, Any] = dict(zip(self.sums, (own / count).tolist()))
         found["exact_accuracy_by_step"] = (steps / count).tolist()
         exact = exact.view(self.exact.shape).numpy()
@@ -97,7 +108,9 @@ class Tally:
         if len(cells) > 1:
             used = (cells / count).tolist()
             found["cells"] = describe(used[1:], used[0])
-        return found | {"puzzles": self.exact.size}
+        if self.task.num_labels:
+            found |= self.task.report(labels.astype(np.int64), predictions.astype(np.int64), confidence)
+        return found | {"puzzles": graded}
 
 
 def _own_scores(answers: Answers) -> dict[str, np.ndarray]:

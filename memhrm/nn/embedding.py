@@ -19,8 +19,8 @@ class InputEmbedding(nn.Module):
     embeddings would lose the pairing: averaged over positions, every permutation of the digits would give
     the same vector.
 
-    With `bag` tokens to a position its vector is their sum over the root of their number, padding left out: so
-    a word is what its letters and parts are (Bojanowski et al. 2017, arXiv 1607.04606).
+    With `bag` tokens to a position its vector is their sum over the root of their number, padding left out:
+    so a word is what its letters and parts are (Bojanowski et al. 2017, arXiv 1607.04606).
     """
 
     def __init__(

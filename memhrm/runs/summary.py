@@ -18,6 +18,10 @@ from memhrm.runs.settings import RunSettings
 SCORES = [
     ("exact_accuracy", "exact accuracy", "{:.1%}"),
     ("accuracy", "token accuracy", "{:.1%}"),
+    ("macro_f1", "macro F1", "{:.1%}"),
+    ("calibration_error", "calibration error", "{:.1%}"),
+    ("oos_auroc", "out of scope, AUROC", "{:.3f}"),
+    ("oos_recall", "found at 95 %", "{:.1%}"),
     ("valid_path", "valid path", "{:.1%}"),
     ("optimal_path", "optimal path", "{:.1%}"),
     ("steps", "supervision steps", "{:.1f}"),

@@ -54,10 +54,24 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0
     return flat.view(labels.shape)
 
 
+def stablemax(logits: Tensor) -> Tensor:
+    """Return the probabilities that `stablemax_cross_entropy` is of, (..., v)."""
+    logits = widened(logits)
+    scores = torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+    return scores / scores.sum(dim=-1, keepdim=True)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Return the probabilities that `softmax_cross_entropy` is of, (..., v)."""
+    return logits.float().softmax(dim=-1)
+
+
 CROSS_ENTROPY: dict[str, CrossEntropy] = {
     "stablemax": stablemax_cross_entropy,
     "softmax": softmax_cross_entropy,
 }
+PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {"stablemax": stablemax, "softmax": softmax}
+"""What each cross-entropy takes for the probabilities of the vocabulary."""
 
 
 class Graded(NamedTuple):

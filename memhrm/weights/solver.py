@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from memhrm.config import console
 from memhrm.config.settings import MOST_STEPS, build, require
@@ -16,7 +17,7 @@ from memhrm.data.arc.variants import draw
 from memhrm.data.arc.votes import ATTEMPTS
 from memhrm.data.checks import number
 from memhrm.data.episodes.episodes import pair
-from memhrm.data.examples import no_examples
+from memhrm.data.examples import Examples, no_examples
 from memhrm.data.sampler import arrays
 from memhrm.data.settings import DataSettings, parse
 from memhrm.data.task import Task
@@ -29,8 +30,12 @@ from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.models.weights import load_weights
 from memhrm.system.files import said_of
+from memhrm.training.losses import PROBABILITIES
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
 from memhrm.weights.tensors import read_tensors
+
+Classified = list[tuple[str, float]]
+"""Categories of a text with their probabilities, the most probable first."""
 
 
 class Solved(NamedTuple):
@@ -51,10 +56,14 @@ class Solver:
         task: says what a puzzle is.
         halt_max_steps: supervision steps of a puzzle in training.
         data: the settings of the data that the model was trained on.
+        loss: the cross-entropy that it was trained with.
     """
 
-    def __init__(self, model: Reasoner, task: Task, halt_max_steps: int, data: DataSettings):
+    def __init__(
+        self, model: Reasoner, task: Task, halt_max_steps: int, data: DataSettings, loss: str = "softmax"
+    ):
         self.model = model
+        self.loss = loss
         self.task = task
         self.halt_max_steps = halt_max_steps
         self.data = data
@@ -91,6 +100,41 @@ class Solver:
         asked = self.task.encode(questions) if questions else no_examples(self.task.seq_len)
         solved = self.answer(asked.inputs, steps, shown, identifiers=asked.identifiers, mask=asked.mask)
         return [self.task.decode_answer(answer) for answer in solved.tokens]
+
+    def classify(self, texts: Sequence[str], top: int = 1, steps: int | None = None) -> list[Classified]:
+        """Return the most probable categories of texts.
+
+        Args:
+            texts: the texts.
+            top: how many categories of each.
+            steps: supervision steps of an answer; None: as many as in training.
+
+        Returns:
+            For each text its categories with their probabilities, the most probable first.
+
+        Raises:
+            ValueError: the model classifies nothing, or a text is empty.
+        """
+        labels = self.task.num_labels
+        require(labels > 0, "texts", len(texts), "none, as the training was not on labelled texts")
+        number("top", top, 1, labels)
+        _require_texts("texts", texts)
+        if not texts:
+            return []
+        asked = self.task.encode(texts)
+        logits = self._logits(asked, self.halt_max_steps if steps is None else steps)
+        found = PROBABILITIES[self.loss](logits[:, 0, 1:]).topk(top, dim=-1)
+        names = [self.task.decode_answer(np.array([label])) for label in range(1, labels + 1)]
+        return [
+            [(names[place], round(share, 6)) for place, share in zip(places, shares)]
+            for places, shares in zip(found.indices.tolist(), found.values.tolist())
+        ]
+
+    @torch.no_grad()
+    def _logits(self, asked: Examples, steps: int) -> Tensor:
+        memory = self.model.initial_state(len(asked)).memory
+        last = self._run(asked.inputs, memory, steps, identifiers=asked.identifiers, mask=asked.mask)
+        return last.output.logits
 
     def solve_task(
         self, task: Mapping[str, Any], steps: int | None = None, variants: int | None = None
@@ -238,7 +282,8 @@ def load(
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
         data = parse(restored.run.data)
-        return Solver(restored.model, data.task(), restored.run.halting.halt_max_steps, data)
+        run = restored.run
+        return Solver(restored.model, data.task(), run.halting.halt_max_steps, data, run.loss.kind)
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
@@ -256,4 +301,6 @@ def load(
         data = parse(about["data"])
         number("halt_max_steps", about["halt_max_steps"], 1)
     load_weights(model, file.tensors, path)
-    return Solver(model.eval(), data.task(), about["halt_max_steps"], data)
+    loss = about.get("config", {}).get("loss", {}).get("kind", "softmax")
+    require(loss in PROBABILITIES, "loss.kind", loss, ", ".join(PROBABILITIES))
+    return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss)

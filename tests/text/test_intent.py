@@ -10,14 +10,14 @@ import torch
 import memhrm
 from memhrm import evaluate, export, train
 from memhrm.data import Sampler, load
-from memhrm.data.text.grams import Grams, words_of
 from memhrm.data.text.intent import Intent
+from memhrm.data.text.tokens import Grams, words_of
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from tests.conftest import model_settings
 from tiny import TINY, command_line
 
-GRAMS = Grams(words=8, tokens=6, least=2, most=3, buckets=50)
+GRAMS = Grams(length=8, bag=6, least=2, most=3, buckets=50)
 WORDS = {"weather": "rain sun wind snow", "money": "bank card cash coin", "food": "bread soup rice cake"}
 
 
@@ -42,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def loaded(folder: Path, **changes):
-    usual = {"kind": "intent", "name": "texts", "path": str(folder), "words": 8, "bag": 6, "buckets": 200}
+    usual = {"kind": "intent", "name": "texts", "path": str(folder), "length": 8, "bag": 6, "buckets": 200}
     return load(**{**usual, **changes})
 
 
@@ -102,7 +102,7 @@ def test_faults_of_a_file_are_said_with_the_line(name, tmp_path):
 
 def test_what_is_no_utf8_and_categories_that_are_new_are_said(folder, tmp_path):
     (tmp_path / "train.csv").write_bytes(b"text,category\n\xff,b\n")
-    with pytest.raises(ValueError, match="train.csv: not a text file in UTF-8"):
+    with pytest.raises(ValueError, match=r"train.csv: not a text file in UTF-8"):
         loaded(tmp_path)
     write(tmp_path, "train", 9, 3)
     (tmp_path / "test.csv").write_text("text,category\nhello,greeting\n")
@@ -113,7 +113,7 @@ def test_what_is_no_utf8_and_categories_that_are_new_are_said(folder, tmp_path):
 def test_a_long_text_is_cut_and_it_is_said(folder, tmp_path):
     write(tmp_path, "train", 9, 3)
     (tmp_path / "test.csv").write_text(f"text,category\n{'rain ' * 20_000},weather\n")
-    with pytest.warns(UserWarning, match="1 of 1 texts have more than data.words=8 words"):
+    with pytest.warns(UserWarning, match="1 of 1 texts are longer than data.length=8"):
         dataset = loaded(tmp_path)
     assert dataset.test.mask.all()
 
@@ -150,7 +150,7 @@ def test_padding_changes_no_logit(mixer):
     """The same text read to eight words or to twelve, with eight or twelve tokens a word."""
     logits = []
     for words, tokens in ((8, 8), (12, 8), (8, 12)):
-        grams = Grams(words=words, tokens=tokens, least=2, most=3, buckets=50)
+        grams = Grams(length=words, bag=tokens, least=2, most=3, buckets=50)
         if mixer == "mlp" and words == 12:
             continue  # Its weights belong to places.
         torch.manual_seed(0)
@@ -175,10 +175,14 @@ SMALL = [word for word in TINY if not word.startswith(("data", "validation_size"
 
 @pytest.mark.parametrize("memory", [(), ("+memory=bicross", "model.H_cycles=2")])
 def test_a_classifier_is_trained_evaluated_and_exported(memory, folder, tmp_path):
-    words = ["data=intent", f"data.path={folder}", "data.words=8", "data.bag=6", "data.buckets=200", "steps=60",
-             "validation_size=0", "loss.kind=softmax", "optim.ema=0", f"dir={tmp_path}/run", *memory]  # fmt: skip
+    (folder / "oos.csv").write_text("text\nwhat is the meaning of life\nxyzzy qwerty\n")
+    sizes = ["data.length=8", "data.bag=6", "data.buckets=200", "steps=120", "validation_size=0"]
+    words = ["data=intent", f"data.path={folder}", "data.oos=oos.csv", *sizes, "loss.kind=softmax", *memory]
+    words += ["optim.ema=0", f"dir={tmp_path}/run"]
     assert command_line("train", train.main, *SMALL, *words) == 0
-    assert json.loads((tmp_path / "run/summary.json").read_text())["exact_accuracy"] > 0.8
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["exact_accuracy"] > 0.8 and summary["puzzles"] == 20 and summary["out_of_scope"] == 2
+    assert summary["macro_f1"] > 0.8 and summary["oos_auroc"] > 0.6
     assert command_line("evaluate", evaluate.main, f"run={tmp_path}/run", "progress=false") == 0
     file = tmp_path / "model.safetensors"
     assert command_line("export", export.main, f"run={tmp_path}/run", f"out={file}") == 0
@@ -186,3 +190,9 @@ def test_a_classifier_is_trained_evaluated_and_exported(memory, folder, tmp_path
         memhrm.load(one).solve(["some rain and snow", "card, cash"]) for one in (tmp_path / "run", file)
     ]
     assert answers[0] == answers[1] and set(answers[0]) <= set(WORDS)
+    first = memhrm.load(file).classify(["some rain and snow", "card, cash"], top=3)
+    assert [one[0][0] for one in first] == answers[0]
+    for one in first:
+        shares = [share for _, share in one]
+        assert {name for name, _ in one} == set(WORDS) and shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1, abs=1e-4)

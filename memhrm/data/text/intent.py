@@ -1,10 +1,11 @@
 """Classification of texts: one label an example, out of a list of categories.
 
-n examples, w words, g tokens of a word; s = w g tokens.
+n examples, t positions, g tokens of a position; s = t g tokens.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,32 +15,32 @@ from memhrm.data.examples import Examples, examples_of, quantiles
 from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
 from memhrm.data.text.files import read_labelled
-from memhrm.data.text.grams import Grams
+from memhrm.data.text.scores import classified
+from memhrm.data.text.tokens import Tokens
 
 
 class Intent(Task):
     """Tell the category of a text.
 
-    A position is a word, with the tokens of `Grams`. The source of an example is its text, since hashes cannot
-    be read back.
+    The source of an example is its text, since hashes cannot be read back.
 
     Args:
-        grams: what makes tokens of texts.
+        tokens: what makes tokens of texts.
         categories: the names of the categories, in the order of their labels.
-        dropout: share of the words, and of the tokens of each word, that a variant leaves out.
+        dropout: share of the positions, and of the tokens of each, that a variant leaves out.
     """
 
     classes = "texts"
 
-    def __init__(self, grams: Grams, categories: Sequence[str], *, dropout: float = 0.0) -> None:
+    def __init__(self, tokens: Tokens, categories: Sequence[str], *, dropout: float = 0.0) -> None:
         super().__init__(
             name="intent",
-            seq_len=grams.words * grams.tokens,
-            vocab_size=grams.buckets + 1,
+            seq_len=tokens.length * tokens.bag,
+            vocab_size=tokens.vocab_size,
             num_labels=len(categories),
-            bag=grams.tokens,
+            bag=tokens.bag,
         )
-        self.grams, self.categories, self.dropout = grams, tuple(categories), dropout
+        self.tokens, self.categories, self.dropout = tokens, tuple(categories), dropout
         self._labels = {name: number for number, name in enumerate(categories, start=1)}
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
@@ -47,10 +48,9 @@ class Intent(Task):
         for row, text in enumerate(questions):
             if not text.strip():
                 raise PuzzleError(row, "text is empty")
-        tokens, longer = self.grams.encode(questions)
-        advise(bool(longer.any()),
-               f"{longer.sum():,} of {len(longer):,} texts have more than data.words={self.grams.words} words: "
-               "what is beyond is not read")  # fmt: skip
+        tokens, longer = self.tokens.encode(questions)
+        cut = f"{longer.sum():,} of {len(longer):,} texts are longer than data.length={self.tokens.length}"
+        advise(bool(longer.any()), f"{cut}: what is beyond is not read")
         labels = np.zeros((len(questions), 1), np.int32)
         for row, answer in enumerate(answers or ()):
             if answer not in self._labels:
@@ -62,9 +62,8 @@ class Intent(Task):
         return (tokens.reshape(len(tokens), self.positions, self.bag) > 0).any(axis=2)
 
     def decode(self, tokens: np.ndarray) -> str:
-        """Return how many words there are: hashes cannot be read back."""
-        words = int(self._present(np.asarray(tokens).reshape(1, -1)).sum())
-        return f"({words} words)"
+        """Return how many positions there are: hashes cannot be read back."""
+        return f"({int(self._present(np.asarray(tokens).reshape(1, -1)).sum())} positions)"
 
     def decode_answer(self, labels: np.ndarray) -> str:
         """Return the name of a category; nothing where there is no label."""
@@ -72,7 +71,7 @@ class Intent(Task):
         return self.categories[label - 1] if 1 <= label <= len(self.categories) else ""
 
     def read(self, path: Path, *, solve: bool = True) -> Examples:
-        """Read a CSV file with the columns text and category; the latter may lack where ``solve`` is False."""
+        """Read a CSV file with the columns text and category; without ``solve`` the latter may lack."""
         found = read_labelled(path, required=solve)
         texts, categories = [one.text for one in found], [one.category for one in found]
         try:
@@ -92,21 +91,27 @@ class Intent(Task):
         """Return how long the texts are, and how skewed the categories."""
         assert examples.mask is not None
         counts = np.bincount(examples.labels[:, 0], minlength=len(self.categories) + 1)[1:]
-        return f"{quantiles('words', examples.mask.sum(axis=1))}; {quantiles('texts of a category', counts)}"
+        return (
+            f"{quantiles('positions', examples.mask.sum(axis=1))}; {quantiles('texts of a category', counts)}"
+        )
 
     def augment(self, examples: Examples, rng: np.random.Generator) -> Examples:
-        """Return each text without some words, and each word without some of its tokens."""
+        """Return each text without some of its positions, and each of these without some of its tokens."""
         if not self.dropout:
             return examples
         n, t = len(examples), self.positions
         assert examples.mask is not None
         kept = examples.mask & (rng.random((n, t)) >= self.dropout)
-        kept |= examples.mask & ~kept.any(axis=1, keepdims=True)  # A text without any word says nothing.
+        kept |= examples.mask & ~kept.any(axis=1, keepdims=True)  # A text without any says nothing.
         bags = np.where(rng.random((n, t, self.bag), np.float32) >= self.dropout, 1, 0)
         bags[:, :, 0] |= ~bags.any(axis=2)
         tokens = examples.inputs.reshape(n, t, self.bag) * bags * kept[:, :, None]
         return examples.having(inputs=tokens.reshape(n, -1).astype(np.int32), mask=kept)
 
+    def report(self, labels: np.ndarray, predictions: np.ndarray, confidence: np.ndarray) -> dict[str, Any]:
+        """Return the scores of a classifier (`memhrm.data.text.scores.classified`)."""
+        return classified(labels, predictions, confidence, self.categories)
+
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return a key of each text, by its words."""
+        """Return a key of each text, by its tokens."""
         return row_keys(inputs, self.vocab_size)
