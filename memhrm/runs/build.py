@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import torch
 
 from memhrm.config.settings import advise, require
@@ -49,11 +50,17 @@ def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:
         return Reasoner(run.model, puzzle_shape(dataset.task), run.memory)
 
 
-def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks) -> Learner:
+def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks, dataset: Dataset | None = None) -> Learner:
     """Return the run's model under training on this rank's device.
 
+    Args:
+        run: the settings of the run.
+        model: its model.
+        ranks: the processes that share the work.
+        dataset: its data, on whose labels the weights of labels depend; None: all count the same.
+
     Raises:
-        ValueError: the batch does not divide among the ranks.
+        ValueError: the batch does not divide among the ranks, or the labels can have no weights.
     """
     require(
         run.batch_size % ranks.size == 0, "batch_size", run.batch_size, f"multiples of {ranks.size} processes"
@@ -67,4 +74,24 @@ def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks) -> Learner:
         local_batch_size=run.batch_size // ranks.size,
         dtype=run.dtype,
         compile=run.compile,
+        label_weights=None if dataset is None else label_weights(run, dataset, ranks),
     )
+
+
+def label_weights(run: RunSettings, dataset: Dataset, ranks: Ranks) -> torch.Tensor | None:
+    """Return the factors on the losses of the labels that the settings ask for, (C + 1,); None: all are 1.
+
+    A label's is the mean number of its examples over its own number, so that their mean over examples is 1.
+
+    Raises:
+        ValueError: the examples have more than one label each.
+    """
+    if run.loss.class_weights == "none":
+        return None
+    allowed = f"none with data={dataset.name}, whose examples have a label at each token"
+    require(dataset.task.num_labels > 0, "loss.class_weights", run.loss.class_weights, allowed)
+    counts = np.bincount(dataset.train.labels[:, 0], minlength=dataset.task.num_labels + 1)
+    there = counts > 0
+    there[0] = False
+    mean = counts[there].mean()
+    return torch.from_numpy(np.where(there, mean / counts.clip(min=1), 0)).float().to(ranks.device)

@@ -64,7 +64,7 @@ def train_run(run: RunSettings, path: Path, initial: Initial, watch: Watch) -> d
         with directory.claimed() if ranks.first else nullcontext():
             fresh = saved is None and run.init is not None
             seen = initial(model, Path(run.init or "")) if fresh else UsedPuzzles()
-            learner = make_learner(run, model, ranks)
+            learner = make_learner(run, model, ranks, dataset)
             start = begin(run, saved, dataset, learner, directory, ranks, seen)
             if ranks.first:
                 directory.mirror = open_mirror(run.logger, path, run.config())

@@ -64,6 +64,7 @@ class Learner:
         local_batch_size: int,
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
+        label_weights: Tensor | None = None,
     ) -> "Learner":
         """Return a learner of a model that is on its device; with several processes each has a replica.
 
@@ -76,11 +77,12 @@ class Learner:
             local_batch_size: rows of this process.
             dtype: the type in which the model computes.
             compile: whether the supervision step is compiled.
+            label_weights: a factor on the loss of each label, (v,); None: 1.
 
         Raises:
             ValueError: a loss has a weight that the memory does not declare.
         """
-        supervise: nn.Module = SupervisionStep(model, halting, loss, dtype)
+        supervise: nn.Module = SupervisionStep(model, halting, loss, dtype, label_weights)
         if compile:
             # The first question, later ones and feedback each have a graph, for every k of memory.k_stages.
             torch._dynamo.config.recompile_limit = 64

@@ -64,6 +64,8 @@ class LossSettings(Settings):
     Attributes:
         kind: the cross-entropy of the labels.
         label_smoothing: see `softmax_cross_entropy`.
+        class_weights: none, or balanced: with one label an example its loss counts the more, the rarer the
+            label is in training, so that all labels together count the same.
         lm: weight of the loss of the labels.
         q_halt: weight of the halting loss.
         q_continue: weight of the loss of its second head, with halting.rule=q_learning.
@@ -83,6 +85,7 @@ class LossSettings(Settings):
 
     kind: Literal["stablemax", "softmax"]
     label_smoothing: float
+    class_weights: Literal["none", "balanced"]
     lm: float
     q_halt: float
     q_continue: float
@@ -194,7 +197,23 @@ class Supervised(NamedTuple):
 class SupervisionStep(nn.Module):
     """Runs the model on a refilled carry and computes its losses."""
 
-    def __init__(self, model: Reasoner, halting: Halting, loss: LossSettings, dtype: torch.dtype):
+    def __init__(
+        self,
+        model: Reasoner,
+        halting: Halting,
+        loss: LossSettings,
+        dtype: torch.dtype,
+        label_weights: Tensor | None = None,
+    ):
+        """Take the parts of a supervision step.
+
+        Args:
+            model: the model.
+            halting: the halting rule.
+            loss: the settings of the losses.
+            dtype: the type in which the model computes.
+            label_weights: a factor on the loss of each label, (v,); None: 1.
+        """
         super().__init__()
         self.model = model
         self.halting = halting
@@ -203,6 +222,13 @@ class SupervisionStep(nn.Module):
             require(model.shape.labels_from == 0, "loss.label_smoothing", loss.label_smoothing,
                     "0, since some tokens of these data are never labels")  # fmt: skip
             self.cross_entropy = partial(softmax_cross_entropy, smoothing=loss.label_smoothing)
+        if label_weights is not None:
+            base, weights = self.cross_entropy, label_weights
+
+            def weighted(logits: Tensor, labels: Tensor) -> Tensor:
+                return base(logits, labels) * weights[labels.clamp(min=0).long()]
+
+            self.cross_entropy = weighted
         self.reward = loss.reward
         self.rewards = any(own.needs_reward for own in model.H_module.losses.values())
         self.dtype = dtype

@@ -9,11 +9,17 @@ import torch
 
 import memhrm
 from memhrm import evaluate, export, train
+from memhrm.config.command import compose
 from memhrm.data import Sampler, load
+from memhrm.data.sampler import IGNORE
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.tokens import Grams, words_of
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
+from memhrm.runs.build import label_weights, make_dataset, make_learner, make_model
+from memhrm.runs.settings import parse
+from memhrm.system.ranks import Ranks
+from memhrm.training.losses import softmax_cross_entropy
 from tests.conftest import model_settings
 from tiny import TINY, command_line
 
@@ -168,6 +174,28 @@ def test_padding_changes_no_logit(mixer):
         logits.append(output.logits)
     for other in logits[1:]:
         torch.testing.assert_close(other, logits[0], rtol=1e-5, atol=1e-5)
+
+
+def test_balanced_weights_make_all_categories_count_the_same(folder, tmp_path):
+    write(tmp_path, "train", 9, 3)
+    write(tmp_path, "test", 6, 4)
+    with open(tmp_path / "train.csv", "a") as file:
+        file.write("".join(f"rain and snow {number},weather\r\n" for number in range(12)))
+    words = ["data=intent", f"data.path={tmp_path}", "data.length=8", "data.bag=6", "validation_size=0"]
+    run = parse(compose("train", [*SMALL, *words, "loss.kind=softmax", "loss.class_weights=balanced"]))
+    dataset, alone = make_dataset(run), Ranks(0, 1, torch.device("cpu"))
+    weights = label_weights(run, dataset, alone)
+    counts = np.bincount(dataset.train.labels[:, 0], minlength=4)[1:]
+    assert counts.tolist() == [3, 3, 15] and weights is not None and weights[0] == 0
+    np.testing.assert_allclose(weights[1:].numpy() * counts, 7.0)
+    learner = make_learner(run, make_model(run, dataset), alone, dataset)
+    logits, labels = torch.randn(3, 1, 4), torch.tensor([[1], [3], [IGNORE]])
+    loss = learner.supervise.cross_entropy(logits, labels)
+    plain = softmax_cross_entropy(logits, labels)
+    torch.testing.assert_close(loss, plain * torch.tensor([[7 / 3], [7 / 15], [0.0]]))
+    run = parse(compose("train", [*TINY, "loss.class_weights=balanced"]))
+    with pytest.raises(ValueError, match="class_weights is 'balanced'; allowed: none with data=sudoku4"):
+        label_weights(run, make_dataset(run), alone)
 
 
 SMALL = [word for word in TINY if not word.startswith(("data", "validation_size", "steps", "eval_every"))]

@@ -62,7 +62,7 @@ def macro_f1(right: np.ndarray, given: np.ndarray) -> float:
 
 
 def calibration_error(correct: np.ndarray, sure: np.ndarray) -> float:
-    """Return the distance of accuracy from mean confidence, over bins of confidence weighted by their size."""
+    """Return the distance of accuracy from mean confidence, over bins weighted by their size."""
     if not len(sure):
         return 0.0
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
