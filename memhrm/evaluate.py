@@ -32,6 +32,7 @@ class EvaluateSettings(RunSource):
     halt_max_steps: int | None
     H_cycles: int | None
     threshold: float | None
+    sure: Literal["q", "confidence"]
     write: bool | None
     restarts: int
     noise: float

@@ -16,16 +16,19 @@ from torch.utils import _pytree as pytree
 from memhrm.config.settings import MOST_STEPS, advise, check_types, require, require_size
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.evaluation.restarts import RULES, Answers, chosen, relative_change
-from memhrm.evaluation.rollout import Noise, Step, rollout, select
+from memhrm.evaluation.rollout import Halts, Noise, Step, rollout, select
 from memhrm.memory.base import Memory
 from memhrm.memory.usage import selected
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
-from memhrm.training.losses import CROSS_ENTROPY, PROBABILITIES, grade, token_losses
+from memhrm.training.halting import confident
+from memhrm.training.losses import CROSS_ENTROPY, confidence, grade, token_losses
 
 Kept = Literal["kept", "reset", "frozen", "shuffled"]
 """What becomes of the memory in an episode: it goes on; starts again with each example; is never written; or
 goes to another row of the batch after each feedback."""
+
+Sure = Literal["q", "confidence"]
 
 Look = Callable[[int, bool, Step], None]
 """Is shown each supervision step of an episode: (example, whether it is its feedback, the step)."""
@@ -39,8 +42,10 @@ class EvaluationSettings:
         steps: the most supervision steps of a row.
         H_cycles: H-cycles of a supervision step on a question; None: as in training, as always where
             something is told.
-        threshold: stop a row at the first step at which sigmoid(q_halt) exceeds it; None runs every row to
+        threshold: stop a row at the first step at which it is so sure of its answer; None runs every row to
             the end, as published.
+        sure: what says how sure it is. q: sigmoid(q_halt); confidence: the mean probability of the tokens of
+            the answer, or that of the label.
         batch_size: rows at a time.
         loss: the cross-entropy that is reported.
         write: whether the memory is written; what is written ends with the episode, whatever the lifetime is,
@@ -55,6 +60,7 @@ class EvaluationSettings:
     steps: int
     H_cycles: int | None = None
     threshold: float | None = None
+    sure: Sure = "q"
     batch_size: int = 128
     loss: str = "stablemax"
     write: bool = True
@@ -80,6 +86,16 @@ class EvaluationSettings:
         require(self.seed >= 0, "seed", self.seed, "0 or above")
         only = self.restarts == 1 and self.select != "q"
         advise(only, f"select={self.select} has no effect with restarts=1: there is one answer")
+
+    @property
+    def halts(self) -> Halts | None:
+        """The rule by which rows stop early; None where none does."""
+        tau = self.threshold
+        if tau is None:
+            return None
+        if self.sure == "q":
+            return lambda output, mask: confident(output.q_halt, tau)
+        return lambda output, mask: confidence(output.logits, self.loss, mask) > tau
 
 
 class Moment(NamedTuple):
@@ -205,7 +221,7 @@ def attempt(
     cells = torch.zeros(len(places), model.H_module.cells, dtype=torch.float64, device=device)
     quiet = settings.restarts > 1 and restart == 0
     noise = Noise(sigma=0.0 if quiet else settings.noise, seed=settings.seed, restart=restart)
-    stopped, ended = [], []
+    stopped, ended, mask = [], [], data.get("mask")
     for step in rollout(
         model,
         data,
@@ -213,7 +229,7 @@ def attempt(
         settings.steps,
         dtype=dtype,
         places=places,
-        threshold=settings.threshold,
+        halts=settings.halts,
         write=settings.write,
         H_cycles=settings.H_cycles,
         noise=noise,
@@ -235,7 +251,7 @@ def attempt(
             exact_by_step=exact[rows],
             exact_share=exact[rows, -1].double(),
             lm_loss=token_losses(out.logits, labels, CROSS_ENTROPY[settings.loss]),
-            confidence=PROBABILITIES[settings.loss](out.logits).amax(dim=-1).mean(dim=-1),
+            confidence=confidence(out.logits, settings.loss, None if mask is None else mask[rows]),
             selected=cells[rows],
             state=step.state,
         )

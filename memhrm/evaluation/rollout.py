@@ -14,11 +14,13 @@ from torch.utils import _pytree as pytree
 
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
-from memhrm.training.halting import confident
 from memhrm.training.supervision import in_precision
 
 Intervene = Callable[[int, State], State]
 """(supervision step from 0, the state before it) to the state with which the step is taken."""
+
+Halts = Callable[[Output, Tensor | None], Tensor]
+"""(output of a supervision step, mask of its tokens) to the rows that take no further step, (b,) bool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def rollout(
     done: int = 0,
     dtype: torch.dtype = torch.float32,
     places: Sequence[int] | np.ndarray | None = None,
-    threshold: float | None = None,
+    halts: Halts | None = None,
     write: bool = True,
     prefer: Tensor | None = None,
     feedback: bool = False,
@@ -103,7 +105,7 @@ def rollout(
         dtype: the precision of the computation.
         places: each row's place among all examples, (b,), of which all that is drawn is a function; None: in
             order.
-        threshold: stop a row after the first step at which sigmoid(q_halt) exceeds it; None: never.
+        halts: stops rows after the first step at which it says so; None: none stops early.
         write: whether the memory is written.
         prefer: added to the scores of the cells when they are chosen, (b, N).
         feedback: whether the examples are answers to the questions before.
@@ -137,8 +139,8 @@ def rollout(
         mask = data["mask"][rows] if "mask" in data else None
         state, output = run(state, data["inputs"][rows], puzzle_rows, guide, mask)
         stops = torch.full_like(rows, number == last, dtype=torch.bool)
-        if threshold is not None:
-            stops |= confident(output.q_halt, threshold)
+        if halts is not None:
+            stops |= halts(output, mask)
         yield Step(number, rows, before, state, output, stops)
         if stops.any():
             rows, state = rows[~stops], select(state, ~stops)

@@ -46,10 +46,17 @@ def headline(run: RunSettings, dataset: Dataset, model: Reasoner, step: int, pat
 def table(summary: Mapping[str, Any], path: Path) -> str:
     """Return the scores of a summary, one per line, and the run's directory."""
     lines = [f"{what:<20}{form.format(summary[name]):>12}" for name, what, form in SCORES if name in summary]
+    if summary.get("confusions"):
+        lines += ["most often confused:", *confused(summary["confusions"])]
     if "cells" in summary:
         lines += ["memory cells:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
     lines += in_episodes({"this run": summary})
     return "\n".join([*lines, f"run directory       {path}"])
+
+
+def confused(confusions: Sequence[Sequence[Any]], most: int = 5) -> list[str]:
+    """Return the most frequent wrong answers of a classifier, one per line."""
+    return [f"  {count:>4} x {right}, answered {given}" for right, given, count in confusions[:most]]
 
 
 def of_runs(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:

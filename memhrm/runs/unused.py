@@ -15,6 +15,7 @@ from memhrm.data.episodes.context_settings import ContextSettings
 from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
+from memhrm.data.text.settings import IntentSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
@@ -94,6 +95,11 @@ class Run:
     def selects_by(self, selector: str) -> bool:
         """Whether cells are selected like this, as far as is known."""
         return self.cells and self.memory.selector == selector
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the examples are labelled texts."""
+        return isinstance(self.data, IntentSettings)
 
     @property
     def mixes(self) -> bool:
@@ -228,6 +234,12 @@ RULES = (
          "with data={data.name}, which is made each time", (None,)),
     Rule(("data.augment",), lambda r: isinstance(r.data, WITHOUT_VARIANTS),
          "with data={data.name}, whose examples have no variants", (False,)),
+    Rule(("data.bag", "data.grams", "data.buckets"), lambda r: r.reads_texts and r.data.tokens != "ngrams",
+         "with data.tokens={data.tokens}"),
+    Rule(("data.vocabulary_size", "data.vocabulary"), lambda r: r.reads_texts and r.data.tokens != "learned",
+         "with data.tokens={data.tokens}", (None,)),
+    Rule(("data.dropout",), lambda r: r.reads_texts and not r.data.augment, "with data.augment=false", (0,)),
+    Rule(("data.augment",), lambda r: r.reads_texts and r.data.dropout == 0, "with data.dropout=0", (False,)),
     Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",
          "with data.tells=once, where there is one fact", (False,)),
     Rule(("data.early_hops",), lambda r: isinstance(r.data, HopsSettings)
@@ -258,6 +270,8 @@ def refuse_unused(run: "RunSettings", config: Mapping[str, Any], given: Iterable
     if "k" in asked and situation.selects_by("all"):
         k, cells = situation.memory.k, situation.memory.cells
         refuse(k < cells, "k", k, f"with memory.selector=all, which uses all {cells} cells")
+    both = {"data.vocabulary", "data.vocabulary_size"} <= asked
+    refuse(both, "data.vocabulary_size", value_of(config, "data.vocabulary_size"), "with data.vocabulary")
     for rule in RULES:
         for name in asked.intersection(rule.names):
             value = value_of(config, name)

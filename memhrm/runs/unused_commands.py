@@ -46,6 +46,7 @@ def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[
         ("seed", settings.noise == 0, "with noise=0"),
         ("write", run.memory.module == NO_MEMORY.module, "with a run without memory"),
         ("threshold", steps == 1, "with halt_max_steps=1"),
+        ("sure", settings.threshold is None, "with threshold=null"),
         *(
             (f"data.{name}", not data.in_episodes, "with a run that has no episodes")
             for name in ("test_length", "test_contexts", "test_episodes")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from memhrm.data.sampler import IGNORE
 from memhrm.data.score import score
+from memhrm.nn.layers import masked_mean
 
 CrossEntropy = Callable[[Tensor, Tensor], Tensor]
 """(logits (b, s, v), labels (b, s)) to the loss of each label, (b, s), 0 where there is none."""
@@ -64,6 +65,20 @@ def stablemax(logits: Tensor) -> Tensor:
 def softmax(logits: Tensor) -> Tensor:
     """Return the probabilities that `softmax_cross_entropy` is of, (..., v)."""
     return logits.float().softmax(dim=-1)
+
+
+def confidence(logits: Tensor, loss: str, mask: Tensor | None = None) -> Tensor:
+    """Return how sure a model is of its answers: the mean probability of their tokens, or of the label, (b,).
+
+    Args:
+        logits: (b, s, v); (b, 1, C + 1) with one label per example.
+        loss: name of the cross-entropy, which says what the probabilities are.
+        mask: which tokens are there, (b, s) bool; None: all. One label does not depend on it.
+    """
+    surest = PROBABILITIES[loss](logits).amax(dim=-1)
+    if mask is None or surest.shape[1] == 1:
+        return surest.mean(dim=-1)
+    return masked_mean(surest.unsqueeze(-1), mask).squeeze(-1)
 
 
 CROSS_ENTROPY: dict[str, CrossEntropy] = {

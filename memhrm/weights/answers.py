@@ -21,6 +21,7 @@ from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.arc.tasks import ArcTask, read_tasks
 from memhrm.data.arc.votes import submission
 from memhrm.data.score import score
+from memhrm.data.text.intent import Intent
 from memhrm.system.files import to_json
 from memhrm.system.ranks import choose_device
 from memhrm.weights.solver import Solver, load
@@ -102,6 +103,36 @@ class ArcAnswers:
         return f"{text}; {solved:,} are solved of the {known:,} whose outputs the file has" if known else text
 
 
+@dataclass(frozen=True)
+class TextAnswers:
+    """Categories of texts.
+
+    Attributes:
+        texts: the texts.
+        right: their categories in the file; empty where it has none, or one that no training text had.
+        found: the most probable category of each, with its probability.
+    """
+
+    texts: Sequence[str]
+    right: Sequence[str]
+    found: Sequence[tuple[str, float]]
+
+    def table(self) -> str:
+        """Return the answers as CSV, one record a text."""
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["text", "category", "probability"])
+        writer.writerows([one, *found] for one, found in zip(self.texts, self.found))
+        return text.getvalue()
+
+    def verdict(self) -> str:
+        """Say how many answers there are and, where the file has categories, how many agree."""
+        known = sum(map(bool, self.right))
+        agree = sum(one == found for one, (found, _) in zip(self.right, self.found))
+        count = f"{len(self.texts):,} texts classified"
+        return f"{count}; {agree:,} as in the file, which has the category of {known:,}" if known else count
+
+
 def opened(settings: Any) -> Solver:
     """Return the model that the settings of `memhrm.solve` name, on its device."""
     if settings.threads is not None:
@@ -111,7 +142,7 @@ def opened(settings: Any) -> Solver:
     return load(settings.run, settings.checkpoint, settings.weights).to(device)
 
 
-def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers:
+def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnswers:
     """Answer the file that the settings of `memhrm.solve` name.
 
     Raises:
@@ -120,6 +151,8 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers:
     """
     if isinstance(solver.data, ArcSettings):
         return _to_tasks(solver, settings)
+    if isinstance(solver.task, Intent):
+        return _to_texts(solver, solver.task, settings)
     task, examples = solver.task, []
     if settings.examples is not None:
         require(task.answers > 0, "examples", settings.examples, "null, as the training was not on episodes")
@@ -137,6 +170,17 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers:
     ]
     tokens, q = np.concatenate([part.tokens for part in parts]), np.concatenate([part.q for part in parts])
     return Answers(task, questions.inputs, questions.labels, tokens, q)
+
+
+def _to_texts(solver: Solver, task: Intent, settings: Any) -> TextAnswers:
+    allowed = "null, as the training was not on episodes"
+    require(settings.examples is None, "examples", settings.examples, allowed)
+    given = task.read(Path(settings.file), solve=False)
+    texts, size = given.sources.tolist(), settings.batch_size
+    starts = tqdm(range(0, len(texts), size), desc="solve", unit="batch", disable=not settings.progress)
+    steps = settings.halt_max_steps
+    found = [one[0] for at in starts for one in solver.classify(texts[at : at + size], steps=steps)]
+    return TextAnswers(texts, [task.decode_answer(labels) for labels in given.labels], found)
 
 
 def _to_tasks(solver: Solver, settings: Any) -> ArcAnswers:

@@ -69,6 +69,7 @@ def evaluation_of(restored: Restored, settings: Any, given: frozenset[str]) -> E
         steps=run.halting.halt_max_steps if settings.halt_max_steps is None else settings.halt_max_steps,
         H_cycles=run.model.H_cycles if settings.H_cycles is None else settings.H_cycles,
         threshold=settings.threshold,
+        sure=settings.sure,
         batch_size=settings.batch_size,
         loss=run.loss.kind,
         write=run.memory.write_in_evaluation if settings.write is None else settings.write,

@@ -43,6 +43,7 @@ SMALL = {
         (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
         (r"^experiment=contexts", CONTEXTS),
         (r"data\.path=(?!puzzles/arc)", "validation_size=4 eval_every=1"),
+        (r"^experiment=intent", "data.buckets=500 data.length=20"),
         (r"puzzles/arc", "data.variants=1 batch_size=40"),
         (r"^experiment=arc_rules", "data.side=4 data.test_episodes=4 validation_size=1"),
         (r"_extreme", "data.train_size=null"),
@@ -177,7 +178,14 @@ def demo(tmp_path_factory) -> Path:
     """A folder in which the commands of `make demo` have been run, at small scale, with puzzles to read."""
     folder = tmp_path_factory.mktemp("demo") / "folder"
     (folder / "docs").mkdir(parents=True)
-    shutil.copy(ROOT / "docs/puzzles.txt", folder / "docs")
+    for name in ("puzzles.txt", "texts.csv"):
+        shutil.copy(ROOT / "docs" / name, folder / "docs")
+    head, *texts = (ROOT / "docs/texts.csv").read_text().splitlines()
+    (folder / "intent").mkdir()
+    for number, part in ((0, "train"), (3, "test"), (2, "oos_test")):  # In the place of the real ones.
+        for name in ("banking77", "clinc150"):
+            lines = [head, *texts[:36]] if part == "train" else [head, *texts[12 * number :][:12]]
+            (folder / "intent" / f"{name}_{part}.csv").write_text("\n".join(lines))
     (folder / "tests").mkdir()
     os.symlink(ROOT / "tests/parity", folder / "tests/parity")
     nine = {"min_clues": 9, "max_clues": 9}  # Clues; the puzzles of data=sudoku4 have fewer.

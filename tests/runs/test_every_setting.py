@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import shutil
+import string
 import sys
 import types
 from pathlib import Path
@@ -33,6 +34,7 @@ from memhrm.runs.settings import parse
 from memhrm.system import ranks
 from memhrm.train import main
 from memhrm.training import supervision
+from pages import ROOT
 from tiny import write_set
 
 pytestmark = pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
@@ -126,6 +128,11 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     "every cell": (f"{ON_CONTEXTS} k=3 memory.selector=all memory.gate=none", ADDRESSED),
     "told": (f"{ON_CONTEXTS} memory.write_when=told memory.cls=key", ("memory.cls", "memory.hold")),
     "decay": (f"{CELLS} memory.decay=0.5", ("memory.usage_average",)),
+    "classes": (
+        f"{MODELS['trm']} data=intent data.path={ROOT}/docs/texts.csv data.holdout=7 data.length=8 "
+        "data.train_size=null data.test_size=null",
+        ("loss.class_weights",),
+    ),
     "global": (f"{CELLS} memory.lifetime=global", ("memory.rate",)),
     "policy": (
         f"{CELLS} memory.selector=policy",
@@ -174,7 +181,8 @@ OTHER = {
     "device": "cpu", "threads": 2, "batch_size": 4, "noise": 0.5,
     "loss.diverse": 0.01, "loss.balance": 0.01, "loss.information": 0.01, "loss.self_sup": 0.01,
     "loss.policy": 0.3, "loss.entropy": 0.02, "loss.imitation": 0.3,
-    "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact", "loss.baseline": "none",
+    "loss.class_weights": "balanced", "loss.kind": ("softmax", "stablemax"), "loss.reward": "exact",
+    "loss.baseline": "none",
     "halting.rule": ("sigmoid", "q_learning"), "halting.q_target": "reuse", "halting.threshold": 0.5,
     "halting.halt_exploration_prob": 1.0, "halting.halt_max_steps": 3,
     "optim.name": ("adamw", "adam_atan2"), "optim.betas": [0.5, 0.7],
@@ -407,6 +415,11 @@ DATA = {
     "data.train_size=null data.test_size=null",
     "arc_rules": "data=arc_rules data.side=4 data.kinds=[gravity,turns] data.held_out_kinds=[mirrors] "
     "data.held_out_rules=0.5 data.test_episodes=4 data.train_size=null data.test_size=null",
+    **{
+        f"texts, {tokens}": f"data=intent data.path=a data.train_file=texts.csv data.test_file=asked.csv "
+        f"data.length=20 data.bag=9 data.tokens={tokens} data.train_size=null data.test_size=null"
+        for tokens in ("ngrams", "characters", "learned")
+    },
     "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
     "files": "data=sudoku4 data.path=a data.train_size=null data.test_size=null",
     "files, drawn": "data=sudoku4 data.path=a data.test_size=3 data.train_size=4",
@@ -428,6 +441,10 @@ OTHER |= {
     "data.canvas": 5, "data.sets": ["evaluation", "concept"], "data.test_sets": ["training"],
     "data.draw": "published", "data.protocol": ("strict", "transductive"),
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,
+    "data.tokens": ("characters", "ngrams"), "data.grams": [1, 3], "data.vocabulary_size": 150,
+    "data.vocabulary": ["[UNK]", *string.ascii_lowercase, *(f"##{x}" for x in string.ascii_lowercase)],
+    "data.oos": "outside.csv",
+    "data.categories": ["elsewhere", "garden", "kitchen", "transport", "weather"],
 }  # fmt: skip
 MUTE = {
     **{("hops, changed", name): "of few functions, two seldom differ in two images alone"
@@ -436,6 +453,7 @@ MUTE = {
     ("sudoku4", "data.max_guesses"): "4x4 sudokus with so few clues need no guess",
     ("sudoku4", "data.min_guesses"): "the same",
     ("sudoku6", "data.max_guesses"): "the first puzzles that are generated need none",
+    ("texts, learned", "data.vocabulary_size"): "the vocabulary is there",
     ("arc, strict", "data.protocol"): "what stands beside it is for episodes",
     **{("arc, strict", name): "variants vote in evaluation; all there are, in training"
        for name in ("data.variants", "data.draw", "data.seed")},
@@ -457,6 +475,9 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
             tasks(name, seed + number) for number, name in enumerate(("training", "evaluation", "concept"))
         ]
         write_tasks(tmp_path / folder / "arc.json", [task for some in sets for task in some])
+    asked = (ROOT / "docs/texts.csv").read_text().splitlines()
+    for name, lines in (("texts", asked[:33]), ("asked", [asked[0], *asked[33:]]), ("outside", asked[::9])):
+        (tmp_path / f"a/{name}.csv").write_text("\n".join(lines))
     for folder, other in (("a", "b"), ("b", "a")):
         shutil.copy(f"{other}/train.csv", f"{folder}/more.csv")
     config = compose(

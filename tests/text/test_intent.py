@@ -8,20 +8,21 @@ import pytest
 import torch
 
 import memhrm
-from memhrm import evaluate, export, train
+from conftest import model_settings
+from memhrm import export, train
 from memhrm.config.command import compose
 from memhrm.data import Sampler, load
 from memhrm.data.sampler import IGNORE
 from memhrm.data.text.intent import Intent
-from memhrm.data.text.tokens import Grams, words_of
+from memhrm.data.text.tokens import Characters, Grams, words_of
+from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from memhrm.runs.build import label_weights, make_dataset, make_learner, make_model
 from memhrm.runs.settings import parse
 from memhrm.system.ranks import Ranks
 from memhrm.training.losses import softmax_cross_entropy
-from tests.conftest import model_settings
-from tiny import TINY, command_line
+from tiny import TINY, call, command_line
 
 GRAMS = Grams(length=8, bag=6, least=2, most=3, buckets=50)
 WORDS = {"weather": "rain sun wind snow", "money": "bank card cash coin", "food": "bread soup rice cake"}
@@ -199,24 +200,26 @@ def test_balanced_weights_make_all_categories_count_the_same(folder, tmp_path):
 
 
 SMALL = [word for word in TINY if not word.startswith(("data", "validation_size", "steps", "eval_every"))]
+QUICK = [*SMALL, "data.length=8", "data.bag=6", "data.buckets=200", "validation_size=0", "loss.kind=softmax"]
 
 
-@pytest.mark.parametrize("memory", [(), ("+memory=bicross", "model.H_cycles=2")])
-def test_a_classifier_is_trained_evaluated_and_exported(memory, folder, tmp_path):
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory) -> Path:
+    """A run that has learned the categories, tested with two texts that belong to none."""
     (folder / "oos.csv").write_text("text\nwhat is the meaning of life\nxyzzy qwerty\n")
-    sizes = ["data.length=8", "data.bag=6", "data.buckets=200", "steps=120", "validation_size=0"]
-    words = ["data=intent", f"data.path={folder}", "data.oos=oos.csv", *sizes, "loss.kind=softmax", *memory]
-    words += ["optim.ema=0", f"dir={tmp_path}/run"]
-    assert command_line("train", train.main, *SMALL, *words) == 0
-    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    place = tmp_path_factory.mktemp("runs") / "run"
+    words = [*QUICK, "data=intent", f"data.path={folder}", "data.oos=oos.csv", "steps=120", "optim.ema=0"]
+    assert command_line("train", train.main, *words, f"dir={place}") == 0
+    return place
+
+
+def test_a_classifier_is_trained_evaluated_and_exported(run, tmp_path):
+    summary = json.loads((run / "summary.json").read_text())
     assert summary["exact_accuracy"] > 0.8 and summary["puzzles"] == 20 and summary["out_of_scope"] == 2
     assert summary["macro_f1"] > 0.8 and summary["oos_auroc"] > 0.6
-    assert command_line("evaluate", evaluate.main, f"run={tmp_path}/run", "progress=false") == 0
     file = tmp_path / "model.safetensors"
-    assert command_line("export", export.main, f"run={tmp_path}/run", f"out={file}") == 0
-    answers = [
-        memhrm.load(one).solve(["some rain and snow", "card, cash"]) for one in (tmp_path / "run", file)
-    ]
+    assert command_line("export", export.main, f"run={run}", f"out={file}") == 0
+    answers = [memhrm.load(one).solve(["some rain and snow", "card, cash"]) for one in (run, file)]
     assert answers[0] == answers[1] and set(answers[0]) <= set(WORDS)
     first = memhrm.load(file).classify(["some rain and snow", "card, cash"], top=3)
     assert [one[0][0] for one in first] == answers[0]
@@ -224,3 +227,101 @@ def test_a_classifier_is_trained_evaluated_and_exported(memory, folder, tmp_path
         shares = [share for _, share in one]
         assert {name for name, _ in one} == set(WORDS) and shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_memory_serves_a_classifier_too(folder, tmp_path):
+    words = [*QUICK, "data=intent", f"data.path={folder}", "steps=60", "+memory=bicross", "model.H_cycles=2"]
+    assert command_line("train", train.main, *words, "optim.ema=0", f"dir={tmp_path}/run") == 0
+    assert json.loads((tmp_path / "run/summary.json").read_text())["exact_accuracy"] > 0.6
+
+
+def test_a_file_of_texts_is_classified(run, tmp_path, capsys):
+    file = tmp_path / "new.csv"
+    file.write_text('text,category\n"snow, sun",weather\n"bank\ncoin",nonsense\nsoup,food\n')
+    assert call("solve", f"run={run}", str(file), f"out={tmp_path}/answers.csv") == 0
+    rows = (tmp_path / "answers.csv").read_text().split("\n")
+    assert rows[0] == "text,category,probability" and rows[1].startswith('"snow, sun",weather,0.')
+    assert "3 texts classified; 2 as in the file, which has the category of 2" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="text is empty"):
+        memhrm.load(run).classify([" "])
+    assert memhrm.load(run).classify([]) == []
+
+
+def test_it_halts_when_it_is_sure(run):
+    """Against the steps by hand: the first after which the probability exceeds the threshold."""
+    solver = memhrm.load(run)
+    episodes = loaded(Path(solver.data.path)).held_out()
+    by_step = []
+    for steps in (1, 2, 3):
+        (moment,) = walk(solver.model, episodes, EvaluationSettings(steps=steps, loss="softmax"))
+        by_step.append(moment.answers)
+    sure = torch.stack([one.confidence for one in by_step])
+    threshold = float(sure[0].median())
+    settings = EvaluationSettings(steps=3, loss="softmax", threshold=threshold, sure="confidence")
+    (moment,) = walk(solver.model, episodes, settings)
+    first = torch.where(sure[0] > threshold, 1, torch.where(sure[1] > threshold, 2, 3))
+    assert torch.equal(moment.answers.steps, first) and 1 < first.float().mean() < 3
+    torch.testing.assert_close(moment.answers.confidence, sure.gather(0, first[None] - 1)[0])
+
+
+def test_labels_that_say_nothing_are_not_learned_and_the_input_holds_none(folder, tmp_path):
+    """The leak check: what is seen of a text does not depend on its category, and chance is what is left."""
+    dataset = loaded(folder)
+    texts = dataset.test.sources
+    for answers in (["food"] * len(texts), None):
+        again = dataset.task.encode(texts, answers)
+        assert (again.inputs == dataset.test.inputs).all() and (again.mask == dataset.test.mask).all()
+    rng, lines = np.random.default_rng(0), ["text,category"]
+    for number in range(90):
+        words = " ".join(rng.choice(" ".join(WORDS.values()).split(), 3))
+        lines.append(f"{words} {number},{list(WORDS)[number % 3]}")
+    (tmp_path / "train.csv").write_text("\n".join(lines) + "\n")
+    write(tmp_path, "test", 300, 5)
+    words = [*QUICK, "data=intent", f"data.path={tmp_path}", "steps=60", "optim.ema=0", f"dir={tmp_path}/run"]
+    assert command_line("train", train.main, *words) == 0
+    exact = json.loads((tmp_path / "run/summary.json").read_text())["exact_accuracy"]
+    assert abs(exact - 1 / 3) < 0.15
+
+
+def test_a_character_is_a_position():
+    tokens, longer = Characters(length=4).encode(["aÄ", "abcde"])
+    assert tokens[0].tolist()[:1] == [1 + ord("a")] and 129 <= tokens[0][1] < 257
+    assert tokens[0, 2:].tolist() == [0, 0] and longer.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("tokens", ["characters", "learned"])
+def test_other_tokens_are_learned_from(tokens, folder, tmp_path):
+    own = ["data.vocabulary_size=100"] if tokens == "learned" else []
+    words = [*SMALL, "data=intent", f"data.path={folder}", f"data.tokens={tokens}", "data.length=40", *own]
+    words += ["validation_size=0", "steps=3", f"dir={tmp_path}/run"]
+    assert command_line("train", train.main, *words) == 0
+    answers = [memhrm.load(tmp_path / "run").classify(["rain, snow"])]
+    if tokens == "learned":  # What was learned is part of the run: it does not look at the texts again.
+        solver = memhrm.load(tmp_path / "run")
+        parts = solver.data.vocabulary
+        assert 60 <= len(parts) <= 100 and "rain" in parts and solver.task.vocab_size == len(parts) + 1
+        ids = solver.task.encode(["rain zzz"]).inputs[0]
+        assert parts[ids[0] - 1] == "rain" and ids[1] > 0
+    folder_moved = folder.rename(folder.parent / "elsewhere")
+    try:
+        answers.append(memhrm.load(tmp_path / "run").classify(["rain, snow"]))
+    finally:
+        folder_moved.rename(folder)
+    assert answers[0] == answers[1]
+
+
+UNUSED = {
+    "data.tokens=learned data.vocabulary=[[UNK],a] data.vocabulary_size=200": "data.vocabulary_size is 200",
+    "data.tokens=characters data.bag=3": "data.bag is 3, which changes nothing with data.tokens=characters",
+    "data.vocabulary_size=300": "data.vocabulary_size is 300, which changes nothing with data.tokens=ngrams",
+    "data.augment=false data.dropout=0.1": "data.dropout is 0.1, which changes nothing with data.augment=fal",
+}
+
+
+@pytest.mark.parametrize("words", UNUSED)
+def test_settings_that_change_nothing_are_refused(words, folder):
+    given = [*SMALL, "data=intent", f"data.path={folder}", *words.split()]
+    names = frozenset(word.partition("=")[0] for word in words.split())
+    with pytest.raises(ValueError) as error:
+        parse(compose("train", given), names)
+    assert str(error.value).startswith(UNUSED[words])

@@ -53,6 +53,8 @@ class Intent(Task):
         advise(bool(longer.any()), f"{cut}: what is beyond is not read")
         labels = np.zeros((len(questions), 1), np.int32)
         for row, answer in enumerate(answers or ()):
+            if not answer:
+                continue
             if answer not in self._labels:
                 raise PuzzleError(row, f"category is {answer!r}, which no training text has")
             labels[row] = self._labels[answer]
@@ -71,11 +73,15 @@ class Intent(Task):
         return self.categories[label - 1] if 1 <= label <= len(self.categories) else ""
 
     def read(self, path: Path, *, solve: bool = True) -> Examples:
-        """Read a CSV file with the columns text and category; without ``solve`` the latter may lack."""
+        """Read a CSV file with the columns text and category.
+
+        Without ``solve`` the column category may lack, and what is none of the task's categories is no label.
+        """
         found = read_labelled(path, required=solve)
-        texts, categories = [one.text for one in found], [one.category for one in found]
+        texts = [one.text for one in found]
+        categories = [one.category if solve or one.category in self._labels else "" for one in found]
         try:
-            return self.encode(texts, categories if all(categories) else None)
+            return self.encode(texts, categories)
         except PuzzleError as error:
             raise ValueError(f"{path}:{found[error.row].line}: {error}") from None
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from memhrm.config.settings import require
-from memhrm.data.cache import expand
+from memhrm.data.cache import expand, is_file
 from memhrm.data.examples import Examples, concatenate
 from memhrm.data.settings import DataSettings, Part
 from memhrm.data.task import Task
 from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
-from memhrm.data.text.tokens import Characters, Grams, Subwords, Tokens, learn
+from memhrm.data.text.tokens import UNKNOWN, Characters, Grams, Subwords, Tokens, learn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,10 @@ class IntentSettings(DataSettings):
         size = self.vocabulary_size
         require(100 <= size <= 1 << 20, "data.vocabulary_size", size, f"100 to {1 << 20:,}")
         require(0 <= self.dropout < 1, "data.dropout", self.dropout, "0 to below 1")
+        if self.vocabulary is not None:
+            fits = UNKNOWN in self.vocabulary and len(set(self.vocabulary)) == len(self.vocabulary)
+            allowed = f"null, or different parts of words, {UNKNOWN} among them"
+            require(fits, "data.vocabulary", list(self.vocabulary), allowed)
         if self.path is not None:
             self._read_what_is_null()
         if self.categories is not None:
@@ -67,8 +71,8 @@ class IntentSettings(DataSettings):
         learned = self.tokens == "learned" and self.vocabulary is None
         if self.categories is not None and not learned:
             return
-        place = expand("data.path", str(self.path)) / expand("data.train_file", self.train_file)
-        found = read_labelled(Path(place))
+        place = expand("data.path", str(self.path))
+        found = read_labelled(place if is_file(place) else place / expand("data.train_file", self.train_file))
         if self.categories is None:
             object.__setattr__(self, "categories", tuple(sorted({one.category for one in found})))
         if learned:

@@ -149,7 +149,7 @@ def learn(texts: Sequence[str], size: int) -> tuple[str, ...]:
     made = _tokenizer(None)
     trainers = importlib.import_module("tokenizers.trainers")
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=[UNKNOWN], show_progress=False)
-    made.train_from_iterable(texts, trainer)
+    made.train_from_iterator(texts, trainer)
     return tuple(sorted(made.get_vocab(), key=made.get_vocab().get))
 
 
