@@ -311,7 +311,7 @@ def test_other_tokens_are_learned_from(tokens, folder, tmp_path):
 
 
 UNUSED = {
-    "data.tokens=learned data.vocabulary=[[UNK],a] data.vocabulary_size=200": "data.vocabulary_size is 200",
+    "data.tokens=learned data.vocabulary=['[UNK]',a] data.vocabulary_size=200": "data.vocabulary_size is 200",
     "data.tokens=characters data.bag=3": "data.bag is 3, which changes nothing with data.tokens=characters",
     "data.vocabulary_size=300": "data.vocabulary_size is 300, which changes nothing with data.tokens=ngrams",
     "data.augment=false data.dropout=0.1": "data.dropout is 0.1, which changes nothing with data.augment=fal",

@@ -61,7 +61,7 @@ class Intent(Task):
         return examples_of(tokens, labels, sources=questions, mask=self._present(tokens))
 
     def _present(self, tokens: np.ndarray) -> np.ndarray:
-        return (tokens.reshape(len(tokens), self.positions, self.bag) > 0).any(axis=2)
+        return np.any(tokens.reshape(len(tokens), self.positions, self.bag) > 0, axis=2)
 
     def decode(self, tokens: np.ndarray) -> str:
         """Return how many positions there are: hashes cannot be read back."""
