@@ -18,6 +18,7 @@ COMMANDS = {
     "transfer": "take a memory out of a run, or put one into a copy of a run",
     "data": "build, inspect, convert and download data sets",
     "adapt": "train identifiers for new ARC tasks on their demonstrations",
+    "bank": "edit the labelled texts that a run's memory reads, without training",
     "arc": "score a submission to ARC",
     "bench": "measure what a configuration costs; find the width at which two cost the same",
     "parity": "check that this package computes what the published HRM and TRM compute",

@@ -10,12 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from memhrm.data.sampler import schedule
 from memhrm.data.settings import parse as parse_data
+from memhrm.data.task import Task
 from memhrm.evaluation.answers import tensors
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
@@ -33,6 +35,10 @@ _UNKNOWN_TO_THE_COUNTER = {
 }
 
 
+BANK = 1000
+"""Random examples that a memory of labelled examples holds."""
+
+
 class Subject:
     """One configuration under measurement, on random puzzles of the right shape."""
 
@@ -45,6 +51,9 @@ class Subject:
         maker = data.maker(task)
         self.horizon = span(self.run, maker.course(max(maker.lengths)))
         self.model = Reasoner(self.run.model, puzzle_shape(task), self.run.memory)
+        if task.num_labels:
+            self.model.H_module.learn_from(*_labelled(task, BANK))
+            self.model.H_module.schedule(0, self.run.steps)
         self.learner: Learner = make_learner(self.run, self.model, Ranks(0, 1, self.device))
         size = (self.run.batch_size, task.seq_len)
         generator = torch.Generator().manual_seed(0)
@@ -91,6 +100,13 @@ class Subject:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def _labelled(task: Task, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return random examples, as `HModule.learn_from` takes them."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(1, task.vocab_size, (count, task.seq_len), np.int32)
+    return tokens, rng.integers(1, task.num_labels + 1, (count, 1)), np.full(count, -1)
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 2048, repeat: int = 5) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +49,8 @@ class Context(NamedTuple):
         write: False where what the module writes is not kept, but for notes (`HModule.remember`), so that it
             need not be computed.
         maps: whether the trace is to hold `read_map` and `write_map`; see `HModule.has_maps`.
+        inputs: tokens of the example, (b, s).
+        groups: in training, the group of each example (`Examples.groups`), (b,); else None.
     """
 
     level: HLevel
@@ -60,10 +63,15 @@ class Context(NamedTuple):
     continues: Tensor | None = None
     write: bool = True
     maps: bool = False
+    inputs: Tensor | None = None
+    groups: Tensor | None = None
 
 
 class HShape(NamedTuple):
-    """What an H-module must know of the model around it."""
+    """What an H-module must know of the model around it.
+
+    num_labels is C with one label an example, else 0.
+    """
 
     width: int
     num_heads: int
@@ -71,6 +79,8 @@ class HShape(NamedTuple):
     length: int
     mixer: str
     attend: Attend
+    vocab_size: int = 0
+    num_labels: int = 0
 
 
 class Situation(NamedTuple):
@@ -241,6 +251,24 @@ class HModule(nn.Module):
     ) -> tuple[Tensor, Memory, Trace]:
         """Return z_H' (b, t, d), the memory after the step, and the trace."""
         raise NotImplementedError
+
+    def answer(self, logits: Tensor, memory: Memory) -> Tensor:
+        """Return the logits of the answer: as the output head has them, unless the memory has a say.
+
+        Args:
+            logits: (b, s, v); with one label an example (b, 1, C + 1), to which labels may be added behind.
+            memory: the memory after the supervision step.
+        """
+        return logits
+
+    def learn_from(self, inputs: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+        """Be given the training examples before training begins; a memory that keeps none ignores them.
+
+        Args:
+            inputs: tokens, (n, s).
+            labels: (n, s) or (n, 1).
+            groups: (n,), as in `memhrm.data.Examples`.
+        """
 
     def schedule(self, step: int, total: int) -> None:
         """Set what changes over the training; called before each optimiser step.

@@ -10,7 +10,7 @@ from memhrm.memory.base import HModule, HShape, MemorySettings
 PACKAGE = (
     *("memhrm.memory.none.NoMemory", "memhrm.memory.carry_add.CarryAdd", "memhrm.memory.tokens.Tokens"),
     *("memhrm.memory.bicross.BiCross", "memhrm.memory.multicell.MultiCell"),
-    "memhrm.memory.aggregate.Aggregate",
+    *("memhrm.memory.aggregate.Aggregate", "memhrm.memory.retrieval.Retrieval"),
 )
 """The H-modules of this package."""
 

@@ -39,6 +39,7 @@ class Guide(NamedTuple):
         told: whether the step tells something, feedback or a fact: it then has `told_cycles` H-cycles, and
             with memory.write_when=told only then the memory is written.
         H_cycles: H-cycles of the step; None: as many as the settings say.
+        groups: in training, the group of each example, (b,), as in `Context`.
     """
 
     noise: Tensor | None = None
@@ -50,6 +51,7 @@ class Guide(NamedTuple):
     continues: Tensor | None = None
     told: bool = False
     H_cycles: int | None = None
+    groups: Tensor | None = None
 
 
 NO_GUIDE = Guide()
@@ -100,7 +102,7 @@ class Reasoner(nn.Module):
         if settings.puzzle_width():
             self.puzzles = puzzle_table(shape.num_identifiers, settings.puzzle_width())
 
-        self.H_module = _h_module(settings, memory, length)
+        self.H_module = _h_module(settings, memory, shape, length)
         self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
         # Drawn even where a memory stands in its place, so that what follows has the same weights.
         H_net = _level(settings, settings.H_layers, length) if settings.H_net == "own" else None
@@ -167,10 +169,11 @@ class Reasoner(nn.Module):
             x,
             partial(self.L_level, present=present),
             partial(self.H_level, present=present),
-            partial(self._H_step, guide, write, present),
+            partial(self._H_step, guide, write, present, inputs),
         )
         z_H = state.z_H
-        return state, Output(self.logits(z_H, mask), *self.q_values(z_H, mask), traces)
+        logits = self.H_module.answer(self.logits(z_H, mask), state.memory)
+        return state, Output(logits, *self.q_values(z_H, mask), traces)
 
     def _recursion(self, guide: Guide) -> Recursion:
         """Return the recursion of a step, whose gradient window has at most as many H-cycles as there are."""
@@ -223,6 +226,7 @@ class Reasoner(nn.Module):
         guide: Guide,
         write: bool,
         present: Tensor | None,
+        inputs: Tensor,
         h: int,
         z_H: Tensor,
         z_L: Tensor,
@@ -239,6 +243,8 @@ class Reasoner(nn.Module):
             address=guide.address,
             feedback=guide.feedback,
             continues=guide.continues if h == 0 else torch.ones_like(z_H[:, 0, 0], dtype=torch.bool),
+            inputs=inputs,
+            groups=guide.groups,
         )
         z_H, after, trace = self.H_module(z_H, z_L, memory, context)
         return z_H, after if write else self.H_module.unwritten(memory, after), trace
@@ -261,7 +267,7 @@ class Reasoner(nn.Module):
         return net(z_H, injection, rotary, present)
 
 
-def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> HModule:
+def _h_module(settings: ModelSettings, memory: MemorySettings, puzzle: PuzzleShape, length: int) -> HModule:
     """Make the H-module, drawn beside the stream of random numbers.
 
     A seed then gives the rest of the model the weights that it gives without a memory.
@@ -273,6 +279,8 @@ def _h_module(settings: ModelSettings, memory: MemorySettings, length: int) -> H
         length=length,
         mixer=settings.mixer,
         attend=attend.backend(settings.attention),
+        vocab_size=puzzle.vocab_size,
+        num_labels=puzzle.num_labels,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((torch.initial_seed() + 0x3E) % 2**63)  # Else it would draw what the L-net draws.

@@ -47,7 +47,10 @@ def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:
     """Return the run's model, on the CPU, started from the run's seed whatever was drawn before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return Reasoner(run.model, puzzle_shape(dataset.task), run.memory)
+        model = Reasoner(run.model, puzzle_shape(dataset.task), run.memory)
+    train = dataset.train
+    model.H_module.learn_from(train.inputs, train.labels, train.groups)
+    return model
 
 
 def make_learner(run: RunSettings, model: Reasoner, ranks: Ranks, dataset: Dataset | None = None) -> Learner:

@@ -8,6 +8,7 @@ from typing import Any
 from memhrm.data import Dataset, Episodes
 from memhrm.models.reasoner import Reasoner
 from memhrm.runs import checkpoint
+from memhrm.runs.bank import keeps_bank, of_examples, write_bank
 from memhrm.runs.build import make_dataset, make_learner, make_model, prepare_machine
 from memhrm.runs.directory import RunDirectory, environment
 from memhrm.runs.identity import check_same
@@ -69,6 +70,8 @@ def train_run(run: RunSettings, path: Path, initial: Initial, watch: Watch) -> d
             if ranks.first:
                 directory.mirror = open_mirror(run.logger, path, run.config())
                 directory.begin(run.config(), environment(ranks.device))
+                if keeps_bank(model) and saved is None:
+                    write_bank(path, of_examples(dataset.task, dataset.train))
                 about = (headline(run, dataset, model, learner.step, path), memory_line(run))
                 print("\n".join(filter(None, about)), flush=True)
             try:

@@ -19,6 +19,7 @@ from memhrm.data.text.settings import IntentSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
+from memhrm.memory.retrieval import RetrievalSettings
 
 if TYPE_CHECKING:
     from memhrm.runs.settings import RunSettings
@@ -186,6 +187,8 @@ RULES = (
           "memory.rate"),
          lambda r: not r.remembers,
          "with memory=none", (None,)),
+    Rule(("memory.lifetime", "memory.write_when", "memory.write_in_evaluation"),
+         lambda r: isinstance(r.memory, RetrievalSettings), "with memory=retrieval: no H-step writes", (None,)),
     Rule(("memory.lifetime",), lambda r: r.memory.lifetime == "episode" and not r.episodes,
          "with data={data.name}, which has no episodes", (None,)),
     Rule(("memory.rate",), lambda r: r.memory.lifetime != "global", "with memory.lifetime={memory.lifetime}"),

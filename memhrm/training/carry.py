@@ -11,9 +11,10 @@ from torch import Tensor
 from memhrm.memory.base import Lifetime
 from memhrm.models.recursion import State
 
-EXAMPLE = ("inputs", "labels", "identifiers", "mask", "address")
-"""What a batch may say of its examples: tokens (b, s), labels (b, s) or (b, 1), identifiers (b,), and which
-tokens are no padding, (b, s); and the numbers of their contexts and cues, (b, 2) (`Episodes.address`)."""
+EXAMPLE = ("inputs", "labels", "identifiers", "groups", "mask", "address")
+"""What a batch may say of its examples: tokens (b, s), labels (b, s) or (b, 1), identifiers and groups (b,),
+and which tokens are no padding, (b, s); and the numbers of their contexts and cues, (b, 2)
+(`Episodes.address`)."""
 
 
 class Carry(NamedTuple):

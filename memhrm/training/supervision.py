@@ -264,6 +264,7 @@ class SupervisionStep(nn.Module):
             address=carry.data.get("address"),
             feedback=feedback,
             continues=carry.steps > 0,
+            groups=carry.data.get("groups"),
         )
         state, out = run(carry.state, inputs, puzzle_rows, guide, mask)
 

@@ -1,6 +1,7 @@
 """Trained weights: out of a run, and into a file of their own (`memhrm.weights.solver` opens both)."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from memhrm.data.settings import parse as parse_data
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from memhrm.models.weights import load_weights
+from memhrm.runs.bank import FILE as BANK
+from memhrm.runs.bank import Entry, as_csv, fill, keeps_bank, read_bank, with_categories
 from memhrm.runs.checkpoint import average_of, read
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings, parse
@@ -31,12 +34,14 @@ class Restored:
         run: the settings of its run.
         content: the checkpoint that it comes from.
         used: the puzzles that its run has used.
+        bank: the labelled texts that its memory reads, where it is a bank.
     """
 
     model: Reasoner
     run: RunSettings
     content: dict[str, Any]
     used: UsedPuzzles
+    bank: tuple[Entry, ...] = ()
 
     @property
     def step(self) -> int:
@@ -88,7 +93,16 @@ def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Resto
     if weights == "ema":
         found = average_of(content, model.state_dict())
     load_weights(model, found, path)
-    return Restored(model.eval(), run, content, used)
+    restored = Restored(model.eval(), run, content, used)
+    return with_bank(restored, read_bank(path.parent.parent)) if keeps_bank(model) else restored
+
+
+def with_bank(restored: Restored, entries: Sequence[Entry]) -> Restored:
+    """Return a restored run whose model reads a bank, and whose data know the bank's categories."""
+    run = replace(restored.run, data=with_categories(restored.run.data, entries))
+    with said_of(Path(BANK)):
+        fill(restored.model, parse_data(run.data).task(), entries)
+    return replace(restored, run=run, bank=tuple(entries))
 
 
 def save(restored: Restored, path: Path) -> None:
@@ -105,5 +119,6 @@ def save(restored: Restored, path: Path) -> None:
         "halt_max_steps": restored.run.halting.halt_max_steps,
         "step": restored.step,
         "config": restored.run.config(),
+        "bank": as_csv(restored.bank) if keeps_bank(restored.model) else None,
     }
     write_tensors(path, restored.model.state_dict(), FORMAT, about, restored.used)

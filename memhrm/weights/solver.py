@@ -21,14 +21,17 @@ from memhrm.data.examples import Examples, no_examples
 from memhrm.data.sampler import arrays
 from memhrm.data.settings import DataSettings, parse
 from memhrm.data.task import Task
+from memhrm.data.text.intent import Intent
 from memhrm.evaluation.answers import EvaluationSettings, tensors
 from memhrm.evaluation.rollout import Step, rollout
 from memhrm.evaluation.votes import Ballot
 from memhrm.memory.base import Memory
 from memhrm.memory.registry import parse as parse_memory
+from memhrm.memory.retrieval import Retrieval
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.models.weights import load_weights
+from memhrm.runs.bank import Entry, fill, keeps_bank, parse_bank
 from memhrm.system.files import said_of
 from memhrm.training.losses import PROBABILITIES
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
@@ -36,6 +39,20 @@ from memhrm.weights.tensors import read_tensors
 
 Classified = list[tuple[str, float]]
 """Categories of a text with their probabilities, the most probable first."""
+
+
+class Explained(NamedTuple):
+    """An answer with what it rests on.
+
+    Attributes:
+        category: the most probable category.
+        probability: its probability.
+        examples: texts of the bank with their categories and what each adds to the probability of its own.
+    """
+
+    category: str
+    probability: float
+    examples: list[tuple[str, str, float]]
 
 
 class Solved(NamedTuple):
@@ -57,12 +74,20 @@ class Solver:
         halt_max_steps: supervision steps of a puzzle in training.
         data: the settings of the data that the model was trained on.
         loss: the cross-entropy that it was trained with.
+        bank: the labelled texts that its memory reads, in its order; those that were forgotten are None.
     """
 
     def __init__(
-        self, model: Reasoner, task: Task, halt_max_steps: int, data: DataSettings, loss: str = "softmax"
+        self,
+        model: Reasoner,
+        task: Task,
+        halt_max_steps: int,
+        data: DataSettings,
+        loss: str = "softmax",
+        bank: Sequence[Entry] = (),
     ):
         self.model = model
+        self.bank: list[Entry | None] = list(bank)
         self.loss = loss
         self.task = task
         self.halt_max_steps = halt_max_steps
@@ -121,20 +146,99 @@ class Solver:
         _require_texts("texts", texts)
         if not texts:
             return []
-        asked = self.task.encode(texts)
-        logits = self._logits(asked, self.halt_max_steps if steps is None else steps)
+        return self._most_probable(self._last(self.task.encode(texts), steps).output.logits, top)
+
+    def _most_probable(self, logits: Tensor, top: int) -> list[Classified]:
+        """Return the most probable categories by the logits of texts, (b, 1, C + 1)."""
         found = PROBABILITIES[self.loss](logits[:, 0, 1:]).topk(top, dim=-1)
-        names = [self.task.decode_answer(np.array([label])) for label in range(1, labels + 1)]
+        names = [self.task.decode_answer(np.array([label])) for label in range(1, logits.shape[-1])]
         return [
             [(names[place], round(share, 6)) for place, share in zip(places, shares)]
             for places, shares in zip(found.indices.tolist(), found.values.tolist())
         ]
 
     @torch.no_grad()
-    def _logits(self, asked: Examples, steps: int) -> Tensor:
-        memory = self.model.initial_state(len(asked)).memory
-        last = self._run(asked.inputs, memory, steps, identifiers=asked.identifiers, mask=asked.mask)
-        return last.output.logits
+    def _last(self, asked: Examples, steps: int | None) -> Step:
+        memory, steps = self.model.initial_state(len(asked)).memory, steps or self.halt_max_steps
+        return self._run(asked.inputs, memory, steps, identifiers=asked.identifiers, mask=asked.mask)
+
+    def explain(self, texts: Sequence[str], top: int = 3, steps: int | None = None) -> list[Explained]:
+        """Return the category of each text with the examples of the bank that it rests on.
+
+        Args:
+            texts: the texts.
+            top: how many examples of each, at most.
+            steps: supervision steps of an answer; None: as many as in training.
+
+        Raises:
+            ValueError: the model has no bank, or a text is empty.
+        """
+        self._bank()
+        number("top", top, 1)
+        _require_texts("texts", texts)
+        if not texts:
+            return []
+        last = self._last(self.task.encode(texts), steps)
+        # What an example adds to the probability of its category, as a share of the whole.
+        shares = (last.state.memory["match"] - last.output.logits[:, 0, 1:].logsumexp(-1, keepdim=True)).exp()
+        found = last.state.memory["found"]
+        answers = self._most_probable(last.output.logits, 1)
+        explained = []
+        for best, places, own in zip(answers, found.tolist(), shares.tolist()):
+            rests: list[tuple[str, str, float]] = []
+            for place, share in zip(places[:top], own):
+                entry = self.bank[place] if share > 0 else None
+                if entry is not None:
+                    rests.append((entry.text, entry.category, round(share, 6)))
+            explained.append(Explained(*best[0], rests))
+        return explained
+
+    def remember(self, text: str, category: str) -> None:
+        """Put a labelled text into the bank, or give the one that is there this category.
+
+        The next answer knows it. A category that is new is one from now on.
+
+        Raises:
+            ValueError: the model has no bank, or the text or the category is empty.
+        """
+        memory = self._bank()
+        _require_texts("text", [text])
+        require(isinstance(category, str) and bool(category.strip()), "category", category, "a name")
+        task = self.task
+        assert isinstance(task, Intent)
+        if category not in task.categories:
+            self.task = task = Intent(task.tokens, (*task.categories, category), dropout=task.dropout)
+        entry, example = Entry(text, category), task.encode([text], [category])
+        rows = self._places(text)
+        if rows:
+            labels = torch.full((len(rows),), int(example.labels[0, 0]))
+            memory.relabel(torch.tensor(rows), labels)
+        else:
+            memory.add(example.inputs, example.labels)
+            self.bank.append(entry)
+        for row in rows:
+            self.bank[row] = entry
+
+    def forget(self, text: str) -> None:
+        """Take a text out of the bank.
+
+        Raises:
+            ValueError: the model has no bank, or the text is not in it.
+        """
+        memory, rows = self._bank(), self._places(text)
+        require(bool(rows), "text", text, f"one of the {sum(map(bool, self.bank)):,} texts of the bank")
+        memory.relabel(torch.tensor(rows), torch.zeros(len(rows), dtype=torch.int64))
+        for row in rows:
+            self.bank[row] = None
+
+    def _places(self, text: str) -> list[int]:
+        return [row for row, entry in enumerate(self.bank) if entry is not None and entry.text == text]
+
+    def _bank(self) -> Retrieval:
+        memory, allowed = self.model.H_module, "retrieval: only that has a bank of texts"
+        require(isinstance(memory, Retrieval), "memory", memory.settings.name, allowed)
+        assert isinstance(memory, Retrieval)
+        return memory
 
     def solve_task(
         self, task: Mapping[str, Any], steps: int | None = None, variants: int | None = None
@@ -283,7 +387,8 @@ def load(
         restored = from_run(path, checkpoint, weights)
         data = parse(restored.run.data)
         run = restored.run
-        return Solver(restored.model, data.task(), run.halting.halt_max_steps, data, run.loss.kind)
+        steps, loss = run.halting.halt_max_steps, run.loss.kind
+        return Solver(restored.model, data.task(), steps, data, loss, restored.bank)
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
@@ -303,4 +408,7 @@ def load(
     load_weights(model, file.tensors, path)
     loss = about.get("config", {}).get("loss", {}).get("kind", "softmax")
     require(loss in PROBABILITIES, "loss.kind", loss, ", ".join(PROBABILITIES))
-    return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss)
+    entries = parse_bank(about["bank"]) if about.get("bank") else []
+    if keeps_bank(model):
+        fill(model, data.task(), entries)
+    return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries)

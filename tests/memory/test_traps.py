@@ -30,6 +30,7 @@ from memhrm.training.losses import weighted_sum
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
+from pages import ROOT
 from tiny import train
 
 MEMORIES = sorted(path.stem for path in Path(CONFIGS, "memory").glob("*.yaml"))
@@ -115,10 +116,13 @@ def test_trap_1_the_defaults_train_every_parameter(memory, model):
         with pytest.raises(ValueError, match=r"model\.mixer is 'mlp'; allowed: attention"):
             subject_of(f"+memory={memory}", model=model)
         return
-    still, found = untrained(f"+memory={memory}", model=model)
+    words = [f"+memory={memory}"]
+    if memory == "retrieval":
+        words += ["data=intent", f"data.path={ROOT}/docs/texts.csv", "data.holdout=9"]
+    still, found = untrained(*words, model=model)
     assert still == set()
     has_weights = any(name.startswith("H_module.") for name in found)
-    assert has_weights == (memory in ("bicross", "multicell", "aggregate"))
+    assert has_weights == (memory in ("bicross", "multicell", "aggregate", "retrieval"))
 
 
 VARIANTS = [

@@ -128,6 +128,11 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
     "every cell": (f"{ON_CONTEXTS} k=3 memory.selector=all memory.gate=none", ADDRESSED),
     "told": (f"{ON_CONTEXTS} memory.write_when=told memory.cls=key", ("memory.cls", "memory.hold")),
     "decay": (f"{CELLS} memory.decay=0.5", ("memory.usage_average",)),
+    "retrieval": (
+        f"{MODELS['trm']} data=intent data.path={ROOT}/docs/texts.csv data.holdout=7 data.length=8 "
+        "data.train_size=null data.test_size=null +memory=retrieval k=3 memory.candidates=20",
+        ("memory", "k"),
+    ),
     "classes": (
         f"{MODELS['trm']} data=intent data.path={ROOT}/docs/texts.csv data.holdout=7 data.length=8 "
         "data.train_size=null data.test_size=null",
@@ -165,6 +170,7 @@ SILENT = {
     "data": "walked below",
     ("hrm", "halting.halt_exploration_prob"): "a Q-head that has learned nothing never stops early",
     ("transformer", "halting.halt_exploration_prob"): "the same",
+    ("retrieval", "memory.index"): "of few examples a graph finds the same",
     ("hash", "memory.gate"): "a cell that is read alone weighs 1",
     ("recipe", "memory.addressing"): "all that it could stand for is given",
     **{
@@ -206,6 +212,7 @@ OTHER = {
     "memory.state_norm": ("none", "rms"), "memory.positions": "both", "memory.num_heads": 1,
     "memory.expansion": 100.0, "memory.selector": ("random", "topk"), "memory.combine": "max",
     "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
+    "memory.width": 8, "memory.candidates": 9, "memory.sharpness": 3.0, "memory.index": "graph",
     "memory.shared_cell": True, "memory.usage_average": 0.3, "memory.aggregation": "concat", "k": (2, 1),
 }  # fmt: skip
 """The values to try for a setting: of several, the first that differs from the current one."""
@@ -443,7 +450,7 @@ OTHER |= {
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,
     "data.tokens": ("characters", "ngrams"), "data.grams": [1, 3], "data.vocabulary_size": 150,
     "data.vocabulary": ["[UNK]", *string.ascii_lowercase, *(f"##{x}" for x in string.ascii_lowercase)],
-    "data.oos": "outside.csv",
+    "data.oos": "outside.csv", "data.shots": 3,
     "data.categories": ["elsewhere", "garden", "kitchen", "transport", "weather"],
 }  # fmt: skip
 MUTE = {

@@ -26,12 +26,13 @@ class Labelled(NamedTuple):
     category: str
 
 
-def read_labelled(path: Path, *, required: bool = True) -> list[Labelled]:
+def read_labelled(path: Path, *, required: bool = True, empty: bool = False) -> list[Labelled]:
     """Read the texts of a CSV file (RFC 4180; a field may span lines), in its order.
 
     Args:
         path: the file, in UTF-8.
         required: whether every text must have a category.
+        empty: whether the file may hold no texts.
 
     Raises:
         ValueError: the file cannot be read, lacks a column, or a record has no text or no category; the
@@ -46,7 +47,7 @@ def read_labelled(path: Path, *, required: bool = True) -> list[Labelled]:
                 f"{path}:1: no column {missing[0]}; the header has {', '.join(head) or 'nothing'}"
             )
         found = [_labelled(path, rows.line_num, head, row, required) for row in _records(path, rows)]
-    if not found:
+    if not found and not empty:
         raise ValueError(f"{path}: no texts after the header")
     return found
 

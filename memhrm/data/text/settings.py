@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.examples import Examples, concatenate
@@ -30,6 +32,7 @@ class IntentSettings(DataSettings):
         categories: names of the categories, in the order of the labels; null: those of the training file.
         dropout: share of positions and tokens that variants leave out.
         oos: file of texts that belong to no category, which the test has besides; null: none.
+        shots: training texts of each category that are drawn, at most; null: all.
     """
 
     FILE: ClassVar[str] = "data/intent"
@@ -44,6 +47,7 @@ class IntentSettings(DataSettings):
     categories: tuple[str, ...] | None
     dropout: float
     oos: str | None
+    shots: int | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,6 +60,7 @@ class IntentSettings(DataSettings):
         size = self.vocabulary_size
         require(100 <= size <= 1 << 20, "data.vocabulary_size", size, f"100 to {1 << 20:,}")
         require(0 <= self.dropout < 1, "data.dropout", self.dropout, "0 to below 1")
+        require(self.shots is None or self.shots >= 1, "data.shots", self.shots, "null, or numbers from 1")
         if self.vocabulary is not None:
             fits = UNKNOWN in self.vocabulary and len(set(self.vocabulary)) == len(self.vocabulary)
             allowed = f"null, or different parts of words, {UNKNOWN} among them"
@@ -83,6 +88,8 @@ class IntentSettings(DataSettings):
         """Return the texts of a file; those of the test with the texts that belong to no category."""
         assert isinstance(task, Intent)
         found = super().read(task, place, part)
+        if part == "train" and self.shots is not None:
+            return found.select(_few(found.labels[:, 0], self.shots, self.seed))
         if part == "train" or self.oos is None:
             return found
         outside = read_labelled(self._beside(place, self.oos), required=False)
@@ -110,3 +117,10 @@ class IntentSettings(DataSettings):
     def generated_by(self) -> dict[str, Any]:
         """Return nothing: texts are not generated."""
         return {}
+
+
+def _few(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
+    """Return the rows of so many examples of each label, drawn at random, in their order."""
+    order = np.random.default_rng((seed, 0x5407)).permutation(len(labels))
+    drawn = [order[labels[order] == label][:shots] for label in np.unique(labels)]
+    return np.sort(np.concatenate(drawn))

@@ -1,0 +1,100 @@
+"""The bank of a run: the labelled texts that a retrieval memory reads, in a file that people can edit.
+
+The file is `bank.csv` in the run directory, with the columns text and category. A run writes its training
+texts there; what stands there when the run is opened is the bank.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memhrm.config.settings import require
+from memhrm.data.examples import Examples
+from memhrm.data.task import Task
+from memhrm.data.text.files import read_labelled
+from memhrm.data.text.intent import Intent
+from memhrm.memory.retrieval import Retrieval
+from memhrm.models.reasoner import Reasoner
+from memhrm.system.files import write_text
+
+FILE = "bank.csv"
+
+
+class Entry(NamedTuple):
+    """A labelled text."""
+
+    text: str
+    category: str
+
+
+def read_bank(folder: Path) -> list[Entry]:
+    """Return the bank of a run directory; nothing where there is none.
+
+    Raises:
+        ValueError: the file cannot be read; the message names the line.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    return [Entry(one.text, one.category) for one in read_labelled(path, empty=True)]
+
+
+def write_bank(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write the bank of a run directory, whole or not at all."""
+    write_text(folder / FILE, as_csv(entries))
+
+
+def as_csv(entries: Iterable[Entry]) -> str:
+    """Return labelled texts as the content of a CSV file."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Entry._fields)
+    writer.writerows(entries)
+    return text.getvalue()
+
+
+def parse_bank(text: str) -> list[Entry]:
+    """Return what `as_csv` wrote."""
+    return [Entry(*row) for row in list(csv.reader(StringIO(text)))[1:]]
+
+
+def of_examples(task: Task, examples: Examples) -> list[Entry]:
+    """Return labelled examples as texts.
+
+    Raises:
+        ValueError: they are no texts.
+    """
+    require(isinstance(task, Intent), "memory", "retrieval", "with data of texts, as data=intent")
+    return [
+        Entry(text, task.decode_answer(labels)) for text, labels in zip(examples.sources, examples.labels)
+    ]
+
+
+def with_categories(data: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return settings of data that know the categories of a bank too, behind those that were trained."""
+    known = list(data.get("categories") or ())
+    new = dict.fromkeys(one.category for one in entries)
+    return {**data, "categories": [*known, *(name for name in new if name not in set(known))]}
+
+
+def keeps_bank(model: Reasoner) -> bool:
+    """Return whether a model reads a bank."""
+    return isinstance(model.H_module, Retrieval)
+
+
+def fill(model: Reasoner, task: Task, entries: Sequence[Entry]) -> None:
+    """Give a model its bank."""
+    bank = encoded(task, entries)
+    model.H_module.learn_from(bank.inputs, bank.labels, bank.groups)
+
+
+def encoded(task: Task, entries: Sequence[Entry]) -> Examples:
+    """Return labelled texts as examples."""
+    texts, categories = [one.text for one in entries], [one.category for one in entries]
+    if entries:
+        return task.encode(texts, categories)
+    return task.encode(["nothing"]).select(np.zeros(0, np.int64))

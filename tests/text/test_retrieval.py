@@ -1,0 +1,234 @@
+"""Retrieval: a bank of labelled texts that every H-step asks, and that can be edited without training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import memhrm
+from conftest import model_settings
+from memhrm import bank, export, train
+from memhrm.data.text.intent import Intent
+from memhrm.data.text.tokens import Grams
+from memhrm.memory.index import Exact, Graph, recall
+from memhrm.memory.registry import parse
+from memhrm.memory.retrieval import NOTHING, Retrieval
+from memhrm.models.reasoner import Guide, Reasoner
+from memhrm.models.settings import puzzle_shape
+from memhrm.runs.bank import read_bank
+from tiny import TINY, command_line
+
+GRAMS = Grams(length=8, bag=6, least=2, most=3, buckets=50)
+TEXTS = ["rain and snow", "sun", "bank card", "cash", "wind", "coin", "snow"]
+NAMES = ["weather", "weather", "money", "money", "weather", "money", "weather"]
+TASK = Intent(GRAMS, ["money", "weather"])
+BANK = TASK.encode(TEXTS, NAMES)
+
+
+def arrays(examples):
+    return examples.inputs, examples.labels, examples.groups
+
+
+def made(k: int = 3, **changes) -> Reasoner:
+    settings = {"k": k, "width": 16, "candidates": 5, "dropout": 0.0, **changes}
+    module = {"name": "retrieval", "module": "memhrm.memory.retrieval.Retrieval", **settings}
+    torch.manual_seed(0)
+    memory = parse(module)
+    model = Reasoner(model_settings(H_cycles=2), puzzle_shape(TASK), memory)
+    torch.nn.init.normal_(model.lm_head.weight)
+    torch.nn.init.normal_(model.H_module.ask.weight, std=0.3)
+    model.H_module.learn_from(*arrays(BANK))
+    return model
+
+
+def asked(model: Reasoner, texts: list[str], **guide):
+    examples = TASK.encode(texts)
+    rows = model.puzzle_rows(torch.zeros(len(texts), dtype=torch.int64))
+    mask = torch.from_numpy(examples.mask)
+    return model(
+        model.initial_state(len(texts)), torch.from_numpy(examples.inputs).int(), rows, Guide(**guide), mask
+    )
+
+
+def test_an_H_step_finds_what_matches_its_question_best_and_the_answer_may_rest_on_it():
+    """Against the last H-step by hand, from its question on."""
+    model = made().eval()
+    memory = model.H_module
+    assert isinstance(memory, Retrieval)
+    seen = []
+    original = memory._search
+    memory._search = lambda queries, groups: seen.append(queries) or original(queries, groups)  # pyright: ignore
+    with torch.no_grad():
+        state, output = asked(model, ["snow", "card cash"])
+        head = model.logits(state.z_H, torch.from_numpy(TASK.encode(["snow", "card cash"]).mask))
+        vectors, weights = memory.encode.vectors, memory.encode.weights
+        keys = []
+        for row in BANK.inputs:
+            tokens = row[row > 0].tolist()
+            key = sum(vectors[t] * weights[t].exp() for t in tokens) @ memory.encode.out.weight.T
+            keys.append(key / key.norm())
+        assert len(seen) == 2 and not torch.allclose(seen[0], seen[1])  # Each H-step asks anew.
+        for row in range(2):
+            match = torch.stack([key @ seen[1][row] for key in keys]) * memory.sharpness.exp()
+            best = match.argsort(descending=True)[:3]
+            assert state.memory["found"][row].tolist() == best.tolist()
+            torch.testing.assert_close(state.memory["match"][row], match[best])
+            for label in (1, 2):
+                own = [match[i].exp() for i in best if BANK.labels[i, 0] == label]
+                wanted = (head[row, 0, label].exp() + sum(own)).log()
+                torch.testing.assert_close(output.logits[row, 0, label], wanted)
+
+
+def test_in_training_a_text_does_not_find_itself_and_what_is_found_is_trained():
+    model = made(candidates=7).train()
+    memory = model.H_module
+    memory.schedule(3, 9)
+    groups = torch.from_numpy(BANK.groups[:3])
+    state, output = asked(model, TEXTS[:3], groups=groups)
+    assert not (state.memory["found"] == torch.arange(3)[:, None]).any()
+    output.logits[:, 0, 1].sum().backward()
+    for name in ("encode.vectors", "encode.weights", "encode.out.weight", "ask.weight", "sharpness"):
+        assert memory.get_parameter(name).grad.abs().sum() > 0, name
+    drawn = made(candidates=5)
+    rows = []
+    for step in (1, 2, 1):
+        drawn.H_module.schedule(step, 9)
+        rows.append(drawn.H_module.candidates[0].tolist())
+    assert rows[0] == rows[2] != rows[1] and len(set(rows[0])) == 5  # A function of the step.
+
+
+@pytest.mark.parametrize("index", ["exact", "graph"])
+def test_the_bank_is_edited_without_training(index):
+    model = made(index=index).eval()
+    memory = model.H_module
+
+    def answers(texts):
+        with torch.no_grad():
+            return asked(model, texts)
+
+    before = answers(["snow", "thunder"])
+    memory.add(*arrays(TASK.encode(["thunder storm"], ["weather"]))[:2])
+    after = answers(["snow", "thunder"])
+    assert 7 in after[0].memory["found"][1].tolist()
+    again = made(index=index).eval()  # The same bank at once.
+    again.H_module.learn_from(*arrays(TASK.encode([*TEXTS, "thunder storm"], [*NAMES, "weather"])))
+    with torch.no_grad():
+        fresh = asked(again, ["snow", "thunder"])
+    torch.testing.assert_close(fresh[1].logits, after[1].logits)
+    memory.relabel(torch.tensor([7]), torch.tensor([0]))
+    torch.testing.assert_close(answers(["snow", "thunder"])[1].logits, before[1].logits)
+    memory.relabel(torch.tensor([7]), torch.tensor([3]))  # A label that was not trained.
+    if index == "exact":
+        memory._indexed = None
+    wide = answers(["snow", "thunder"])[1].logits
+    assert wide.shape[-1] == 4 and (wide[1, 0, 3] > NOTHING / 2 or index == "graph")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_a_bank_with_fewer_texts_than_are_read(size):
+    model = made(k=3).eval()
+    with pytest.warns(UserWarning, match="k=3 is more than the 1 ") if size == 1 else np.errstate():
+        if size < 2:
+            model.H_module.learn_from(*arrays(BANK.select(np.arange(size))))
+    if size == 2:
+        model.H_module.relabel(torch.arange(2, 7), torch.zeros(5, dtype=torch.int64))
+    with torch.no_grad():
+        state, output = asked(model, ["snow"])
+    assert (state.memory["match"] > NOTHING / 2).sum() == size and output.logits[:, :, 1:].isfinite().all()
+    if not size:
+        head = model.logits(state.z_H, torch.from_numpy(TASK.encode(["snow"]).mask))
+        torch.testing.assert_close(output.logits[:, :, 1:], head[:, :, 1:])
+
+
+def test_a_graph_finds_nearly_all_of_the_nearest():
+    keys = torch.nn.functional.normalize(torch.randn(3000, 16, generator=torch.Generator().manual_seed(0)))
+    queries = keys[:50] + 0.1
+    exact, graph = Exact(keys[:2000]), Graph(keys[:2000])
+    for one in (exact, graph):
+        one.add(keys[2000:])
+        one.drop(torch.tensor([0, 2500]))
+    brute = (queries @ keys.T).masked_fill(torch.isin(torch.arange(3000), torch.tensor([0, 2500])), -9)
+    assert torch.equal(exact.nearest(queries, 8), brute.topk(8).indices)
+    assert not torch.isin(graph.nearest(queries, 8), torch.tensor([0, 2500])).any()
+    assert recall(Graph(keys), keys, queries, 8) > 0.95 and recall(Exact(keys), keys, queries, 8) == 1
+
+
+WORDS = {"weather": "rain sun wind snow", "money": "bank card cash coin", "food": "bread soup rice cake"}
+SMALL = [word for word in TINY if not word.startswith(("data", "validation_size", "steps", "eval_every"))]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run that has learned weather and money, with a bank."""
+    folder = tmp_path_factory.mktemp("texts")
+    for part, count, seed in (("train", 40, 1), ("test", 20, 2)):
+        rng = np.random.default_rng(seed)
+        lines = ["text,category"]
+        for number in range(count):
+            name = ("weather", "money")[number % 2]
+            lines.append(f"{' '.join(rng.choice(WORDS[name].split(), 3))} {seed}{number},{name}")
+        (folder / f"{part}.csv").write_text("\n".join(lines) + "\n")
+    place = tmp_path_factory.mktemp("runs") / "run"
+    words = [*SMALL, "data=intent", f"data.path={folder}", "data.length=8", "data.bag=6", "data.buckets=400"]
+    words += ["loss.kind=softmax", "+memory=retrieval", "k=4", "memory.width=16", "optim.ema=0", "steps=60"]
+    assert command_line("train", train.main, *words, "validation_size=0", f"dir={place}") == 0
+    return place
+
+
+def test_a_run_keeps_its_bank_and_so_does_an_export(run, tmp_path, capsys):
+    assert json.loads((run / "summary.json").read_text())["exact_accuracy"] > 0.8
+    assert len(read_bank(run)) == 40
+    file = tmp_path / "model.safetensors"
+    assert command_line("export", export.main, f"run={run}", f"out={file}") == 0
+    texts = ["snow and rain", "coin, card"]
+    one, other = (memhrm.load(place).classify(texts, top=2) for place in (run, file))
+    assert one == other and [best[0][0] for best in one] == ["weather", "money"]
+    explained = memhrm.load(file).explain(texts)
+    for found, best in zip(explained, one):
+        assert (found.category, found.probability) == best[0] and len(found.examples) == 3
+        assert sum(share for *_, share in found.examples) <= 1 and found.examples[0][1] == found.category
+
+
+def test_a_category_that_is_added_is_answered_at_once_and_a_label_is_put_right(run):
+    solver = memhrm.load(run)
+    for text in ("soup and bread", "rice cake", "bread soup rice"):
+        solver.remember(text, "food")
+    (best,) = solver.classify(["soup, rice and bread"])
+    assert best[0][0] == "food"
+    solver.remember("soup, rice and bread", "money")
+    (found,) = solver.explain(["soup, rice and bread"], top=1)
+    assert found.examples[0][:2] == ("soup, rice and bread", "money")
+    solver.remember("soup, rice and bread", "food")
+    assert solver.explain(["soup, rice and bread"], top=1)[0].examples[0][1] == "food"
+    solver.forget("soup, rice and bread")
+    assert solver.explain(["soup, rice and bread"], top=1)[0].examples[0][0] != "soup, rice and bread"
+    with pytest.raises(ValueError, match="text is 'no such'; allowed: one of the 43 texts of the bank"):
+        solver.forget("no such")
+    with pytest.raises(ValueError, match="category is ' '; allowed: a name"):
+        solver.remember("x", " ")
+
+
+def test_the_command_edits_the_bank(run, tmp_path, capsys):
+    before = (run / "bank.csv").read_text()
+    new = tmp_path / "new.csv"
+    new.write_text("text,category\nsoup and bread,food\nrice cake,food\n" + before.splitlines()[1].replace(
+        "weather", "food") + "\n")  # fmt: skip
+    bank.main(["add", f"run={run}", str(new)])
+    assert "2 texts added, 1 with another category; the bank has 42 texts of 3" in capsys.readouterr().out
+    assert memhrm.load(run).classify(["bread and soup"])[0][0][0] == "food"
+    bank.main(["show", f"run={run}"])
+    assert "      3  food" in capsys.readouterr().out
+    bank.main(["show", f"run={run}", str(new)])
+    assert "  food: soup and bread" in capsys.readouterr().out
+    bank.main(["remove", f"run={run}", str(new)])
+    assert "3 texts removed; the bank has 39 texts of 2 categories" in capsys.readouterr().out
+    for words, message in (
+        (["remove", f"run={run}", str(new)], "FILE is .*; allowed: a file with texts of the bank"),
+        (["add", f"run={run}"], "FILE is missing; add needs a CSV file of texts"),
+        (["show", f"run={tmp_path}"], "holds no run"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bank.main(words)
+    (run / "bank.csv").write_text(before)
