@@ -15,6 +15,7 @@ from memhrm import __main__ as memhrm
 from memhrm.config.command import command, compose, console, given
 from memhrm.runs import loop
 from memhrm.train import main
+from pages import ROOT
 
 TINY = """
     data=sudoku4 data.test_size=20 validation_size=10 model=trm model.hidden_size=16 model.num_heads=2
@@ -22,6 +23,16 @@ TINY = """
     halting.halt_max_steps=3 batch_size=8 steps=8 eval_every=4 optim.warmup=2 progress=false threads=1
 """.split()  # noqa: SIM905 (written as on a command line)
 """Overrides for a run that takes a second; HRM needs `model.H_layers=1` as well."""
+
+
+TEXTS = {
+    "intent": (f"data.path={ROOT}/docs/texts.csv", "data.holdout=9"),
+    "intent_episodes": (
+        *(f"data.path={ROOT}/docs", "data.train_file=texts.csv", "data.test_file=texts.csv"),
+        *("data.ways=[2]", "data.test_ways=[2]", "data.held_out_categories=0.5"),
+    ),
+}
+"""What data and recipes of texts need to be given, by name: they cannot be generated."""
 
 
 def variations(values: Iterable[Any], share: int) -> list[Any]:

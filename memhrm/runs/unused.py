@@ -15,7 +15,7 @@ from memhrm.data.episodes.context_settings import ContextSettings
 from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
-from memhrm.data.text.settings import IntentSettings
+from memhrm.data.text.settings import TextSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
@@ -100,7 +100,7 @@ class Run:
     @property
     def reads_texts(self) -> bool:
         """Whether the examples are labelled texts."""
-        return isinstance(self.data, IntentSettings)
+        return isinstance(self.data, TextSettings)
 
     @property
     def mixes(self) -> bool:
@@ -188,7 +188,8 @@ RULES = (
          lambda r: not r.remembers,
          "with memory=none", (None,)),
     Rule(("memory.lifetime", "memory.write_when", "memory.write_in_evaluation"),
-         lambda r: isinstance(r.memory, RetrievalSettings), "with memory=retrieval: no H-step writes", (None,)),
+         lambda r: isinstance(r.memory, RetrievalSettings), "with memory=retrieval: no H-step writes",
+         (None,)),
     Rule(("memory.lifetime",), lambda r: r.memory.lifetime == "episode" and not r.episodes,
          "with data={data.name}, which has no episodes", (None,)),
     Rule(("memory.rate",), lambda r: r.memory.lifetime != "global", "with memory.lifetime={memory.lifetime}"),

@@ -22,7 +22,7 @@ from memhrm.data.settings import parse
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.runs.settings import parse as parse_run
 from memhrm.training.supervision import LossSettings
-from pages import ROOT
+from tiny import TEXTS
 
 TINY = (
     "model.hidden_size=8",
@@ -32,8 +32,6 @@ TINY = (
     "threads=1",
     "device=cpu",
 )
-LABELLED = (f"data.path={ROOT}/docs/texts.csv", "data.holdout=9")
-"""A file of labelled texts, for data that cannot be generated."""
 SMALL = (*TINY, "data=sudoku4", "model=trm", "optim.warmup=0", "optim.lr=0.01", "optim.puzzle_lr=0.01")
 
 
@@ -64,8 +62,7 @@ def pairs(these: list[str], those: list[str]) -> list[Any]:
 
 @pytest.mark.parametrize(("model", "data"), pairs(options("model"), options("data")))
 def test_every_model_trains_on_every_data_set(model, data):
-    own = LABELLED if data == "intent" else ()
-    changes = (f"model={model}", f"data={data}", *own, "model.H_cycles=1", "optim.warmup=0")
+    changes = (f"model={model}", f"data={data}", *TEXTS.get(data, ()), "model.H_cycles=1", "optim.warmup=0")
     before, after = stepped(*TINY, *changes)
     still = {name for name in before if torch.equal(before[name], after[name])}
     assert still <= {"H_init", "L_init", "q_head.weight"}  # The Q-head's weight may well start flat.
@@ -76,7 +73,7 @@ def test_every_model_trains_on_every_data_set(model, data):
 def test_every_memory_trains_on_every_model(memory, model, placement):
     changes = (f"+memory={memory}", *TINY, f"model={model}", "optim.warmup=0")
     if memory == "retrieval":
-        changes = (*changes, "data=intent", *LABELLED)
+        changes = (*changes, "data=intent", *TEXTS["intent"])
     if "placement" in compose("train", changes)["memory"]:
         changes = (*changes, f"memory.placement={placement}")
     elif placement == "replace":
@@ -96,8 +93,7 @@ def test_k_is_given_at_the_top():
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_is_valid(name):
-    own = LABELLED if name == "intent" else ()
-    run = parse_run(compose("train", [f"experiment={name}", *own]))
+    run = parse_run(compose("train", [f"experiment={name}", *TEXTS.get(name, ())]))
     assert parse(run.data).task().seq_len > 0
     if name.startswith(("trm", "hrm")):  # A published recipe.
         assert name.startswith(run.model.name)
@@ -204,8 +200,7 @@ GENERATOR = {
 @pytest.mark.parametrize("name", options("data"))
 def test_data_sets_give_every_key_that_applies(name):
     """A downloaded set has no settings of the generator; a generated one has nothing to download."""
-    own = LABELLED if name == "intent" else ()
-    values = compose("train", [f"data={name}", *own])["data"]
+    values = compose("train", [f"data={name}", *TEXTS.get(name, ())])["data"]
     cls = type(parse(values))
     downloaded = values.get("download") is not None
     names = {field.name for field in dataclasses.fields(cls)}

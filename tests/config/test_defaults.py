@@ -18,8 +18,7 @@ from memhrm.runs.identity import check_same, digest
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.runs.summary import memory_line
 from memhrm.train import main
-from pages import ROOT
-from tiny import train, variations
+from tiny import TEXTS, train, variations
 
 pytestmark = pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
 
@@ -58,8 +57,7 @@ def test_the_gradient_window_is_what_it_was_before_null(model):
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_an_experiment_has_its_published_window(name):
-    own = [f"data.path={ROOT}/docs/texts.csv", "data.holdout=9"] if name == "intent" else []
-    run = run_of(f"experiment={name}", *own)
+    run = run_of(f"experiment={name}", *TEXTS.get(name, ()))
     assert run.model.gradient_window == PUBLISHED.get(name[:3], "whole" if name == "hops" else "last_cycle")
 
 
@@ -79,8 +77,8 @@ def test_every_memory_fits_every_experiment(name, memory):
         if "_" in name
         else ["model.hidden_size=16", "batch_size=2", *SHORT.get(name, ["data.lengths=[2]"])]
     )
-    if name == "intent":
-        small = ["model.hidden_size=16", "batch_size=2", f"data.path={ROOT}/docs/texts.csv", "data.holdout=9"]
+    if name in TEXTS:
+        small = ["model.hidden_size=16", "batch_size=2", *TEXTS[name]]
     config = compose(
         "train", [f"experiment={name}", f"+memory={memory}", *small, "optim.warmup=0", "threads=1"]
     )
@@ -90,7 +88,7 @@ def test_every_memory_fits_every_experiment(name, memory):
         ):
             Subject(config)
         return
-    if memory == "retrieval" and name != "intent":
+    if memory == "retrieval" and name not in TEXTS:
         with pytest.raises(
             ValueError, match=r"^memory is 'retrieval'; allowed: with data that have one label"
         ):

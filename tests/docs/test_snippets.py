@@ -44,6 +44,11 @@ SMALL = {
         (r"^experiment=contexts", CONTEXTS),
         (r"data\.path=(?!puzzles/arc)", "validation_size=4 eval_every=1"),
         (r"^experiment=intent", "data.buckets=500 data.length=20"),
+        (
+            r"^experiment=intent_episodes",
+            "data.ways=[2] data.test_ways=[2] data.held_out_categories=0.5 data.shots=1 data.questions=2 "
+            "data.test_episodes=6",
+        ),
         (r"puzzles/arc", "data.variants=1 batch_size=40"),
         (r"^experiment=arc_rules", "data.side=4 data.test_episodes=4 validation_size=1"),
         (r"_extreme", "data.train_size=null"),

@@ -30,8 +30,7 @@ from memhrm.training.losses import weighted_sum
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import LossSettings
-from pages import ROOT
-from tiny import train
+from tiny import TEXTS, train
 
 MEMORIES = sorted(path.stem for path in Path(CONFIGS, "memory").glob("*.yaml"))
 SMALL = """
@@ -118,7 +117,7 @@ def test_trap_1_the_defaults_train_every_parameter(memory, model):
         return
     words = [f"+memory={memory}"]
     if memory == "retrieval":
-        words += ["data=intent", f"data.path={ROOT}/docs/texts.csv", "data.holdout=9"]
+        words += ["data=intent", *TEXTS["intent"]]
     still, found = untrained(*words, model=model)
     assert still == set()
     has_weights = any(name.startswith("H_module.") for name in found)

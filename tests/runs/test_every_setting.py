@@ -427,6 +427,9 @@ DATA = {
         f"data.length=20 data.bag=9 data.tokens={tokens} data.train_size=null data.test_size=null"
         for tokens in ("ngrams", "characters", "learned")
     },
+    "few shots": "data=intent_episodes data.path=a data.train_file=texts.csv data.test_file=asked.csv "
+    "data.length=9 data.bag=9 data.ways=[2] data.test_ways=[2] data.shots=2 data.held_out_categories=0.5 "
+    "data.test_episodes=3 data.train_size=null data.test_size=null",
     "held out": "data=sudoku4 data.train_size=20 data.test_size=6 data.holdout=5",
     "files": "data=sudoku4 data.path=a data.train_size=null data.test_size=null",
     "files, drawn": "data=sudoku4 data.path=a data.test_size=3 data.train_size=4",
@@ -450,7 +453,7 @@ OTHER |= {
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,
     "data.tokens": ("characters", "ngrams"), "data.grams": [1, 3], "data.vocabulary_size": 150,
     "data.vocabulary": ["[UNK]", *string.ascii_lowercase, *(f"##{x}" for x in string.ascii_lowercase)],
-    "data.oos": "outside.csv", "data.shots": 3,
+    "data.oos": "outside.csv", "data.shots": 3, "data.ways": [2, 2], "data.test_ways": [2, 2],
     "data.categories": ["elsewhere", "garden", "kitchen", "transport", "weather"],
 }  # fmt: skip
 MUTE = {

@@ -9,16 +9,17 @@ import numpy as np
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.examples import Examples, concatenate
-from memhrm.data.settings import DataSettings, Part
+from memhrm.data.settings import DataSettings, DrawnSettings, Part
 from memhrm.data.task import Task
+from memhrm.data.text.few_shot import FewShot, FewShotIntent
 from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.tokens import UNKNOWN, Characters, Grams, Subwords, Tokens, learn
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntentSettings(DataSettings):
-    """Texts with categories, from CSV files.
+class TextSettings(DataSettings):
+    """How texts with categories, from CSV files, are written as tokens.
 
     Attributes:
         tokens: ngrams: a position is a word, with hashes of it and of the n-grams of its letters; characters:
@@ -31,11 +32,9 @@ class IntentSettings(DataSettings):
         vocabulary: the parts; null: learned from the training file.
         categories: names of the categories, in the order of the labels; null: those of the training file.
         dropout: share of positions and tokens that variants leave out.
-        oos: file of texts that belong to no category, which the test has besides; null: none.
-        shots: training texts of each category that are drawn, at most; null: all.
     """
 
-    FILE: ClassVar[str] = "data/intent"
+    FILE: ClassVar[str] = "data/_texts"
 
     tokens: Literal["ngrams", "characters", "learned"]
     length: int
@@ -46,8 +45,6 @@ class IntentSettings(DataSettings):
     vocabulary: tuple[str, ...] | None
     categories: tuple[str, ...] | None
     dropout: float
-    oos: str | None
-    shots: int | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +57,6 @@ class IntentSettings(DataSettings):
         size = self.vocabulary_size
         require(100 <= size <= 1 << 20, "data.vocabulary_size", size, f"100 to {1 << 20:,}")
         require(0 <= self.dropout < 1, "data.dropout", self.dropout, "0 to below 1")
-        require(self.shots is None or self.shots >= 1, "data.shots", self.shots, "null, or numbers from 1")
         if self.vocabulary is not None:
             fits = UNKNOWN in self.vocabulary and len(set(self.vocabulary)) == len(self.vocabulary)
             allowed = f"null, or different parts of words, {UNKNOWN} among them"
@@ -84,29 +80,18 @@ class IntentSettings(DataSettings):
             words = learn([one.text for one in found], self.vocabulary_size)
             object.__setattr__(self, "vocabulary", words)
 
-    def read(self, task: Task, place: Path, part: Part) -> Examples:
-        """Return the texts of a file; those of the test with the texts that belong to no category."""
-        assert isinstance(task, Intent)
-        found = super().read(task, place, part)
-        if part == "train" and self.shots is not None:
-            return found.select(_few(found.labels[:, 0], self.shots, self.seed))
-        if part == "train" or self.oos is None:
-            return found
-        outside = read_labelled(self._beside(place, self.oos), required=False)
-        return concatenate([found, task.encode([one.text for one in outside])])
+    def known(self) -> tuple[str, ...]:
+        """Return the categories.
 
-    def _beside(self, place: Path, file: str) -> Path:
-        """Return where a file is that is named beside another."""
-        return place.parent / expand("data.oos", file)
-
-    def task(self) -> Intent:
-        """Return the task of the set."""
+        Raises:
+            ValueError: there are no files that have them.
+        """
         allowed = "a folder with the files, as data.path=DIR"
         require(self.categories is not None, "data.path", self.path, allowed)
-        assert self.categories is not None
-        return Intent(self._tokens(), self.categories, dropout=self.dropout)
+        return self.categories or ()
 
-    def _tokens(self) -> Tokens:
+    def written(self) -> Tokens:
+        """Return what makes tokens of texts."""
         if self.tokens == "characters":
             return Characters(length=self.length)
         if self.tokens == "learned":
@@ -117,6 +102,118 @@ class IntentSettings(DataSettings):
     def generated_by(self) -> dict[str, Any]:
         """Return nothing: texts are not generated."""
         return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntentSettings(TextSettings):
+    """Texts with categories, each for itself.
+
+    Attributes:
+        shots: training texts of each category that are drawn, at most; null: all.
+        oos: file of texts that belong to no category, which the test has besides; null: none.
+    """
+
+    FILE: ClassVar[str] = "data/intent"
+
+    shots: int | None
+    oos: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.shots is None or self.shots >= 1, "data.shots", self.shots, "null, or numbers from 1")
+
+    def read(self, task: Task, place: Path, part: Part) -> Examples:
+        """Return the texts of a file; those of the test with the texts that belong to no category."""
+        assert isinstance(task, Intent)
+        found = super().read(task, place, part)
+        if part == "train" and self.shots is not None:
+            return found.select(_few(found.labels[:, 0], self.shots, self.seed))
+        if part == "train" or self.oos is None:
+            return found
+        outside = read_labelled(place.parent / expand("data.oos", self.oos), required=False)
+        return concatenate([found, task.encode([one.text for one in outside])])
+
+    def task(self) -> Intent:
+        """Return the task of the set."""
+        return Intent(self.written(), self.known(), dropout=self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotSettings(TextSettings, DrawnSettings):
+    """Texts with categories, in episodes that tell a few of each category and ask others.
+
+    Attributes:
+        ways: categories of a training episode; several: each for an equal part of the training.
+        shots: texts of each category that are told.
+        questions: that follow.
+        test_ways: categories of a test episode; those of further tests, where there are several.
+        held_out_categories: share of the categories that are not trained; the test has these alone.
+    """
+
+    FILE: ClassVar[str] = "data/intent_episodes"
+
+    ways: tuple[int, ...]
+    shots: int
+    questions: int
+    test_ways: tuple[int, ...]
+    held_out_categories: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("ways", "test_ways"):
+            given = getattr(self, name)
+            fits = len(given) > 0 and all(2 <= ways <= 64 for ways in given)
+            require(fits, f"data.{name}", list(given), "numbers from 2 to 64")
+        for name in ("shots", "questions"):
+            require(getattr(self, name) >= 1, f"data.{name}", getattr(self, name), "numbers from 1")
+        share = self.held_out_categories
+        require(0 < share < 1, "data.held_out_categories", share, "between 0 and 1")
+        if self.categories is not None:
+            for name, kept in (("ways", self.trained), ("test_ways", ~self.trained)):
+                given, most = getattr(self, name), int(kept.sum())
+                allowed = f"numbers up to {most}, the categories that data.held_out_categories leaves there"
+                require(max(given) <= most, f"data.{name}", list(given), allowed)
+        for name in ("train_size", "test_size"):
+            require(getattr(self, name) is None, f"data.{name}", getattr(self, name), "null")
+        allowed = "0; data.held_out_categories says what is tested"
+        require(self.holdout == 0, "data.holdout", self.holdout, allowed)
+
+    @property
+    def stages(self) -> int:
+        """Return the number of parts of the training, which have different episodes."""
+        return len(self.ways)
+
+    @property
+    def trained(self) -> np.ndarray:
+        """Which of the categories are trained, (C,) bool."""
+        count = len(self.known())
+        out = round(self.held_out_categories * count)
+        order = np.random.default_rng((self.seed, 0x0C7)).permutation(count)
+        return ~np.isin(np.arange(count), order[:out])
+
+    def read(self, task: Task, place: Path, part: Part) -> Examples:
+        """Return the texts of a file: of the categories that are trained, or of the others."""
+        found, groups = super().read(task, place, part), self.trained
+        return found.select(np.flatnonzero(groups[found.groups] == (part == "train")))
+
+    def task(self) -> FewShotIntent:
+        """Return the task of the set."""
+        most = max(*self.ways, *self.test_ways)
+        return FewShotIntent(self.written(), self.known(), ways=most, dropout=self.dropout)
+
+    def maker(self, task: Task) -> FewShot:
+        """Return what draws the episodes."""
+        assert isinstance(task, FewShotIntent)
+        return FewShot(
+            task,
+            ways=self.ways,
+            test_ways=self.test_ways,
+            shots=self.shots,
+            questions=self.questions,
+            test_episodes=self.test_episodes,
+            augment=self.augment,
+            seed=self.seed,
+        )
 
 
 def _few(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
