@@ -196,6 +196,7 @@ class HModule(nn.Module):
         cells: cells among which an H-step selects; the trace then has `indices`, (b, k), and `scores`, (b,
             cells).
         always_active: cells, the first ones, that every example selects.
+        any_length: whether it does the same whatever the number of positions, padding left out.
         has_maps: whether the trace has, where `Context.maps` asks for them, `read_map` and `write_map`, (b,
             k, t): how much each position takes from each active cell, and from which positions each is
             written. k is 1 for one memory.
@@ -209,6 +210,7 @@ class HModule(nn.Module):
     noise_in_evaluation: bool = False
     cells: int = 0
     always_active: int = 0
+    any_length: bool = False
     has_maps: bool = False
 
     def __init__(self, settings: MemorySettings, shape: HShape):

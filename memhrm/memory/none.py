@@ -11,6 +11,8 @@ NO_MEMORY = MemorySettings.of()
 class NoMemory(HModule):
     """z_H' = level(z_H, z_L). HRM, arXiv 2506.21734; TRM, arXiv 2510.04871."""
 
+    any_length = True
+
     def forward(
         self, z_H: Tensor, z_L: Tensor, memory: Memory, context: Context
     ) -> tuple[Tensor, Memory, Trace]:

@@ -133,6 +133,7 @@ class Retrieval(HModule):
 
     Settings = RetrievalSettings
     logged = ("nearest",)
+    any_length = True
 
     def __init__(self, settings: RetrievalSettings, shape: HShape):
         super().__init__(settings, shape)

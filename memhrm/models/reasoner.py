@@ -3,6 +3,7 @@
 b batch, s token, t position (prefix and tokens), d width, v vocabulary, e puzzle_emb_ndim.
 """
 
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -125,6 +126,21 @@ class Reasoner(nn.Module):
         rotary = settings.positions == "rope" and settings.mixer == "attention"
         table = rotary_table(length, d // settings.num_heads) if rotary else None
         self.register_buffer("rotary", table, persistent=False)
+
+    def shortened(self, tokens: int) -> "Reasoner":
+        """Return the model, with the same weights, for examples of the first so many tokens.
+
+        Where only padding is behind them its answers are the same, and come sooner. A model that knows a
+        place for each token, by an MLP over tokens or in its memory, is returned as it is.
+        """
+        if self.settings.mixer != "attention" or not self.H_module.any_length:
+            return self
+        short = copy(self)  # Shares its parts; what depends on the length is its own.
+        short._buffers = dict(self._buffers)
+        short.shape = replace(self.shape, num_tokens=tokens)
+        if self.rotary is not None:
+            short.rotary = self.rotary[:, : self.embed.prefix_length + tokens]
+        return short
 
     def initial_state(self, batch_size: int, dtype: torch.dtype = torch.float32) -> State:
         """Return the state with which an example starts; one vector for every position."""

@@ -65,7 +65,7 @@ class InputEmbedding(nn.Module):
             prefix = F.pad(puzzle_rows.to(x.dtype), (0, padding))
             x = torch.cat((prefix.unflatten(-1, (self.prefix_length, self.width)), x), dim=1)
         if self.positions is not None:
-            x = 0.5**0.5 * (x + self.positions)  # The sum of two keeps the variance of one.
+            x = 0.5**0.5 * (x + self.positions[: x.shape[1]])  # The sum of two keeps the variance of one.
         return self.width**0.5 * x
 
     def _bags(self, inputs: Tensor) -> Tensor:

@@ -55,6 +55,10 @@ class Explained(NamedTuple):
     examples: list[tuple[str, str, float]]
 
 
+TOGETHER = 16
+"""Texts that are read at a time."""
+
+
 class Solved(NamedTuple):
     """What a model answers to n puzzles.
 
@@ -146,7 +150,7 @@ class Solver:
         _require_texts("texts", texts)
         if not texts:
             return []
-        return self._most_probable(self._last(self.task.encode(texts), steps).output.logits, top)
+        return self._most_probable(self._read(self.task.encode(texts), steps)[0], top)
 
     def _most_probable(self, logits: Tensor, top: int) -> list[Classified]:
         """Return the most probable categories by the logits of texts, (b, 1, C + 1)."""
@@ -157,10 +161,32 @@ class Solver:
             for places, shares in zip(found.indices.tolist(), found.values.tolist())
         ]
 
-    @torch.no_grad()
-    def _last(self, asked: Examples, steps: int | None) -> Step:
-        memory, steps = self.model.initial_state(len(asked)).memory, steps or self.halt_max_steps
-        return self._run(asked.inputs, memory, steps, identifiers=asked.identifiers, mask=asked.mask)
+    def _read(self, asked: Examples, steps: int | None) -> tuple[Tensor, Memory]:
+        """Return the logits and the memory after the last step on texts.
+
+        Texts of about the same length are read together, no further than the longest of them.
+        """
+        assert asked.mask is not None
+        steps, lengths = steps or self.halt_max_steps, asked.mask.sum(axis=1)
+        order, found = np.argsort(-lengths, kind="stable"), []
+        for start in range(0, len(order), TOGETHER):
+            rows = order[start : start + TOGETHER]
+            model = self.model.shortened(int(lengths[rows[0]]))
+            part, width = asked.select(rows), model.shape.num_tokens
+            assert part.mask is not None
+            found.append(
+                self._run(
+                    part.inputs[:, : width * model.shape.bag],
+                    model.initial_state(len(rows)).memory,
+                    steps,
+                    mask=part.mask[:, :width],
+                    model=model,
+                )
+            )
+        back = torch.from_numpy(np.argsort(order)).to(self.model.H_init.device)
+        memories = [last.state.memory for last in found]
+        memory = {name: torch.cat([one[name] for one in memories])[back] for name in memories[0]}
+        return torch.cat([last.output.logits for last in found])[back], memory
 
     def explain(self, texts: Sequence[str], top: int = 3, steps: int | None = None) -> list[Explained]:
         """Return the category of each text with the examples of the bank that it rests on.
@@ -178,11 +204,10 @@ class Solver:
         _require_texts("texts", texts)
         if not texts:
             return []
-        last = self._last(self.task.encode(texts), steps)
+        logits, memory = self._read(self.task.encode(texts), steps)
         # What an example adds to the probability of its category, as a share of the whole.
-        shares = (last.state.memory["match"] - last.output.logits[:, 0, 1:].logsumexp(-1, keepdim=True)).exp()
-        found = last.state.memory["found"]
-        answers = self._most_probable(last.output.logits, 1)
+        shares = (memory["match"] - logits[:, 0, 1:].logsumexp(-1, keepdim=True)).exp()
+        found, answers = memory["found"], self._most_probable(logits, 1)
         explained = []
         for best, places, own in zip(answers, found.tolist(), shares.tolist()):
             rests: list[tuple[str, str, float]] = []
@@ -346,13 +371,15 @@ class Solver:
         told: bool = False,
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
+        model: Reasoner | None = None,
     ) -> Step:
         """Return the last supervision step on tokens (n, s) that begin with this memory."""
-        batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), self.model.H_init.device)
-        state = self.model.initial_state(len(tokens))._replace(memory=memory)
-        write = self.model.H_module.settings.write_in_evaluation
+        model = self.model if model is None else model
+        batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), model.H_init.device)
+        state = model.initial_state(len(tokens))._replace(memory=memory)
+        write = model.H_module.settings.write_in_evaluation
         *_, last = rollout(
-            self.model, batch, state, supervision_steps, done=done, write=write, told=told, feedback=feedback
+            model, batch, state, supervision_steps, done=done, write=write, told=told, feedback=feedback
         )
         return last
 

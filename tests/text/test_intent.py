@@ -13,6 +13,7 @@ from memhrm import export, train
 from memhrm.config.command import compose
 from memhrm.data import Sampler, load
 from memhrm.data.sampler import IGNORE
+from memhrm.data.settings import parse as parse_data
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.tokens import Characters, Grams, words_of
 from memhrm.evaluation.answers import EvaluationSettings, walk
@@ -22,6 +23,7 @@ from memhrm.runs.build import label_weights, make_dataset, make_learner, make_mo
 from memhrm.runs.settings import parse
 from memhrm.system.ranks import Ranks
 from memhrm.training.losses import softmax_cross_entropy
+from memhrm.weights.solver import Solver
 from tiny import TINY, call, command_line
 
 GRAMS = Grams(length=8, bag=6, least=2, most=3, buckets=50)
@@ -175,6 +177,29 @@ def test_padding_changes_no_logit(mixer):
         logits.append(output.logits)
     for other in logits[1:]:
         torch.testing.assert_close(other, logits[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("positions", "memory"),
+    [("rope", ()), ("learned", ()), ("rope", ("+memory=bicross", "model.H_cycles=2"))],
+)
+def test_texts_are_read_no_further_than_the_longest_of_their_length(positions, memory, folder):
+    """As if each was read alone and to the end."""
+    words = [*SMALL, "data=intent", f"data.path={folder}", "data.length=30", "data.bag=6", *memory]
+    run = parse(compose("train", [*words, f"model.positions={positions}", "validation_size=0"]))
+    dataset = make_dataset(run)
+    model = make_model(run, dataset).eval()
+    torch.nn.init.normal_(model.lm_head.weight)
+    solver = Solver(model, dataset.task, 2, parse_data(run.data))
+    texts = [" ".join(["rain", "card", "soup", "x"][: 1 + i % 4] * (1 + i % 7)) for i in range(40)]
+    asked = dataset.task.encode(texts)
+    logits, _ = solver._read(asked, None)
+    for row in range(0, 40, 7):
+        one = asked.select(np.array([row]))
+        start = model.initial_state(1).memory
+        last = solver._run(one.inputs, start, 2, identifiers=one.identifiers, mask=one.mask)
+        torch.testing.assert_close(last.output.logits[0], logits[row], rtol=1e-4, atol=1e-4)
+    assert model.shortened(5).shape.num_tokens == (30 if memory else 5) and model.shape.num_tokens == 30
 
 
 def test_balanced_weights_make_all_categories_count_the_same(folder, tmp_path):
