@@ -42,7 +42,7 @@ SMALL = {
         (r"^experiment=(recall|episodes)", EPISODES),
         (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
         (r"^experiment=contexts", CONTEXTS),
-        (r"data\.path=(?!puzzles/arc)", "validation_size=4 eval_every=1"),
+        (r"^(?!experiment=intent_ep).*data\.path=(?!puzzles/arc)", "validation_size=4 eval_every=1"),
         (r"^experiment=intent", "data.buckets=500 data.length=20"),
         (
             r"^experiment=intent_episodes",
