@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a model on puzzles; the same command again goes on where it stopped",
     "evaluate": "score a run on its held-out puzzles, or on others",
     "solve": "answer a file of puzzles that need not have answers",
+    "write": "write prose by refinement, and fill in gaps",
     "probe": "look inside trained models: numbers, figures and a report",
     "compare": "show finished runs side by side",
     "export": "write a run's weights as safetensors, for memhrm.load",

@@ -31,6 +31,7 @@ TEXTS = {
         *(f"data.path={ROOT}/docs", "data.train_file=texts.csv", "data.test_file=texts.csv"),
         *("data.ways=[2]", "data.test_ways=[2]", "data.held_out_categories=0.5"),
     ),
+    "text": (f"data.path={ROOT}/README.md", "data.length=32"),
 }
 """What data and recipes of texts need to be given, by name: they cannot be generated."""
 

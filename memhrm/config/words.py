@@ -16,6 +16,9 @@ TEXTS = frozenset(
 )
 """The settings whose value is the text as typed, most of them paths; but for `~`, `null` and `${...}`."""
 
+LITERAL = frozenset(("prompt",))
+"""The settings whose value is the text as typed, to the last space, and may be empty."""
+
 SEVERAL = ("run", "file")
 """Those of them that are a list if they are given more than once."""
 
@@ -115,7 +118,10 @@ def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
         name = key.lstrip("+")
         if re.fullmatch(r"\{\s*\}", text):
             raise ValueError(f"{name} is {{}}, which sets nothing; leave it out")
-        if equals and name in TEXTS:
+        if equals and name in LITERAL and not (sweep or _QUOTED.fullmatch(text)):
+            text = quote(text)
+            word = f"{key}={text}"
+        elif equals and name in TEXTS:
             parts = split(text) if sweep else [text]
             text = ",".join(_text(part, name) for part in parts)
             if name in SEVERAL and not sweep:

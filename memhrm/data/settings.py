@@ -30,8 +30,8 @@ class DataSettings(Settings, ABC):
     task reads, `Task.read`), `generate`. The setting ``data.kind`` names the class as package.module.Class.
 
     Attributes:
-        kind: sudoku, maze, recall, episodes, contexts, hops, arc, arc_rules, intent, intent_episodes, or the
-            class of these settings.
+        kind: sudoku, maze, recall, episodes, contexts, hops, arc, arc_rules, intent, intent_episodes,
+            text, or the class of these settings.
         name: name of the set in messages, and of its YAML file.
         path: folder that holds ``train_file`` and ``test_file``, or, with ``holdout``, one file; null
             generates the set. A leading ``~`` stands for the home folder.
@@ -198,9 +198,10 @@ KINDS = Classes(
         "arc_rules": "memhrm.data.arc.rule_settings.ArcRulesSettings",
         "intent": "memhrm.data.text.settings.IntentSettings",
         "intent_episodes": "memhrm.data.text.settings.FewShotSettings",
+        "text": "memhrm.data.text.prose_settings.ProseSettings",
     },
-    "sudoku, maze, recall, episodes, contexts, hops, arc, arc_rules, intent, intent_episodes, or the class "
-    "of a data set's settings, as package.module.Class",
+    "sudoku, maze, recall, episodes, contexts, hops, arc, arc_rules, intent, intent_episodes, text, or the "
+    "class of a data set's settings, as package.module.Class",
 )
 """What a data set can be."""
 

@@ -15,6 +15,7 @@ from memhrm.data.episodes.context_settings import ContextSettings
 from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
+from memhrm.data.text.prose_settings import ProseSettings
 from memhrm.data.text.settings import TextSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
@@ -101,6 +102,11 @@ class Run:
     def reads_texts(self) -> bool:
         """Whether the examples are labelled texts."""
         return isinstance(self.data, TextSettings)
+
+    @property
+    def reads_prose(self) -> bool:
+        """Whether the examples are windows of a text."""
+        return isinstance(self.data, ProseSettings)
 
     @property
     def mixes(self) -> bool:
@@ -242,6 +248,8 @@ RULES = (
          "with data.tokens={data.tokens}"),
     Rule(("data.vocabulary_size", "data.vocabulary"), lambda r: r.reads_texts and r.data.tokens != "learned",
          "with data.tokens={data.tokens}", (None,)),
+    Rule(("data.vocabulary_size",), lambda r: r.reads_prose and r.data.tokens != "learned",
+         "with data.tokens={data.tokens}"),
     Rule(("data.dropout",), lambda r: r.reads_texts and not r.data.augment, "with data.augment=false", (0,)),
     Rule(("data.augment",), lambda r: r.reads_texts and r.data.dropout == 0, "with data.dropout=0", (False,)),
     Rule(("data.early",), lambda r: isinstance(r.data, HopsSettings) and r.data.tells == "once",

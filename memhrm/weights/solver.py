@@ -161,6 +161,11 @@ class Solver:
             for places, shares in zip(found.indices.tolist(), found.values.tolist())
         ]
 
+    def logits(self, inputs: np.ndarray, steps: int | None = None, mask: np.ndarray | None = None) -> Tensor:
+        """Return the logits of the answers to tokens (n, s), as `answer` takes them, after the last step."""
+        memory = self.model.initial_state(len(inputs)).memory
+        return self._run(inputs, memory, steps or self.halt_max_steps, mask=mask).output.logits
+
     def _read(self, asked: Examples, steps: int | None) -> tuple[Tensor, Memory]:
         """Return the logits and the memory after the last step on texts.
 

@@ -21,6 +21,7 @@ from contextlib import redirect_stderr
 from glob import glob
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import made_arc
@@ -43,6 +44,7 @@ SMALL = {
         (r"^experiment=hops", "data.test_episodes=4 data.test_depths=[1,2] validation_size=1"),
         (r"^experiment=contexts", CONTEXTS),
         (r"^(?!experiment=intent_ep).*data\.path=(?!puzzles/arc)", "validation_size=4 eval_every=1"),
+        (r"^experiment=text", "data.length=32"),
         (r"^experiment=intent", "data.buckets=500 data.length=20"),
         (
             r"^experiment=intent_episodes",
@@ -58,6 +60,7 @@ SMALL = {
     "adapt": [(r"", "steps=4 variants=1 threads=1 progress=false")],
     "evaluate": [(r"", "batch_size=16 threads=1 progress=false"), (r"recall", "data.test_length=4")],
     "solve": [(r"", "threads=1 progress=false")],
+    "write": [(r"", "threads=1 steps=2")],
     "probe": [
         (r"", "puzzles=8 few_puzzles=4 causal_puzzles=4 depth=1 restarts=2 shuffles=5"),
         (r"", "threads=1 progress=false"),
@@ -185,6 +188,8 @@ def demo(tmp_path_factory) -> Path:
     (folder / "docs").mkdir(parents=True)
     for name in ("puzzles.txt", "texts.csv"):
         shutil.copy(ROOT / "docs" / name, folder / "docs")
+    words = "it was a dark night and nobody was there but the cat who slept by the fire".split()
+    (folder / "book.txt").write_text(" ".join(np.random.default_rng(0).choice(words, 900)))
     head, *texts = (ROOT / "docs/texts.csv").read_text().splitlines()
     (folder / "intent").mkdir()
     for number, part in ((0, "train"), (3, "test"), (2, "oos_test")):  # In the place of the real ones.

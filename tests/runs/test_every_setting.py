@@ -427,6 +427,11 @@ DATA = {
         f"data.length=20 data.bag=9 data.tokens={tokens} data.train_size=null data.test_size=null"
         for tokens in ("ngrams", "characters", "learned")
     },
+    **{
+        f"prose, {tokens}": f"data=text data.path=a/prose.txt data.length=9 data.tokens={tokens} "
+        "data.train_size=null data.test_size=null data.masked=[0.5,0.2]"
+        for tokens in ("characters", "learned")
+    },
     "few shots": "data=intent_episodes data.path=a data.train_file=texts.csv data.test_file=asked.csv "
     "data.length=9 data.bag=9 data.ways=[2] data.test_ways=[2] data.shots=2 data.held_out_categories=0.5 "
     "data.test_episodes=3 data.train_size=null data.test_size=null",
@@ -451,7 +456,8 @@ OTHER |= {
     "data.canvas": 5, "data.sets": ["evaluation", "concept"], "data.test_sets": ["training"],
     "data.draw": "published", "data.protocol": ("strict", "transductive"),
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,
-    "data.tokens": ("characters", "ngrams"), "data.grams": [1, 3], "data.vocabulary_size": 150,
+    "data.masked": [0.5], "data.trained": 0.5,
+    "data.tokens": ("characters", "learned", "ngrams"), "data.grams": [1, 3], "data.vocabulary_size": 150,
     "data.vocabulary": ["[UNK]", *string.ascii_lowercase, *(f"##{x}" for x in string.ascii_lowercase)],
     "data.oos": "outside.csv", "data.shots": 3, "data.ways": [2, 2], "data.test_ways": [2, 2],
     "data.categories": ["elsewhere", "garden", "kitchen", "transport", "weather"],
@@ -488,6 +494,8 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
     asked = (ROOT / "docs/texts.csv").read_text().splitlines()
     for name, lines in (("texts", asked[:33]), ("asked", [asked[0], *asked[33:]]), ("outside", asked[::9])):
         (tmp_path / f"a/{name}.csv").write_text("\n".join(lines))
+    for folder, part in (("a", slice(None)), ("b", slice(7, None))):
+        (tmp_path / folder / "prose.txt").write_text((ROOT / "README.md").read_text()[part])
     for folder, other in (("a", "b"), ("b", "a")):
         shutil.copy(f"{other}/train.csv", f"{folder}/more.csv")
     config = compose(

@@ -147,21 +147,31 @@ def learn(texts: Sequence[str], size: int) -> tuple[str, ...]:
         ValueError: the library is not installed.
     """
     made = _tokenizer(None)
-    trainers = importlib.import_module("tokenizers.trainers")
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=[UNKNOWN], show_progress=False)
+    trainer = library().trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=[UNKNOWN], show_progress=False
+    )
     made.train_from_iterator(texts, trainer)
     return tuple(sorted(made.get_vocab(), key=made.get_vocab().get))
 
 
-def _tokenizer(vocabulary: dict[str, int] | None) -> Any:
+def library() -> Any:
+    """Return the library that learns tokens.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     try:
-        library = importlib.import_module("tokenizers")
+        return importlib.import_module("tokenizers")
     except ImportError:
         raise ValueError(
             "data.tokens=learned needs an extra; install it with `pip install 'memhrm[text]'`"
         ) from None
-    models = library.models
-    made = library.Tokenizer(models.WordPiece(vocabulary or {UNKNOWN: 0}, unk_token=UNKNOWN))
-    made.normalizer = library.normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+
+
+def _tokenizer(vocabulary: dict[str, int] | None) -> Any:
+    tokenizers = library()
+    model = tokenizers.models.WordPiece(vocabulary or {UNKNOWN: 0}, unk_token=UNKNOWN)
+    made = tokenizers.Tokenizer(model)
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     return made

@@ -1,0 +1,192 @@
+"""Prose: masked tokens never show their target, test windows are not trained, writing fills all gaps."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import memhrm
+from memhrm import train
+from memhrm.data import Sampler, load
+from memhrm.data.text.prose import FIRST, GAP, MASK, UNKNOWN, Letters, Parts, Prose, learn_parts
+from memhrm.weights.writing import Manner, write
+from tiny import TINY, call, command_line
+
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "the",
+    "dog",
+    "ran",
+    "to",
+    "the",
+    "door",
+    ",",
+    "then",
+    "it",
+    "slept",
+    ".",
+]
+
+
+def prose(count: int, seed: int) -> str:
+    return " ".join(np.random.default_rng(seed).choice(WORDS, count))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("prose") / "text.txt"
+    path.write_text(prose(900, 0) + "\n" + prose(100, 1) + " é", encoding="utf-8")
+    return path
+
+
+def loaded(file: Path, **changes):
+    usual = {"kind": "text", "name": "text", "path": str(file), "length": 16, "masked": (0.5, 0.25, 1.0)}
+    return load(**{**usual, **changes})
+
+
+def test_a_masked_token_never_shows_its_target(file):
+    """The leak check: what is seen does not depend on what is masked."""
+    dataset = loaded(file)
+    task = dataset.task
+    batch = Sampler(dataset.train, task, batch_size=300, seed=0, augment=True).batch(0)
+    hidden = batch["labels"] > 0
+    assert (batch["inputs"][hidden] == MASK).all() and (batch["inputs"][~hidden] != MASK).all()
+    assert hidden.any(axis=1).all() and 0.4 < hidden.mean() < 0.6 and hidden.all(axis=1).any()
+    for episodes, share in (
+        (dataset.held_out(), 0.5),
+        *zip(dataset.episodes.series(dataset.test).values(), (0.25, 1)),
+    ):
+        inputs, labels = episodes.inputs[:, 0], episodes.labels[:, 0]
+        covered = inputs == MASK
+        assert (covered.sum(axis=1) == 16 * share).all() and not labels[~covered].any()
+        assert (
+            np.where(covered, labels, inputs) == np.where(covered & (labels == 0), 0, dataset.test.inputs)
+        ).all()
+    again = loaded(file).held_out()
+    assert (again.inputs == dataset.held_out().inputs).all()
+
+
+def test_windows_of_training_come_from_the_first_part_and_begin_anywhere(file):
+    dataset = loaded(file)
+    text = file.read_text(encoding="utf-8")
+    cut = int(0.9 * len(text))
+    task = dataset.task
+    assert "".join(map(task.decode, dataset.train.inputs)) == text[: len(dataset.train) * 16]
+    whole = task.script.encode(text[:cut])
+    batch = Sampler(dataset.train, task, batch_size=200, seed=1, augment=True).batch(0)
+    places = {whole[start : start + 16].tobytes(): start for start in range(len(whole) - 15)}
+    full = np.where(batch["labels"] > 0, batch["labels"], batch["inputs"]).astype(np.int32)
+    starts = [places[row.tobytes()] for row in full]
+    assert len({start % 16 for start in starts}) == 16
+    assert (dataset.test.inputs == UNKNOWN).sum() == 0 or "é" not in task.script.alphabet  # It is beyond.
+
+
+def test_letters_and_parts_are_read_back(file):
+    text = file.read_text(encoding="utf-8")
+    letters = Letters("".join(sorted(set(text))))
+    parts = Parts(learn_parts(text, 320))
+    for script in (letters, parts):
+        tokens = script.encode(text)
+        assert script.decode(tokens.tolist()) == text and tokens.min() >= FIRST
+        assert tokens.max() < FIRST + script.size
+    assert len(parts.encode(text)) < 0.7 * len(text)
+    assert parts.decode(parts.encode("Grüße, 世界\n").tolist()) == "Grüße, 世界\n"
+    task = Prose(letters, length=12)
+    examples = task.encode(["the _at"], ["the cat"])
+    assert task.decode(examples.inputs[0]) == "the _at" and (examples.labels > 0).sum() == 1
+    assert task.decode(examples.labels[0]) == "c"
+    with pytest.raises(ValueError, match="text has 20 tokens; allowed: 1 to 12"):
+        task.encode(["t" * 20])
+    with pytest.raises(ValueError, match="answer has 3 tokens; the text has 7"):
+        task.encode(["the _at"], ["cat"])
+
+
+BAD = {
+    "length": (5000, "data.length is 5000; allowed: 4 to 4096"),
+    "masked": ((0.0,), "data.masked is [0.0]; allowed: numbers above 0, up to 1"),
+    "augment": (False, "data.augment is False; allowed: true: a window without masks asks nothing"),
+    "trained": (1.0, "data.trained is 1.0; allowed: between 0 and 1"),
+    "path": (None, "data.path is None; allowed: a text file, as data.path=FILE"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_is_said(name, file):
+    value, message = BAD[name]
+    with pytest.raises(ValueError) as error:
+        loaded(file, **{name: value})
+    assert str(error.value).startswith(message)
+
+
+def test_a_file_that_is_empty_or_too_short_is_said(tmp_path):
+    (tmp_path / "a.txt").write_text(" \n")
+    with pytest.raises(ValueError, match=r"a\.txt: the text is empty"):
+        loaded(tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_text("too short for both of them")
+    with pytest.raises(ValueError, match=r"b\.txt: the part for test has 3 characters; allowed: a window"):
+        loaded(tmp_path / "b.txt")
+
+
+OUT = ("data", "validation_size", "steps", "eval_every", "batch_size", "model.puzzle_emb_len")
+SMALL = [word for word in TINY if not word.startswith(OUT)]
+
+
+@pytest.fixture(scope="module")
+def run(file, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("runs") / "run"
+    words = [*SMALL, "data=text", f"data.path={file}", "data.length=16", "data.masked=[0.25,1]", "steps=300"]
+    words += [
+        "loss.kind=softmax",
+        "model.puzzle_emb_ndim=0",
+        "validation_size=0",
+        "optim.ema=0",
+        "batch_size=32",
+    ]
+    assert command_line("train", train.main, *words, f"dir={place}") == 0
+    return place
+
+
+def test_a_model_fills_in_what_is_masked(run):
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["accuracy"] > summary["series"]["masked=1"]["accuracy"] > 0.1  # A space is most frequent.
+    solver = memhrm.load(run)
+    assert len(solver.solve(["the c_t"])[0]) == 16
+
+
+@pytest.mark.parametrize("order", ["confidence", "left"])
+def test_prose_is_written_until_no_gap_is_left(run, order):
+    solver = memhrm.load(run)
+    seen = list(write(solver, "the _at", 30, Manner(steps=4, order=order)))
+    text = seen[-1].text
+    assert GAP not in text and len(text) == 37 and text.startswith("the ") and text[5:7] == "at"
+    first = [one for one in seen if one.begin == 0]
+    assert [one.left for one in first] == [7, 4, 2, 0][: len(first)] and len(first) == 4
+    gaps = [one.text.count(GAP) for one in seen]
+    assert gaps == sorted(gaps, reverse=True) and gaps[-1] == 0
+    kept = [one.text for one in seen]
+    for before, after in pairwise(kept):  # What is filled in stays.
+        assert all(a in (GAP, b) for a, b in zip(before, after))
+    again = list(write(solver, "the _at", 30, Manner(steps=4, order=order)))
+    assert again == seen
+    plain = list(write(solver, "", 5, Manner(steps=1, temperature=0)))
+    assert len(plain) == 1 and len(plain[0].text) == 5
+    with pytest.raises(ValueError, match="length is 0; allowed: 1 or above, or a prompt with gaps"):
+        list(write(solver, "whole", 0, Manner()))
+
+
+@pytest.mark.parametrize("prompt", ["the ", "", "a, cat's 'mat' , ", "{a: [b, \\"])
+def test_the_command_writes_behind_the_prompt_as_it_is(prompt, run, tmp_path, capsys):
+    out = tmp_path / "text.txt"
+    words = [f"run={run}", f"prompt={prompt}", "length=20", "steps=3", f"out={out}", "threads=1"]
+    assert call("write", *words) == 0
+    known = "".join(one if one in memhrm.load(run).task.script.alphabet else GAP for one in prompt)
+    assert len(out.read_text()) == len(prompt) + 20 and out.read_text().startswith(known)
+    assert "left of this window" in capsys.readouterr().err
