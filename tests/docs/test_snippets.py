@@ -188,8 +188,8 @@ def demo(tmp_path_factory) -> Path:
     (folder / "docs").mkdir(parents=True)
     for name in ("puzzles.txt", "texts.csv"):
         shutil.copy(ROOT / "docs" / name, folder / "docs")
-    words = "it was a dark night and nobody was there but the cat who slept by the fire".split()
-    (folder / "book.txt").write_text(" ".join(np.random.default_rng(0).choice(words, 900)))
+    drawn = np.random.default_rng(0).choice(re.findall(r"\w+", ROOT.joinpath("LICENSE").read_text()), 900)
+    (folder / "book.txt").write_text(" ".join(drawn))
     head, *texts = (ROOT / "docs/texts.csv").read_text().splitlines()
     (folder / "intent").mkdir()
     for number, part in ((0, "train"), (3, "test"), (2, "oos_test")):  # In the place of the real ones.

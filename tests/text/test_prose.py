@@ -114,6 +114,7 @@ BAD = {
     "masked": ((0.0,), "data.masked is [0.0]; allowed: numbers above 0, up to 1"),
     "augment": (False, "data.augment is False; allowed: true: a window without masks asks nothing"),
     "trained": (1.0, "data.trained is 1.0; allowed: between 0 and 1"),
+    "vocabulary": ("abc", "data.vocabulary is 'abc'...; allowed with data.tokens=learned: null"),
     "path": (None, "data.path is None; allowed: a text file, as data.path=FILE"),
 }
 
@@ -122,7 +123,7 @@ BAD = {
 def test_what_cannot_be_is_said(name, file):
     value, message = BAD[name]
     with pytest.raises(ValueError) as error:
-        loaded(file, **{name: value})
+        loaded(file, **{name: value}, **({"tokens": "learned"} if name == "vocabulary" else {}))
     assert str(error.value).startswith(message)
 
 

@@ -73,7 +73,14 @@ class Parts(Script):
     """
 
     def __init__(self, learned: str) -> None:
-        self._tokenizer = library().Tokenizer.from_str(learned)
+        tokenizers = library()
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(learned)
+        except Exception:  # The library has no error of its own.
+            raise ValueError(
+                f"data.vocabulary is {learned[:20]!r}...; allowed with data.tokens=learned: null, or what a "
+                "run has learned"
+            ) from None
         self.size = self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> np.ndarray:
