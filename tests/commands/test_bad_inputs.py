@@ -390,7 +390,6 @@ memory.cells=3 | no memory is chosen
 +memory=multicell memory.selector=policy loss.discount=0.5 | loss.discount
 loss.discount=2
 loss.returns=always
-data=recall +memory=multicell memory.write_when=told memory.hold=feedback | memory.hold
 +memory=multicell memory.decay=2 | memory.decay
 +memory=multicell memory.usage_average=1 | memory.usage_average
 +memory=multicell memory.aggregation=add | memory.aggregation
