@@ -50,8 +50,16 @@ def table(summary: Mapping[str, Any], path: Path) -> str:
         lines += ["most often confused:", *confused(summary["confusions"])]
     if "cells" in summary:
         lines += ["memory cells:", *(f"  {sentence}" for sentence in words(summary["cells"]))]
-    lines += in_episodes({"this run": summary})
+    lines += [*further(summary), *in_episodes({"this run": summary})]
     return "\n".join([*lines, f"run directory       {path}"])
+
+
+def further(summary: Mapping[str, Any]) -> list[str]:
+    """Return the scores of further tests that no table of their own shows, one per line."""
+    series = {} if contexts.test_sets(summary) or rules.test_sets(summary) else summary.get("series", {})
+    said = "{:<20}{:>11.1%} exact, {:.1%} of tokens, loss {:.3f}"
+    scores = ("exact_accuracy", "accuracy", "lm_loss")
+    return [said.format(name, *(one[score] for score in scores)) for name, one in series.items()]
 
 
 def confused(confusions: Sequence[Sequence[Any]], most: int = 5) -> list[str]:
@@ -136,16 +144,18 @@ def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     key, lines = "exact_accuracy_by_position", []
     left = {name: summary for name, summary in summaries.items() if key in summary}
     while left:
-        best = next(iter(left.values()))["optimum_by_position"]
+        first = next(iter(left.values()))
+        best = first["optimum_by_position"]
+        blind = first.get("optimum_without_memory", best[0])  # Old summaries lack it.
         same = {name: summary for name, summary in left.items() if summary["optimum_by_position"] == best}
-        lines += _chart({name: summary[key] for name, summary in same.items()}, best)
+        lines += _chart({name: summary[key] for name, summary in same.items()}, best, blind)
         left = {name: summary for name, summary in left.items() if name not in same}
     return lines
 
 
-def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float]) -> list[str]:
-    """Return a chart and a table beside the best possible; its first value is the best without memory."""
-    series = {"best without memory": [best[0]] * len(best), "best with memory": best, **found}
+def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float], blind: float) -> list[str]:
+    """Return a chart and a table beside the best possible, with memory and without."""
+    series = {"best without memory": [blind] * len(best), "best with memory": best, **found}
     at = milestones(len(best))
     width = max(map(len, series)) + 2
     lines = [f"{'puzzle':<{width}}" + "".join(f"{place:>8}" for place in at)]

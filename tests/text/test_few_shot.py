@@ -1,6 +1,7 @@
 """Few-shot episodes: texts are told with a number, others are asked, of categories that are not trained."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from memhrm.config.command import compose
 from memhrm.data import load
 from memhrm.data.text.few_shot import FewShotIntent
 from memhrm.runs.settings import parse
+from memhrm.runs.summary import table
 from pages import ROOT
 from tiny import TINY, command_line
 
@@ -107,3 +109,5 @@ def test_a_memory_is_trained_on_them(folder, tmp_path):
     assert command_line("train", train.main, *words) == 0
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert len(summary["exact_accuracy_by_position"]) == 4 and summary["puzzles"] == 120
+    said = table({**summary, "series": {"ways=9": summary}}, tmp_path)
+    assert re.search(r"best without memory( +50\.0%){4}\n", said) and "ways=9 " in said
