@@ -37,10 +37,8 @@ def cost(config: Mapping[str, Any]) -> Cost:
         shape = puzzle_shape(parse_data(run.data).task())
         model = Reasoner(run.model, shape, run.memory).eval()
         rows = run.batch_size
-        inputs, identifiers = (
-            torch.zeros(rows, shape.num_tokens * shape.bag, dtype=torch.int32),
-            torch.zeros(rows).int(),
-        )
+        inputs = torch.zeros(rows, shape.num_tokens * shape.bag, dtype=torch.int32)
+        identifiers = torch.zeros(rows).int()
         guide = Guide(address=torch.zeros(rows, 2).int()) if run.memory.needs_address else NO_GUIDE
         with FlopCounterMode(display=False) as counter:
             model(model.initial_state(rows), inputs, model.puzzle_rows(identifiers), guide)

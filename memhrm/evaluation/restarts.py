@@ -24,8 +24,7 @@ class Answers(NamedTuple):
     the last step, of which added noise is no part, (b,). exact: (b,) bool. exact_by_step: after each step,
     (b, steps) bool; a row that stopped keeps its answer. exact_share: the share of the restarts that are
     exact, (b,). lm_loss: (b,). confidence: the mean probability of the tokens, or that of the one label,
-    (b,).
-    selected: how often each cell was, (b, N). state: after the last step.
+    (b,). selected: how often each cell was, (b, N). state: after the last step.
     """
 
     tokens: Tensor

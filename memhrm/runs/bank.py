@@ -4,22 +4,18 @@ The file is `bank.csv` in the run directory, with the columns text and category.
 texts there; what stands there when the run is opened is the bank.
 """
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from memhrm.config.settings import require
-from memhrm.data.examples import Examples
+from memhrm.data.examples import Examples, no_examples
 from memhrm.data.task import Task
 from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
 from memhrm.memory.retrieval import Retrieval
 from memhrm.models.reasoner import Reasoner
-from memhrm.system.files import write_text
+from memhrm.system.files import to_csv, write_text
 
 FILE = "bank.csv"
 
@@ -45,21 +41,7 @@ def read_bank(folder: Path) -> list[Entry]:
 
 def write_bank(folder: Path, entries: Iterable[Entry]) -> None:
     """Write the bank of a run directory, whole or not at all."""
-    write_text(folder / FILE, as_csv(entries))
-
-
-def as_csv(entries: Iterable[Entry]) -> str:
-    """Return labelled texts as the content of a CSV file."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Entry._fields)
-    writer.writerows(entries)
-    return text.getvalue()
-
-
-def parse_bank(text: str) -> list[Entry]:
-    """Return what `as_csv` wrote."""
-    return [Entry(*row) for row in list(csv.reader(StringIO(text)))[1:]]
+    write_text(folder / FILE, to_csv(Entry._fields, entries))
 
 
 def of_examples(task: Task, examples: Examples) -> list[Entry]:
@@ -95,6 +77,4 @@ def fill(model: Reasoner, task: Task, entries: Sequence[Entry]) -> None:
 def encoded(task: Task, entries: Sequence[Entry]) -> Examples:
     """Return labelled texts as examples."""
     texts, categories = [one.text for one in entries], [one.category for one in entries]
-    if entries:
-        return task.encode(texts, categories)
-    return task.encode(["nothing"]).select(np.zeros(0, np.int64))
+    return task.encode(texts, categories) if entries else no_examples(task.seq_len, task.label_len)

@@ -1,11 +1,13 @@
 """Files: written whole or not at all, never over what is there, and read with errors that name them."""
 
+import csv
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,15 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path} is damaged: it is no text in UTF-8 ({error})") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def to_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV: its header, and a record for each row."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def require_free(setting: str, path: Path, overwrite: bool, way: str = "overwrite=true") -> None:

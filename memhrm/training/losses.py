@@ -23,14 +23,19 @@ def widened(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
 
 
+def _stable(logits: Tensor) -> Tensor:
+    """Return s(v) of `stablemax_cross_entropy`, (..., v)."""
+    logits = widened(logits)
+    return torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+
+
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy under stablemax, in float64 where the device has it, (b, s).
 
     p_i = s(v_i) / sum_j s(v_j) with s(v) = v + 1 for v >= 0 and 1 / (1 - v) below.
     Prieto et al. 2025, arXiv 2501.04697.
     """
-    logits = widened(logits)
-    scores = torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+    scores = _stable(logits)
     chosen = scores.gather(-1, labels.clamp(min=0).long().unsqueeze(-1)).squeeze(-1)
     loss = scores.sum(dim=-1).log() - chosen.log()
     return torch.where(labels != IGNORE, loss, 0)
@@ -57,8 +62,7 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0
 
 def stablemax(logits: Tensor) -> Tensor:
     """Return the probabilities that `stablemax_cross_entropy` is of, (..., v)."""
-    logits = widened(logits)
-    scores = torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0)))
+    scores = _stable(logits)
     return scores / scores.sum(dim=-1, keepdim=True)
 
 

@@ -3,10 +3,8 @@
 n puzzles, t tokens of one.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from memhrm.data.arc.tasks import ArcTask, read_tasks
 from memhrm.data.arc.votes import submission
 from memhrm.data.score import score
 from memhrm.data.text.intent import Intent
-from memhrm.system.files import to_json
+from memhrm.system.files import to_csv, to_json
 from memhrm.system.ranks import choose_device
 from memhrm.weights.solver import Solver, load
 
@@ -47,17 +45,13 @@ class Answers:
 
     def table(self) -> str:
         """Return the answers as CSV, one line a puzzle."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         verdict = self.task.verdict(self.questions, self.tokens)
         known = {} if verdict is None else verdict._asdict()
-        writer.writerow(["question", "answer", *known, "q"])
+        rows = []
         for row, (question, answer, q) in enumerate(zip(self.questions, self.tokens, self.q)):
             judged = ["yes" if values[row] else "no" for values in known.values()]
-            writer.writerow(
-                [self.task.decode(question), self.task.decode_answer(answer), *judged, f"{q:.4f}"]
-            )
-        return text.getvalue()
+            rows.append([self.task.decode(question), self.task.decode_answer(answer), *judged, f"{q:.4f}"])
+        return to_csv(["question", "answer", *known, "q"], rows)
 
     def verdict(self) -> str:
         """Say how many answers can be right and, where the file has answers, how many agree."""
@@ -119,11 +113,8 @@ class TextAnswers:
 
     def table(self) -> str:
         """Return the answers as CSV, one record a text."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["text", "category", "probability"])
-        writer.writerows([one, *found] for one, found in zip(self.texts, self.found))
-        return text.getvalue()
+        rows = ([one, *found] for one, found in zip(self.texts, self.found))
+        return to_csv(["text", "category", "probability"], rows)
 
     def verdict(self) -> str:
         """Say how many answers there are and, where the file has categories, how many agree."""

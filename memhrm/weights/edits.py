@@ -7,8 +7,7 @@ from memhrm.config.settings import require
 from memhrm.data.text.files import read_labelled
 from memhrm.runs.bank import Entry, keeps_bank, read_bank, write_bank
 from memhrm.runs.directory import RunDirectory, locked
-from memhrm.weights.restore import Restored, from_run
-from memhrm.weights.solver import load
+from memhrm.weights.solver import Solver, load
 
 
 def added(run: Path, file: Path) -> str:
@@ -52,26 +51,27 @@ def shown(run: Path, file: Path | None) -> str:
     Raises:
         ValueError: as `added`.
     """
-    restored = _with_bank(run)
+    solver = _with_bank(run)
     if file is None:
-        counts = Counter(one.category for one in restored.bank)
-        return "\n".join([_size(restored.bank), *(f"{n:>7,}  {name}" for name, n in counts.most_common())])
+        entries = [one for one in solver.bank if one is not None]
+        counts = Counter(one.category for one in entries)
+        return "\n".join([_size(entries), *(f"{n:>7,}  {name}" for name, n in counts.most_common())])
     texts = [one.text for one in read_labelled(file, required=False)]
     lines = []
-    for text, found in zip(texts, load(run).explain(texts)):
+    for text, found in zip(texts, solver.explain(texts)):
         lines += [text, f"  {found.probability:.0%}  {found.category}"]
         lines += [f"    {share:.0%}  {category}: {near}" for near, category, share in found.examples]
     return "\n".join(lines)
 
 
-def _with_bank(run: Path) -> Restored:
+def _with_bank(run: Path) -> Solver:
     RunDirectory(run).config()  # Says so if this is no run.
-    restored = from_run(run)
+    solver = load(run)
     allowed = "a run with +memory=retrieval"
-    require(keeps_bank(restored.model), "run", str(run), allowed)
-    return restored
+    require(keeps_bank(solver.model), "run", str(run), allowed)
+    return solver
 
 
-def _size(entries: tuple[Entry, ...] | list[Entry]) -> str:
+def _size(entries: list[Entry]) -> str:
     categories = len({one.category for one in entries})
     return f"the bank has {len(entries):,} texts of {categories:,} categories"

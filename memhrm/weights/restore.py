@@ -13,7 +13,7 @@ from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from memhrm.models.weights import load_weights
 from memhrm.runs.bank import FILE as BANK
-from memhrm.runs.bank import Entry, as_csv, fill, keeps_bank, read_bank, with_categories
+from memhrm.runs.bank import Entry, fill, keeps_bank, read_bank, with_categories
 from memhrm.runs.checkpoint import average_of, read
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings, parse
@@ -119,6 +119,6 @@ def save(restored: Restored, path: Path) -> None:
         "halt_max_steps": restored.run.halting.halt_max_steps,
         "step": restored.step,
         "config": restored.run.config(),
-        "bank": as_csv(restored.bank) if keeps_bank(restored.model) else None,
+        "bank": restored.bank,
     }
     write_tensors(path, restored.model.state_dict(), FORMAT, about, restored.used)

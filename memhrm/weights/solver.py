@@ -31,7 +31,7 @@ from memhrm.memory.retrieval import Retrieval
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.models.weights import load_weights
-from memhrm.runs.bank import Entry, fill, keeps_bank, parse_bank
+from memhrm.runs.bank import Entry, fill, keeps_bank
 from memhrm.system.files import said_of
 from memhrm.training.losses import PROBABILITIES
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
@@ -161,10 +161,14 @@ class Solver:
             for places, shares in zip(found.indices.tolist(), found.values.tolist())
         ]
 
+    def _steps(self, steps: int | None) -> int:
+        """Return the supervision steps of an answer; None stands for as many as in training."""
+        return self.halt_max_steps if steps is None else number("steps", steps, 1, MOST_STEPS)
+
     def logits(self, inputs: np.ndarray, steps: int | None = None, mask: np.ndarray | None = None) -> Tensor:
         """Return the logits of the answers to tokens (n, s), as `answer` takes them, after the last step."""
         memory = self.model.initial_state(len(inputs)).memory
-        return self._run(inputs, memory, steps or self.halt_max_steps, mask=mask).output.logits
+        return self._run(inputs, memory, self._steps(steps), mask=mask).output.logits
 
     def _read(self, asked: Examples, steps: int | None) -> tuple[Tensor, Memory]:
         """Return the logits and the memory after the last step on texts.
@@ -172,7 +176,7 @@ class Solver:
         Texts of about the same length are read together, no further than the longest of them.
         """
         assert asked.mask is not None
-        steps, lengths = steps or self.halt_max_steps, asked.mask.sum(axis=1)
+        steps, lengths = self._steps(steps), asked.mask.sum(axis=1)
         order, found = np.argsort(-lengths, kind="stable"), []
         for start in range(0, len(order), TOGETHER):
             rows = order[start : start + TOGETHER]
@@ -325,8 +329,7 @@ class Solver:
         examples: pairs of tokens of a question and its answer, (s,) each. identifiers: (n,); None: 0. mask:
             (n, s) bool, False at padding; None: nothing is padded.
         """
-        if steps is not None:
-            number("steps", steps, 1, MOST_STEPS)
+        steps = self._steps(steps)
         inputs = self.task.checked("inputs", inputs)
         allowed = "a list of pairs of tokens, question and answer"
         require(isinstance(examples, list | tuple), "examples", examples, allowed)
@@ -334,7 +337,6 @@ class Solver:
         require(not len(examples) or self.task.answers > 0, "examples", len(examples), allowed)
         if not len(inputs):
             return Solved(np.zeros((0, self.task.label_len), np.int32), np.zeros(0, np.float32))
-        steps = steps or self.halt_max_steps
         memory = start = self.model.initial_state(len(inputs)).memory
         for asked, told in examples:
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
@@ -440,7 +442,7 @@ def load(
     load_weights(model, file.tensors, path)
     loss = about.get("config", {}).get("loss", {}).get("kind", "softmax")
     require(loss in PROBABILITIES, "loss.kind", loss, ", ".join(PROBABILITIES))
-    entries = parse_bank(about["bank"]) if about.get("bank") else []
+    entries = [Entry(*one) for one in about.get("bank", ())]
     if keeps_bank(model):
         fill(model, data.task(), entries)
     return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries)

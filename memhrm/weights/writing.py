@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from memhrm.config.settings import MOST_STEPS, require, require_size
 from memhrm.data.checks import number
@@ -36,6 +35,8 @@ class Manner:
 
     def __post_init__(self):
         require_size("steps", self.steps, most=MOST_STEPS)
+        if self.halt_max_steps is not None:
+            require_size("halt_max_steps", self.halt_max_steps, most=MOST_STEPS)
         require(self.temperature >= 0, "temperature", self.temperature, "0 or above")
         require(self.order in ("confidence", "left"), "order", self.order, "confidence, left")
         require(self.seed >= 0, "seed", self.seed, "0 or above")
@@ -94,7 +95,6 @@ def _window(tokens: np.ndarray, size: int) -> tuple[int, int]:
     return begin, min(len(tokens), begin + size)
 
 
-@torch.no_grad()
 def _filled(
     solver: Solver, window: np.ndarray, count: int, manner: Manner, rng: np.random.Generator
 ) -> np.ndarray:

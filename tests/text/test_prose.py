@@ -179,6 +179,8 @@ def test_prose_is_written_until_no_gap_is_left(run, order):
     assert again == seen
     plain = list(write(solver, "", 5, Manner(steps=1, temperature=0)))
     assert len(plain) == 1 and len(plain[0].text) == 5
+    with pytest.raises(ValueError, match="halt_max_steps is 0; allowed"):
+        Manner(halt_max_steps=0)
     with pytest.raises(ValueError, match="length is 0; allowed: 1 or above, or a prompt with gaps"):
         list(write(solver, "whole", 0, Manner()))
 

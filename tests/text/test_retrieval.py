@@ -1,6 +1,7 @@
 """Retrieval: a bank of labelled texts that every H-step asks, and that can be edited without training."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from memhrm.memory.registry import parse
 from memhrm.memory.retrieval import NOTHING, Retrieval
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.settings import puzzle_shape
-from memhrm.runs.bank import read_bank
+from memhrm.runs.bank import Entry, read_bank
+from memhrm.weights.restore import from_run, save, with_bank
 from tiny import TINY, command_line
 
 GRAMS = Grams(length=8, bag=6, least=2, most=3, buckets=50)
@@ -185,6 +187,14 @@ def test_a_run_keeps_its_bank_and_so_does_an_export(run, tmp_path, capsys):
     texts = ["snow and rain", "coin, card"]
     one, other = (memhrm.load(place).classify(texts, top=2) for place in (run, file))
     assert one == other and [best[0][0] for best in one] == ["weather", "money"]
+    with pytest.raises(ValueError, match="steps is 0; allowed"):
+        memhrm.load(file).classify(texts, steps=0)
+    restored = from_run(run)
+    long = [Entry("snow " * 40_000, "weather"), *restored.bank]  # Beyond what one field of CSV may hold.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save(with_bank(restored, long), tmp_path / "long.safetensors")
+        assert memhrm.load(tmp_path / "long.safetensors").bank == long
     explained = memhrm.load(file).explain(texts)
     for found, best in zip(explained, one):
         assert (found.category, found.probability) == best[0] and len(found.examples) == 3

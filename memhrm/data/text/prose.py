@@ -142,7 +142,9 @@ class Prose(Task):
 
     def windows(self, text: str) -> Examples:
         """Return the windows of a text that do not overlap; what is left over at its end is not used."""
-        tokens = self.script.encode(text)
+        return self._windows(self.script.encode(text))
+
+    def _windows(self, tokens: np.ndarray) -> Examples:
         count = len(tokens) // self.seq_len
         rows = tokens[: count * self.seq_len].reshape(count, self.seq_len)
         return examples_of(rows, _labels(rows), groups=np.arange(count))
@@ -150,7 +152,7 @@ class Prose(Task):
     def trained(self, text: str) -> Examples:
         """Return the windows of the training text, which variants are taken from."""
         self._text = self.script.encode(text)
-        return self.windows(text)
+        return self._windows(self._text)
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Return examples of texts up to a window long, in which `GAP` stands for a masked token."""
