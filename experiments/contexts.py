@@ -47,14 +47,18 @@ CONTROLS = [
     _of("all cells", "memory.selector=all", "k=32"),
 ]
 """The bounds, and what must be beaten before a learned address gets the credit."""
-DENSE = ("one memory, M=160", "all cells")
-"""Controls of which a run takes forty minutes; they have one seed."""
 
 CAPACITY = [
     *(_of(f"cells, N={cells}", f"memory.cells={cells}") for cells in (8, 128)),
     _of("two cells are read", "k=2"),
 ]
 """More room, and more that is read."""
+AGAIN = [
+    *pick(CONTROLS, "carry-add, width 112", "memory tokens, M=16", "one memory, M=40"),
+    *pick(CONTROLS, "cells, oracle address", "cells, hash of the cue"),
+    *pick(CAPACITY, "cells, N=8", "cells, N=128"),
+]
+"""The variants that a sentence compares: they have further seeds. Others, far from these, have one."""
 OPTIONS = [
     _of("mean of the positions asks", "memory.pooling=mean"),
     _of("mean of the queries stays", "memory.center=0"),
@@ -119,20 +123,19 @@ MAIN = "contexts"
 
 
 def runs(scale: str) -> list[Run]:
-    """Return the primary runs first, then the others with one seed, options and rates, and further seeds."""
+    """Return the primary runs first, then the others with one seed, options and rates, and further seeds.
+
+    Losses, options and rates have one seed: what they change is far larger than what a seed does.
+    """
     task, few = CONTEXTS[scale], FEWER_SEEDS[scale]
     kinds = {kind: pick(PRIMARY, BICROSS) for kind in CONTEXT_KINDS[scale]}
     for kind, variants in kinds.items():
         variants.insert(0, STRICT if kind.name == OPEN_CUES else LEARNED)
-    others = {task: [*CONTROLS, *CAPACITY], **kinds}
-    losses = {task: list(LOSSES)}
     every = [
         *grid({task: PRIMARY}, SEEDS[scale]),
-        *grid(others, few[:1]),
-        *grid(losses, few[:1]),
-        *grid({task: [*OPTIONS, *RATES]}, few[:1]),
-        *(run for run in grid(others, few[1:]) if run.variant not in DENSE),
-        *grid(losses, few[1:]),
+        *grid({task: [*CONTROLS, *CAPACITY], **kinds}, few[:1]),
+        *grid({task: [*LOSSES, *OPTIONS, *RATES]}, few[:1]),
+        *grid({task: AGAIN, **kinds}, few[1:]),
     ]
     return [
         replace(run, measures=("addresses",)) if "+memory=multicell" in run.settings else run for run in every

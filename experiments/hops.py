@@ -26,7 +26,8 @@ ALONE = Variant("memory, one cycle", BOTH.name, (*BOTH.overrides, *_ONE))
 DEEP = Variant("no memory, a cycle for each hop", BOTH.name)
 CARRY = Variant("carry-add, width 88", BOTH.name, ("+memory=carry_add", _TOLD, "model.hidden_size=88"))
 """As many FLOPs as with one memory."""
-VARIANTS = [BOTH, CELLS, CARRY, ALONE, DEEP, Variant("no memory, one cycle", BOTH.name, _ONE)]
+NEITHER = Variant("no memory, one cycle", BOTH.name, _ONE)
+VARIANTS = [BOTH, CELLS, CARRY, ALONE, DEEP, NEITHER]
 BY_HOPS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (1, 2, 3, 4, 6, 8)
 """H-cycles of a question in the test; 1 to 4 in training."""
@@ -35,12 +36,16 @@ MAIN = "hops"
 
 
 def runs(scale: str) -> list[Run]:
-    """Return the runs: all variants on hops, those with one memory where facts change or are told at once."""
-    tasks, seeds = HOPS[scale], FEWER_SEEDS[scale]
+    """Return the runs: all variants on hops, those with one memory where facts change or are told at once.
+
+    What has no memory can only guess, as the closed form says; it has one seed.
+    """
+    task, (changed, once), seeds = HOPS[scale], HOPS_KINDS[scale], FEWER_SEEDS[scale]
+    several = {task: [BOTH, CELLS, ALONE], changed: [BOTH]}
     return [
-        *grid({tasks: VARIANTS}, seeds),
-        *grid({task: [BOTH] for task in HOPS_KINDS[scale]}, seeds),
-        *grid({HOPS_KINDS[scale][0]: [ALONE]}, seeds[:1]),
+        *grid({task: [BOTH, CELLS, ALONE, DEEP], changed: [BOTH]}, seeds[:1]),
+        *grid(several, seeds[1:]),
+        *grid({task: [CARRY, NEITHER], once: [BOTH], changed: [ALONE]}, seeds[:1]),
     ]
 
 

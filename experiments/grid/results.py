@@ -148,6 +148,21 @@ def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
     write(path, order.merge(known, on=KEY))
 
 
+def missing(path: Path, runs: Iterable[Run]) -> list[Run]:
+    """Return the runs of a grid of which a file has no row, or none with all that is measured."""
+    if not path.exists():
+        return list(runs)
+    rows = {tuple(row[KEY]): set(row.dropna().index) for _, row in read(path).iterrows()}
+
+    def known(run: Run) -> bool:
+        filled = rows.get((run.task, run.variant, str(run.seed), " ".join(run.settings)), set())
+        return bool(filled) and all(
+            any(name.startswith(f"{measure}.") for name in filled) for measure in run.measures
+        )
+
+    return [run for run in runs if not known(run)]
+
+
 def arrange(rows: pd.DataFrame) -> dict[str, Variants]:
     """Return the rows by task and variant, indexed by seed, without the columns that a seed lacks."""
     return {

@@ -1,8 +1,8 @@
 """A study, and the command that all of them share.
 
 A study says which runs it needs and how their results become tables and figures. The command is the same for
-all: `python -m experiments.NAME --scale smoke|cpu|gpu` launches the missing runs, collects their rows in
-experiments/results/, and renders paper/ from the rows alone.
+all: `python -m experiments.NAME --scale smoke|cpu|gpu` launches the runs that have no row yet, collects their
+rows in experiments/results/, and renders paper/ from the rows alone.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import pandas as pd
 from experiments.grid.again import again
 from experiments.grid.launch import launch
 from experiments.grid.page import Page
-from experiments.grid.results import FOLDER, Variants, arrange, collect, read, update, write
+from experiments.grid.results import FOLDER, Variants, arrange, collect, missing, read, update, write
 from experiments.grid.run import ROOT, RUNS, SCALES, Run, merge
 from memhrm.config import console
 
@@ -77,7 +77,8 @@ def _command(study: Study) -> int:
     if study.measure is None:
         if not args.tables:
             workers = [f"workers={args.workers}"] if args.launcher == "local" else []
-            failures = launch(merge(chosen, root), root, args.launcher, [*workers, *args.settings])
+            asked = merge(missing(results, chosen), root)
+            failures = launch(asked, root, args.launcher, [*workers, *args.settings])
         update(results, collect((run for run in runs if run.folder(root) not in failures), root), runs)
         print(f"{results}: {len(read(results))} of {len(runs)} runs")
     elif not args.tables:

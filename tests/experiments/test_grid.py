@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -410,6 +411,12 @@ def test_rows_survive_their_file_and_their_run_directories(tmp_path):
     before = path.read_bytes()
     results.update(path, results.frame([]), runs)
     assert path.read_bytes() == before
+    assert results.missing(path, runs) == [runs[2]]
+    measured = replace(runs[1], measures=("depth",))
+    assert results.missing(path, [measured]) == [measured]
+    results.update(path, results.frame([{**a_row("b", 0, 0.75), "depth.times": "1 2"}]), runs)
+    assert results.missing(path, [measured]) == []
+    assert results.missing(tmp_path / "none.csv", runs) == runs
     with pytest.raises(ValueError, match="there are no results in"):
         results.read(tmp_path / "none.csv")
 
