@@ -24,7 +24,7 @@ class WriteSettings(RunSource):
     steps: int
     halt_max_steps: int | None
     temperature: float
-    order: Literal["confidence", "left"]
+    order: Literal["confidence", "left"] | None
     seed: int
     device: str
     threads: int | None

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from experiments.grid.run import measure_file
+from memhrm import evaluate
 from memhrm.config import console
+from memhrm.config.command import compose
 from memhrm.probes.addresses import address_numbers
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
@@ -29,13 +31,14 @@ from memhrm.probes.information import cell_information
 from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
-from memhrm.system.files import write_json
+from memhrm.system.files import read_json, write_json
 
 DEEPER = 16  # Times the training depth.
 RESTARTS = 16
 RULES = ("q", "residual", "majority", "oracle")  # Of choosing a restart.
 NOISE = (0.25, 0.5, 1.0)
 FEW = 200  # Puzzles of the restarts and of the causal tests.
+VOTES = 8  # Variants of a task of ARC that vote beside the task itself.
 
 
 def depth(subject: Subject) -> dict[str, Any]:
@@ -126,12 +129,21 @@ def addresses(subject: Subject) -> dict[str, Any]:
     return numbers
 
 
+def votes(subject: Subject) -> dict[str, Any]:
+    """Return the pass rates of a run on ARC with few votes, and what is solved without a model."""
+    assert subject.path is not None
+    words = (f"run={subject.path}", f"votes={VOTES}", "progress=false", "threads=1", "overwrite=true")
+    evaluate.main(compose("evaluate", words))
+    return read_json(subject.path / "metrics.json")["votes"]
+
+
 MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "depth": (depth, 10**6),
     "noisy": (noisy, FEW),
     "inside": (inside, 10**6),
     "positions": (positions, 10**6),
     "addresses": (addresses, 10**6),
+    "votes": (votes, 1),
 }
 """The function of each measure, and the largest number of test puzzles it looks at."""
 

@@ -191,6 +191,28 @@ HOPS_KINDS = {
 }
 """Facts that change in mid-episode, and the control in which a function can be composed while it is told."""
 
+_SMALL_RULES = (
+    *("data.side=3", "data.kinds=[colours,turns]", "data.held_out_kinds=[colours+turns]"),
+    *("data.test_episodes=6", "batch_size=4", "steps=3", "validation_size=0", *_TINY, "model.L_layers=1"),
+)
+ARC_RULES = {
+    scale: Task(
+        "generated rules", ("experiment=arc_rules", _OWN_TEST, *(_SMALL_RULES if scale == "smoke" else ()))
+    )
+    for scale in ("smoke", "cpu", "gpu")
+}
+IDENTIFIERS, STRICT = "real tasks, identifiers", "real tasks, strict"
+_REAL = ("experiment=arc_small", "data.path=runs/data/arc", "data.sets=[training,evaluation]")
+ARC_TASKS: dict[str, list[Task]] = {
+    "smoke": [],
+    "cpu": [
+        Task(IDENTIFIERS, _REAL),
+        Task(STRICT, (*_REAL, "data.protocol=strict")),
+    ],
+    "gpu": [Task(IDENTIFIERS, ("experiment=trm_arc1", "data.path=runs/data/arc"))],
+}
+"""Real tasks, which the user has: `python -m memhrm.data build arc` puts them there (docs/arc.md)."""
+
 COSTS = {
     "smoke": ("data=sudoku4", "model=trm", "batch_size=4", *SMALL),
     "cpu": (

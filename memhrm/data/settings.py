@@ -54,6 +54,9 @@ class DataSettings(Settings, ABC):
     has_addresses: ClassVar[bool] = False
     """Whether examples have contexts and cues with numbers (`Episodes.address`)."""
 
+    in_order: ClassVar[bool] = False
+    """Whether a decoder may say the answer token by token: what it is told of it is no leak."""
+
     own_file: ClassVar[str | None] = None
     """Name of the one file of all examples that `path` is, or holds; None: each part has a file."""
 

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from memhrm.models.reasoner import Guide, Output, Reasoner
 from memhrm.models.recursion import State
-from memhrm.training.supervision import in_precision
+from memhrm.training.supervision import answered, in_precision
 
 Intervene = Callable[[int, State], State]
 """(supervision step from 0, the state before it) to the state with which the step is taken."""
@@ -117,7 +117,7 @@ def rollout(
     run = in_precision(model, dtype)
     rows = torch.arange(len(data["inputs"]), device=data["inputs"].device)
     places = np.arange(len(rows)) if places is None else np.asarray(places)
-    last, state = done + supervision_steps, start
+    last, state, known = done + supervision_steps, start, answered(model, data)
     draws = _draws(model, last, H_cycles or model.settings.H_cycles, places)
     for number in range(done + 1, last + 1):
         if intervene is not None:
@@ -134,6 +134,7 @@ def rollout(
             continues=torch.full_like(rows, feedback or number > done + 1, dtype=torch.bool),
             told=told,
             H_cycles=H_cycles,
+            known=None if known is None else known[rows],
         )
         puzzle_rows = model.puzzle_rows(data["identifiers"][rows])
         mask = data["mask"][rows] if "mask" in data else None

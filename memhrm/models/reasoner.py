@@ -20,6 +20,7 @@ from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
 from memhrm.nn.attention import rotary_table
 from memhrm.nn.blocks import AttentionMixer, Block, Level, MLPMixer
+from memhrm.nn.decoder import Decoder
 from memhrm.nn.embedding import InputEmbedding
 from memhrm.nn.layers import Linear, first, masked_mean, truncated_normal_
 from memhrm.nn.tables import KeyedTable, puzzle_table
@@ -41,6 +42,7 @@ class Guide(NamedTuple):
             with memory.write_when=told only then the memory is written.
         H_cycles: H-cycles of the step; None: as many as the settings say.
         groups: in training, the group of each example, (b,), as in `Context`.
+        known: tokens, (b, s), of which a decoder is told those before each; None: the inputs.
     """
 
     noise: Tensor | None = None
@@ -53,6 +55,7 @@ class Guide(NamedTuple):
     told: bool = False
     H_cycles: int | None = None
     groups: Tensor | None = None
+    known: Tensor | None = None
 
 
 NO_GUIDE = Guide()
@@ -116,6 +119,10 @@ class Reasoner(nn.Module):
             whole_memory_graph=memory.spans_steps,
         )
 
+        self.decoder = None
+        if settings.decoder_layers:
+            d_settings = settings.num_heads, settings.expansion, settings.decoder_layers
+            self.decoder = Decoder(shape.vocab_size, d, *d_settings, settings.unit == "normed")
         labels = shape.num_labels + 1 if shape.num_labels else shape.vocab_size - shape.labels_from
         self.lm_head = Linear(d, labels)
         self.q_head = Linear(d, 2, bias=True)
@@ -188,7 +195,8 @@ class Reasoner(nn.Module):
             partial(self._H_step, guide, write, present, inputs),
         )
         z_H = state.z_H
-        logits = self.H_module.answer(self.logits(z_H, mask), state.memory)
+        known = inputs if guide.known is None else guide.known
+        logits = self.H_module.answer(self.logits(z_H, known, mask), state.memory)
         return state, Output(logits, *self.q_values(z_H, mask), traces)
 
     def _recursion(self, guide: Guide) -> Recursion:
@@ -205,12 +213,17 @@ class Reasoner(nn.Module):
         """Return which positions are no padding, (b, t): the prefix, and the tokens of the mask (b, s)."""
         return None if mask is None else F.pad(mask, (self.embed.prefix_length, 0), value=True)
 
-    def logits(self, z_H: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Apply the output head to z_H (b, t, d), after its prefix.
+    def logits(self, z_H: Tensor, known: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Apply the output head to z_H (b, t, d), after its prefix; before it the decoder, if there is one.
 
         The one label of an example is read off the mean of z_H over its tokens: like the labels of tokens it
         depends on all of them, but not on where they stand among the padding, and position 0 stays the
         Q-head's.
+
+        Args:
+            z_H: (b, t, d).
+            known: the tokens, (b, s), of which a decoder is told those before each.
+            mask: the tokens that are no padding, (b, s); None: all.
 
         Returns:
             Logits (b, s, v), the least number there is for tokens that are never labels; (b, 1, C + 1) with
@@ -219,6 +232,10 @@ class Reasoner(nn.Module):
         tokens = z_H[:, self.embed.prefix_length :]
         if self.shape.num_labels:
             return self.lm_head(masked_mean(tokens, mask).unsqueeze(1))
+        if self.decoder is not None:
+            assert known is not None
+            rotary = None if self.rotary is None else self.rotary[:, self.embed.prefix_length :]
+            tokens = self.decoder(tokens, known, rotary, mask)
         logits, before = self.lm_head(tokens), self.shape.labels_from
         return F.pad(logits, (before, 0), value=torch.finfo(logits.dtype).min) if before else logits
 

@@ -77,6 +77,7 @@ class ModelSettings(Settings):
         positions: positions of the tokens, rotary or learned.
         puzzle_emb_ndim: numbers per puzzle identifier, e; 0 for none; null: the width.
         puzzle_emb_len: tokens of the prefix that they fill; 0 for as few as hold them.
+        decoder_layers: blocks of a decoder that says masked tokens one after the other; 0: all at once.
         attention: the kernel of attention.
         unit: form of the gated linear units, see `SwiGLU`.
         checkpoint_activations: whether activations are computed again in the backward pass, to save memory.
@@ -100,6 +101,7 @@ class ModelSettings(Settings):
     positions: Literal["rope", "learned", "none"]
     puzzle_emb_ndim: int | None
     puzzle_emb_len: int
+    decoder_layers: int
     attention: Literal["sdpa", "xformers"]
     unit: Literal["swiglu", "normed"]
     checkpoint_activations: bool
@@ -107,13 +109,14 @@ class ModelSettings(Settings):
     def __post_init__(self):
         super().__post_init__()
         for name, least in (("hidden_size", 1), ("num_heads", 1), ("L_layers", 0), ("H_layers", 0),
-                            ("H_cycles", 1), ("L_cycles", 0), ("puzzle_emb_len", 0)):  # fmt: skip
+                            ("H_cycles", 1), ("L_cycles", 0), ("puzzle_emb_len", 0),
+                            ("decoder_layers", 0)):  # fmt: skip
             require_size(f"model.{name}", getattr(self, name), least)
         d, n = self.hidden_size, self.num_heads
         wide = d * self.expansion  # Of a feed-forward net; what is larger overflows further on.
         require(self.expansion > 0 and wide <= MOST, "model.expansion", self.expansion,
                 f"a number above 0, up to {MOST // d:,} with model.hidden_size={d}")  # fmt: skip
-        if self.mixer == "attention":
+        if self.mixer == "attention" or self.decoder_layers:
             paired = 2 if self.positions == "rope" else 1  # Rotation pairs the channels of a head.
             if d % (n * paired):
                 fits = [str(i) for i in range(1, min(d, 1024) + 1) if d % (i * paired) == 0]

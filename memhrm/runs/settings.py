@@ -117,6 +117,8 @@ class RunSettings(Settings):
         if memory.needs_address:
             allowed = f"others with data={data.name}, whose examples have no contexts with numbers"
             require(data.has_addresses, "memory.selector", getattr(memory, "selector", None), allowed)
+        layers, allowed = self.model.decoder_layers, "0 with data={}; a decoder is for data=text"
+        require(layers == 0 or data.in_order, "model.decoder_layers", layers, allowed.format(data.name))
         if size is None and data.held_out is not None:
             size = usual_validation(data.held_out)
         for name, value in (

@@ -57,6 +57,13 @@ def in_precision(model: Reasoner, dtype: torch.dtype) -> Run:
     return lambda *args, **named: functional_call(model, cast, args, named)
 
 
+def answered(model: Reasoner, data: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the inputs with the answers in their place, (b, s), for a model with a decoder; else None."""
+    if model.decoder is None:
+        return None
+    return torch.where(data["labels"] == IGNORE, data["inputs"], data["labels"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossSettings(Settings):
     """The losses of a run and their weights, 0 for off.
@@ -252,9 +259,10 @@ class SupervisionStep(nn.Module):
         """
         run = in_precision(self.model, self.dtype)
         inputs, labels, mask = carry.data["inputs"], carry.data["labels"], carry.data.get("mask")
+        known = answered(self.model, carry.data)
 
         def judge(z_H: Tensor) -> Tensor:
-            return token_losses(self.model.logits(z_H, mask), labels, self.cross_entropy)
+            return token_losses(self.model.logits(z_H, known, mask), labels, self.cross_entropy)
 
         guide = Guide(
             noise,
@@ -265,6 +273,7 @@ class SupervisionStep(nn.Module):
             feedback=feedback,
             continues=carry.steps > 0,
             groups=carry.data.get("groups"),
+            known=known,
         )
         state, out = run(carry.state, inputs, puzzle_rows, guide, mask)
 

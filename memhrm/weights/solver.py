@@ -22,7 +22,9 @@ from memhrm.data.sampler import arrays
 from memhrm.data.settings import DataSettings, parse
 from memhrm.data.task import Task
 from memhrm.data.text.intent import Intent
+from memhrm.data.text.prose import MASK
 from memhrm.evaluation.answers import EvaluationSettings, tensors
+from memhrm.evaluation.in_order import in_order
 from memhrm.evaluation.rollout import Step, rollout
 from memhrm.evaluation.votes import Ballot
 from memhrm.memory.base import Memory
@@ -165,10 +167,10 @@ class Solver:
         """Return the supervision steps of an answer; None stands for as many as in training."""
         return self.halt_max_steps if steps is None else number("steps", steps, 1, MOST_STEPS)
 
-    def logits(self, inputs: np.ndarray, steps: int | None = None, mask: np.ndarray | None = None) -> Tensor:
-        """Return the logits of the answers to tokens (n, s), as `answer` takes them, after the last step."""
+    def last_step(self, inputs: np.ndarray, steps: int | None = None, mask: np.ndarray | None = None) -> Step:
+        """Return the last supervision step on tokens (n, s), as `answer` takes them."""
         memory = self.model.initial_state(len(inputs)).memory
-        return self._run(inputs, memory, self._steps(steps), mask=mask).output.logits
+        return self._run(inputs, memory, self._steps(steps), mask=mask)
 
     def _read(self, asked: Examples, steps: int | None) -> tuple[Tensor, Memory]:
         """Return the logits and the memory after the last step on texts.
@@ -349,9 +351,15 @@ class Solver:
             ).state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
-        output = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask).output
-        answers = output.logits.argmax(dim=-1).int().cpu().numpy()
-        return Solved(answers, torch.sigmoid(output.q_halt.float()).cpu().numpy())
+        last = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask)
+        answers = last.output.logits.argmax(dim=-1)
+        if self.model.decoder is not None:
+            device = answers.device
+            asked = torch.from_numpy(np.asarray(inputs)).to(device)
+            present = None if mask is None else torch.from_numpy(np.asarray(mask)).to(device)
+            answers = in_order(self.model, last.state.z_H, asked, asked == MASK, present)
+        q = torch.sigmoid(last.output.q_halt.float()).cpu().numpy()
+        return Solved(answers.int().cpu().numpy(), q)
 
     def _shown(self, examples: Sequence[tuple[str, str]]) -> list[tuple[np.ndarray, np.ndarray]]:
         pairs = isinstance(examples, list | tuple) and all(

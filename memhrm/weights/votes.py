@@ -14,7 +14,7 @@ from memhrm.config.settings import require
 from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.arc.task import Arc
 from memhrm.data.arc.tasks import ArcTask
-from memhrm.data.arc.votes import Candidate, Voted, pass_rates, place_of, submission
+from memhrm.data.arc.votes import Candidate, Voted, controls, pass_rates, place_of, submission
 from memhrm.data.settings import parse
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.votes import Ballot
@@ -39,7 +39,7 @@ class Poll:
     unknown: list[ArcTask]
 
     def scores(self) -> dict[str, Any]:
-        """Return the pass rates over all tasks whose outputs are known, and how many these are."""
+        """Return the pass rates over all tasks whose outputs are known, those of the controls, and counts."""
         places: dict[str, list[int | None]] = {
             one.task.id: [
                 None if pair.output is None else place_of(found, pair.output)
@@ -49,8 +49,9 @@ class Poll:
             if _solved(one.task)
         }
         places |= {task.id: [None] * len(task.tests) for task in self.unknown if _solved(task)}
-        tests = sum(map(len, places.values()))
-        return {**pass_rates(places), "tasks": len(places), "tests": tests, "unknown": len(self.unknown)}
+        known = [task for task in (*(one.task for one in self.voted), *self.unknown) if _solved(task)]
+        counts = {"tasks": len(known), "tests": sum(map(len, places.values())), "unknown": len(self.unknown)}
+        return {**pass_rates(places), **controls(known), **counts}
 
     def about(self) -> str:
         """Say how many tasks there are, and how many variants of each voted."""
@@ -230,6 +231,7 @@ def table(scores: Mapping[str, Any]) -> str:
         f"{'pass@':<18}" + "".join(f"{most:>8}" for most in passes),
         f"{'tests':<18}" + "".join(f"{scores[f'pass@{most}']:>8.1%}" for most in passes),
         f"{'whole tasks':<18}" + "".join(f"{scores[f'pass@{most}_whole_task']:>8.1%}" for most in passes),
-        f"of {scores['tasks']:,} tasks with {scores['tests']:,} tests",
+        f"of {scores['tasks']:,} tasks with {scores['tests']:,} tests; a copy of the input solves "
+        f"{scores['copy']:.1%}, one colour {scores['one_colour']:.1%}",
     ]
     return "\n".join(lines)

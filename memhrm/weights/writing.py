@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from memhrm.config.settings import MOST_STEPS, require, require_size
 from memhrm.data.checks import number
 from memhrm.data.text.prose import FIRST, MASK, Prose
+from memhrm.evaluation.in_order import in_order
 from memhrm.weights.solver import Solver
 
 
@@ -23,14 +25,15 @@ class Manner:
         steps: steps in which a window is filled in.
         halt_max_steps: supervision steps of each; None: as many as in training.
         temperature: of the draw of a token; 0 takes the most probable one.
-        order: which tokens come first. confidence: those that the model is surest of; left: from the left.
+        order: which tokens come first. confidence: those that the model is surest of; left: from the left;
+            None: confidence, or left with a decoder, which says each token with those before it known.
         seed: seed of the draws.
     """
 
     steps: int = 32
     halt_max_steps: int | None = None
     temperature: float = 0.7
-    order: str = "confidence"
+    order: str | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -38,7 +41,7 @@ class Manner:
         if self.halt_max_steps is not None:
             require_size("halt_max_steps", self.halt_max_steps, most=MOST_STEPS)
         require(self.temperature >= 0, "temperature", self.temperature, "0 or above")
-        require(self.order in ("confidence", "left"), "order", self.order, "confidence, left")
+        require(self.order in (None, "confidence", "left"), "order", self.order, "null, confidence, left")
         require(self.seed >= 0, "seed", self.seed, "0 or above")
 
 
@@ -72,6 +75,9 @@ def write(solver: Solver, prompt: str, length: int, manner: Manner) -> Iterator[
     require(isinstance(task, Prose), "run", task.name, "a run on prose, as data=text")
     assert isinstance(task, Prose)
     number("length", length, 0)
+    decodes = solver.model.decoder is not None
+    allowed = "null or left, as the model has a decoder"
+    require(not (decodes and manner.order == "confidence"), "order", manner.order, allowed)
     rng = np.random.default_rng(manner.seed)
     given = task.with_gaps(prompt) if prompt else np.zeros(0, np.int32)
     tokens = np.concatenate((given, np.full(length, MASK, np.int32)))
@@ -99,17 +105,32 @@ def _filled(
     solver: Solver, window: np.ndarray, count: int, manner: Manner, rng: np.random.Generator
 ) -> np.ndarray:
     """Return a window in which so many more tokens are filled in."""
-    size = solver.task.seq_len
+    size, model = solver.task.seq_len, solver.model
     inputs = np.pad(window, (0, size - len(window)))[None]
     steps = manner.halt_max_steps or solver.halt_max_steps
-    logits = solver.logits(inputs, steps, mask=inputs > 0)[0, : len(window), FIRST:]
-    logits = logits.double().cpu().numpy()
-    draw = logits if manner.temperature == 0 else logits / manner.temperature + rng.gumbel(size=logits.shape)
-    chosen = draw.argmax(axis=1)
+    last, masked = solver.last_step(inputs, steps, mask=inputs > 0), np.flatnonzero(window == MASK)
+    if model.decoder is not None:
+        z_H = last.state.z_H
+        tokens = torch.from_numpy(inputs).to(z_H.device)
+        asked = torch.zeros_like(tokens, dtype=torch.bool)
+        asked[0, masked[:count]] = True
+
+        def choose(logits: torch.Tensor) -> torch.Tensor:
+            found = _drawn(logits[:, FIRST:].double().cpu().numpy(), manner, rng) + FIRST
+            return torch.from_numpy(found).to(z_H.device)
+
+        return in_order(model, z_H, tokens, asked, tokens > 0, choose)[0, : len(window)].cpu().numpy()
+    logits = last.output.logits[0, : len(window), FIRST:].double().cpu().numpy()
+    chosen = _drawn(logits, manner, rng)
     sure = np.exp(logits - logits.max(axis=1, keepdims=True))
     sure = (sure / sure.sum(axis=1, keepdims=True))[np.arange(len(window)), chosen]
-    masked = np.flatnonzero(window == MASK)
     order = masked if manner.order == "left" else masked[np.argsort(-sure[masked], kind="stable")]
     filled = window.copy()
     filled[order[:count]] = chosen[order[:count]] + FIRST
     return filled
+
+
+def _drawn(logits: np.ndarray, manner: Manner, rng: np.random.Generator) -> np.ndarray:
+    """Return tokens that are drawn by their logits (n, v), from `FIRST`, or the most probable ones, (n,)."""
+    noise = rng.gumbel(size=logits.shape) if manner.temperature else 0.0
+    return (logits / (manner.temperature or 1.0) + noise).argmax(axis=1)

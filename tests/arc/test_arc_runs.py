@@ -20,6 +20,7 @@ from memhrm.runs import checkpoint
 from memhrm.weights.votes import Poll
 from tiny import TINY, at_step, command_line, send
 from tiny import train as tiny_train
+from two_ranks import on_two_ranks
 
 SMALL = [word for word in TINY if not word.startswith(("data", "validation_size", "eval_every", "steps"))]
 WORDS = [
@@ -120,6 +121,22 @@ def test_votes_go_on_where_they_stopped_and_none_survives_another_evaluation(cop
     assert answered[-1] == "double,first,mirror,swap"
     assert json.loads(file.read_text().splitlines()[0])["halt_max_steps"] == 1
     assert len(file.read_text().splitlines()) == 5
+
+
+@pytest.mark.thorough
+def test_two_processes_vote_as_one_does(run, copy, tmp_path):
+    one = Path(shutil.copytree(run, tmp_path / "one"))
+    assert asked(one) == 0
+    said = on_two_ranks(tmp_path, {"vote": (asked, (copy,))})["vote"]
+    assert [text.splitlines()[-1] for text in said] == ["0", "0"]
+    votes_of = [json.loads((path / "metrics.json").read_text())["votes"] for path in (one, copy)]
+    assert votes_of[0] == votes_of[1]
+    assert (one / "submission.json").read_text() == (copy / "submission.json").read_text()
+    lines = [
+        sorted(line for file in path.glob("votes*.jsonl") for line in file.read_text().splitlines()[1:])
+        for path in (one, copy)
+    ]
+    assert lines[0] == lines[1] and (copy / "votes-1.jsonl").read_text().count("\n") == 3
 
 
 def test_fewer_variants_and_other_data(copy, folder, capsys):

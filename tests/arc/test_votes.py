@@ -9,11 +9,12 @@ import pytest
 
 from made_arc import tasks, write_combined
 from memhrm.arc import main as score_command
-from memhrm.data.arc.tasks import write_tasks
+from memhrm.data.arc.tasks import ArcTask, Pair, write_tasks
 from memhrm.data.arc.votes import (
     Candidate,
     Voted,
     candidates,
+    controls,
     pass_rates,
     place_of,
     read_submission,
@@ -43,6 +44,18 @@ def test_an_answer_without_cells_is_a_vote_for_nothing():
     empty = np.zeros((0, 0), np.uint8)
     assert listed(candidates([(empty, 1.0), *grids((A, 0.1))])) == [(A, 1, 0.1)]
     assert candidates([(empty, 1.0)]) == [] and candidates([]) == []
+
+
+def test_what_no_model_solves_is_counted():
+    same, painted, other = ([[1, 2]], [[1, 2]]), ([[1, 0, 0]], [[2, 2, 2]]), ([[3]], [[4, 4]])
+    shown = Pair(np.array([[5]]), np.array([[2, 2, 1]]))
+
+    def task(name, *tests):
+        return ArcTask(name, "s", (shown,), tuple(Pair(np.array(a), np.array(b)) for a, b in tests))
+
+    found = controls([task("a", same, painted), task("b", painted), task("c", other)])
+    assert found == {"copy": pytest.approx(0.5 / 3), "one_colour": pytest.approx(1.5 / 3)}
+    assert controls([]) == {"copy": 0.0, "one_colour": 0.0}
 
 
 def test_votes_are_counted_as_by_hand():

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import memhrm
 from memhrm import train
 from memhrm.data import Sampler, load
+from memhrm.data.sampler import IGNORE
 from memhrm.data.text.prose import FIRST, GAP, MASK, UNKNOWN, Letters, Parts, Prose, learn_parts
+from memhrm.evaluation.rollout import rollout
 from memhrm.weights.writing import Manner, write
 from tiny import TINY, call, command_line
 
@@ -183,6 +186,67 @@ def test_prose_is_written_until_no_gap_is_left(run, order):
         Manner(halt_max_steps=0)
     with pytest.raises(ValueError, match="length is 0; allowed: 1 or above, or a prompt with gaps"):
         list(write(solver, "whole", 0, Manner()))
+
+
+@pytest.fixture(scope="module")
+def spoken(file, tmp_path_factory) -> Path:
+    """A run whose model says masked tokens one after the other."""
+    place = tmp_path_factory.mktemp("runs") / "spoken"
+    words = [*SMALL, "data=text", f"data.path={file}", "data.length=16", "data.masked=[0.25,1]", "steps=300"]
+    words += ["loss.kind=softmax", "model.puzzle_emb_ndim=0", "validation_size=0", "optim.ema=0"]
+    words += ["batch_size=32", "model.decoder_layers=1"]
+    assert command_line("train", train.main, *words, f"dir={place}") == 0
+    return place
+
+
+@torch.no_grad()
+def test_a_decoder_knows_the_tokens_before_and_no_others(spoken):
+    solver = memhrm.load(spoken)
+    model, (n, s) = solver.model, (5, 16)
+    z = torch.randn(n, s, model.settings.hidden_size, generator=torch.Generator().manual_seed(0))
+    known = torch.randint(FIRST, model.shape.vocab_size, (n, s), generator=torch.Generator().manual_seed(1))
+    usual = model.logits(z, known)
+    for place in range(s):
+        other = known.clone()
+        other[:, place] = FIRST + (known[:, place] - FIRST + 1) % (model.shape.vocab_size - FIRST)
+        changed = (model.logits(z, other) != usual).flatten(2).any(dim=-1)
+        assert not changed[:, : place + 1].any() and changed[:, place + 1 :].any(dim=1).all() == (place < 15)
+
+
+@torch.no_grad()
+def test_what_is_said_in_order_is_what_each_token_alone_would_be(spoken):
+    """Against the slow way: a whole supervision step for each token, with the answers so far as labels."""
+    solver = memhrm.load(spoken)
+    model, rng = solver.model, np.random.default_rng(0)
+    inputs = rng.integers(FIRST, model.shape.vocab_size, (6, 16)).astype(np.int32)
+    inputs[rng.random((6, 16)) < 0.6] = MASK
+    said = solver.answer(inputs).tokens
+    labels = np.full_like(inputs, IGNORE)
+    for place in range(16):
+        data = {"inputs": inputs, "labels": labels, "identifiers": np.zeros(6, np.int32)}
+        batch = {name: torch.from_numpy(values.copy()) for name, values in data.items()}
+        *_, last = rollout(model, batch, model.initial_state(6), solver.halt_max_steps)
+        best = last.output.logits[:, place].argmax(dim=-1).numpy()
+        masked = inputs[:, place] == MASK
+        assert (said[:, place] == np.where(masked, best, inputs[:, place])).all()
+        labels[masked, place] = best[masked]
+
+
+def test_a_decoder_learns_what_follows_what(run, spoken):
+    """Where all is masked a word's first letters say the others: in parallel nothing does."""
+    at_once, in_turn = (json.loads((one / "summary.json").read_text()) for one in (run, spoken))
+    assert in_turn["series"]["masked=1"]["accuracy"] > at_once["series"]["masked=1"]["accuracy"] + 0.2
+    seen = list(write(memhrm.load(spoken), "the _at", 30, Manner(steps=4)))
+    text = seen[-1].text
+    assert GAP not in text and len(text) == 37 and text.startswith("the ")
+    assert seen == list(write(memhrm.load(spoken), "the _at", 30, Manner(steps=4)))
+    with pytest.raises(ValueError, match="order is 'confidence'; allowed: null or left, as the model has a"):
+        list(write(memhrm.load(spoken), "the ", 3, Manner(order="confidence")))
+
+
+def test_a_decoder_is_refused_where_it_would_be_told_the_answer(capsys):
+    assert call("train", "model.decoder_layers=1") == 2
+    assert "model.decoder_layers is 1; allowed: 0 with data=sudoku4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("prompt", ["the ", "", "a, cat's 'mat' , ", "{a: [b, \\"])

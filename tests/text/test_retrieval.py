@@ -64,7 +64,7 @@ def test_an_H_step_finds_what_matches_its_question_best_and_the_answer_may_rest_
     memory._search = lambda queries, groups: seen.append(queries) or original(queries, groups)  # pyright: ignore
     with torch.no_grad():
         state, output = asked(model, ["snow", "card cash"])
-        head = model.logits(state.z_H, torch.from_numpy(TASK.encode(["snow", "card cash"]).mask))
+        head = model.logits(state.z_H, mask=torch.from_numpy(TASK.encode(["snow", "card cash"]).mask))
         vectors, weights = memory.encode.vectors, memory.encode.weights
         keys = []
         for row in BANK.inputs:
@@ -140,7 +140,7 @@ def test_a_bank_with_fewer_texts_than_are_read(size):
         state, output = asked(model, ["snow"])
     assert (state.memory["match"] > NOTHING / 2).sum() == size and output.logits[:, :, 1:].isfinite().all()
     if not size:
-        head = model.logits(state.z_H, torch.from_numpy(TASK.encode(["snow"]).mask))
+        head = model.logits(state.z_H, mask=torch.from_numpy(TASK.encode(["snow"]).mask))
         torch.testing.assert_close(output.logits[:, :, 1:], head[:, :, 1:])
 
 

@@ -171,6 +171,8 @@ def _folder(path: Path, sets: Sequence[str] | None) -> list[ArcTask]:
         files = {file.name.removesuffix(CHALLENGES).rsplit("_", 1)[-1]: file for file in combined}
         _require_sets(path, sets, files)
         return [task for name in sets or files for task in _combined(files[name], name)]
+    if below := sorted({file.parent.name for file in path.glob(f"*/*{CHALLENGES}")}):
+        raise ValueError(f"{path} has combined files in its folders; allowed: one of {', '.join(below)}")
     alone = any(path.glob("*.json"))  # The files of one set.
     folders = {path.name: path} if alone else {one.name: one for one in path.iterdir() if one.is_dir()}
     if not folders:

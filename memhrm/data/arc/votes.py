@@ -101,6 +101,30 @@ def pass_rates(
     return result
 
 
+def controls(tasks: Iterable[ArcTask]) -> dict[str, float]:
+    """Return what is solved without a model, as ``pass@1`` of `pass_rates`.
+
+    Args:
+        tasks: those whose outputs are known.
+
+    Returns:
+        ``copy``: each test is answered by its input; ``one_colour``: by a grid of that size in the colour
+        that most cells of the demonstrations' outputs have.
+    """
+    copied: dict[str, list[int | None]] = {}
+    painted: dict[str, list[int | None]] = {}
+    for task in tasks:
+        cells = [pair.output.ravel() for pair in task.demonstrations if pair.output is not None]
+        colour = np.bincount(np.concatenate(cells)).argmax()
+        one_colour = [np.full_like(pair.input, colour) for pair in task.tests]
+        for places, answers in ((copied, [pair.input for pair in task.tests]), (painted, one_colour)):
+            pairs = zip(answers, (pair.output for pair in task.tests))
+            right = [output is not None and np.array_equal(one, output) for one, output in pairs]
+            places[task.id] = [1 if one else None for one in right]
+    found = {"copy": copied, "one_colour": painted}
+    return {name: pass_rates(places, (1,))["pass@1"] for name, places in found.items()}
+
+
 def submission(found: Mapping[str, Sequence[Sequence[np.ndarray]]]) -> dict[str, list[dict[str, Any]]]:
     """Return what Kaggle takes: two attempts for each test, by task.
 

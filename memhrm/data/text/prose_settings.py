@@ -27,6 +27,8 @@ class ProseSettings(DataSettings):
 
     FILE: ClassVar[str] = "data/text"
 
+    in_order: ClassVar[bool] = True
+
     own_file: ClassVar[str | None] = "text.txt"
 
     tokens: Literal["characters", "learned"]
