@@ -24,7 +24,7 @@ SET = re.compile(r"\\setresult\{([^}]+)\}")
 QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = (
     *("main_table", "memory_table", "ablations", "episodes", "contexts", "hops", "cells", "scaling"),
-    *("arc", "robustness", "cost", "recipes", "parity"),
+    *("arc", "text", "robustness", "cost", "recipes", "parity"),
 )
 
 

@@ -15,6 +15,8 @@ from experiments.grid.run import measure_file
 from memhrm import evaluate
 from memhrm.config import console
 from memhrm.config.command import compose
+from memhrm.data import Dataset
+from memhrm.data.text.files import read_labelled
 from memhrm.probes.addresses import address_numbers
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
@@ -32,6 +34,7 @@ from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
 from memhrm.system.files import read_json, write_json
+from memhrm.weights.solver import load
 
 DEEPER = 16  # Times the training depth.
 RESTARTS = 16
@@ -137,6 +140,52 @@ def votes(subject: Subject) -> dict[str, Any]:
     return read_json(subject.path / "metrics.json")["votes"]
 
 
+def reset(subject: Subject) -> dict[str, Any]:
+    """Return the exact accuracy on the questions of few-shot episodes, with the memory kept and reset."""
+    assert subject.episodes is not None
+    asked = subject.episodes.course.asked
+    return {
+        kept: float(accuracy_by_position(subject, kept)["exact"][asked].mean()) for kept in ("kept", "reset")
+    }
+
+
+def linear(subject: Subject) -> dict[str, Any]:
+    """Return the accuracy of linear classifiers on the run's own texts."""
+    from experiments.grid import texts
+
+    return texts.linear(_dataset(subject))
+
+
+def nearest(subject: Subject) -> dict[str, Any]:
+    """Return the accuracy of the nearest told text on the run's own few-shot episodes."""
+    from experiments.grid import texts
+
+    return texts.nearest(_dataset(subject))
+
+
+def grams(subject: Subject) -> dict[str, Any]:
+    """Return the loss of n-grams on the run's own masked windows."""
+    from experiments.grid import texts
+
+    return texts.grams(_dataset(subject))
+
+
+def added(subject: Subject) -> dict[str, Any]:
+    """Return how many texts of left-out categories are right once their examples are in the bank."""
+    from experiments.grid import texts
+
+    assert subject.path is not None
+    solver = load(subject.path)
+    folder = Path(str(solver.data.path))
+    files = (folder / name for name in (solver.data.train_file, solver.data.test_file))
+    return texts.added(solver, *map(read_labelled, files))
+
+
+def _dataset(subject: Subject) -> Dataset:
+    assert subject.dataset is not None
+    return subject.dataset
+
+
 MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "depth": (depth, 10**6),
     "noisy": (noisy, FEW),
@@ -144,6 +193,11 @@ MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "positions": (positions, 10**6),
     "addresses": (addresses, 10**6),
     "votes": (votes, 1),
+    "reset": (reset, 10**6),
+    "linear": (linear, 1),
+    "nearest": (nearest, 1),
+    "grams": (grams, 1),
+    "added": (added, 1),
 }
 """The function of each measure, and the largest number of test puzzles it looks at."""
 

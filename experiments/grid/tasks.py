@@ -213,6 +213,38 @@ ARC_TASKS: dict[str, list[Task]] = {
 }
 """Real tasks, which the user has: `python -m memhrm.data build arc` puts them there (docs/arc.md)."""
 
+_INTENTS = ("experiment=intent", "data.path=runs/data/intent", "data.seed=${seed}", "steps=1000")
+_BANKING = ("data.train_file=banking77_train.csv", "data.test_file=banking77_test.csv")
+_CLINC = ("data.train_file=clinc150_train.csv", "data.test_file=clinc150_test.csv")
+_SAMPLE = ("experiment=intent", "data.path=docs/texts.csv", "data.holdout=12", *_TINY, "steps=3")
+_FEW = ("steps=600", "batch_size=64")
+BANKING, CLINC, TEN, FIVE, FEW_SHOT, PROSE = (
+    *("BANKING77", "CLINC150", "BANKING77, 10 texts each", "BANKING77, 5 texts each"),
+    *("few-shot episodes", "prose"),
+)
+TEXTS: dict[str, dict[str, Task]] = {
+    "smoke": {BANKING: Task(BANKING, _SAMPLE)},
+    "cpu": {
+        task.name: task
+        for task in (
+            Task(BANKING, (*_INTENTS, *_BANKING)),
+            Task(CLINC, (*_INTENTS, *_CLINC, "data.oos=clinc150_oos_test.csv")),
+            Task(TEN, (*_INTENTS, *_BANKING, "data.shots=10", *_FEW)),
+            Task(FIVE, (*_INTENTS, *_BANKING, "data.shots=5", *_FEW)),
+            Task(
+                FEW_SHOT,
+                (
+                    *("experiment=intent_episodes", "data.path=runs/data/intent", *_CLINC, _OWN_TEST),
+                    *("steps=1500", "data.ways=[5,5,10]"),
+                ),
+            ),
+            Task(PROSE, ("experiment=text", "data.path=runs/data/text.txt")),
+        )
+    },
+    "gpu": {},
+}
+"""Texts, which the user has: docs/text.md says where they are."""
+
 COSTS = {
     "smoke": ("data=sudoku4", "model=trm", "batch_size=4", *SMALL),
     "cpu": (

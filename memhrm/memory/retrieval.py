@@ -158,6 +158,7 @@ class Retrieval(HModule):
         self.bank = Bank(*torch.zeros(3, 0, dtype=torch.int64))._replace(tokens=torch.zeros(0, 1).int())
         self.candidates: tuple[Tensor, Bank] | None = None
         self._indexed: tuple[Any, Tensor, Index] | None = None
+        self._there = 0  # Examples of the bank: no H-step counts them.
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -169,7 +170,7 @@ class Retrieval(HModule):
         self.bank = Bank.of(inputs, labels, groups, self.codes.device)
         self.candidates = self._indexed = None
         self._know(self.bank.labels)
-        n, k = self.bank.size, self.settings.k
+        n, k = self._there, self.settings.k
         advise(0 < n < k, f"k={k} is more than the {n} examples of the bank: all of them are read")
 
     @torch.no_grad()
@@ -200,7 +201,8 @@ class Retrieval(HModule):
             self._indexed[2].drop(rows[labels == 0])
 
     def _know(self, labels: Tensor) -> None:
-        """Have codes for labels, (m,)."""
+        """Have codes for labels, (m,), that are new in the bank, and count what it holds."""
+        self._there = self.bank.size
         most = int(labels.max()) if len(labels) else 0
         if most >= len(self.codes):
             self.codes = label_codes(most + 1, self.codes.shape[1]).to(self.codes.device)
@@ -253,10 +255,10 @@ class Retrieval(HModule):
             there = match > NOTHING / 2
             match = torch.where(there, match * self.sharpness.exp(), NOTHING)
         else:
-            if not (size := self.bank.size):
+            if not self._there:
                 return self._nothing(queries)
             keys, index = self.indexed()
-            found = index.nearest(queries, min(self.settings.k, size))
+            found = index.nearest(queries, min(self.settings.k, self._there))
             labels, of_found = self.bank.labels[found], keys[found]
             match = torch.einsum("bw,bkw->bk", queries, of_found) * self.sharpness.exp()
         missing = self.settings.k - found.shape[1]
@@ -306,6 +308,6 @@ def label_codes(count: int, width: int) -> Tensor:
     They are not trained, so that a label that is added later is as good as any.
     """
     codes = [np.random.default_rng((label, 0xC0DE)).standard_normal(width) for label in range(count)]
-    made = torch.from_numpy(np.array(codes, np.float32).reshape(count, width))
+    made = torch.tensor(np.array(codes, np.float32).reshape(count, width))
     made[:1] = 0
     return made

@@ -131,6 +131,9 @@ class Prose(Task):
     Args:
         script: how text is written as tokens.
         length: s.
+
+    Attributes:
+        text: tokens of the training text.
     """
 
     classes = "windows"
@@ -138,7 +141,7 @@ class Prose(Task):
 
     def __init__(self, script: Script, *, length: int) -> None:
         super().__init__(name="text", seq_len=length, vocab_size=FIRST + script.size)
-        self.script, self._text = script, np.zeros(0, np.int32)
+        self.script, self.text = script, np.zeros(0, np.int32)
 
     def windows(self, text: str) -> Examples:
         """Return the windows of a text that do not overlap; what is left over at its end is not used."""
@@ -151,8 +154,8 @@ class Prose(Task):
 
     def trained(self, text: str) -> Examples:
         """Return the windows of the training text, which variants are taken from."""
-        self._text = self.script.encode(text)
-        return self._windows(self._text)
+        self.text = self.script.encode(text)
+        return self._windows(self.text)
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Return examples of texts up to a window long, in which `GAP` stands for a masked token."""
@@ -202,8 +205,8 @@ class Prose(Task):
         starts = examples.groups.astype(np.int64) * self.seq_len + rng.integers(
             self.seq_len, size=len(examples)
         )
-        starts = np.minimum(starts, len(self._text) - self.seq_len)
-        rows = self._text[starts[:, None] + np.arange(self.seq_len)]
+        starts = np.minimum(starts, len(self.text) - self.seq_len)
+        rows = self.text[starts[:, None] + np.arange(self.seq_len)]
         moved = examples.having(inputs=rows, labels=_labels(rows))
         return self.masked(moved, rng.random(len(examples)), rng)
 

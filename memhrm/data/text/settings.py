@@ -1,5 +1,6 @@
 """The settings of labelled texts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -75,10 +76,14 @@ class TextSettings(DataSettings):
         place = expand("data.path", str(self.path))
         found = read_labelled(place if is_file(place) else place / expand("data.train_file", self.train_file))
         if self.categories is None:
-            object.__setattr__(self, "categories", tuple(sorted({one.category for one in found})))
+            object.__setattr__(self, "categories", self.of_file(sorted({one.category for one in found})))
         if learned:
             words = learn([one.text for one in found], self.vocabulary_size)
             object.__setattr__(self, "vocabulary", words)
+
+    def of_file(self, categories: Sequence[str]) -> tuple[str, ...]:
+        """Return the categories that null stands for, of those that the training file has."""
+        return tuple(categories)
 
     def known(self) -> tuple[str, ...]:
         """Return the categories.
@@ -111,12 +116,14 @@ class IntentSettings(TextSettings):
     Attributes:
         shots: training texts of each category that are drawn, at most; null: all.
         oos: file of texts that belong to no category, which the test has besides; null: none.
+        left_out: categories, drawn by the seed, that neither training nor test has: a bank may learn them.
     """
 
     FILE: ClassVar[str] = "data/intent"
 
     shots: int | None
     oos: str | None
+    left_out: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,13 +132,25 @@ class IntentSettings(TextSettings):
     def read(self, task: Task, place: Path, part: Part) -> Examples:
         """Return the texts of a file; those of the test with the texts that belong to no category."""
         assert isinstance(task, Intent)
-        found = super().read(task, place, part)
+        found = super().read(task, place, part) if self.left_out == 0 else self._kept(task, place)
         if part == "train" and self.shots is not None:
             return found.select(_few(found.labels[:, 0], self.shots, self.seed))
         if part == "train" or self.oos is None:
             return found
         outside = read_labelled(place.parent / expand("data.oos", self.oos), required=False)
         return concatenate([found, task.encode([one.text for one in outside])])
+
+    def _kept(self, task: Intent, place: Path) -> Examples:
+        """Return the texts of a file whose category is not left out."""
+        found = task.read(place, solve=False)
+        return task.require(found.select(np.flatnonzero(found.labels[:, 0])))
+
+    def of_file(self, categories: Sequence[str]) -> tuple[str, ...]:
+        """Return the categories of the training file that are not left out."""
+        most = len(categories) - 2
+        require(0 <= self.left_out <= most, "data.left_out", self.left_out, f"0 to {most}, as two must stay")
+        order = np.random.default_rng((self.seed, 0x1EF7)).permutation(len(categories))
+        return tuple(categories[at] for at in sorted(order[self.left_out :]))
 
     def task(self) -> Intent:
         """Return the task of the set."""
