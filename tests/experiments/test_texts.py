@@ -85,7 +85,8 @@ def test_n_grams_of_many_tokens_are_shorter(prose):
 def test_the_nearest_told_text_is_found_in_each_episode():
     dataset = load(
         kind="intent_episodes", name="few", path=str(SAMPLE.parent), train_file=SAMPLE.name,
-        test_file=SAMPLE.name, ways=(2,), test_ways=(2,), shots=3, questions=4, test_episodes=9, held_out_categories=0.5,
+        test_file=SAMPLE.name, ways=(2,), test_ways=(2,), shots=3, questions=4, test_episodes=9,
+        held_out_categories=0.5,
     )  # fmt: skip
     found = texts.nearest(dataset)
     vectors = texts._vectors().fit(dataset.train.sources)
