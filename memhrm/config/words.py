@@ -16,7 +16,7 @@ TEXTS = frozenset(
 )
 """The settings whose value is the text as typed, most of them paths; but for `~`, `null` and `${...}`."""
 
-LITERAL = frozenset(("prompt",))
+LITERAL = frozenset(("prompt", "puzzle"))
 """The settings whose value is the text as typed, to the last space, and may be empty."""
 
 SEVERAL = ("run", "file")

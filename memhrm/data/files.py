@@ -11,11 +11,12 @@ import numpy as np
 
 from memhrm.data.checks import MOST, PuzzleError, shown
 from memhrm.data.examples import Examples, examples_of
-from memhrm.data.formats import HEADER, Record, records
+from memhrm.data.formats import HEADER, Record, records, tabled
 from memhrm.system.files import whole
 
 if TYPE_CHECKING:
     from memhrm.data.grid import GridTask
+    from memhrm.data.task import Task
 
 CHUNK = 65536  # rows encoded at once
 
@@ -51,6 +52,34 @@ def read_grids(path: Path, task: "GridTask", *, solve: bool) -> Examples:
     if not inputs:
         raise ValueError(f"{path}: no puzzles after the header")
     return examples_of(np.concatenate(inputs), np.concatenate(labels), np.concatenate(ratings), sources)
+
+
+def read_shown(path: Path, task: "Task") -> list[tuple[str, str]]:
+    """Read puzzles with their answers, as text, for an episode that shows them.
+
+    The answers are under the episode's rule: they need not solve the questions (`Task.pairs`).
+
+    Args:
+        path: the file.
+        task: what a puzzle is.
+
+    Raises:
+        ValueError: the file cannot be read, has no puzzles, or a row has no answer, or is none of this task;
+            the message names the file and the line.
+    """
+    from memhrm.data.grid import GridTask  # Which imports this module.
+
+    rows = list(records(path, task) if isinstance(task, GridTask) else tabled(path))
+    if not rows:
+        raise ValueError(f"{path}: no puzzles after the header")
+    for row in rows:
+        if not row.answer:
+            raise ValueError(f"{path}:{row.line}: answer is empty; allowed: what the episode shows")
+    try:
+        task.pairs([row.question for row in rows], [row.answer for row in rows])
+    except PuzzleError as error:
+        raise ValueError(f"{path}:{rows[error.row].line}: {error}") from None
+    return [(row.question, row.answer) for row in rows]
 
 
 def _checked(path: Path, chunk: list[Record], task: "GridTask", solve: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -92,6 +92,21 @@ def records(path: Path, task: "GridTask") -> Iterator[Record]:
             yield from _lines(path, file, comments)
 
 
+def tabled(path: Path) -> Iterator[Record]:
+    """Read the examples of a table, in its order, as text: a file with a header that names a question.
+
+    Raises:
+        ValueError: the file cannot be read, or is no such table; the message names it.
+    """
+    with opened(path) as file:
+        head = next((line for line in file if line.strip()), "")
+    delimiter = _delimiter(head)
+    if delimiter is None:
+        raise ValueError(f"{path}: header is {shown(head.strip())}; expected 'question,answer'")
+    with opened(path) as file:
+        yield from _table(path, file, delimiter, comments=False)
+
+
 def _content(line: str, comments: bool) -> str:
     """Return what of a line is no comment; empty if there is nothing."""
     return line.split("#", 1)[0].strip() if comments else line.strip("\r\n")

@@ -18,6 +18,7 @@ from memhrm.data import Task
 from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.arc.tasks import ArcTask, read_tasks
 from memhrm.data.arc.votes import submission
+from memhrm.data.files import read_shown
 from memhrm.data.score import score
 from memhrm.data.text.intent import Intent
 from memhrm.system.files import to_csv, to_json
@@ -133,6 +134,17 @@ def opened(settings: Any) -> Solver:
     return load(settings.run, settings.checkpoint, settings.weights).to(device)
 
 
+def shown_examples(solver: Solver, path: Path) -> list[tuple[str, str]]:
+    """Return the puzzles of a file with their answers, as text, which a model on episodes is shown first.
+
+    Raises:
+        ValueError: the file is missing or wrong, or the model was not trained on episodes.
+    """
+    task = solver.task
+    require(task.answers > 0, "examples", str(path), "null, as the training was not on episodes")
+    return read_shown(path, task)
+
+
 def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnswers:
     """Answer the file that the settings of `memhrm.solve` name.
 
@@ -146,9 +158,8 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
         return _to_texts(solver, solver.task, settings)
     task, examples = solver.task, []
     if settings.examples is not None:
-        require(task.answers > 0, "examples", settings.examples, "null, as the training was not on episodes")
-        shown = task.read(Path(settings.examples))
-        examples = list(zip(shown.inputs, shown.labels))
+        texts = shown_examples(solver, Path(settings.examples))
+        examples = list(zip(*task.pairs([one for one, _ in texts], [one for _, one in texts])))
     questions = task.require(task.read(Path(settings.file), solve=False))
     starts = range(0, len(questions), settings.batch_size)
     batches = (questions.select(slice(start, start + settings.batch_size)) for start in starts)

@@ -1,6 +1,6 @@
 """A trained model for use from Python: texts in, answers out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from memhrm.data.text.intent import Intent
 from memhrm.data.text.prose import MASK
 from memhrm.evaluation.answers import EvaluationSettings, tensors
 from memhrm.evaluation.in_order import in_order
+from memhrm.evaluation.restarts import relative_change
 from memhrm.evaluation.rollout import Step, rollout
 from memhrm.evaluation.votes import Ballot
 from memhrm.memory.base import Memory
@@ -69,6 +70,32 @@ class Solved(NamedTuple):
 
     tokens: np.ndarray
     q: np.ndarray
+
+
+class Seen(NamedTuple):
+    """What is seen of one supervision step on a question, or on an example that is shown before it.
+
+    Attributes:
+        example: number of the example, from 0; None: it is the question itself.
+        told: whether the step tells the example's answer.
+        step: its number among those on the question or example, from 1.
+        answer: the answer after the step, as text; empty where something is told.
+        tokens: the answer, (l,) int32.
+        q: sigmoid(q_halt), how sure the model is that it is right.
+        residual: |z_H' - z_H| / |z_H|.
+        read: the cells that each H-step reads; empty without cells.
+        written: those that it writes.
+    """
+
+    example: int | None
+    told: bool
+    step: int
+    answer: str
+    tokens: np.ndarray
+    q: float
+    residual: float
+    read: list[list[int]]
+    written: list[list[int]]
 
 
 class Solver:
@@ -339,27 +366,92 @@ class Solver:
         require(not len(examples) or self.task.answers > 0, "examples", len(examples), allowed)
         if not len(inputs):
             return Solved(np.zeros((0, self.task.label_len), np.int32), np.zeros(0, np.float32))
+        *_, (_, _, last) = self._walk(inputs, steps, examples, identifiers, mask)
+        q = torch.sigmoid(last.output.q_halt.float()).cpu().numpy()
+        return Solved(self._said(last, inputs, mask).int().cpu().numpy(), q)
+
+    def follow(
+        self, question: str, steps: int | None = None, examples: Sequence[tuple[str, str]] = ()
+    ) -> list[Seen]:
+        """Return every supervision step on a question, and before it those on the examples.
+
+        The arguments are those of `solve`, for one question.
+
+        Raises:
+            ValueError: as `solve`.
+        """
+        shown = self._shown(examples)
+        _require_texts("question", [question])
+        asked = self.task.encode([question])
+        return [
+            self._seen(step, asked.inputs, asked.mask, example, told)
+            for example, told, step in self._walk(
+                asked.inputs, self._steps(steps), shown, asked.identifiers, asked.mask
+            )
+        ]
+
+    def _seen(
+        self, step: Step, inputs: np.ndarray, mask: np.ndarray | None, example: int | None, told: bool
+    ) -> Seen:
+        """Return what is seen of a supervision step on one question."""
+        tokens = self._said(step, inputs, mask)[0].int().cpu().numpy()
+        traces = step.output.traces
+
+        def cells(*names: str) -> list[list[int]]:
+            name = next((one for one in names if traces and one in traces[0]), None)
+            return [] if name is None else [trace[name][0].tolist() for trace in traces]
+
+        module = self.model.H_module.settings
+        writes = module.write_in_evaluation and (told or module.write_when == "always")
+        return Seen(
+            example=example,
+            told=told,
+            step=1 if told else step.number,
+            answer="" if told else self.task.decode_answer(tokens),
+            tokens=tokens,
+            q=float(torch.sigmoid(step.output.q_halt[0].float())),
+            residual=float(relative_change(step.before.z_H, step.state.z_H)[0]),
+            read=cells("read_cells", "indices"),
+            written=cells("written_cells", "indices") if writes else [],
+        )
+
+    def _said(self, last: Step, inputs: np.ndarray, mask: np.ndarray | None) -> Tensor:
+        """Return the answers after a supervision step on tokens (n, s), (n, l)."""
+        answers = last.output.logits.argmax(dim=-1)
+        if self.model.decoder is None:
+            return answers
+        asked = torch.from_numpy(np.asarray(inputs)).to(answers.device)
+        present = None if mask is None else torch.from_numpy(np.asarray(mask)).to(answers.device)
+        return in_order(self.model, last.state.z_H, asked, asked == MASK, present)
+
+    def _walk(
+        self,
+        inputs: np.ndarray,
+        steps: int,
+        examples: Sequence[tuple[np.ndarray, np.ndarray]],
+        identifiers: np.ndarray | None,
+        mask: np.ndarray | None,
+    ) -> Iterator[tuple[int | None, bool, Step]]:
+        """Yield each supervision step on examples and then on tokens (n, s).
+
+        With it goes the number of the example, None for the question itself, and whether it tells something.
+        """
         memory = start = self.model.initial_state(len(inputs)).memory
-        for asked, told in examples:
+        for number_of, (asked, told) in enumerate(examples):
             shown = np.repeat(pair(self.task, asked, told)[None], len(inputs), axis=0)
             asks = self.task.asks
             if asks:
-                memory = self._run(np.repeat(asked[None], len(inputs), axis=0), memory, steps).state.memory
+                for step in self._each(np.repeat(asked[None], len(inputs), axis=0), memory, steps):
+                    yield number_of, False, step
+                    memory = step.state.memory
             present = None if asks else shown > 0
-            memory = self._run(
-                shown, memory, 1, done=steps, told=True, feedback=asks, mask=present
-            ).state.memory
+            for step in self._each(shown, memory, 1, done=steps, told=True, feedback=asks, mask=present):
+                yield number_of, True, step
+                memory = step.state.memory
             if self.model.H_module.settings.lifetime != "episode":  # As in evaluation.
                 memory = start
-        last = self._run(inputs, memory, steps, identifiers=identifiers, mask=mask)
-        answers = last.output.logits.argmax(dim=-1)
-        if self.model.decoder is not None:
-            device = answers.device
-            asked = torch.from_numpy(np.asarray(inputs)).to(device)
-            present = None if mask is None else torch.from_numpy(np.asarray(mask)).to(device)
-            answers = in_order(self.model, last.state.z_H, asked, asked == MASK, present)
-        q = torch.sigmoid(last.output.q_halt.float()).cpu().numpy()
-        return Solved(answers.int().cpu().numpy(), q)
+        for step in self._each(inputs, memory, steps, identifiers=identifiers, mask=mask):
+            yield None, False, step
 
     def _shown(self, examples: Sequence[tuple[str, str]]) -> list[tuple[np.ndarray, np.ndarray]]:
         pairs = isinstance(examples, list | tuple) and all(
@@ -375,7 +467,12 @@ class Solver:
             _require_texts("examples", texts)
         return list(zip(*self.task.pairs(questions, answers)))
 
-    def _run(
+    def _run(self, *args: Any, **named: Any) -> Step:
+        """Return the last supervision step of those that `_each` yields."""
+        *_, last = self._each(*args, **named)
+        return last
+
+    def _each(
         self,
         tokens: np.ndarray,
         memory: Memory,
@@ -387,16 +484,15 @@ class Solver:
         identifiers: np.ndarray | None = None,
         mask: np.ndarray | None = None,
         model: Reasoner | None = None,
-    ) -> Step:
-        """Return the last supervision step on tokens (n, s) that begin with this memory."""
+    ) -> Iterator[Step]:
+        """Yield the supervision steps on tokens (n, s) that begin with this memory."""
         model = self.model if model is None else model
         batch = tensors(arrays(tokens, tokens, identifiers, mask=mask), model.H_init.device)
         state = model.initial_state(len(tokens))._replace(memory=memory)
         write = model.H_module.settings.write_in_evaluation
-        *_, last = rollout(
+        return rollout(
             model, batch, state, supervision_steps, done=done, write=write, told=told, feedback=feedback
         )
-        return last
 
 
 def _require_texts(argument: str, texts: Sequence[str]) -> None:

@@ -67,6 +67,7 @@ SMALL = {
     ],
     "prune": [(r"", "puzzles=8 threads=1 progress=false")],
     "bench": [(r"^(?!.*target=)", f"{MODEL} repeat=1")],
+    "film": [(r"", "threads=1")],
     "data": [(r"^(build|inspect) (maze|sudoku[69])", "train_size=12 test_size=8")],
 }
 """By command: patterns, and the words that are added to a command line in which one is found."""

@@ -150,7 +150,7 @@ class IntentSettings(TextSettings):
         most = len(categories) - 2
         require(0 <= self.left_out <= most, "data.left_out", self.left_out, f"0 to {most}, as two must stay")
         order = np.random.default_rng((self.seed, 0x1EF7)).permutation(len(categories))
-        return tuple(categories[at] for at in sorted(order[self.left_out :]))
+        return tuple(categories[int(at)] for at in sorted(order[self.left_out :]))
 
     def task(self) -> Intent:
         """Return the task of the set."""
