@@ -16,6 +16,7 @@ COMMANDS = {
     "probe": "look inside trained models: numbers, figures and a report",
     "compare": "show finished runs side by side",
     "export": "write a run's weights as safetensors, for memhrm.load",
+    "push": "put a run's weights, with a model card, on the Hugging Face hub",
     "prune": "drop the memory cells that are used least, and see the cost",
     "transfer": "take a memory out of a run, or put one into a copy of a run",
     "data": "build, inspect, convert and download data sets",

@@ -37,6 +37,7 @@ from memhrm.models.weights import load_weights
 from memhrm.runs.bank import Entry, fill, keeps_bank
 from memhrm.system.files import said_of
 from memhrm.training.losses import PROBABILITIES
+from memhrm.weights.hub import PREFIX, fetched
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
 from memhrm.weights.tensors import read_tensors
 
@@ -508,6 +509,7 @@ def load(
 ) -> Solver:
     """Open exported weights (`python -m memhrm.export run=DIR`), or a run directory, for use from Python.
 
+    A path that begins with hf:// is a model on the Hugging Face hub, as hf://OWNER/NAME, which is fetched.
     Nothing in the file or the directory is executed. A memory of your own must be imported before.
 
     checkpoint, weights: of a run directory, as in `from_run`.
@@ -520,7 +522,7 @@ def load(
     require(named, "path", path, "a file or a folder, as text or pathlib.Path")
     require(checkpoint in ("last", "best"), "checkpoint", checkpoint, "last, best")
     require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
-    path = Path(path).expanduser()
+    path = fetched(path) if isinstance(path, str) and path.startswith(PREFIX) else Path(path).expanduser()
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
         data = parse(restored.run.data)

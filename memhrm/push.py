@@ -1,0 +1,53 @@
+"""python -m memhrm.push run=DIR repo=OWNER/NAME: put a run's weights and a card on the Hugging Face hub.
+
+`memhrm.load("hf://OWNER/NAME")` opens them. The token is that of `hf auth login`, or HF_TOKEN.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from memhrm.config.command import RunSource, command
+from memhrm.config.settings import build, refuse, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushSettings(RunSource):
+    """The settings, which configs/push.yaml describes."""
+
+    FILE: ClassVar[str] = "push"
+
+    repo: str | None
+    private: bool
+    message: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        fits = self.repo is None or (self.repo.count("/") == 1 and all(self.repo.split("/")))
+        require(fits, "repo", self.repo, "OWNER/NAME")
+        require((self.repo is None) != (self.out is None), "repo", self.repo, "OWNER/NAME, or out=FILE")
+        refuse(self.private and self.repo is None, "private", True, "without repo")
+
+
+def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
+    """Open the run, write its card, or send both."""
+    from memhrm.system.files import require_free, write_text
+    from memhrm.weights.card import card
+    from memhrm.weights.hub import library, push
+    from memhrm.weights.restore import open_run
+
+    settings = build(PushSettings, config)
+    run = Path(settings.run)
+    if settings.out is not None:
+        require_free("out", Path(settings.out), settings.overwrite)
+        write_text(Path(settings.out), card(run, run.resolve().name, str(run)))
+        print(f"written to {settings.out}")
+        return
+    assert settings.repo is not None
+    library()
+    restored = open_run(settings)
+    print(push(restored, run, settings.repo, private=settings.private, message=settings.message))
+
+
+if __name__ == "__main__":
+    command("push", main)

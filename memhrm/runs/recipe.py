@@ -1,0 +1,69 @@
+"""The command that gives a run's settings again, as short as it can be."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memhrm.config.command import compose
+from memhrm.config.defaults import CONFIGS
+from memhrm.config.words import quote
+from memhrm.runs.settings import RunSettings, parse
+
+UNSAID = ("dir", "init", "logger", "device", "progress", "threads")
+"""Settings that say where and how a run is made, not what it is."""
+
+DERIVED = ("data.categories", "data.vocabulary")
+"""Settings that the files in `data.path` decide."""
+
+PLAIN = re.compile(r"[A-Za-z_][\w.+-]*")
+"""Texts that need no quotes in Hydra's grammar."""
+
+
+def words_of(run: RunSettings) -> list[str]:
+    """Return the words behind `memhrm train` that give a run's settings, but for where it is written."""
+    config = run.config()
+    groups = ["data", "model", "optim", *([] if config["memory"] == _no_memory() else ["memory"])]
+    chosen = [
+        f"{'+' if group == 'memory' else ''}{group}={name}"
+        for group in groups
+        if Path(CONFIGS, group, f"{(name := config[group]['name'])}.yaml").exists()
+    ]
+    base, own = _flat(parse(compose("train", chosen)).config()), _flat(config)
+    silent = DERIVED if run.data["path"] else ()
+    changed = {
+        name: value
+        for name, value in own.items()
+        if base.get(name, ...) != value and name.split(".")[0] not in UNSAID and name not in silent
+    }
+    return [*chosen, *(f"{name}={_written(value)}" for name, value in changed.items())]
+
+
+def _no_memory() -> dict[str, Any]:
+    """Return the settings of a memory in the configuration of a run without any."""
+    return parse(compose("train", [])).config()["memory"]
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of two levels by their dotted names."""
+    flat: dict[str, Any] = {}
+    for group, value in config.items():
+        inner = {f"{group}.{name}": one for name, one in value.items()} if isinstance(value, dict) else None
+        flat |= {group: value} if inner is None else inner
+    return flat
+
+
+def _written(value: Any) -> str:
+    """Return a value in Hydra's grammar."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}:{_written(one)}" for name, one in value.items()) + "}"
+    text = str(value)
+    if not isinstance(value, str) or (PLAIN.fullmatch(text) and text not in ("null", "true", "false")):
+        return text
+    return quote(text)
