@@ -81,6 +81,7 @@ ELSEWHERE = {
     r"pip install .*": "installs; .ci/run installs the wheel elsewhere",
     r"python -m memhrm\.data download .*": "needs the network",
     r"git clone .*": "needs the network",
+    r"python -m memhrm\.serve .*": "ends with its client; tests/weights/test_server.py has clients",
     r"python -m memhrm\.push .* repo=.*": "needs the network; tests/weights/test_hub.py has a hub of its own",
     r"python -m experiments\.\w+ --scale gpu .*": "needs a SLURM cluster",
 }
