@@ -31,9 +31,9 @@ class PushSettings(RunSource):
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, write its card, or send both."""
+    from memhrm.report.card import card
     from memhrm.system.files import require_free, write_text
-    from memhrm.weights.card import card
-    from memhrm.weights.hub import library, push
+    from memhrm.weights.hub import PREFIX, library, push
     from memhrm.weights.restore import open_run
 
     settings = build(PushSettings, config)
@@ -45,8 +45,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         return
     assert settings.repo is not None
     library()
-    restored = open_run(settings)
-    print(push(restored, run, settings.repo, private=settings.private, message=settings.message))
+    text, restored = card(run, settings.repo, f"{PREFIX}{settings.repo}"), open_run(settings)
+    print(push(restored, text, settings.repo, private=settings.private, message=settings.message))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     },
     "cost": {"config", "system", "data", "models", "training", "evaluation", "runs"},
     "probes": {"config", "system", "data", "memory", "models", "training", "evaluation", "runs", "weights"},
-    "report": {"config", "system", "data", "models", "runs", "probes"},
+    "report": {"config", "system", "data", "memory", "models", "runs", "weights", "probes"},
 }
 """Each folder of the package, and the folders from which it may import beside itself."""
 

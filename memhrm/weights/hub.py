@@ -8,7 +8,6 @@ from typing import Any
 from memhrm.config import console
 from memhrm.config.settings import require
 from memhrm.system.files import write_text
-from memhrm.weights.card import card
 from memhrm.weights.restore import Restored, save
 
 PREFIX = "hf://"
@@ -47,23 +46,23 @@ def fetched(name: str) -> Path:
         raise ValueError(f"{name} cannot be fetched: {console.one_line(error)}") from None
 
 
-def push(restored: Restored, run: Path, repo: str, *, private: bool, message: str) -> str:
-    """Put a run's weights and its card on the hub, and return the address of what is there then.
+def push(restored: Restored, card: str, repo: str, *, private: bool, message: str) -> str:
+    """Put a run's weights and a card on the hub, and return the address of what is there then.
 
     Args:
         restored: the run's model.
-        run: the run directory.
+        card: the model card, as Markdown.
         repo: OWNER/NAME; it is made where it is not there.
         private: whether a repository that is made is private.
         message: of the commit.
 
     Raises:
-        ValueError: the run is not finished, or the hub refuses.
+        ValueError: the hub refuses.
     """
     hub = library()
     with TemporaryDirectory() as folder:
         save(restored, Path(folder, WEIGHTS))
-        write_text(Path(folder, "README.md"), card(run, repo, f"{PREFIX}{repo}"))
+        write_text(Path(folder, "README.md"), card)
         try:
             api = hub.HfApi()
             api.create_repo(repo, private=private, exist_ok=True)

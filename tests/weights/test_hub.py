@@ -16,9 +16,9 @@ import pytest
 import memhrm
 from memhrm import train as command
 from memhrm.config.command import compose
+from memhrm.report.card import card
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import parse
-from memhrm.weights.card import card
 from tiny import call, command_line, train
 
 PUZZLE = "1.34" + "." * 12
