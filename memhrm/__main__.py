@@ -25,6 +25,7 @@ COMMANDS = {
     "bank": "edit the labelled texts that a run's memory reads, without training",
     "arc": "score a submission to ARC",
     "bench": "measure what a configuration costs; find the width at which two cost the same",
+    "completion": "make a shell complete commands and settings",
     "parity": "check that this package computes what the published HRM and TRM compute",
 }
 """Each module of memhrm that is a command, and what it is for."""
