@@ -40,6 +40,7 @@ from memhrm.training.losses import PROBABILITIES
 from memhrm.weights.hub import PREFIX, fetched
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
 from memhrm.weights.tensors import read_tensors
+from memhrm.weights.zoo import names, path_of
 
 Classified = list[tuple[str, float]]
 """Categories of a text with their probabilities, the most probable first."""
@@ -502,6 +503,15 @@ def _require_texts(argument: str, texts: Sequence[str]) -> None:
     require(listed, argument, given, "a list of texts")
 
 
+def _place(path: str | Path) -> Path:
+    """Return where the weights are that `load` is given."""
+    if isinstance(path, str) and path.startswith(PREFIX):
+        return fetched(path)
+    place = Path(path).expanduser()
+    known = isinstance(path, str) and not place.exists() and path in names()
+    return path_of(str(path)) if known else place
+
+
 def load(
     path: str | Path,
     checkpoint: Literal["last", "best"] = "last",
@@ -509,7 +519,8 @@ def load(
 ) -> Solver:
     """Open exported weights (`python -m memhrm.export run=DIR`), or a run directory, for use from Python.
 
-    A path that begins with hf:// is a model on the Hugging Face hub, as hf://OWNER/NAME, which is fetched.
+    A path that begins with hf:// is a model on the Hugging Face hub, as hf://OWNER/NAME, which is fetched. A
+    name without folders that is no file here is that of a model that comes with the package.
     Nothing in the file or the directory is executed. A memory of your own must be imported before.
 
     checkpoint, weights: of a run directory, as in `from_run`.
@@ -522,7 +533,7 @@ def load(
     require(named, "path", path, "a file or a folder, as text or pathlib.Path")
     require(checkpoint in ("last", "best"), "checkpoint", checkpoint, "last, best")
     require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
-    path = fetched(path) if isinstance(path, str) and path.startswith(PREFIX) else Path(path).expanduser()
+    path = _place(path)
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
         data = parse(restored.run.data)

@@ -1,0 +1,24 @@
+"""python -m memhrm.models: the small models that come with the package, for `memhrm.load(NAME)`."""
+
+from memhrm.config.console import Parser, run
+
+
+def main() -> None:
+    """Print a line for each model, or the card of one."""
+    from memhrm.weights.zoo import described, names, path_of
+
+    parser = Parser(prog="memhrm models", description=__doc__)
+    parser.add_argument("name", nargs="?", help="show the card of this model")
+    args = parser.parse_args()
+    if args.name is not None:
+        print(path_of(args.name).with_suffix(".md").read_text(encoding="utf-8"), end="")
+        return
+    print(f"{'':<20}{'data':<12}{'memory':<12}{'KiB':>6}{'exact, %':>10}  95 % interval")
+    for one in map(described, names()):
+        print(
+            f"{one.name:<20}{one.data:<12}{one.memory:<12}{one.size >> 10:>6}{one.exact:>10}  {one.between}"
+        )
+
+
+if __name__ == "__main__":
+    run(main)
