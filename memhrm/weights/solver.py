@@ -1,5 +1,6 @@
 """A trained model for use from Python: texts in, answers out."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -40,7 +41,7 @@ from memhrm.training.losses import PROBABILITIES
 from memhrm.weights.hub import PREFIX, fetched
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
 from memhrm.weights.tensors import read_tensors
-from memhrm.weights.zoo import names, path_of
+from memhrm.weights.zoo import path_of
 
 Classified = list[tuple[str, float]]
 """Categories of a text with their probabilities, the most probable first."""
@@ -508,8 +509,8 @@ def _place(path: str | Path) -> Path:
     if isinstance(path, str) and path.startswith(PREFIX):
         return fetched(path)
     place = Path(path).expanduser()
-    known = isinstance(path, str) and not place.exists() and path in names()
-    return path_of(str(path)) if known else place
+    bare = isinstance(path, str) and re.fullmatch(r"[\w-]+", path) is not None
+    return path_of(str(path)) if bare and not place.exists() else place
 
 
 def load(

@@ -32,7 +32,10 @@ def write_tensors(
     metadata["checksum"] = _checksum(plain, metadata)
     try:
         with whole(path) as unfinished:
+            unfinished.touch()
+            usual = unfinished.stat().st_mode
             save_file(plain, unfinished, metadata=metadata)
+            unfinished.chmod(usual)  # It makes files that nobody else can read.
     except SafetensorError as error:
         raise OSError(f"{path} cannot be written: {error}") from error
 

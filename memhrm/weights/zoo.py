@@ -49,7 +49,7 @@ def path_of(name: str) -> Path:
     """
     path = ZOO / f"{name}.safetensors"
     if not path.exists():
-        raise ValueError(unknown(f"the model {name!r}", name, names()))
+        raise ValueError(unknown(f"no file {name}; the model {name!r}", name, names()))
     return path
 
 

@@ -44,6 +44,8 @@ def test_export_holds_the_chosen_weights(weights, key, run, tmp_path, capsys):
     assert command_line("export", export.main, f"run={run}", f"out={out}", f"weights={weights}") == 0
     assert capsys.readouterr().out == f"{out}: {weights} weights of step 8\n"
 
+    (tmp_path / "usual").touch()
+    assert out.stat().st_mode == (tmp_path / "usual").stat().st_mode  # Others may read it.
     stored = checkpoint.read(run / "checkpoints/last.pt")[key]
     loaded = memhrm.load(out).model.state_dict()
     assert all(torch.equal(tensor, stored[f"module.{name}" if key == "average" else name])
