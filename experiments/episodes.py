@@ -70,7 +70,7 @@ def runs(scale: str) -> list[Run]:
     return [
         *grid({tasks[RECALL]: [*MEMORIES, *TOKENS, *CONTROLS]}, seeds, measures),
         *grid({tasks[RECURSIVE]: FEW, tasks[NEW_RULES]: FEW}, seeds, measures),
-        *grid({tasks[SUDOKUS]: [*pick(FEW, "baseline"), *BOTH]}, seeds[:1], measures),
+        *grid({tasks[SUDOKUS]: FEW}, seeds, measures),
         *grid(dict.fromkeys(RECALL_KINDS[scale], BOTH), seeds[:1], measures),
     ]
 
