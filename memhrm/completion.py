@@ -10,6 +10,11 @@ import sys
 from memhrm.config import console
 from memhrm.config.complete import candidates
 
+EXAMPLE = """\
+examples:
+  python -m memhrm.completion bash
+  python -m memhrm.completion zsh --line 'memhrm train model='"""
+
 SCRIPTS = {
     "bash": """\
 _memhrm() {
@@ -53,7 +58,7 @@ def answer(shell: str, line: str) -> list[str]:
 
 def main() -> None:
     """Print the script, or with --line what can be typed next."""
-    parser = console.Parser(prog="memhrm completion", description=__doc__)
+    parser = console.Parser(prog="python -m memhrm.completion", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("shell", choices=SCRIPTS)
     parser.add_argument("--line", help="what is typed so far: print what can follow")
     args = parser.parse_args()

@@ -2,14 +2,19 @@
 
 from memhrm.config.console import Parser, run
 
+EXAMPLE = """\
+examples:
+  python -m memhrm.models
+  python -m memhrm.models sudoku4"""
+
 
 def main() -> None:
     """Print a line for each model, or the card of one."""
-    from memhrm.weights.zoo import described, names, path_of
-
-    parser = Parser(prog="memhrm models", description=__doc__)
+    parser = Parser(prog="python -m memhrm.models", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("name", nargs="?", help="show the card of this model")
     args = parser.parse_args()
+    from memhrm.weights.zoo import described, names, path_of  # --help does not wait for it.
+
     if args.name is not None:
         print(path_of(args.name).with_suffix(".md").read_text(encoding="utf-8"), end="")
         return

@@ -29,7 +29,7 @@ class Planted(nn.Module):
         super().__init__()
         self.say, self.asked = say, []
         self.H_module = SimpleNamespace(cells=0, noise_in_evaluation=False, noise_size=0)
-        self.settings = SimpleNamespace(H_cycles=1)
+        self.settings, self.decoder = SimpleNamespace(H_cycles=1), None
         self.H_init = torch.zeros(1)
 
     def initial_state(self, batch_size: int, dtype: torch.dtype = torch.float32) -> State:
