@@ -34,8 +34,9 @@ def linear(dataset: Dataset) -> dict[str, float]:
     """
     train, test = dataset.train, dataset.test
     vectors = _vectors()
-    seen, asked = vectors.fit_transform(train.sources), vectors.transform(test.sources)
-    svm = LinearSVC(random_state=0).fit(seen, train.labels[:, 0])
+    seen: Any = vectors.fit_transform(train.sources)
+    asked: Any = vectors.transform(test.sources)
+    svm: Any = LinearSVC(random_state=0).fit(seen, train.labels[:, 0])
     bag = LogisticRegression(C=20.0, max_iter=300).fit(seen, train.labels[:, 0])
     inside = test.labels[:, 0] > 0
     right = test.labels[inside, 0]
@@ -63,7 +64,7 @@ def nearest(dataset: Dataset) -> dict[str, float]:
 def _nearest(vectors: TfidfVectorizer, episodes: Episodes, questions: int) -> float:
     told, right = episodes.length - questions, 0
     for row in range(len(episodes)):
-        texts = vectors.transform(episodes.sources[row].tolist())
+        texts: Any = vectors.transform(episodes.sources[row].tolist())
         numbers = _numbers(episodes, row)
         closest = np.asarray((texts[told:] @ texts[:told].T).toarray()).argmax(axis=1)
         right += int((numbers[:told][closest] == numbers[told:]).sum())
@@ -146,7 +147,8 @@ class _Counts:
     def loss(self, inputs: np.ndarray, labels: np.ndarray) -> float:
         """Return the mean negative log-likelihood of the labels, (n, s), 0 where there is none."""
         rows, places = np.nonzero(labels)
-        chances = [self.probabilities(inputs[row], at)[labels[row, at]] for row, at in zip(rows, places)]
+        pairs = zip(rows.tolist(), places.tolist())
+        chances = [self.probabilities(inputs[row], at)[labels[row, at]] for row, at in pairs]
         return float(-np.log(chances).mean())
 
 

@@ -145,5 +145,11 @@ def test_a_bank_learns_the_categories_that_were_left_out():
     ]
     known = [one.task.categories for one in some]
     assert known[0] == known[1] and len(set(known)) > 1
+    with pytest.raises(
+        ValueError, match=r"data\.categories is .*; allowed: null, or those that data.left_out"
+    ):
+        load(kind="intent", name="i", path=str(SAMPLE), holdout=12, left_out=1, categories=known[0][::-1])
+    again = load(kind="intent", name="i", path=str(SAMPLE), holdout=12, left_out=1, categories=known[0])
+    assert again.task.categories == known[0] and len(again.train) == len(dataset.train)
     with pytest.raises(ValueError, match=r"data\.left_out is 3; allowed: 0 to 2, as two must stay"):
         load(kind="intent", name="intent", path=str(SAMPLE), holdout=12, left_out=3)

@@ -73,13 +73,16 @@ class TextSettings(DataSettings):
         learned = self.tokens == "learned" and self.vocabulary is None
         if self.categories is not None and not learned:
             return
-        place = expand("data.path", str(self.path))
-        found = read_labelled(place if is_file(place) else place / expand("data.train_file", self.train_file))
+        found = read_labelled(self._training_file())
         if self.categories is None:
             object.__setattr__(self, "categories", self.of_file(sorted({one.category for one in found})))
         if learned:
             words = learn([one.text for one in found], self.vocabulary_size)
             object.__setattr__(self, "vocabulary", words)
+
+    def _training_file(self) -> Path:
+        place = expand("data.path", str(self.path))
+        return place if is_file(place) else place / expand("data.train_file", self.train_file)
 
     def of_file(self, categories: Sequence[str]) -> tuple[str, ...]:
         """Return the categories that null stands for, of those that the training file has."""
@@ -128,6 +131,20 @@ class IntentSettings(TextSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.shots is None or self.shots >= 1, "data.shots", self.shots, "null, or numbers from 1")
+        if self.left_out and self.categories is not None and self.path is not None:
+            self._require_left_out(self.categories)
+
+    def _require_left_out(self, categories: Sequence[str]) -> None:
+        """Check that categories are those that are not left out; a bank may have more behind them.
+
+        Where the training file is not there, as beside an exported model, they are believed.
+        """
+        file = self._training_file()
+        if file.is_file():
+            kept = self.of_file(sorted({one.category for one in read_labelled(file)}))
+            fits = tuple(categories[: len(kept)]) == kept
+            allowed = "null, or those that data.left_out leaves"
+            require(fits, "data.categories", list(categories), allowed)
 
     def read(self, task: Task, place: Path, part: Part) -> Examples:
         """Return the texts of a file; those of the test with the texts that belong to no category."""
