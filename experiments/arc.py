@@ -10,6 +10,7 @@ copy of the input solves, and a grid of one colour.
 
 import pandas as pd
 
+from experiments.grid.comparison import COLUMNS
 from experiments.grid.page import Page, Table
 from experiments.grid.results import Variants, values
 from experiments.grid.run import Run, Variant, grid
@@ -71,11 +72,7 @@ def _optimum(rows: pd.DataFrame, test: str, column: str) -> float:
 
 
 def _cost(rows: pd.DataFrame) -> list[str]:
-    return [
-        f"{values(rows, 'flops').mean() / 1e6:.1f}",
-        f"{int(values(rows, 'parameters').mean()):,}",
-        f"{values(rows, 'seconds').mean():.0f}",
-    ]
+    return [COLUMNS[name](rows) for name in ("MFLOP", "parameters", "seconds")]
 
 
 def voted(found: dict[str, Variants]) -> Table:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from experiments.grid.comparison import answer_mflop
+from experiments.grid.comparison import COLUMNS
 from experiments.grid.page import Page, Table
 from experiments.grid.results import Variants, values
 from experiments.grid.run import Run, Variant, grid
@@ -159,11 +159,7 @@ def _number(rows: pd.DataFrame, name: str) -> str:
 
 
 def _cost(rows: pd.DataFrame) -> list[str]:
-    return [
-        f"{answer_mflop(rows):.1f}",
-        f"{int(values(rows, 'parameters').mean()):,}",
-        f"{values(rows, 'seconds').mean():.0f}",
-    ]
+    return [COLUMNS[name](rows) for name in ("MFLOP", "parameters", "seconds")]
 
 
 def numbers(found: Mapping[str, pd.DataFrame]) -> dict[str, str]:

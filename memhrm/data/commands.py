@@ -1,12 +1,12 @@
 """What ``python -m memhrm.data`` does with a data set."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from memhrm.config import extras
 from memhrm.config.console import one_line
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
@@ -119,10 +119,7 @@ def download(values: dict[str, Any], out: Path) -> None:
         raise ValueError(
             f"{settings.name} is generated; make its files with `build {settings.name} out={out}`"
         )
-    try:
-        hub = importlib.import_module("huggingface_hub")
-    except ImportError:
-        raise ValueError("downloading needs an extra; install it with `pip install 'memhrm[hub]'`") from None
+    hub = extras.library("huggingface_hub", "hub", "downloading needs an extra")
     for file in ("train.csv", "test.csv"):  # before anything is fetched
         require_free("out", out / file, overwrite)
     for file in ("train.csv", "test.csv"):

@@ -3,13 +3,14 @@
 b queries, n keys, w width, k results.
 """
 
-import importlib
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from memhrm.config import extras
 
 IndexName = Literal["exact", "graph"]
 NEIGHBOURS, WIDE = 32, 96
@@ -65,12 +66,7 @@ class Graph:
     """
 
     def __init__(self, keys: Tensor):
-        try:
-            library: Any = importlib.import_module("faiss")
-        except ImportError:
-            raise ValueError(
-                "memory.index=graph needs an extra; install it with `pip install 'memhrm[text]'`"
-            ) from None
+        library = extras.library("faiss", "text", "memory.index=graph needs an extra")
         self.library, self.gone = library, np.zeros(0, np.int64)
         self.graph = library.IndexHNSWFlat(keys.shape[1], NEIGHBOURS, library.METRIC_INNER_PRODUCT)
         self.add(keys)

@@ -1,11 +1,11 @@
 """Films of an answer that forms, as animated GIFs."""
 
-import importlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memhrm.config import extras
 from memhrm.report.board import Board, Square
 
 INK, SOFT, GROUND, GIVEN, WALL = "#1c2329", "#6b7680", "#ffffff", "#e8ecf0", "#3a434c"
@@ -39,10 +39,7 @@ def pillow() -> Any:
     Raises:
         ValueError: it is not installed.
     """
-    try:
-        return importlib.import_module("PIL")
-    except ImportError:
-        raise ValueError("films need Pillow; install it with `pip install 'memhrm[play]'`") from None
+    return extras.library("PIL", "play", "films need Pillow")
 
 
 def animated(pictures: Sequence[Picture], seconds: float) -> bytes:

@@ -1,11 +1,10 @@
 """Models on the Hugging Face hub: safetensors and a card; nothing of what is fetched is executed."""
 
-import importlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from memhrm.config import console
+from memhrm.config import console, extras
 from memhrm.config.settings import require
 from memhrm.system.files import write_text
 from memhrm.weights.restore import Restored, save
@@ -22,10 +21,7 @@ def library() -> Any:
     Raises:
         ValueError: it is not installed.
     """
-    try:
-        return importlib.import_module("huggingface_hub")
-    except ImportError:
-        raise ValueError("the hub needs an extra; install it with `pip install 'memhrm[hub]'`") from None
+    return extras.library("huggingface_hub", "hub", "the hub needs an extra")
 
 
 def fetched(name: str) -> Path:

@@ -4,12 +4,12 @@ A server has the tools that its model can do. `Limits` bound what one call may a
 taught by `remember`: what it was told is shown to it before each question, until it is forgotten.
 """
 
-import importlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from memhrm.config import extras
 from memhrm.config.settings import require, require_size
 from memhrm.data.text.prose import Prose
 from memhrm.runs.bank import keeps_bank
@@ -47,10 +47,7 @@ def library() -> Any:
     Raises:
         ValueError: it is not installed.
     """
-    try:
-        return importlib.import_module("mcp.server")
-    except ImportError:
-        raise ValueError("serving needs an extra; install it with `pip install 'memhrm[serve]'`") from None
+    return extras.library("mcp.server", "serve", "serving needs an extra")
 
 
 @dataclass

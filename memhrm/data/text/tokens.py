@@ -3,7 +3,6 @@
 n texts, t positions, g tokens of a position.
 """
 
-import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+
+from memhrm.config import extras
 
 WORDS = re.compile(r"\w+|[^\w\s]")
 """What counts as a word: letters and digits that stand together, or one other character."""
@@ -160,12 +161,7 @@ def library() -> Any:
     Raises:
         ValueError: it is not installed.
     """
-    try:
-        return importlib.import_module("tokenizers")
-    except ImportError:
-        raise ValueError(
-            "data.tokens=learned needs an extra; install it with `pip install 'memhrm[text]'`"
-        ) from None
+    return extras.library("tokenizers", "text", "data.tokens=learned needs an extra")
 
 
 def _tokenizer(vocabulary: dict[str, int] | None) -> Any:
