@@ -14,9 +14,10 @@ import pandas as pd
 from experiments.grid.page import Page, Table, line_style
 from experiments.grid.results import Variants, values
 from experiments.grid.run import Run, Variant, grid
-from experiments.grid.stats import over_seeds
+from experiments.grid.stats import estimate
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import FEWER_SEEDS, HOPS, HOPS_KINDS
+from memhrm.data.episodes.told import CHANGED
 
 _TOLD = "memory.write_when=told"
 _ONE = ("model.H_cycles=1", "data.cycles=null")
@@ -31,6 +32,9 @@ VARIANTS = [BOTH, CELLS, CARRY, ALONE, DEEP, NEITHER]
 BY_HOPS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (1, 2, 3, 4, 6, 8)
 """H-cycles of a question in the test; 1 to 4 in training."""
+TRAINED = (1, 2, 3, 4)
+"""Hops of a question in training: at equal shares of these, questions that a change affects are compared with
+others, since of many hops more are affected."""
 MAIN = "hops"
 """The task of all variants."""
 
@@ -68,17 +72,25 @@ def diagonal(rows: pd.DataFrame, hops: int) -> pd.Series:
     return values(rows, deeper if hops > trained > 1 and deeper in rows else f"exact_accuracy_by_hops.{hops}")
 
 
+def after(rows: pd.DataFrame, changed: str) -> pd.Series:
+    """Return the exact accuracy before a change, or where it affects the answer or not; seed by seed."""
+    return pd.concat([values(rows, name) for name in _by_change(changed)], axis=1).mean(axis=1)
+
+
+def _by_change(changed: str) -> list[str]:
+    return [f"exact_accuracy_by_{changed}_hops.{hops}" for hops in TRAINED]
+
+
 def table(found: Variants) -> Table:
     """Return a line for each variant: answers by hops, those that a change affects, and the cost."""
     hops = [h for h in BY_HOPS if all(f"exact_accuracy_by_hops.{h}" in one for one in found.values())]
-    changed = [name for name in ("before", "unaffected", "affected")
-               if all(f"exact_accuracy_by_changed.{name}" in rows for rows in found.values())]  # fmt: skip
+    changed = [one for one in CHANGED if all(_by_change(one)[0] in rows for rows in found.values())]
     lines = [
         [
             variant,
             f"{len(rows)}",
             *(f"{100 * diagonal(rows, h).mean():.1f}" for h in hops),
-            *(over_seeds(rows, f"exact_accuracy_by_changed.{name}").text() for name in changed),
+            *(estimate(after(rows, one)).text() for one in changed),
             f"{values(rows, 'flops').mean() / 1e6:.1f}",
             f"{int(values(rows, 'parameters').mean()):,}",
             f"{values(rows, 'seconds').mean():.0f}",
@@ -92,7 +104,8 @@ def table(found: Variants) -> Table:
 def numbers(found: Variants) -> dict[str, str]:
     """Return the numbers for the text.
 
-    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed.
+    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and the
+    like those of a change.
     """
     result = {}
     for variant, rows in found.items():
@@ -102,6 +115,8 @@ def numbers(found: Variants) -> dict[str, str]:
                 f"{variant}/{hops}": f"{exact.mean():.1f}",
                 f"{variant}/{hops}/least": f"{exact.min():.1f}",
             }
+        for changed in (one for one in CHANGED if _by_change(one)[0] in rows):
+            result[f"{variant}/{changed}"] = f"{100 * after(rows, changed).mean():.1f}"
     return result
 
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "score a run on its held-out puzzles, or on others",
     "solve": "answer a file of puzzles that need not have answers",
     "write": "write prose by refinement, and fill in gaps",
+    "play": "edit a question in a page on this machine, and see its answer form",
     "film": "film how an answer forms, as an animated GIF",
     "probe": "look inside trained models: numbers, figures and a report",
     "compare": "show finished runs side by side",

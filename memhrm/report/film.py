@@ -47,14 +47,15 @@ def film(
             before=None if before is None else before.tokens,
             right=right,
         )
-        words = f"step {one.step} of {last}, {sure(one)}"
+        words = f"step {one.step} of {last}, {sure(solver, one)}"
         pictures.append(_picture(solver, [*_asked(solver, asked), ("answer", answer)], words, one))
     return pictures
 
 
-def sure(one: Seen) -> str:
-    """Return Q and the residual of a step as text."""
-    return f"Q {one.q:.2f}, z_H moved by {one.residual:.1%}"
+def sure(solver: Solver, one: Seen) -> str:
+    """Return Q and the residual of a step as text; without Q where it was not trained."""
+    moved = f"z_H moved by {one.residual:.1%}"
+    return f"Q {one.q:.2f}, {moved}" if solver.judges else moved
 
 
 def right_answer(solver: Solver, question: np.ndarray) -> np.ndarray | None:
@@ -82,10 +83,13 @@ def _of_example(solver: Solver, one: Seen, texts: tuple[str, str]) -> Picture:
         boards.append(("its answer", board_of(task, answers[0], question=questions[0])))
         return _picture(solver, boards, f"{name}: the answer is shown", one)
     boards.append(("answer", board_of(task, one.tokens, question=questions[0])))
-    return _picture(solver, boards, f"{name}: step {one.step}, {sure(one)}", one)
+    return _picture(solver, boards, f"{name}: step {one.step}, {sure(solver, one)}", one)
 
 
 def _picture(solver: Solver, boards: Sequence[tuple[str, Board]], words: str, one: Seen) -> Picture:
     cells = solver.model.H_module.cells
     read, written = (frozenset(cell for step in part for cell in step) for part in (one.read, one.written))
-    return Picture(boards, words, cells, read if cells else frozenset(), written if cells else frozenset())
+    q, residual = one.q if solver.judges and not one.told else None, None if one.told else one.residual
+    if not cells:
+        return Picture(boards, words, q, residual)
+    return Picture(boards, words, q, residual, cells, read, written)

@@ -21,6 +21,8 @@ class Picture:
     Attributes:
         boards: boards side by side, each with its caption.
         words: a line below them.
+        q: how sure the model is; None: it is not asked.
+        residual: how far z_H moved, as a share of its norm; None: no answer is formed.
         cells: memory cells there are; 0: none are drawn.
         read: the cells that are read.
         written: those that are written.
@@ -28,6 +30,8 @@ class Picture:
 
     boards: Sequence[tuple[str, Board]]
     words: str
+    q: float | None = None
+    residual: float | None = None
     cells: int = 0
     read: frozenset[int] = frozenset()
     written: frozenset[int] = frozenset()

@@ -6,7 +6,12 @@ from typing import Any
 WORDS = {"H_cycles": "H-cycle", "halt_max_steps": "supervision step"}
 """What a depth counts, by the setting that says how many there are in training."""
 
-BY_HOPS, AFFECTED, BY_PIECES = (f"exact_accuracy_by_{name}" for name in ("hops", "affected_hops", "pieces"))
+BY_HOPS, BY_PIECES = (f"exact_accuracy_by_{name}" for name in ("hops", "pieces"))
+CHANGES = {
+    "before a change": "exact_accuracy_by_before_hops",
+    "unaffected by a change": "exact_accuracy_by_unaffected_hops",
+    "affected by a change": "exact_accuracy_by_affected_hops",
+}
 
 
 def curves(summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[int, float]]:
@@ -34,9 +39,10 @@ def table(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not rows:
         return []
     rows |= {
-        f"{name}, affected by a change": _numbered(one[AFFECTED])
+        f"{name}, {said}": _numbered(one[measure])
         for name, one in summaries.items()
-        if AFFECTED in one
+        for said, measure in CHANGES.items()
+        if measure in one
     }
     lines = _table("exact accuracy by hops", rows)
     early: dict[str, Mapping[int, float]] = {}

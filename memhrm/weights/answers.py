@@ -35,24 +35,25 @@ class Answers:
         questions: tokens of the questions, (n, t).
         labels: tokens of the answers in the file, (n, t); 0 where it has none.
         tokens: tokens of the model's answers, (n, t).
-        q: how sure the model is of each, (n,).
+        q: how sure the model is of each, (n,); None: it has not learned to tell.
     """
 
     task: Task
     questions: np.ndarray
     labels: np.ndarray
     tokens: np.ndarray
-    q: np.ndarray
+    q: np.ndarray | None
 
     def table(self) -> str:
         """Return the answers as CSV, one line a puzzle."""
         verdict = self.task.verdict(self.questions, self.tokens)
         known = {} if verdict is None else verdict._asdict()
         rows = []
-        for row, (question, answer, q) in enumerate(zip(self.questions, self.tokens, self.q)):
+        for row, (question, answer) in enumerate(zip(self.questions, self.tokens)):
             judged = ["yes" if values[row] else "no" for values in known.values()]
-            rows.append([self.task.decode(question), self.task.decode_answer(answer), *judged, f"{q:.4f}"])
-        return to_csv(["question", "answer", *known, "q"], rows)
+            sure = [] if self.q is None else [f"{self.q[row]:.4f}"]
+            rows.append([self.task.decode(question), self.task.decode_answer(answer), *judged, *sure])
+        return to_csv(["question", "answer", *known, *([] if self.q is None else ["q"])], rows)
 
     def verdict(self) -> str:
         """Say how many answers can be right and, where the file has answers, how many agree."""
@@ -171,7 +172,7 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
         for batch in bar
     ]
     tokens, q = np.concatenate([part.tokens for part in parts]), np.concatenate([part.q for part in parts])
-    return Answers(task, questions.inputs, questions.labels, tokens, q)
+    return Answers(task, questions.inputs, questions.labels, tokens, q if solver.judges else None)
 
 
 def _to_texts(solver: Solver, task: Intent, settings: Any) -> TextAnswers:

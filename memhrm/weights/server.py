@@ -94,8 +94,8 @@ class Served:
         verdict = task.verdict(asked.inputs, solved.tokens)
         found: list[dict[str, Any]] = []
         for row, question in enumerate(questions):
-            answer, sure = task.decode_answer(solved.tokens[row]), round(float(solved.q[row]), 4)
-            one: dict[str, Any] = {"question": question, "answer": answer, "sure": sure}
+            one: dict[str, Any] = {"question": question, "answer": task.decode_answer(solved.tokens[row])}
+            one |= self._sure(solved.q[row])
             if verdict is not None:
                 one |= {name: bool(values[row]) for name, values in verdict._asdict().items()}
             found.append(one)
@@ -108,7 +108,7 @@ class Served:
             {
                 "step": one.step,
                 "answer": one.answer,
-                "sure": round(one.q, 4),
+                **self._sure(one.q),
                 "moved": round(one.residual, 4),
                 "cells_read": one.read,
                 "cells_written": one.written,
@@ -168,6 +168,10 @@ class Served:
         """Return what work gives, of which one is done at a time: a call that was given up may still run."""
         with self._alone:
             return work()
+
+    def _sure(self, q: float) -> dict[str, float]:
+        """Return how sure the model is, where it has learned to tell."""
+        return {"sure": round(float(q), 4)} if self.solver.judges else {}
 
     def _bounded(self, texts: Sequence[str], steps: int | None) -> None:
         most, deepest = self.limits.questions, self.limits.steps

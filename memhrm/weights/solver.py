@@ -111,6 +111,7 @@ class Solver:
         data: the settings of the data that the model was trained on.
         loss: the cross-entropy that it was trained with.
         bank: the labelled texts that its memory reads, in its order; those that were forgotten are None.
+        judges: whether it has learned to tell how sure it is, by Q; else Q says nothing.
     """
 
     def __init__(
@@ -121,10 +122,11 @@ class Solver:
         data: DataSettings,
         loss: str = "softmax",
         bank: Sequence[Entry] = (),
+        judges: bool = True,
     ):
         self.model = model
         self.bank: list[Entry | None] = list(bank)
-        self.loss = loss
+        self.loss, self.judges = loss, judges
         self.task = task
         self.halt_max_steps = halt_max_steps
         self.data = data
@@ -540,7 +542,7 @@ def load(
         data = parse(restored.run.data)
         run = restored.run
         steps, loss = run.halting.halt_max_steps, run.loss.kind
-        return Solver(restored.model, data.task(), steps, data, loss, restored.bank)
+        return Solver(restored.model, data.task(), steps, data, loss, restored.bank, run.loss.q_halt > 0)
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
@@ -558,9 +560,10 @@ def load(
         data = parse(about["data"])
         number("halt_max_steps", about["halt_max_steps"], 1)
     load_weights(model, file.tensors, path)
-    loss = about.get("config", {}).get("loss", {}).get("kind", "softmax")
+    trained = about.get("config", {}).get("loss", {})
+    loss, judges = trained.get("kind", "softmax"), trained.get("q_halt", 1) > 0
     require(loss in PROBABILITIES, "loss.kind", loss, ", ".join(PROBABILITIES))
     entries = [Entry(*one) for one in about.get("bank", ())]
     if keeps_bank(model):
         fill(model, data.task(), entries)
-    return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries)
+    return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries, judges)

@@ -72,9 +72,13 @@ def test_without_memory_nothing_is_known():
 
 
 def replayed(task: Hops, episodes: Episodes, row: int):
-    """Yield each question of an episode, with what has been told by then, before and after a change."""
+    """Yield each question of an episode, with what follows from all that was told, and before a change.
+
+    With it goes what has been told again, where the question is one that follows it.
+    """
     known: dict[int, int] = {}
     old: dict[int, int] = {}
+    again: list[int] = []
     for at, (asked, told) in enumerate(zip(*episodes.course)):
         assert asked != told
         tokens = episodes.inputs[row, at].astype(int)
@@ -87,12 +91,16 @@ def replayed(task: Hops, episodes: Episodes, row: int):
             }
             assert [x + FIRST for x in facts] == tokens[tokens > 0].tolist()
             old = old or (dict(known) if facts.keys() & known.keys() else {})
-            known |= facts
+            again += facts if old else []
+            for symbol, image in facts.items():  # What had this image takes the other one.
+                known |= {x: known[symbol] for x, y in known.items() if y == image and symbol in known}
+                known[symbol] = image
             continue
         text = task.decode(tokens)
         answer = task.decode_answer(episodes.labels[row, at])
         assert not episodes.labels[row, at, 1:].any()
-        yield at, known, old, int(text[-1]) - 1, text.count("f"), int(answer) - 1
+        soon = again if old and episodes.course.told[at - 1] else []
+        yield at, known, old, soon, int(text[-1]) - 1, text.count("f"), int(answer) - 1
 
 
 def follow(function: dict[int, int], symbol: int, hops: int) -> int:
@@ -108,7 +116,7 @@ def test_answers_follow_from_what_was_told(overrides):
     assert isinstance(task, Hops)
     names, seen = {name: facet.values for name, facet in episodes.facets.items()}, set()
     for row in range(len(episodes)):
-        for at, known, old, symbol, hops, answer in replayed(task, episodes, row):
+        for at, known, old, again, symbol, hops, answer in replayed(task, episodes, row):
             facets = {
                 name: values[episodes.facets[name].index[row, at]]
                 for name, values in names.items()
@@ -119,18 +127,22 @@ def test_answers_follow_from_what_was_told(overrides):
                 assert symbol in known and facets == {"pieces": str(len(known))}
                 continue
             assert follow(known, symbol, hops) == answer and len(set(known.values())) == 5
+            if again and "data.early=true" in overrides:
+                assert symbol in again and facets == {"again": str(len(again))}
+                seen |= set(facets.items())
+                continue
             wanted = {"hops": str(hops)}
             if "data.changes=true" in overrides:
                 affected = bool(old) and follow(old, symbol, hops) != answer
                 wanted["changed"] = "affected" if affected else "unaffected" if old else "before"
+                wanted[f"{wanted['changed']}_hops"] = str(hops)
                 if old:
                     assert sum(old[x] != known[x] for x in range(5)) == 2
-                if affected:
-                    wanted["affected_hops"] = str(hops)
             assert facets == wanted
             seen |= set(wanted.items())
     assert {("hops", str(one)) for one in range(1, 9)} <= seen
-    assert all(("changed", value) in seen for value in names.get("changed", ()))
+    for name in ("changed", "again"):
+        assert all((name, value) in seen for value in names.get(name, ()))
 
 
 @pytest.mark.parametrize("overrides", VARIANTS[2:4], ids=" ".join)

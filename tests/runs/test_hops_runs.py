@@ -7,6 +7,7 @@ import pytest
 import memhrm
 from memhrm.config.command import compose
 from memhrm.data import load as load_data
+from memhrm.data.episodes.told import CHANGED
 from memhrm.evaluate import main as evaluate
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs import hops
@@ -45,7 +46,8 @@ def test_depths_are_those_of_an_evaluation(run, tmp_path):
         assert found == {name: scores[name] for name in found}
         assert set(found) == {
             "exact_accuracy",
-            *(f"exact_accuracy_by_{name}" for name in ("hops", "changed", "affected_hops", "pieces")),
+            *(f"exact_accuracy_by_{name}" for name in ("hops", "changed", "pieces")),
+            *(f"exact_accuracy_by_{name}_hops" for name in CHANGED),
         }
     assert depths["1"] != depths["5"]
 
@@ -72,6 +74,7 @@ def test_the_table_and_the_figure_show_hops_and_depths(run, tmp_path, capsys):
         f"{summary['by_depth']['5']['exact_accuracy_by_hops'][h]:.1%}" for h in ("1", "2", "3")
     ]
     assert "2 H-cycles (training)" in rows and "this run, affected by a change" in rows
+    assert "this run, before a change" in rows and "this run, unaffected by a change" in rows
     pytest.importorskip("matplotlib")
     drawn = (run / "hops.svg").read_text()
     assert all(f">{label}<" in drawn for label in hops.curves({"run": summary}))

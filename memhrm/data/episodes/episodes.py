@@ -189,6 +189,13 @@ def milestones(length: int) -> list[int]:
     return [at for at in (1, 2, 3, 4, 8, 16, 32, 64) if at <= length]
 
 
+def unpaired(task: Task, pairs: np.ndarray) -> np.ndarray:
+    """Return the labels that `pair` joined with questions; where it left a question as it is, that."""
+    answers = (pairs.astype(np.int64) - task.vocab_size) % max(1, task.answers)
+    labels = answers + (task.vocab_size - task.answers)
+    return narrow("labels", np.where(pairs >= task.vocab_size, labels, pairs))
+
+
 def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return one token for each pair of question and answer, in the shape of ``inputs``.
 

@@ -16,8 +16,9 @@ class Facts:
         hops: the most hops of a question in each part of the training.
         cycles: H-cycles of a question in each part of the training; None: as many as the model has.
         test_hops: the most hops of a question in the test.
-        early: whether a question also follows each piece but the last, about a symbol whose image is told;
-            with several hops the answer may depend on what is not.
+        early: whether a question also follows each piece but the last, about a symbol whose image is told,
+            and each that is told again, about one of these; with several hops the answer to the former may
+            depend on what is not told.
         test_depths: the depths with which a trained model answers the questions of the test as well.
         early_hops: the most hops of such a question; None: as of the others.
         changes: whether after half of the questions two random symbols exchange their images; both are told
@@ -40,6 +41,6 @@ class Facts:
         told = [True, *([False, True] if self.early else [True]) * (pieces - 1)]
         half = self.questions // 2 if self.changes else 0
         told += [False] * half
-        told += [True] * changed if self.changes else []
+        told += ([True, False] if self.early else [True]) * changed if self.changes else []
         told += [False] * (self.questions - half)
         return telling(told)

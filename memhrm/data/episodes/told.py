@@ -40,7 +40,10 @@ class Told(Drawn):
         first = self.symbols if facts.tells == "pieces" else 1  # Facts before a change.
         shown = np.cumsum(self._told) - self._told  # Facts before each example.
         self._changed = shown + self._told > first
-        self._early = ~self._told & (shown < first)
+        # Before an example as many facts are shown; one that follows a fact may ask about it.
+        asks = ~self._told & np.roll(self._told, 1) & facts.early
+        self._early, self._again = asks & (shown < first), asks & (shown > first)
+        self._first = first
         self._pieces, self.depths = shown, facts.test_depths
         super().__init__(
             task,
@@ -109,12 +112,14 @@ class Told(Drawn):
         feedback[:, told, width] = np.where(facts < 0, 0, pair(task, facts + FIRST, images + FIRST))
 
         x = rng.integers(a, size=shape)
-        early = np.flatnonzero(self._early)  # About a symbol whose image is told.
-        x[:, early] = np.take_along_axis(
-            facts[:, :, 0], rng.integers(self._pieces[early], size=(count, len(early))), 1
+        soon = self._early | self._again
+        at = np.flatnonzero(soon)  # About a symbol whose image is told, or told again.
+        which = rng.integers(
+            np.where(self._again, self._first, 0)[at], self._pieces[at], size=(count, len(at))
         )
+        x[:, at] = np.take_along_axis(facts[:, :, 0], which, 1)
         few = min(self.facts.early_hops or most, most)
-        h = np.where(told, 0, rng.integers(1, np.where(self._early, few, most) + 1, size=shape))
+        h = np.where(told, 0, rng.integers(1, np.where(soon, few, most) + 1, size=shape))
         answers = applied(ours, x, h)
         ends = np.arange(task.seq_len) - h[..., None]  # 0 where the symbol of a question is.
         asked = np.where(ends < 0, APPLY, np.where(ends == 0, x[..., None] + FIRST, 0))
@@ -139,17 +144,21 @@ class Told(Drawn):
 
     def _facets(self, h: np.ndarray, affected: np.ndarray) -> dict[str, Facet]:
         """Return the facets of questions with so many hops, 0 at a fact, and affected by a change: (n, p)."""
-        late = ~self._told & ~self._early
+        late = ~self._told & ~self._early & ~self._again
         hops = Facet(tuple(str(one + 1) for one in range(self.facts.test_hops)), np.where(late, h - 1, -1))
         found = {"hops": hops}
         if self.facts.changes:
             changed = np.where(late, np.where(affected, 2, self._changed * 1), -1)
             found["changed"] = Facet(CHANGED, changed)
-            found["affected_hops"] = replace(hops, index=np.where(changed == 2, hops.index, -1))
+            for number, name in enumerate(CHANGED):  # Questions of many hops are affected more often.
+                found[f"{name}_hops"] = replace(hops, index=np.where(changed == number, hops.index, -1))
         if self._early.any():
             pieces = tuple(str(one) for one in range(1, self.symbols))
             early = np.where(self._early, self._pieces - 1, -1)
             found["pieces"] = Facet(pieces, np.broadcast_to(early, h.shape))
+        if self._again.any():
+            again = np.where(self._again, self._pieces - self._first - 1, -1)
+            found["again"] = Facet(("1", "2"), np.broadcast_to(again, h.shape))
         return found
 
     def _best(self, episodes: Episodes) -> np.ndarray:

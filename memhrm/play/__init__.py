@@ -1,0 +1,1 @@
+"""A page in which one plays with trained models: the extra `play`."""

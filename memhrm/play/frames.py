@@ -1,0 +1,140 @@
+"""What a page shows of an answer: a frame for each step of it.
+
+s tokens of an example.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from memhrm.config.settings import require
+from memhrm.data.dataset import Dataset
+from memhrm.data.episodes.episodes import unpaired
+from memhrm.data.loading import generate
+from memhrm.data.settings import DataSettings
+from memhrm.data.sudoku.settings import SudokuSettings
+from memhrm.data.text.prose import Prose
+from memhrm.report.board import Board
+from memhrm.report.film import film
+from memhrm.weights.solver import Solver
+from memhrm.weights.writing import Manner, write
+
+FEW = 32
+"""Puzzles that are made, to offer one of them after the other."""
+MOST_TOLD = 24
+"""Examples of an episode that is drawn, where there are shorter ones."""
+WRITTEN = 160
+"""Characters that are written behind a prompt."""
+TOP = 5
+"""Categories that are shown of a text."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step of an answer.
+
+    Attributes:
+        words: a line on it.
+        boards: boards side by side, each with its caption.
+        categories: of a text, with their probabilities, the most probable first.
+        prose: what is written.
+        q: how sure the model is; None: it says nothing of that here.
+        residual: how far z_H moved, as a share of its norm; None: it is not known.
+        cells: memory cells there are; 0: none are shown.
+        read: the cells that are read.
+        written: those that are written.
+    """
+
+    words: str
+    boards: Sequence[tuple[str, Board]] = ()
+    categories: Sequence[tuple[str, float]] = ()
+    prose: str | None = None
+    q: float | None = None
+    residual: float | None = None
+    cells: int = 0
+    read: frozenset[int] = frozenset()
+    written: frozenset[int] = frozenset()
+
+
+class Drawn(NamedTuple):
+    """A question with the examples that go before it.
+
+    Attributes:
+        question: the question, as text.
+        told: questions with their answers.
+    """
+
+    question: str
+    told: list[tuple[str, str]]
+
+
+def frames(solver: Solver, question: str, told: Sequence[tuple[str, str]], steps: int | None) -> list[Frame]:
+    """Return a frame of each step of an answer, after those of the examples.
+
+    Args:
+        solver: the model.
+        question: the question; of a text, what is classified; of prose, what goes before.
+        told: examples, question and answer.
+        steps: supervision steps; None: as many as in training.
+
+    Raises:
+        ValueError: the question or an example is not one of the model's task.
+    """
+    if solver.task.num_labels:
+        return list(_classified(solver, question, steps))
+    if isinstance(solver.task, Prose):
+        return list(_written(solver, question, steps))
+    return [
+        Frame(one.words, one.boards, q=one.q, residual=one.residual, cells=one.cells,
+              read=one.read, written=one.written)
+        for one in film(solver, question, told, steps)
+    ]  # fmt: skip
+
+
+def _classified(solver: Solver, text: str, steps: int | None) -> Iterator[Frame]:
+    require(bool(text.strip()), "the text", text, "one with a word")
+    last = solver.halt_max_steps if steps is None else steps
+    for step in range(1, last + 1):
+        (found,) = solver.classify([text], top=min(TOP, solver.task.num_labels), steps=step)
+        yield Frame(f"step {step} of {last}", categories=found)
+
+
+def _written(solver: Solver, prompt: str, steps: int | None) -> Iterator[Frame]:
+    for step, one in enumerate(write(solver, prompt, WRITTEN, Manner(halt_max_steps=steps)), start=1):
+        yield Frame(f"step {step}: {one.left} characters of this window are open", prose=one.text)
+
+
+def drawn(solver: Solver, rng: np.random.Generator) -> Drawn | None:
+    """Return a random question of a model's task, with examples where it learns from some.
+
+    Returns:
+        The question; None where the task has none of its own, as its data are files.
+    """
+    made = None if solver.data is None else _few(solver.data)
+    if made is None:
+        return None
+    task, maker = made.task, made.episodes
+    length = max((one for one in (*maker.lengths, maker.test_length) if one <= MOST_TOLD), default=MOST_TOLD)
+    episode = maker.draw(made.test, 1, length, rng)
+    asked, told = (np.flatnonzero(part) for part in episode.course)
+    inputs, feedback = episode.inputs[0], episode.feedback[0]
+    shown = [
+        (task.decode(inputs[at]), task.decode(unpaired(task, feedback[at]))) for at in told[told < asked[-1]]
+    ]
+    return Drawn(task.decode(inputs[asked[-1]]), shown)
+
+
+@cache
+def _few(data: DataSettings) -> Dataset | None:
+    """Return a set like that of the training, but small; None where it is read from files."""
+    if data.path is not None or data.own_file is not None or data.download is not None:
+        return None
+    few, task = data, data.task()
+    if not task.answers:  # What episodes are drawn from is listed, which takes no time.
+        listed = isinstance(data, SudokuSettings) and data.side == 4
+        few = replace(data, train_size=None if listed else 1, test_size=FEW, holdout=0)
+    train, test = generate(few, lambda done, of: None)
+    return Dataset(data.name, task, train, test, few.maker(task))
