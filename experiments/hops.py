@@ -45,10 +45,10 @@ def runs(scale: str) -> list[Run]:
     What has no memory can only guess, as the closed form says; it has one seed.
     """
     task, (changed, once), seeds = HOPS[scale], HOPS_KINDS[scale], FEWER_SEEDS[scale]
-    several = {task: [BOTH, CELLS, ALONE], changed: [BOTH]}
     return [
-        *grid({task: [BOTH, CELLS, ALONE, DEEP], changed: [BOTH]}, seeds[:1]),
-        *grid(several, seeds[1:]),
+        *grid({task: [BOTH, CELLS, ALONE, DEEP]}, seeds[:1]),
+        *grid({changed: [BOTH]}, seeds),
+        *grid({task: [BOTH, CELLS, ALONE]}, seeds[1:]),
         *grid({task: [CARRY, NEITHER], once: [BOTH], changed: [ALONE]}, seeds[:1]),
     ]
 

@@ -5,7 +5,8 @@ import itertools
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.request import urlopen
@@ -39,30 +40,40 @@ class Driven:
     """
 
     def __init__(self, folder: Path, *, width: int = 1280, scheme: str = "light") -> None:
+        self._kept = ExitStack()
+        try:
+            self._begin(folder)
+            self.look(width, scheme)
+        except BaseException:
+            self._kept.close()
+            raise
+
+    def _begin(self, folder: Path) -> None:
         quiet = "background-networking", "component-update", "sync", "gpu", "quic", "default-apps"
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [str(BROWSER), "--headless", "--no-sandbox", "--no-first-run", "--remote-debugging-port=0",
              *(f"--disable-{name}" for name in quiet), f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        self._kept.callback(process.wait)
+        self._kept.callback(process.kill)
         port = until(lambda: (folder / "DevToolsActivePort").read_text().split()[0], OSError, IndexError)
         targets = until(lambda: json.load(urlopen(f"http://127.0.0.1:{port}/json/list")), OSError)
         page = next(one for one in targets if one["type"] == "page")
-        self._socket = connect(page["webSocketDebuggerUrl"], max_size=None)
+        talk = connect(page["webSocketDebuggerUrl"], max_size=None)
+        self._socket = self._kept.enter_context(talk)
         self._numbers = itertools.count(1)
         self.console: list[str] = []
         self.requests: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._ask(f"{domain}.enable")
-        self.look(width, scheme)
+        self._ask("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
+        self._kept.close()
 
     def look(self, width: int, scheme: str) -> None:
         """Make the window so wide, in a colour scheme."""
@@ -72,7 +83,11 @@ class Driven:
         self._ask("Emulation.setEmulatedMedia", features=features)
 
     def open(self, address: str) -> None:
-        """Go to an address."""
+        """Go to an address, from an empty page, so that nothing of an earlier one is taken for it."""
+        self._ask("Page.navigate", url="about:blank")
+        self.wait("location.href === 'about:blank'")
+        self.console.clear()
+        self.requests.clear()
         self._ask("Page.navigate", url=address)
 
     def value(self, script: str) -> Any:
@@ -135,3 +150,13 @@ def until(look: Callable[[], Any], *errors: type[Exception], seconds: float = 30
             pass
         assert time.monotonic() < end, f"nothing in {seconds} seconds: {said}"
         time.sleep(0.05)
+
+
+@contextmanager
+def ended(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """Give a process, and end it, however what is done with it ends."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()

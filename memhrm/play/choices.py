@@ -71,7 +71,7 @@ class Choices:
 
     def _free(self, place: str) -> str:
         """Return a name for a place that no other one has."""
-        base = place.rstrip("/").rsplit("/", 1)[-1]
+        base = place.rstrip("/").rsplit("/", 1)[-1].removesuffix(".safetensors")
         taken: Mapping[str, str] = self._places
         return base if base not in taken else f"{base} ({len(taken)})"
 

@@ -13,7 +13,7 @@ import numpy as np
 from memhrm.config import extras
 from memhrm.config.settings import require
 from memhrm.data.text.prose import Prose
-from memhrm.play.boards import Edited, edited, task_in, text_of
+from memhrm.play.boards import edited, task_in, text_of
 from memhrm.play.choices import Choices
 from memhrm.play.frames import Frame, drawn, frames
 from memhrm.play.markup import EMPTY, frame_html, said_html, told_html
@@ -30,6 +30,27 @@ PAUSE = 0.25
 """How long one step is shown, at most, in seconds."""
 LONGEST = 10_000
 """Characters of a question, at most."""
+READ = """(text, board) => {
+  if (!board) { return board; }
+  if (!board.colours) {
+    const known = [...text].every((one) => board.alphabet.includes(one));
+    const fits = known && text.length === board.squares.length;
+    return fits ? {...board, squares: text} : board;
+  }
+  try {
+    const grid = JSON.parse(text), columns = grid[0].length, every = grid.flat();
+    const fits = Math.max(grid.length, columns) <= board.most && grid.every((row) => row.length === columns)
+      && every.every((one) => Number.isInteger(one) && one >= 0 && one <= 9);
+    return fits ? {...board, rows: grid.length, columns, squares: every.join("")} : board;
+  } catch { return board; }
+}"""
+"""A question as text makes a board; in the browser, so that it never overtakes a key."""
+WRITE = """(board) => {
+  if (!board.colours) { return board.squares; }
+  const row = (r) => [...board.squares.slice(r * board.columns, (r + 1) * board.columns)].map(Number);
+  return JSON.stringify(Array.from({length: board.rows}, (_, r) => row(r)));
+}"""
+"""A board is a question as text."""
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -110,8 +131,7 @@ def page(choices: Choices, *, most_steps: int) -> Any:
 
     def draw_another(name: str) -> dict[Any, Any]:
         found = drawn(choices.solver(name), rng)
-        if found is None:
-            return {}
+        assert found is not None, "the button is hidden"
         board = edited(choices.solver(name).task, found.question)
         return {
             editor: board,
@@ -123,17 +143,14 @@ def page(choices: Choices, *, most_steps: int) -> Any:
             say: said_html(""),
         }
 
-    def typed(name: str, question: str, state: Visit) -> dict[Any, Any]:
+    def paste(name: str, question: str, state: Visit) -> dict[Any, Any]:
         task = choices.solver(name).task
-        if (whole := task_in(task, question)) is not None:  # A task of ARC as it stands in its file.
-            question, state.told = whole
-            return {editor: edited(task, question), text: question, visit: state,
-                    known: told_html(task, state.told)}  # fmt: skip
-        board = edited(task, question)
-        return {editor: board} if board is not None else {}
-
-    def put(name: str, board: Edited) -> str:
-        return text_of(choices.solver(name).task, board)
+        whole = task_in(task, question)
+        if whole is None:
+            return {visit: state}
+        question, state.told = whole
+        shown_now = told_html(task, state.told)
+        return {editor: edited(task, question), text: question, visit: state, known: shown_now}
 
     def solve(
         name: str, other: str, question: str, depth: float | None, state: Visit
@@ -227,16 +244,17 @@ def page(choices: Choices, *, most_steps: int) -> Any:
                 slider = gr.Slider(1, 2, value=1, step=1, label="Step", visible=False, elem_id="slider")
                 shown = gr.HTML(elem_id="shown")
         every = [about, beside, editor, text, another, teaching, known, visit, steps, shown, slider, say]
-        quiet = {"show_progress": "hidden"}
+        quiet, last = {"show_progress": "hidden"}, {"show_progress": "hidden", "trigger_mode": "always_last"}
         made.load(choose, model, every, **quiet)
         model.input(choose, model, every, **quiet)
         another.click(draw_another, model, every, **quiet)
-        text.input(typed, [model, text, visit], [editor, text, known, visit], **quiet)
-        editor.input(put, [model, editor], [text], **quiet)
+        text.input(None, [text, editor], [editor], js=READ, **quiet)
+        editor.input(None, [editor], [text], js=WRITE, **quiet)
+        text.input(paste, [model, text, visit], [editor, text, known, visit], **last)
         asked = [model, beside, text, steps, visit]
         for event in (go.click, text.submit):
             event(solve, asked, [say, shown, slider, visit], **quiet)
-        slider.input(slide, [slider, visit], [shown], **quiet)
+        slider.input(slide, [slider, visit], [shown], **last)
         for event in (tell.click, told_answer.submit):
             event(teach, [model, told_question, told_answer, visit],
                   [known, visit, say, told_question, told_answer], **quiet)  # fmt: skip

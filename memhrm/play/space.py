@@ -58,7 +58,7 @@ def write_space(place: str, runs: Sequence[str]) -> None:
     models = folder / "models"
     models.mkdir(parents=True)
     for name, run in zip(choices.names, runs):
-        _copy(Path(run), models / f"{name.removesuffix('.safetensors')}.safetensors")
+        _copy(Path(run), models / f"{name}.safetensors")
     ignored = shutil.ignore_patterns("__pycache__", "configs")
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=ignored)
     shutil.copytree(CONFIGS, folder / PACKAGE.name / "configs")

@@ -157,6 +157,18 @@ def test_no_function_of_the_test_is_trained_on(overrides):
     assert len(np.unique(numbers)) > 60 and len(np.unique(held_out)) > 30
 
 
+def test_facts_change_from_a_part_of_the_training_on():
+    data = dataset("data.hops=[1,2,2]", "data.changes=true", "data.changes_from=1", "data.early=true")
+    rng = np.random.default_rng(0)
+    for part in range(3):
+        episodes = data.episodes.stage(data.train, 50, part, rng)
+        told = np.flatnonzero(episodes.course.told)
+        assert (episodes.rules[:, 0] != episodes.rules[:, -1]).all() == (part > 0)
+        again = episodes.inputs[:, told[-2:], 0]
+        assert (again[:, 0] != again[:, 1]).all() and len(np.unique(again)) == 5
+    assert "changed" in data.held_out().facets
+
+
 def test_the_hops_of_a_training_question_grow():
     data, rng = dataset("data.hops=[1,3]", "data.early=true"), np.random.default_rng(0)
     for part, most in enumerate((1, 3)):

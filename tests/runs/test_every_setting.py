@@ -415,7 +415,7 @@ DATA = {
     "data.questions=4 data.test_episodes=9",
     "hops, early": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[2,4] "
     "data.test_hops=3 data.questions=1 data.early=true data.early_hops=1",
-    "hops, changed": "data=hops data.symbols=5 data.train_size=40 data.test_size=60 data.hops=[2] "
+    "hops, changed": "data=hops data.symbols=5 data.train_size=40 data.test_size=60 data.hops=[2,2] "
     "data.tells=once data.changes=true data.questions=4",
     "arc": "data=arc data.path=a data.canvas=10 data.variants=3 data.train_size=null data.test_size=null",
     "arc, strict": "data=arc data.path=a data.canvas=10 data.variants=3 data.protocol=strict "
@@ -452,7 +452,8 @@ OTHER |= {
     "data.test_length": 5, "data.contexts": [2], "data.curve": [1], "data.held_out_cues": 0.3,
     "data.held_out_rules": 0.3, "data.asks": "all", "data.order": ("two_phase", "interleaved"),
     "data.test_order": ("two_phase", "interleaved"), "data.symbols": 6, "data.tells": ("once", "pieces"),
-    "data.hops": [3, 2], "data.cycles": [1, 2], "data.early_hops": 2, "data.test_depths": [5],
+    "data.hops": [3, 2], "data.cycles": [1, 2], "data.early_hops": 2, "data.changes_from": 1,
+    "data.test_depths": [5],
     "data.canvas": 5, "data.sets": ["evaluation", "concept"], "data.test_sets": ["training"],
     "data.draw": "published", "data.protocol": ("strict", "transductive"),
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,

@@ -46,7 +46,7 @@ def test_depths_are_those_of_an_evaluation(run, tmp_path):
         assert found == {name: scores[name] for name in found}
         assert set(found) == {
             "exact_accuracy",
-            *(f"exact_accuracy_by_{name}" for name in ("hops", "changed", "pieces")),
+            *(f"exact_accuracy_by_{name}" for name in ("hops", "changed", "pieces", "again")),
             *(f"exact_accuracy_by_{name}_hops" for name in CHANGED),
         }
     assert depths["1"] != depths["5"]

@@ -23,6 +23,8 @@ class Facts:
         early_hops: the most hops of such a question; None: as of the others.
         changes: whether after half of the questions two random symbols exchange their images; both are told
             again.
+        changes_from: the first part of the training, from 0, in which they do; in those before, two symbols
+            are told again as they were.
     """
 
     tells: Literal["pieces", "once"]
@@ -34,6 +36,7 @@ class Facts:
     early: bool = False
     early_hops: int | None = None
     changes: bool = False
+    changes_from: int = 0
 
     def course(self, symbols: int) -> Course:
         """Return which examples of an episode are asked, and which told."""

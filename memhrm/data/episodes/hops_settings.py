@@ -39,6 +39,7 @@ class HopsSettings(DrawnSettings):
     early: bool
     early_hops: int | None
     changes: bool
+    changes_from: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +61,10 @@ class HopsSettings(DrawnSettings):
         few = self.early_hops
         fits = few is None or 1 <= few <= MOST_HOPS
         require(fits, "data.early_hops", few, f"null, or 1 to {MOST_HOPS}")
+        most = len(self.hops) - 1
+        allowed = f"0 to {most}, the last of data.hops" if self.changes else "0 without data.changes=true"
+        fits = 0 <= self.changes_from <= (most if self.changes else 0)
+        require(fits, "data.changes_from", self.changes_from, allowed)
         advise(self.augment, "data.augment changes nothing: a function has no variants")
 
     @property
@@ -84,6 +89,7 @@ class HopsSettings(DrawnSettings):
             early=self.early,
             early_hops=self.early_hops,
             changes=self.changes,
+            changes_from=self.changes_from,
         )
         return Told(task, facts, test_episodes=self.test_episodes, seed=self.seed)
 
@@ -101,6 +107,7 @@ class HopsSettings(DrawnSettings):
             "early",
             "early_hops",
             "changes",
+            "changes_from",
             "test_episodes",
         )
         return {name: value for name, value in super().generated_by().items() if name not in own}

@@ -63,7 +63,8 @@ class Told(Drawn):
 
     def stage(self, examples: Examples, count: int, number: int, rng: np.random.Generator) -> Episodes:
         """Return random training episodes with questions of up to ``hops[number]`` hops."""
-        return self._drawn(examples, count, self.facts.hops[number], rng)
+        changes = self.facts.changes and number >= self.facts.changes_from
+        return self._drawn(examples, count, self.facts.hops[number], changes, rng)
 
     def draw(
         self, examples: Examples, count: int, length: int, rng: np.random.Generator, *, test: bool = False
@@ -81,7 +82,8 @@ class Told(Drawn):
         Raises:
             ValueError: the facts change, and no two of the functions differ in two images.
         """
-        episodes = self._drawn(examples, count, self.facts.test_hops if test else max(self.facts.hops), rng)
+        most = self.facts.test_hops if test else max(self.facts.hops)
+        episodes = self._drawn(examples, count, most, self.facts.changes, rng)
         return replace(episodes, best=self._best(episodes)) if test else episodes
 
     def describe(self, test: Examples) -> list[str]:
@@ -98,10 +100,12 @@ class Told(Drawn):
             f"exact at best {blind:.1%} without memory; with it 100.0% once everything is told",
         ]
 
-    def _drawn(self, examples: Examples, count: int, most: int, rng: np.random.Generator) -> Episodes:
+    def _drawn(
+        self, examples: Examples, count: int, most: int, changes: bool, rng: np.random.Generator
+    ) -> Episodes:
         a, task, told = self.symbols, self.task, self._told
         shape = (count, len(told))
-        functions = self._functions(examples, count, rng)  # (n, 2, a)
+        functions = self._functions(examples, count, changes, rng)  # (n, 2, a)
         ours = functions[:, self._changed.astype(int)]  # (n, p, a), that in force at each example.
         inputs, labels, feedback = (np.zeros((*shape, task.seq_len), np.int64) for _ in range(3))
 
@@ -183,18 +187,20 @@ class Told(Drawn):
         count, _, a = functions.shape
         every = rng.permuted(np.tile(np.arange(a), (count, 1)), axis=1)
         stays = functions[:, 0] == functions[:, 1]
-        moved = rng.permuted(np.argsort(stays, axis=1, kind="stable")[:, :2], axis=1)
+        moved = np.argsort(stays + rng.random(stays.shape), axis=1)[:, :2]  # Any two where all stay.
         if self.facts.tells == "pieces":
             return (np.concatenate((every, moved), axis=1) if self.facts.changes else every)[:, :, None]
         if not self.facts.changes:
             return every[:, None]
         return np.stack((every, np.pad(moved, ((0, 0), (0, a - 2)), constant_values=-1)), axis=1)
 
-    def _functions(self, examples: Examples, count: int, rng: np.random.Generator) -> np.ndarray:
+    def _functions(
+        self, examples: Examples, count: int, changes: bool, rng: np.random.Generator
+    ) -> np.ndarray:
         """Return functions of the examples, and those after a change: (n, 2, a)."""
         every = examples.labels[:, : self.symbols].astype(np.int64) - FIRST
         before = every[rng.integers(len(every), size=count)]
-        if not self.facts.changes:
+        if not changes:
             return np.stack((before, before), axis=1)
         known, after = numbers(every), exchanged(before, rng)
         for _ in range(MOST_TRIES):  # All pairs of such functions are equally likely.

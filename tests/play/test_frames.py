@@ -1,0 +1,142 @@
+"""Questions as boards, frames of answers, the models that are offered, the folder of a Space."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+import memhrm
+from driven import ended, until
+from memhrm.config.command import compose
+from memhrm.data.arc.task import Arc
+from memhrm.data.episodes.episodes import pair, unpaired
+from memhrm.data.maze.task import Maze
+from memhrm.data.sudoku.task import Sudoku
+from memhrm.play.boards import START, edited, task_in, text_of
+from memhrm.play.choices import Choices
+from memhrm.play.frames import drawn, frames
+from memhrm.play.markup import frame_html, told_html
+from memhrm.play.space import needed, write_space
+from memhrm.report.film import film
+from tiny import call, train
+
+ARC = Arc(canvas=5, identified=False)
+QUESTIONS = (
+    (Sudoku(side=4), "12..34..2.4....1"),
+    (Sudoku(side=6), "1" + "." * 35),
+    (Maze(side=3), "S# # #  G"),
+    (ARC, "[[1,2],[3,4],[0,9]]"),
+)
+
+
+@pytest.mark.parametrize("task, question", QUESTIONS, ids=lambda one: getattr(one, "name", ""))
+def test_a_board_is_its_question(task, question):
+    board = edited(task, question)
+    assert board is not None and text_of(task, board) == question
+    assert len(board["squares"]) == board["rows"] * board["columns"]
+    assert len(board["names"]) == len(board["alphabet"]) == len(set(board["names"]))
+    assert set(board["squares"]) <= set(board["alphabet"])
+    empty = edited(task, "")
+    assert empty is not None and set(empty["squares"]) == {board["alphabet"][0]}
+    assert text_of(task, empty) == (START if isinstance(task, Arc) else empty["squares"])
+    assert edited(task, "no board") is None
+
+
+def test_a_task_of_arc_is_pasted_as_it_is():
+    shown = [{"input": [[1]], "output": [[2]]}, {"input": [[3, 3]], "output": [[4, 4]]}]
+    given = json.dumps({"train": shown, "test": [{"input": [[5], [6]]}]})
+    assert task_in(ARC, given) == ("[[5],[6]]", [("[[1]]", "[[2]]"), ("[[3,3]]", "[[4,4]]")])
+    assert task_in(ARC, "[[1]]") is None and task_in(ARC, "{}") is None
+    assert task_in(Sudoku(side=4), given) is None
+    assert told_html(ARC, [("[[1]]", "[[2]]")]).count("<table") == 2
+
+
+def test_what_was_shown_is_read_from_its_pairs():
+    task, rng = memhrm.load("recall").task, np.random.default_rng(0)
+    inputs, labels = rng.integers(1, task.vocab_size, (2, 5, task.seq_len))
+    assert (unpaired(task, pair(task, inputs, labels)) == labels).all()
+
+
+@pytest.mark.parametrize("name", Choices().names)
+def test_a_question_is_drawn_and_its_answer_has_a_frame_for_each_step(name):
+    solver = memhrm.load(name)
+    rng = np.random.default_rng(0)
+    found = drawn(solver, rng)
+    assert found is not None and bool(found.told) == (solver.task.answers > 0)
+    every = frames(solver, found.question, found.told, None)
+    assert [one.words for one in every] == [one.words for one in film(solver, *found)]
+    (answer,) = solver.solve([found.question], examples=found.told)
+    shown = "".join(square.text for square in every[-1].boards[-1][1].squares)
+    assert shown.replace("●", "") == answer
+    assert all(one.cells == solver.model.H_module.cells for one in every)
+    page = frame_html(name, every, len(every) - 1)
+    assert page.count("<td") == sum(len(board.squares) for _, board in every[-1].boards)
+    assert ("Q " in page) == solver.judges
+    assert drawn(solver, rng) is not None
+
+
+def test_wrong_and_changed_squares_are_said(tmp_path):
+    assert train(tmp_path / "run", "steps=1") == 0
+    solver = memhrm.load(tmp_path / "run")
+    every = frames(solver, "12..34..2.4....1", [], 2)
+    page = frame_html("run", every, 1)
+    wrong, changed = every[1].boards[0][1].wrong, every[1].boards[0][1].changed
+    assert wrong > 0 and page.count(', wrong"') == wrong and page.count(", changed") == changed
+
+
+def test_a_run_that_is_given_comes_first_and_stands_beside_its_like(tmp_path):
+    assert train(tmp_path / "mine", "steps=1") == 0
+    choices = Choices([str(tmp_path / "mine")])
+    assert choices.names[0] == "mine"
+    assert set(choices.beside("mine")) == {"sudoku4", "sudoku4-multicell"}
+    assert choices.solver("mine") is choices.solver("mine")
+    with pytest.raises(ValueError, match=r"model is 'sudoku5', which is not offered.*sudoku4"):
+        choices.solver("sudoku5")
+    with pytest.raises(ValueError, match="nothing"):
+        Choices([str(tmp_path / "nothing")])
+
+
+def test_the_settings_are_checked(capsys):
+    for words, said in {
+        "port=0": "port is 0; allowed: null, or 1 to 65535",
+        "steps=0": "steps is 0",
+        "runs=[nowhere]": "nowhere",
+        "prot=1": "port",
+    }.items():
+        assert call("play", "browser=false", words) != 0
+        assert said in capsys.readouterr().err
+
+
+def test_a_space_has_all_that_it_needs(tmp_path):
+    assert train(tmp_path / "mine", "steps=1") == 0
+    folder = tmp_path / "space"
+    write_space(str(folder), [str(tmp_path / "mine")])
+    with pytest.raises(ValueError, match=r"space is .*; allowed: a folder that does not exist yet"):
+        write_space(str(folder), [])
+    assert (folder / "models" / "mine.safetensors").exists()
+    assert "sdk: gradio" in (folder / "README.md").read_text()
+    assert "torch" in (folder / "requirements.txt").read_text()
+    assert not any(one.startswith(("wandb", "xformers", "gradio")) for one in needed())
+    assert any(one.startswith("pillow") for one in needed())
+    # It is served from its own copy of the package, and offers its own models.
+    code = "import memhrm, memhrm.play.page as page; print(memhrm.__file__, flush=True); import app"
+    port = str(20000 + os.getpid() % 20000)
+    words = [sys.executable, "-P", "-c", code]
+    more = {"PYTHONPATH": str(folder), "GRADIO_SERVER_PORT": port, "OMP_NUM_THREADS": "1"}
+    with ended(
+        subprocess.Popen(words, cwd=folder, env=os.environ | more, stdout=subprocess.PIPE, text=True)
+    ) as app:
+        assert app.stdout is not None
+        assert Path(app.stdout.readline().strip()).is_relative_to(folder)
+        config = until(lambda: json.load(urlopen(f"http://127.0.0.1:{port}/config")), OSError)
+        (choice,) = [one["props"] for one in config["components"] if one["props"].get("elem_id") == "model"]
+        assert choice["choices"][0][0] == "mine" and ["hops", "hops"] in choice["choices"]
+
+
+def test_the_file_of_settings_is_that_of_the_command():
+    assert compose("play", [])["port"] is None

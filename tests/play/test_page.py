@@ -1,0 +1,182 @@
+"""The page, in a real browser: a question is edited from the keyboard, its answer is seen to form."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chromium import BROWSER, WIDTHS, is_light
+
+pytest.importorskip("gradio")
+pytest.importorskip("websockets")
+if BROWSER is None:
+    pytest.skip("there is no browser", allow_module_level=True)
+
+from driven import Driven, ended
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextmanager
+def served(words: list[str], **more) -> Iterator[str]:
+    """The address that a command prints once it serves the page."""
+    with ended(subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **more)) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("http://"), line
+        yield line.split()[0]
+
+
+@pytest.fixture(scope="module")
+def address():
+    words = ["browser=false", f"port={free_port()}", "steps=8"]
+    with served([sys.executable, "-m", "memhrm.play", *words]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Driven(tmp_path_factory.mktemp("browser")) as driven:
+        yield driven
+
+
+SQUARES = "[...document.querySelectorAll('#editor .squares button')]"
+ANSWER = "[...document.querySelectorAll('#shown td')].map((one) => one.textContent).join('')"
+ASKED = "document.querySelector('#question textarea').value"
+
+
+def begin(browser: Driven, address: str, model: str = "sudoku4") -> None:
+    """Open the page with a model."""
+    browser.open(address)
+    browser.wait(f"{SQUARES}.length === 16")
+    if model != "sudoku4":
+        choose(browser, "model", model)
+        browser.wait(f"document.querySelector('#about').textContent.includes('{model}:')")
+
+
+def choose(browser: Driven, place: str, name: str) -> None:
+    """Take an entry of a menu, from the keyboard."""
+    browser.value(f"document.querySelector('#{place} input').focus()")
+    browser.value(f"document.querySelector('#{place} input').select()")
+    browser.type(name)
+    found = "[...document.querySelectorAll('.options .active')].map((one) => one.textContent.trim()).join()"
+    browser.wait(f"{found}.replace('✓ ', '') === '{name}'")
+    browser.press("Enter")
+    browser.wait("!document.querySelector('.options')")
+    assert browser.value(f"document.querySelector('#{place} input').value") == name
+
+
+def write(browser: Driven, place: str, text: str) -> None:
+    """Write into a field what stands there no more."""
+    browser.wait(f"!!document.querySelector('#{place} textarea, #{place} input')")
+    browser.value(f"document.querySelector('#{place} textarea, #{place} input').select()")
+    browser.value(f"document.querySelector('#{place} textarea, #{place} input').focus()")
+    browser.type(text)
+
+
+def said(browser: Driven, words: str) -> None:
+    browser.wait(f"document.querySelector('#say').textContent.includes({words!r})")
+
+
+def click(browser: Driven, place: str) -> None:
+    browser.wait(f"!!document.querySelector('#{place}')")
+    browser.value(f"document.querySelector('#{place}').click()")
+
+
+def test_a_board_is_edited_from_the_keyboard_and_solved(browser, address):
+    begin(browser, address)
+    write(browser, "question", "." * 16)
+    browser.wait(f"{SQUARES}.every((one) => one.textContent === '')")
+    browser.value(f"{SQUARES}[0].click()")
+    browser.type("1")
+    browser.press("ArrowRight")
+    browser.type("2")
+    browser.press("ArrowDown")
+    browser.type("4")
+    browser.press("ArrowLeft")
+    browser.type("33")
+    browser.press("ArrowDown")
+    browser.type("2")
+    browser.wait(f"{ASKED} === '12..34..2.......'")
+    browser.press("Backspace")
+    browser.wait(f"{ASKED} === '12..34..........'")
+    browser.value("document.querySelector('#editor [data-put=\"4\"]').click()")
+    browser.wait(f"{ASKED} === '12..34..4.......'")
+    write(browser, "question", "12..34..2.4....1")
+    browser.wait(f"{SQUARES}[8].textContent === '2'")
+    click(browser, "solve")
+    said(browser, "sudoku4: solved")
+    assert browser.value(ANSWER) == "1234341221434321"
+    assert browser.value("document.querySelector('#slider input').max") == "4"
+
+
+def test_wrong_squares_are_marked_and_a_bad_question_is_said(browser, address):
+    begin(browser, address)
+    write(browser, "question", "11" + "." * 14)
+    click(browser, "solve")
+    said(browser, "row 1")
+    assert browser.value("document.querySelector('#shown').textContent.trim()") == ""
+    write(browser, "question", "12")
+    click(browser, "solve")
+    said(browser, "question has 2 characters; sudoku4 has 16")
+
+
+def test_it_is_taught_by_example(browser, address):
+    begin(browser, address, "hops")
+    click(browser, "forget")
+    said(browser, "It has forgotten")
+    for symbol, image in zip("1234567", "2345671"):
+        write(browser, "example", symbol)
+        write(browser, "example-answer", image)
+        click(browser, "tell")
+        browser.wait(f"document.querySelector('#told').textContent.includes('{symbol} → {image}')")
+    write(browser, "question", "f3")
+    click(browser, "solve")
+    said(browser, "Done")
+    assert browser.value(ANSWER).startswith("f34")
+    write(browser, "example", "9")
+    write(browser, "example-answer", "1")
+    click(browser, "tell")
+    said(browser, "'9'; allowed: one of 1234567")
+
+
+def test_two_models_are_compared_and_cells_light_up(browser, address):
+    begin(browser, address)
+    choose(browser, "beside", "sudoku4-multicell")
+    click(browser, "solve")
+    said(browser, "sudoku4-multicell: ")
+    names = browser.value("[...document.querySelectorAll('#shown h3')].map((one) => one.textContent)")
+    assert names == ["sudoku4", "sudoku4-multicell"]
+    assert browser.value("document.querySelectorAll('#shown .cells .read').length") > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_fits_a_phone_and_follows_the_colour_scheme(browser, address, scheme, width, tmp_path):
+    browser.look(width, scheme)
+    begin(browser, address)
+    click(browser, "solve")
+    said(browser, "sudoku4: ")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    ground = browser.value("getComputedStyle(document.querySelector('#shown td.open')).backgroundColor")
+    body = browser.value("getComputedStyle(document.body).backgroundColor")
+    assert is_light(ground) == is_light(body) == (scheme == "light")
+    browser.picture(tmp_path / "page.png")
+    browser.look(max(WIDTHS), "light")
+
+
+def test_nothing_is_asked_of_the_network_and_the_console_is_clean(browser, address):
+    begin(browser, address)
+    click(browser, "solve")
+    said(browser, "sudoku4: solved")
+    assert browser.requests and {one.split("/")[2] for one in browser.requests if one.startswith("http")} == {
+        address.split("/")[2]
+    }
+    assert browser.console == []
