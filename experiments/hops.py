@@ -104,8 +104,8 @@ def table(found: Variants) -> Table:
 def numbers(found: Variants) -> dict[str, str]:
     """Return the numbers for the text.
 
-    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and the
-    like those of a change.
+    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and
+    the like those of a change.
     """
     result = {}
     for variant, rows in found.items():
