@@ -82,6 +82,7 @@ ELSEWHERE = {
     r"python -m memhrm\.data download .*": "needs the network",
     r"git clone .*": "needs the network",
     r"python -m memhrm\.serve .*": "ends with its client; tests/weights/test_server.py has clients",
+    r"(python -m memhrm\.|memhrm )play( (?!space=).*)?": "ends when it is stopped; tests/play has a browser",
     r"python -m memhrm\.push .* repo=.*": "needs the network; tests/weights/test_hub.py has a hub of its own",
     r"python -m experiments\.\w+ --scale gpu .*": "needs a SLURM cluster",
 }
