@@ -38,12 +38,17 @@ class Facts:
     changes: bool = False
     changes_from: int = 0
 
+    @property
+    def asks_early(self) -> bool:
+        """Whether questions follow single pieces."""
+        return self.early and self.tells == "pieces"
+
     def course(self, symbols: int) -> Course:
         """Return which examples of an episode are asked, and which told."""
         pieces, changed = (symbols, 2) if self.tells == "pieces" else (1, 1)
-        told = [True, *([False, True] if self.early else [True]) * (pieces - 1)]
+        told = [True, *([False, True] if self.asks_early else [True]) * (pieces - 1)]
         half = self.questions // 2 if self.changes else 0
         told += [False] * half
-        told += ([True, False] if self.early else [True]) * changed if self.changes else []
+        told += ([True, False] if self.asks_early else [True]) * changed if self.changes else []
         told += [False] * (self.questions - half)
         return telling(told)

@@ -41,7 +41,7 @@ class Told(Drawn):
         shown = np.cumsum(self._told) - self._told  # Facts before each example.
         self._changed = shown + self._told > first
         # Before an example as many facts are shown; one that follows a fact may ask about it.
-        asks = ~self._told & np.roll(self._told, 1) & facts.early
+        asks = ~self._told & np.roll(self._told, 1) & facts.asks_early
         self._early, self._again = asks & (shown < first), asks & (shown > first)
         self._first = first
         self._pieces, self.depths = shown, facts.test_depths
@@ -118,9 +118,8 @@ class Told(Drawn):
         x = rng.integers(a, size=shape)
         soon = self._early | self._again
         at = np.flatnonzero(soon)  # About a symbol whose image is told, or told again.
-        which = rng.integers(
-            np.where(self._again, self._first, 0)[at], self._pieces[at], size=(count, len(at))
-        )
+        least = np.where(self._again, self._first, 0)[at]
+        which = rng.integers(least, self._pieces[at], size=(count, len(at)))
         x[:, at] = np.take_along_axis(facts[:, :, 0], which, 1)
         few = min(self.facts.early_hops or most, most)
         h = np.where(told, 0, rng.integers(1, np.where(soon, few, most) + 1, size=shape))
@@ -187,7 +186,12 @@ class Told(Drawn):
         count, _, a = functions.shape
         every = rng.permuted(np.tile(np.arange(a), (count, 1)), axis=1)
         stays = functions[:, 0] == functions[:, 1]
-        moved = np.argsort(stays + rng.random(stays.shape), axis=1)[:, :2]  # Any two where all stay.
+        if self.facts.changes:
+            moved = np.argsort(stays + rng.random(stays.shape), axis=1)[:, :2]  # Any two where all stay.
+        else:
+            moved = rng.permuted(
+                every[:, :2], axis=1
+            )  # Not told, but drawn: else committed results would move.
         if self.facts.tells == "pieces":
             return (np.concatenate((every, moved), axis=1) if self.facts.changes else every)[:, :, None]
         if not self.facts.changes:
