@@ -72,25 +72,25 @@ def diagonal(rows: pd.DataFrame, hops: int) -> pd.Series:
     return values(rows, deeper if hops > trained > 1 and deeper in rows else f"exact_accuracy_by_hops.{hops}")
 
 
-def after(rows: pd.DataFrame, changed: str) -> pd.Series:
-    """Return the exact accuracy before a change, or where it affects the answer or not; seed by seed."""
-    return pd.concat([values(rows, name) for name in _by_change(changed)], axis=1).mean(axis=1)
+def by_change(rows: pd.DataFrame, changed: str) -> pd.Series:
+    """Return the mean exact accuracy over `TRAINED` hops of a kind in `CHANGED`, seed by seed."""
+    return pd.concat([values(rows, name) for name in _columns(changed)], axis=1).mean(axis=1)
 
 
-def _by_change(changed: str) -> list[str]:
+def _columns(changed: str) -> list[str]:
     return [f"exact_accuracy_by_{changed}_hops.{hops}" for hops in TRAINED]
 
 
 def table(found: Variants) -> Table:
     """Return a line for each variant: answers by hops, those that a change affects, and the cost."""
     hops = [h for h in BY_HOPS if all(f"exact_accuracy_by_hops.{h}" in one for one in found.values())]
-    changed = [one for one in CHANGED if all(_by_change(one)[0] in rows for rows in found.values())]
+    changed = [one for one in CHANGED if all(_columns(one)[0] in rows for rows in found.values())]
     lines = [
         [
             variant,
             f"{len(rows)}",
             *(f"{100 * diagonal(rows, h).mean():.1f}" for h in hops),
-            *(estimate(after(rows, one)).text() for one in changed),
+            *(estimate(by_change(rows, one)).text() for one in changed),
             f"{values(rows, 'flops').mean() / 1e6:.1f}",
             f"{int(values(rows, 'parameters').mean()):,}",
             f"{values(rows, 'seconds').mean():.0f}",
@@ -104,8 +104,8 @@ def table(found: Variants) -> Table:
 def numbers(found: Variants) -> dict[str, str]:
     """Return the numbers for the text.
 
-    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and
-    the like those of a change.
+    VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and so
+    on that of each kind in `CHANGED`.
     """
     result = {}
     for variant, rows in found.items():
@@ -115,8 +115,8 @@ def numbers(found: Variants) -> dict[str, str]:
                 f"{variant}/{hops}": f"{exact.mean():.1f}",
                 f"{variant}/{hops}/least": f"{exact.min():.1f}",
             }
-        for changed in (one for one in CHANGED if _by_change(one)[0] in rows):
-            result[f"{variant}/{changed}"] = f"{100 * after(rows, changed).mean():.1f}"
+        for changed in (one for one in CHANGED if _columns(one)[0] in rows):
+            result[f"{variant}/{changed}"] = f"{100 * by_change(rows, changed).mean():.1f}"
     return result
 
 

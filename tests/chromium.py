@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    *("--headless", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic"),
+    *(f"--disable-{name}" for name in ("background-networking", "component-update", "default-apps", "sync")),
+)
+"""Without a window, and without anything that a browser does of its own accord."""
 WIDTHS = 390, 1280
 """A headless window cannot be as narrow as a phone; a frame can."""
 FRAMES = (
@@ -47,12 +52,9 @@ def framed(page: Path, look: str) -> Path:
 
 def seen(wrapper: Path, scheme: str, folder: Path) -> list[dict[str, Any]]:
     """Return what the frames of a page say in a colour scheme, light or dark; the console must stay empty."""
-    quiet = "background-networking", "component-update", "sync"
     done = subprocess.run(
         [
-            str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            *(f"--disable-{name}" for name in quiet), f"--user-data-dir={folder}",
-            "--enable-logging=stderr",
+            str(BROWSER), *FLAGS, f"--user-data-dir={folder}", "--enable-logging=stderr",
             f"--blink-settings=preferredColorScheme={int(scheme == 'light')}", "--virtual-time-budget=4000",
             "--window-size=1800,1000", "--dump-dom", wrapper.as_uri(),
         ],

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from websockets.sync.client import connect
 
-from chromium import BROWSER
+from chromium import BROWSER, FLAGS
 
 KEYS = {
     "Enter": 13,
@@ -49,10 +49,8 @@ class Driven:
             raise
 
     def _begin(self, folder: Path) -> None:
-        quiet = "background-networking", "component-update", "sync", "gpu", "quic", "default-apps"
         process = subprocess.Popen(
-            [str(BROWSER), "--headless", "--no-sandbox", "--no-first-run", "--remote-debugging-port=0",
-             *(f"--disable-{name}" for name in quiet), f"--user-data-dir={folder}", "about:blank"],
+            [str(BROWSER), *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._kept.callback(process.wait)

@@ -190,10 +190,9 @@ _CHANGES = (
 """First composing is learned, then what a change does to it: both at once are not, in this time."""
 _SMALL_CHANGES = ("data.changes=true", "data.changes_from=1")
 _AT_ONCE = ("data.tells=once", "data.early=false", "data.early_hops=null")
-CHANGED_FACTS = "changed facts"
 HOPS_KINDS = {
     scale: [
-        Task(CHANGED_FACTS, (*task.overrides, *(_SMALL_CHANGES if scale == "smoke" else _CHANGES))),
+        Task("changed facts", (*task.overrides, *(_SMALL_CHANGES if scale == "smoke" else _CHANGES))),
         Task("told at once", (*task.overrides, *_AT_ONCE)),
     ]
     for scale, task in HOPS.items()

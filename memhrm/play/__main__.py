@@ -55,9 +55,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     trust(settings.trust)
     choices = Choices(settings.runs, choose_device(settings.device))
     made = page(choices, most_steps=settings.steps)
-    _, address, _ = launch(made, host=settings.host, port=settings.port, show=settings.browser, wait=False)
-    print(f"{address}   Ctrl-C stops it", flush=True)
-    made.block_thread()
+    launch(made, host=settings.host, port=settings.port, show=settings.browser)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The models that a page offers, opened when they are first asked for."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ class Choices:
     """Models by name: those that come with the package, and others.
 
     Args:
-        places: run directories, exported files or hf:// addresses, which come first.
+        places: as `memhrm.load` takes them; they come first.
         device: where they compute, as in the settings.
 
     Raises:
@@ -72,8 +72,7 @@ class Choices:
     def _free(self, place: str) -> str:
         """Return a name for a place that no other one has."""
         base = place.rstrip("/").rsplit("/", 1)[-1].removesuffix(".safetensors")
-        taken: Mapping[str, str] = self._places
-        return base if base not in taken else f"{base} ({len(taken)})"
+        return base if base not in self._places else f"{base} ({len(self._places)})"
 
 
 def _described(path: Path) -> Task:

@@ -17,8 +17,8 @@ from memhrm.data.loading import generate
 from memhrm.data.settings import DataSettings
 from memhrm.data.sudoku.settings import SudokuSettings
 from memhrm.data.text.prose import Prose
-from memhrm.report.board import Board
 from memhrm.report.film import film
+from memhrm.report.gif import Picture
 from memhrm.weights.solver import Solver
 from memhrm.weights.writing import Manner, write
 
@@ -33,30 +33,16 @@ TOP = 5
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One step of an answer.
+class Frame(Picture):
+    """One step of an answer: a picture of a film, or what a text comes to.
 
     Attributes:
-        words: a line on it.
-        boards: boards side by side, each with its caption.
         categories: of a text, with their probabilities, the most probable first.
-        prose: what is written.
-        q: how sure the model is; None: it says nothing of that here.
-        residual: how far z_H moved, as a share of its norm; None: it is not known.
-        cells: memory cells there are; 0: none are shown.
-        read: the cells that are read.
-        written: those that are written.
+        prose: what is written; None: nothing is.
     """
 
-    words: str
-    boards: Sequence[tuple[str, Board]] = ()
     categories: Sequence[tuple[str, float]] = ()
     prose: str | None = None
-    q: float | None = None
-    residual: float | None = None
-    cells: int = 0
-    read: frozenset[int] = frozenset()
-    written: frozenset[int] = frozenset()
 
 
 class Drawn(NamedTuple):
@@ -87,11 +73,7 @@ def frames(solver: Solver, question: str, told: Sequence[tuple[str, str]], steps
         return list(_classified(solver, question, steps))
     if isinstance(solver.task, Prose):
         return list(_written(solver, question, steps))
-    return [
-        Frame(one.words, one.boards, q=one.q, residual=one.residual, cells=one.cells,
-              read=one.read, written=one.written)
-        for one in film(solver, question, told, steps)
-    ]  # fmt: skip
+    return [Frame(**vars(one)) for one in film(solver, question, told, steps)]
 
 
 def _classified(solver: Solver, text: str, steps: int | None) -> Iterator[Frame]:
@@ -99,12 +81,12 @@ def _classified(solver: Solver, text: str, steps: int | None) -> Iterator[Frame]
     last = solver.halt_max_steps if steps is None else steps
     for step in range(1, last + 1):
         (found,) = solver.classify([text], top=min(TOP, solver.task.num_labels), steps=step)
-        yield Frame(f"step {step} of {last}", categories=found)
+        yield Frame((), f"step {step} of {last}", categories=found)
 
 
 def _written(solver: Solver, prompt: str, steps: int | None) -> Iterator[Frame]:
     for step, one in enumerate(write(solver, prompt, WRITTEN, Manner(halt_max_steps=steps)), start=1):
-        yield Frame(f"step {step}: {one.left} characters of this window are open", prose=one.text)
+        yield Frame((), f"step {step}: {one.left} characters of this window are open", prose=one.text)
 
 
 def drawn(solver: Solver, rng: np.random.Generator) -> Drawn | None:
@@ -113,7 +95,7 @@ def drawn(solver: Solver, rng: np.random.Generator) -> Drawn | None:
     Returns:
         The question; None where the task has none of its own, as its data are files.
     """
-    made = None if solver.data is None else _few(solver.data)
+    made = _few(solver.data)
     if made is None:
         return None
     task, maker = made.task, made.episodes

@@ -19,38 +19,15 @@ from memhrm.play.frames import Frame, drawn, frames
 from memhrm.play.markup import EMPTY, frame_html, said_html, told_html
 from memhrm.report.film import right_answer
 from memhrm.runs.bank import keeps_bank
+from memhrm.weights.server import LENGTH
 from memhrm.weights.solver import Solver
 
-HERE = Path(__file__).parent
 ALONE = "none"
 """What stands for no second model."""
 SECONDS = 2.5
 """How long an answer takes to be shown, at most."""
 PAUSE = 0.25
 """How long one step is shown, at most, in seconds."""
-LONGEST = 10_000
-"""Characters of a question, at most."""
-READ = """(text, board) => {
-  if (!board) { return board; }
-  if (!board.colours) {
-    const known = [...text].every((one) => board.alphabet.includes(one));
-    const fits = known && text.length === board.squares.length;
-    return fits ? {...board, squares: text} : board;
-  }
-  try {
-    const grid = JSON.parse(text), columns = grid[0].length, every = grid.flat();
-    const fits = Math.max(grid.length, columns) <= board.most && grid.every((row) => row.length === columns)
-      && every.every((one) => Number.isInteger(one) && one >= 0 && one <= 9);
-    return fits ? {...board, rows: grid.length, columns, squares: every.join("")} : board;
-  } catch { return board; }
-}"""
-"""A question as text makes a board; in the browser, so that it never overtakes a key."""
-WRITE = """(board) => {
-  if (!board.colours) { return board.squares; }
-  const row = (r) => [...board.squares.slice(r * board.columns, (r + 1) * board.columns)].map(Number);
-  return JSON.stringify(Array.from({length: board.rows}, (_, r) => row(r)));
-}"""
-"""A board is a question as text."""
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -96,28 +73,21 @@ def page(choices: Choices, *, most_steps: int) -> Any:
         choices: the models that it offers.
         most_steps: supervision steps of an answer, at most.
     """
-    gr, script = library(), (HERE / "editor.js").read_text(encoding="utf-8")
+    gr = library()
     rng = np.random.default_rng()
-    first = choices.names[0]
 
-    def parts(name: str) -> dict[Any, Any]:
-        """Return what the page shows when a model is chosen."""
+    def begin(name: str) -> dict[Any, Any]:
+        """Return what the page shows when a question has been drawn."""
         solver = choices.solver(name)
         found = drawn(solver, rng)
         question, told = ("", []) if found is None else found
-        task = solver.task
-        board = edited(task, question)
-        teaches = task.answers > 0 or keeps_bank(solver.model)
+        board = edited(solver.task, question)
         return {
-            about: _about(name, solver),
-            beside: gr.update(choices=[ALONE, *choices.beside(name)], value=ALONE),
             editor: gr.update(value=board, visible=board is not None),
-            text: gr.update(value=text_of(task, board) if board else question, label=_label(solver)),
+            text: gr.update(value=text_of(solver.task, board) if board else question, label=_label(solver)),
             another: gr.update(visible=found is not None),
-            teaching: gr.update(visible=teaches),
-            known: told_html(task, told),
+            known: told_html(solver.task, told),
             visit: Visit(list(told)),
-            steps: gr.update(value=min(most_steps, solver.halt_max_steps)),
             shown: "",
             slider: gr.update(visible=False),
             say: said_html(""),
@@ -125,23 +95,16 @@ def page(choices: Choices, *, most_steps: int) -> Any:
 
     def choose(name: str) -> dict[Any, Any]:
         try:
-            return parts(name)
+            solver = choices.solver(name)
+            return {
+                about: _about(name, solver),
+                beside: gr.update(choices=[ALONE, *choices.beside(name)], value=ALONE),
+                teaching: gr.update(visible=solver.task.answers > 0 or keeps_bank(solver.model)),
+                steps: gr.update(value=min(most_steps, solver.halt_max_steps)),
+                **begin(name),
+            }
         except ValueError as error:
             return {say: said_html(str(error), bad=True)}
-
-    def draw_another(name: str) -> dict[Any, Any]:
-        found = drawn(choices.solver(name), rng)
-        assert found is not None, "the button is hidden"
-        board = edited(choices.solver(name).task, found.question)
-        return {
-            editor: board,
-            text: found.question,
-            visit: Visit(list(found.told)),
-            known: told_html(choices.solver(name).task, found.told),
-            shown: "",
-            slider: gr.update(visible=False),
-            say: said_html(""),
-        }
 
     def paste(name: str, question: str, state: Visit) -> dict[Any, Any]:
         task = choices.solver(name).task
@@ -156,12 +119,8 @@ def page(choices: Choices, *, most_steps: int) -> Any:
         name: str, other: str, question: str, depth: float | None, state: Visit
     ) -> Iterator[dict[Any, Any]]:
         try:
-            require(
-                len(question) <= LONGEST,
-                "the question",
-                f"{len(question):,} characters",
-                f"up to {LONGEST:,}",
-            )
+            length = len(question)
+            require(length <= LENGTH, "the question", f"{length:,} characters", f"up to {LENGTH:,}")
             count = None if depth is None else int(depth)
             require(count is None or 1 <= count <= most_steps, "steps", count, f"1 to {most_steps}")
             names = [one for one in (name, other) if one and one != ALONE]
@@ -214,13 +173,13 @@ def page(choices: Choices, *, most_steps: int) -> Any:
             "# memhrm\nSmall networks that refine an answer step by step. All of it runs on this machine."
         )
         with gr.Row():
-            model = gr.Dropdown(choices.names, value=first, label="Model", elem_id="model")
+            model = gr.Dropdown(choices.names, value=choices.names[0], label="Model", elem_id="model")
             beside = gr.Dropdown([ALONE], value=ALONE, label="Compare with", elem_id="beside")
         about = gr.Markdown(elem_id="about")
         with gr.Row():
             with gr.Column(min_width=300):
                 editor = gr.HTML(
-                    value=None, html_template=EMPTY, js_on_load=script,
+                    value=None, html_template=EMPTY, js_on_load=_file("editor.js"),
                     apply_default_css=False, elem_classes="memhrm-editor", elem_id="editor",
                 )  # fmt: skip
                 text = gr.Textbox(label="Question", elem_id="question", lines=1, max_lines=6)
@@ -243,13 +202,15 @@ def page(choices: Choices, *, most_steps: int) -> Any:
                 say = gr.HTML(said_html(""), elem_classes="memhrm-say", elem_id="say")
                 slider = gr.Slider(1, 2, value=1, step=1, label="Step", visible=False, elem_id="slider")
                 shown = gr.HTML(elem_id="shown")
-        every = [about, beside, editor, text, another, teaching, known, visit, steps, shown, slider, say]
+        begun = [editor, text, another, known, visit, shown, slider, say]
+        every = [about, beside, teaching, steps, *begun]
         quiet, last = {"show_progress": "hidden"}, {"show_progress": "hidden", "trigger_mode": "always_last"}
         made.load(choose, model, every, **quiet)
         model.input(choose, model, every, **quiet)
-        another.click(draw_another, model, every, **quiet)
-        text.input(None, [text, editor], [editor], js=READ, **quiet)
-        editor.input(None, [editor], [text], js=WRITE, **quiet)
+        another.click(begin, model, begun, **quiet)
+        # Text and board follow each other in the browser, so that no answer from here overtakes a key.
+        text.input(None, [text, editor], [editor], js=_file("read.js"), **quiet)
+        editor.input(None, [editor], [text], js=_file("write.js"), **quiet)
         text.input(paste, [model, text, visit], [editor, text, known, visit], **last)
         asked = [model, beside, text, steps, visit]
         for event in (go.click, text.submit):
@@ -262,16 +223,29 @@ def page(choices: Choices, *, most_steps: int) -> Any:
     return made
 
 
-def launch(made: Any, *, host: str, port: int | None, show: bool, wait: bool = True) -> Any:
-    """Serve a page, and open it in a browser where that is asked for."""
+def launch(made: Any, *, host: str, port: int | None, show: bool) -> None:
+    """Serve a page until it is stopped, and say where.
+
+    Args:
+        made: the page.
+        host: the address that it listens to.
+        port: its port; None: the first free one from 7860 on.
+        show: whether it is opened in a browser.
+    """
     gr = library()
     plain = ("ui-sans-serif", "system-ui", "sans-serif")
     theme = gr.themes.Default(font=plain, font_mono=("ui-monospace", "monospace"))
-    return made.launch(
-        server_name=host, server_port=port, inbrowser=show, share=False, prevent_thread_lock=not wait,
-        quiet=True, footer_links=[], theme=theme, css=(HERE / "page.css").read_text(encoding="utf-8"),
+    _, address, _ = made.launch(
+        server_name=host, server_port=port, inbrowser=show, share=False, prevent_thread_lock=True,
+        quiet=True, footer_links=[], theme=theme, css=_file("page.css"),
         ssr_mode=False, enable_monitoring=False, show_error=True,
     )  # fmt: skip
+    print(f"{address}   Ctrl-C stops it", flush=True)
+    made.block_thread()
+
+
+def _file(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _about(name: str, solver: Solver) -> str:
@@ -300,10 +274,14 @@ def _shown(state: Visit, at: int) -> str:
 
 def _verdict(choices: Choices, question: str, state: Visit) -> str:
     """Say how many squares of each answer are wrong, where a search finds the right one."""
-    said = []
-    for name, seen in state.seen.items():
-        solver = choices.solver(name)
-        if seen[-1].boards and right_answer(solver, solver.task.encode([question]).inputs[0]) is not None:
-            wrong = sum(board.wrong for _, board in seen[-1].boards)
-            said.append(f"{name}: {'solved' if not wrong else f'{wrong} squares are wrong'}")
-    return "; ".join(said) or "Done."
+    solver = choices.solver(next(iter(state.seen)))  # The others answer the same questions.
+    boards = {name: seen[-1].boards for name, seen in state.seen.items()}
+    known = (
+        any(boards.values()) and right_answer(solver, solver.task.encode([question]).inputs[0]) is not None
+    )
+    if not known:
+        return "Done."
+    wrong = {name: sum(board.wrong for _, board in shown) for name, shown in boards.items()}
+    return "; ".join(
+        f"{name}: {f'{count} squares are wrong' if count else 'solved'}" for name, count in wrong.items()
+    )

@@ -12,6 +12,7 @@ from memhrm.play.choices import Choices
 from memhrm.play.page import launch, library, page
 from memhrm.system.files import write_text
 from memhrm.weights.restore import from_run, save
+from memhrm.weights.solver import located
 
 PACKAGE = Path(__file__).parents[1]
 WITHOUT = ("wandb", "xformers")
@@ -46,19 +47,19 @@ def write_space(place: str, runs: Sequence[str]) -> None:
 
     Args:
         place: the folder, which must not exist.
-        runs: run directories or exported files, which it offers first.
+        runs: as `memhrm.load` takes them; those models are offered first.
 
     Raises:
         ValueError: the folder exists, or a run holds no model.
     """
     folder = Path(place).expanduser()
     require(not folder.exists(), "space", place, "a folder that does not exist yet")
-    choices = Choices(runs)
     gradio = library().__version__
+    choices = Choices(runs)
     models = folder / "models"
     models.mkdir(parents=True)
     for name, run in zip(choices.names, runs):
-        _copy(Path(run), models / f"{name}.safetensors")
+        _copy(located(run), models / f"{name}.safetensors")
     ignored = shutil.ignore_patterns("__pycache__", "configs")
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=ignored)
     shutil.copytree(CONFIGS, folder / PACKAGE.name / "configs")

@@ -89,7 +89,8 @@ def _of_example(solver: Solver, one: Seen, texts: tuple[str, str]) -> Picture:
 def _picture(solver: Solver, boards: Sequence[tuple[str, Board]], words: str, one: Seen) -> Picture:
     cells = solver.model.H_module.cells
     read, written = (frozenset(cell for step in part for cell in step) for part in (one.read, one.written))
-    q, residual = one.q if solver.judges and not one.told else None, None if one.told else one.residual
+    q = one.q if solver.judges and not one.told else None
+    residual = None if one.told else one.residual
     if not cells:
         return Picture(boards, words, q, residual)
     return Picture(boards, words, q, residual, cells, read, written)

@@ -21,8 +21,8 @@ class Picture:
     Attributes:
         boards: boards side by side, each with its caption.
         words: a line below them.
-        q: how sure the model is; None: it is not asked.
-        residual: how far z_H moved, as a share of its norm; None: no answer is formed.
+        q: how sure the model is; None: it has not learned to tell, or answers nothing here.
+        residual: how far z_H moved, as a share of its norm; None: nothing is answered here.
         cells: memory cells there are; 0: none are drawn.
         read: the cells that are read.
         written: those that are written.

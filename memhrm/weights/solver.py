@@ -506,8 +506,8 @@ def _require_texts(argument: str, texts: Sequence[str]) -> None:
     require(listed, argument, given, "a list of texts")
 
 
-def _place(path: str | Path) -> Path:
-    """Return where the weights are that `load` is given."""
+def located(path: str | Path) -> Path:
+    """Return where the weights are that `load` is given; of those on the hub, once they are fetched."""
     if isinstance(path, str) and path.startswith(PREFIX):
         return fetched(path)
     place = Path(path).expanduser()
@@ -536,7 +536,7 @@ def load(
     require(named, "path", path, "a file or a folder, as text or pathlib.Path")
     require(checkpoint in ("last", "best"), "checkpoint", checkpoint, "last, best")
     require(weights in ("ema", "raw"), "weights", weights, "ema, raw")
-    path = _place(path)
+    path = located(path)
     if path.is_dir():
         restored = from_run(path, checkpoint, weights)
         data = parse(restored.run.data)

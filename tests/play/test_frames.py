@@ -23,6 +23,7 @@ from memhrm.play.frames import drawn, frames
 from memhrm.play.markup import frame_html, told_html
 from memhrm.play.space import needed, write_space
 from memhrm.report.film import film
+from memhrm.weights.zoo import path_of
 from tiny import call, train
 
 ARC = Arc(canvas=5, identified=False)
@@ -136,6 +137,11 @@ def test_a_space_has_all_that_it_needs(tmp_path):
         config = until(lambda: json.load(urlopen(f"http://127.0.0.1:{port}/config")), OSError)
         (choice,) = [one["props"] for one in config["components"] if one["props"].get("elem_id") == "model"]
         assert choice["choices"][0][0] == "mine" and ["hops", "hops"] in choice["choices"]
+
+
+def test_a_space_is_made_of_whatever_a_model_is_loaded_from(tmp_path):
+    write_space(str(tmp_path / "space"), ["hops"])
+    assert (tmp_path / "space/models/hops.safetensors").read_bytes() == path_of("hops").read_bytes()
 
 
 def test_the_file_of_settings_is_that_of_the_command():

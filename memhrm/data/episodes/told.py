@@ -189,9 +189,8 @@ class Told(Drawn):
         if self.facts.changes:
             moved = np.argsort(stays + rng.random(stays.shape), axis=1)[:, :2]  # Any two where all stay.
         else:
-            moved = rng.permuted(
-                every[:, :2], axis=1
-            )  # Not told, but drawn: else committed results would move.
+            # Not told, but drawn: without it all that is drawn after it, and committed results, would differ.
+            moved = rng.permuted(every[:, :2], axis=1)
         if self.facts.tells == "pieces":
             return (np.concatenate((every, moved), axis=1) if self.facts.changes else every)[:, :, None]
         if not self.facts.changes:
