@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # Before PyTorch is imported.
 
+import signal
+
 import pytest
 import torch
 
@@ -12,6 +14,9 @@ from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape
 
 torch.set_num_threads(1)
+
+if hasattr(signal, "SIGHUP"):  # A suite started under nohup inherits it as ignored, and so would the runs it starts.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
