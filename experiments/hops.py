@@ -105,7 +105,8 @@ def numbers(found: Variants) -> dict[str, str]:
     """Return the numbers for the text.
 
     VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and so
-    on that of each kind in `CHANGED`.
+    on that of each kind in `CHANGED`. VARIANT/loss is by how much affected questions are answered worse than
+    unaffected ones, VARIANT/loss/seeds the same seed by seed.
     """
     result = {}
     for variant, rows in found.items():
@@ -117,6 +118,10 @@ def numbers(found: Variants) -> dict[str, str]:
             }
         for changed in (one for one in CHANGED if _columns(one)[0] in rows):
             result[f"{variant}/{changed}"] = f"{100 * by_change(rows, changed).mean():.1f}"
+        if _columns("affected")[0] in rows:
+            loss = 100 * (by_change(rows, "unaffected") - by_change(rows, "affected"))
+            result[f"{variant}/loss"] = f"{loss.mean():.1f}"
+            result[f"{variant}/loss/seeds"] = ", ".join(f"{one:.1f}" for one in loss)
     return result
 
 

@@ -1,7 +1,8 @@
 """Make every table, figure and number of the paper from results alone: `python -m experiments.tables`.
 
-The tables that README.md and docs/ quote, between <!-- paper/tables/NAME.md --> and <!-- end -->, are written
-too. `--check` writes nothing; it names the stale files, and what the paper cites and no result makes.
+The tables and numbers that README.md and docs/ quote, between <!-- paper/tables/NAME.md --> or
+<!-- result: NAME --> and <!-- end -->, are written too. `--check` writes nothing; it names the stale files,
+what the paper cites and no result makes, and measured numbers that are typed by hand without their command.
 """
 
 import importlib
@@ -11,17 +12,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import answer, hours, hyperparameters
+from experiments.grid.page import plain
 from experiments.grid.run import ROOT, SCALES
 from experiments.grid.study import PAPER, Study, write_files
 from memhrm.config import console
 
 QUOTING = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """The pages that quote tables."""
+RESULTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "episodes", "hops"))]
+"""The pages that say what was measured."""
 
 CITED = re.compile(r"\\(result|wide|input|includegraphics)(?:\[[^]]*\])?\{([^}]+)\}")
 MACRO = re.compile(r"\\newcommand\{\\(\w+)\}\[\d\]\{\\result\{([^}]*)\}\}")
-SET = re.compile(r"\\setresult\{([^}]+)\}")
-QUOTED = re.compile(r"(<!-- paper/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SET = re.compile(r"\\setresult\{([^}]+)\}\{(.*)\}$", re.MULTILINE)
+END = "<!-- end -->"
+QUOTED = re.compile(rf"(<!-- paper/(\S+) -->\n).*?({END})", re.DOTALL)
+NUMBER = re.compile(rf"(<!-- result: ([^>]+) -->)[^<]*({END})")
+MEASURED = re.compile(r"\d+\.\d+|\d+ %|\d+\\,\\%|\d+ points")
+"""What a measured number looks like, in Markdown or TeX."""
+SOURCE = re.compile(r"python -m |make demo|LOG\.md\)|paper/tables/|95(?: |\\,\\)% interval")
+"""What a paragraph with a measured number says of where it comes from, or what is no measurement."""
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+ASIDE = re.compile(
+    r"`[^`]*`|\[[^]]*\]\([^)]*\)"  # Markdown: code and links.
+    r"|^ *%[^\n]*|\$[^$]*\$|\\begin\{tikz.*?\\end|\\\w+(?:\[[^]]*\])?\{[^{}]*\}",  # TeX: these and comments.
+    re.DOTALL | re.MULTILINE,
+)
+"""What is not the prose of a page."""
 NAMES = (
     *("main_table", "memory_table", "ablations", "episodes", "contexts", "hops", "cells", "scaling"),
     *("arc", "text", "robustness", "cost", "recipes", "parity"),
@@ -52,16 +69,41 @@ def stale(made: dict[str, bytes], folder: Path) -> list[str]:
     return sorted(name for name in made.keys() | present.keys() if made.get(name) != present.get(name))
 
 
+def numbers(made: dict[str, bytes]) -> dict[str, str]:
+    """Return the numbers for texts, as plain text, by name."""
+    return {
+        name: plain(value)
+        for path, content in made.items()
+        if path.endswith("-numbers.tex")
+        for name, value in SET.findall(content.decode())
+    }
+
+
 def quote(text: str, made: dict[str, bytes]) -> str:
-    """Return a text with the tables that it quotes as they are made.
+    """Return a text with the tables and numbers that it quotes as they are made.
 
     Raises:
-        ValueError: It quotes a table that is not made.
+        ValueError: It quotes a table or a number that is not made.
     """
-    for _, name, _ in QUOTED.findall(text):
-        if name not in made:
-            raise ValueError(f"paper/{name} is quoted and made by no result")
-    return QUOTED.sub(lambda found: found[1] + made[found[2]].decode() + found[3], text)
+    known = numbers(made)
+    for quoted, offered in ((QUOTED, made), (NUMBER, known)):
+        for _, name, _ in quoted.findall(text):
+            if name not in offered:
+                raise ValueError(f"{name} is quoted and made by no result")
+    text = QUOTED.sub(lambda found: found[1] + made[found[2]].decode() + found[3], text)
+    return NUMBER.sub(lambda found: found[1] + known[found[2]] + found[3], text)
+
+
+def typed(text: str) -> list[str]:
+    """Return the measured numbers of a page that are not quoted, and whose paragraph names no source."""
+    for left_out in (QUOTED, NUMBER, FENCED):
+        text = left_out.sub("", text)
+    return [
+        found
+        for one in text.split("\n\n")
+        if not SOURCE.search(one)
+        for found in MEASURED.findall(ASIDE.sub("", one))
+    ]
 
 
 def unmade(text: str, made: dict[str, bytes]) -> list[str]:
@@ -72,13 +114,12 @@ def unmade(text: str, made: dict[str, bytes]) -> list[str]:
     for name, body in macros.items():
         given = r"\{([^}]+)\}" * body.count("#")
         text = re.sub(rf"\\{name}{given}", lambda use, to=body: _filled(to, use.groups()), text)
-    numbers = {name for path, content in made.items() if path.endswith("-numbers.tex")
-               for name in SET.findall(content.decode())}  # fmt: skip
+    known_numbers = numbers(made)
     wrong = []
     for kind, cited in CITED.findall(text):
         name = " ".join(cited.split())  # TeX reads the end of a line as a space.
         if kind == "result":
-            known = name in numbers
+            known = name in known_numbers
         elif kind == "wide" or name.startswith("tables/"):
             known = f"tables/{name.removeprefix('tables/')}.tex" in made
         else:
@@ -115,7 +156,12 @@ def main() -> int:
         ]
         for file, name in missing:
             print(f"{file.relative_to(ROOT)} cites {name}, which no result makes", file=sys.stderr)
-        return int(bool(wrong or missing))
+        told = [*RESULTS, *sorted(PAPER.glob("*.tex"))]
+        by_hand = [(page, one) for page in told for one in typed(page.read_text())]
+        for page, one in by_hand:
+            said = f"{one!r} is typed: quote it (<!-- result: NAME -->), or name its command"
+            print(f"{page.relative_to(ROOT)}: {said}", file=sys.stderr)
+        return int(bool(wrong or missing or by_hand))
     write_files({file: content for file, content in wrong.items() if content is not None})
     for file in (file for file, content in wrong.items() if content is None):
         file.unlink()

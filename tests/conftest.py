@@ -15,7 +15,7 @@ from memhrm.models.settings import ModelSettings, PuzzleShape
 
 torch.set_num_threads(1)
 
-if hasattr(signal, "SIGHUP"):  # A suite started under nohup inherits it as ignored, and so would the runs it starts.
+if hasattr(signal, "SIGHUP"):  # Under nohup it is ignored, here and in the runs that tests start.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 

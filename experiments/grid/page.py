@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,12 @@ _LATEX = str.maketrans(
 def latex(text: str) -> str:
     """Return plain text as LaTeX."""
     return text.translate(_LATEX)
+
+
+def plain(text: str) -> str:
+    """Return what `latex` made of plain text as plain text again."""
+    back = {made: chr(character) for character, made in _LATEX.items()}
+    return re.sub("|".join(map(re.escape, sorted(back, key=len, reverse=True))), lambda it: back[it[0]], text)
 
 
 def scientific(value: float) -> str:

@@ -23,7 +23,7 @@ from experiments.grid.again import again, compare, expected
 from experiments.grid.comparison import comparison
 from experiments.grid.launch import held, launch
 from experiments.grid.measures import addresses
-from experiments.grid.page import Page, Table
+from experiments.grid.page import Page, Table, latex, plain
 from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
 from experiments.grid.stats import contrasts, differences, estimate, holm
@@ -31,7 +31,7 @@ from experiments.grid.study import PAPER
 from experiments.grid.tasks import MAZE, PUZZLES, SUDOKU4, SUDOKU6
 from experiments.grid.variants import MEMORIES, equal, sized
 from experiments.main_table import BASELINES
-from experiments.tables import NAMES, QUOTING, files, quote, stale, studies, unmade
+from experiments.tables import NAMES, QUOTING, RESULTS, files, quote, stale, studies, typed, unmade
 from memhrm.config.command import compose
 from memhrm.cost.matching import cost
 from memhrm.probes.addresses import address_numbers
@@ -484,6 +484,8 @@ def test_the_paper_is_what_the_results_give():
         assert quote(text, made) == text, page
     for source in PAPER.glob("*.tex"):
         assert unmade(source.read_text(), made) == [], source
+    for page in (*RESULTS, *PAPER.glob("*.tex")):
+        assert typed(page.read_text()) == [], page
 
 
 def test_a_stale_file_is_named(tmp_path):
@@ -499,8 +501,37 @@ def test_a_text_quotes_tables_as_they_are_made():
     text = "x\n<!-- paper/tables/a.md -->\nold\n<!-- end -->\ny\n<!-- paper/tables/b.md -->\n<!-- end -->\n"
     now = quote(text, made)
     assert now == text.replace("old", "new").replace("b.md -->\n", "b.md -->\nB\n") == quote(now, made)
-    with pytest.raises(ValueError, match=r"paper/tables/c\.md is quoted and made by no result"):
+    with pytest.raises(ValueError, match=r"tables/c\.md is quoted and made by no result"):
         quote("<!-- paper/tables/c.md -->\n<!-- end -->", made)
+
+
+def test_a_text_quotes_numbers_as_they_are_made():
+    made = {"tables/a-cpu-numbers.tex": rb"\setresult{a/one, M=2}{$-$3.1 $\pm$ 0.2 \%}" + b"\n"}
+    text = "It holds <!-- result: a/one, M=2 -->4.0<!-- end --> of"
+    assert quote(text, made) == "It holds <!-- result: a/one, M=2 -->−3.1 ± 0.2 %<!-- end --> of"
+    with pytest.raises(ValueError, match="a/two is quoted and made by no result"):
+        quote("<!-- result: a/two --><!-- end -->", made)
+
+
+@pytest.mark.parametrize("signs", ["50 %", "a_b", "−1.5 ± 0.3", "3.4 × 10⁻⁶", "~ ^ \\ { }"])
+def test_latex_is_plain_text_again(signs):
+    assert plain(latex(signs)) == signs
+
+
+def test_a_measured_number_that_is_typed_by_hand_is_named():
+    quoted = "<!-- paper/tables/a.md -->\n| 98.1 |\n<!-- end -->\n<!-- result: a/b -->99.2<!-- end --> points"
+    fine = [
+        *("Means with 95 % intervals: 3.1", "`python -m experiments.hops` gives 3.1 points", quoted),
+        *("```bash\nlr=0.9\n\nnoise=0.5\n```", "`loss=0.1`", "[HRM 1.0](https://arxiv.org/abs/2506.21734)"),
+        *(
+            "Python 3 and 4 hops",
+            r"it is $p<0.05$ and \result{a/b 1.5}\,\% of them",
+            r"% 3.3 \% of a comment",
+        ),
+    ]
+    assert typed("\n\n".join(fine)) == []
+    wrong = ["It holds 31.4 of 32", "98 % of them", "worse by 3 points", r"about 97\,\% of \result{a}"]
+    assert typed("\n\n".join([*fine, *wrong])) == ["31.4", "98 %", "3 points", r"97\,\%"]
 
 
 def test_the_paper_cites_what_is_made():
