@@ -17,7 +17,7 @@ COMMANDS = {
     "probe": "look inside trained models: numbers, figures and a report",
     "compare": "show finished runs side by side",
     "export": "write a run's weights as safetensors, for memhrm.load",
-    "push": "put a run's weights, with a model card, on the Hugging Face hub",
+    "push": "put a run's weights, with a model card, on the Hugging Face hub or into wandb",
     "models": "list the small models that come with the package",
     "serve": "offer a model to a language model's client, as an MCP server",
     "prune": "drop the memory cells that are used least, and see the cost",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from memhrm.config.command import RunSource, command
 from memhrm.config.settings import build
@@ -14,6 +14,8 @@ class ExportSettings(RunSource):
 
     FILE: ClassVar[str] = "export"
 
+    dtype: Literal["float32", "float16"]
+
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, write its weights."""
@@ -24,7 +26,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     restored = open_run(settings)
     out = Path(settings.out or Path(settings.run) / "model.safetensors")
     require_free("out", out, settings.overwrite)
-    save(restored, out)
+    save(restored, out, settings.dtype)
     print(f"{out}: {settings.weights} weights of step {restored.step}")
 
 

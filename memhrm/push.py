@@ -1,6 +1,8 @@
 """python -m memhrm.push run=DIR repo=OWNER/NAME: put a run's weights and a card on the Hugging Face hub.
 
-`memhrm.load("hf://OWNER/NAME")` opens them. The token is that of `hf auth login`, or HF_TOKEN.
+`memhrm.load("hf://OWNER/NAME")` opens them. The token is that of `hf auth login`, or HF_TOKEN. With
+`artifact=ENTITY/PROJECT/NAME` they become an artifact of Weights & Biases, for
+`memhrm.load("wandb://ENTITY/PROJECT/NAME")`.
 """
 
 from dataclasses import dataclass
@@ -20,12 +22,17 @@ class PushSettings(RunSource):
     repo: str | None
     private: bool
     message: str
+    artifact: str | None
 
     def __post_init__(self):
         super().__post_init__()
         fits = self.repo is None or (self.repo.count("/") == 1 and all(self.repo.split("/")))
         require(fits, "repo", self.repo, "OWNER/NAME")
-        require((self.repo is None) != (self.out is None), "repo", self.repo, "OWNER/NAME, or out=FILE")
+        fits = self.artifact is None or (self.artifact.count("/") in (1, 2) and all(self.artifact.split("/")))
+        require(fits, "artifact", self.artifact, "PROJECT/NAME or ENTITY/PROJECT/NAME")
+        given = [name for name in ("repo", "artifact", "out") if getattr(self, name) is not None]
+        allowed = "OWNER/NAME, or artifact=PROJECT/NAME, or out=FILE; one of them"
+        require(len(given) == 1, "repo", self.repo, allowed)
         refuse(self.private and self.repo is None, "private", True, "without repo")
 
 
@@ -33,7 +40,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Open the run, write its card, or send both."""
     from memhrm.report.card import card
     from memhrm.system.files import require_free, write_text
-    from memhrm.weights.hub import PREFIX, library, push
+    from memhrm.weights import artifacts, hub
     from memhrm.weights.restore import open_run
 
     settings = build(PushSettings, config)
@@ -43,10 +50,14 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
         write_text(Path(settings.out), card(run, run.resolve().name, str(run)))
         print(f"written to {settings.out}")
         return
+    if settings.artifact is not None:
+        text = card(run, settings.artifact, f"{artifacts.PREFIX}{settings.artifact}")
+        print(artifacts.push(open_run(settings), text, settings.artifact, run))
+        return
     assert settings.repo is not None
-    library()
-    text, restored = card(run, settings.repo, f"{PREFIX}{settings.repo}"), open_run(settings)
-    print(push(restored, text, settings.repo, private=settings.private, message=settings.message))
+    hub.library()
+    text, restored = card(run, settings.repo, f"{hub.PREFIX}{settings.repo}"), open_run(settings)
+    print(hub.push(restored, text, settings.repo, private=settings.private, message=settings.message))
 
 
 if __name__ == "__main__":

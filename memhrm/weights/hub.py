@@ -42,6 +42,12 @@ def fetched(name: str) -> Path:
         raise ValueError(f"{name} cannot be fetched: {console.one_line(error)}") from None
 
 
+def write_folder(folder: Path, restored: Restored, card: str) -> None:
+    """Write what is shared of a run into a folder: its weights and its card."""
+    save(restored, folder / WEIGHTS)
+    write_text(folder / "README.md", card)
+
+
 def push(restored: Restored, card: str, repo: str, *, private: bool, message: str) -> str:
     """Put a run's weights and a card on the hub, and return the address of what is there then.
 
@@ -57,8 +63,7 @@ def push(restored: Restored, card: str, repo: str, *, private: bool, message: st
     """
     hub = library()
     with TemporaryDirectory() as folder:
-        save(restored, Path(folder, WEIGHTS))
-        write_text(Path(folder, "README.md"), card)
+        write_folder(Path(folder), restored, card)
         try:
             api = hub.HfApi()
             api.create_repo(repo, private=private, exist_ok=True)

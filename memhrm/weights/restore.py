@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from memhrm.config.command import RunSource
 from memhrm.config.settings import require
 from memhrm.config.trust import trust
@@ -105,10 +107,16 @@ def with_bank(restored: Restored, entries: Sequence[Entry]) -> Restored:
     return replace(restored, run=run, bank=tuple(entries))
 
 
-def save(restored: Restored, path: Path) -> None:
+def save(restored: Restored, path: Path, dtype: Literal["float32", "float16"] = "float32") -> None:
     """Write plain safetensors weights with all that is needed to use them, as metadata.
 
+    Args:
+        restored: the model and its run.
+        path: the file.
+        dtype: in which it holds the numbers.
+
     Raises:
+        ValueError: a number is too large for the type.
         OSError: the file cannot be written.
     """
     about = {
@@ -121,4 +129,17 @@ def save(restored: Restored, path: Path) -> None:
         "config": restored.run.config(),
         "bank": restored.bank,
     }
-    write_tensors(path, restored.model.state_dict(), FORMAT, about, restored.used)
+    tensors = restored.model.state_dict()
+    if dtype == "float16":
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
+    write_tensors(path, tensors, FORMAT, about, restored.used)
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor in float16, or as it is if it does not hold fractions."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    allowed = f"float32, since {name} holds numbers too large for float16"
+    require(bool(half.isfinite().all()), "dtype", "float16", allowed)
+    return half

@@ -38,7 +38,7 @@ from memhrm.models.weights import load_weights
 from memhrm.runs.bank import Entry, fill, keeps_bank
 from memhrm.system.files import said_of
 from memhrm.training.losses import PROBABILITIES
-from memhrm.weights.hub import PREFIX, fetched
+from memhrm.weights import artifacts, hub
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run
 from memhrm.weights.tensors import read_tensors
 from memhrm.weights.zoo import path_of
@@ -507,9 +507,10 @@ def _require_texts(argument: str, texts: Sequence[str]) -> None:
 
 
 def located(path: str | Path) -> Path:
-    """Return where the weights are that `load` is given; of those on the hub, once they are fetched."""
-    if isinstance(path, str) and path.startswith(PREFIX):
-        return fetched(path)
+    """Return where the weights are that `load` is given; of those elsewhere, once they are fetched."""
+    for elsewhere in (hub, artifacts):
+        if isinstance(path, str) and path.startswith(elsewhere.PREFIX):
+            return elsewhere.fetched(path)
     place = Path(path).expanduser()
     bare = isinstance(path, str) and re.fullmatch(r"[\w-]+", path) is not None
     return path_of(str(path)) if bare and not place.exists() else place
@@ -522,9 +523,10 @@ def load(
 ) -> Solver:
     """Open exported weights (`python -m memhrm.export run=DIR`), or a run directory, for use from Python.
 
-    A path that begins with hf:// is a model on the Hugging Face hub, as hf://OWNER/NAME, which is fetched. A
-    name without folders that is no file here is that of a model that comes with the package.
-    Nothing in the file or the directory is executed. A memory of your own must be imported before.
+    A path that begins with hf:// is a model on the Hugging Face hub, as hf://OWNER/NAME, one with wandb:// an
+    artifact of Weights & Biases, as wandb://ENTITY/PROJECT/NAME; they are fetched. A name without folders
+    that is no file here is that of a model that comes with the package. Nothing in the file or the directory
+    is executed. A memory of your own must be imported before.
 
     checkpoint, weights: of a run directory, as in `from_run`.
 

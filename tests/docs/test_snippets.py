@@ -84,6 +84,7 @@ ELSEWHERE = {
     r"python -m memhrm\.serve .*": "ends with its client; tests/weights/test_server.py has clients",
     r"(python -m memhrm\.|memhrm )play( (?!space=).*)?": "ends when it is stopped; tests/play has a browser",
     r"python -m memhrm\.push .* repo=.*": "needs the network; tests/weights/test_hub.py has a hub of its own",
+    r"python -m memhrm\.push .* artifact=.*": "needs an account; as tests/weights/test_artifacts.py",
     r"python -m experiments\.\w+ --scale gpu .*": "needs a SLURM cluster",
 }
 """Commands that do not run here, as patterns of the whole line, and why."""

@@ -1,6 +1,7 @@
 """Weights out of a run, into a file, back again; and the published names, both ways."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from memhrm import evaluate, export
 from memhrm.models.reasoner import Reasoner
 from memhrm.published.weights import load_published, our_name, published_name, to_published
 from memhrm.runs import checkpoint
-from memhrm.weights.restore import from_run
+from memhrm.weights.restore import from_run, save
+from memhrm.weights.tensors import read_tensors
 from tiny import command_line, train
 
 QUESTIONS = ["1...3..1..3..1..", "................"]
@@ -50,6 +52,34 @@ def test_export_holds_the_chosen_weights(weights, key, run, tmp_path, capsys):
     loaded = memhrm.load(out).model.state_dict()
     assert all(torch.equal(tensor, stored[f"module.{name}" if key == "average" else name])
                for name, tensor in loaded.items())  # fmt: skip
+
+
+def test_half_the_size_holds_the_weights_rounded(run, tmp_path):
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    for out, dtype in ((whole, "float32"), (half, "float16")):
+        assert command_line("export", export.main, f"run={run}", f"out={out}", f"dtype={dtype}") == 0
+    stored, exact = read_tensors(half).tensors, read_tensors(whole).tensors
+    assert sum(map(tensor_bytes, stored.values())) < 0.51 * sum(map(tensor_bytes, exact.values()))
+    loaded = memhrm.load(half).model.state_dict()
+    for name, tensor in exact.items():
+        assert loaded[name].dtype == tensor.dtype, name
+        assert torch.equal(loaded[name], tensor.to(stored[name].dtype).to(tensor.dtype)), name
+    assert memhrm.load(half).solve(QUESTIONS) == memhrm.load(whole).solve(QUESTIONS)
+
+
+def test_numbers_too_large_for_half_the_size_are_said(run, tmp_path):
+    restored = from_run(run)
+    with torch.no_grad():
+        restored.model.lm_head.weight[0, 0] = 1e6
+    said = "dtype is 'float16'; allowed: float32, since lm_head.weight holds numbers too large for float16"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        save(restored, tmp_path / "no.safetensors", "float16")
+    assert not (tmp_path / "no.safetensors").exists()
+
+
+def tensor_bytes(tensor: torch.Tensor) -> int:
+    """Return the bytes of a tensor's numbers."""
+    return tensor.numel() * tensor.element_size()
 
 
 def test_ema_and_raw_answer_differently(run):

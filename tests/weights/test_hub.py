@@ -179,9 +179,16 @@ def test_a_card_is_written_and_an_unfinished_run_has_none(run, tmp_path, capsys)
     assert call("push", f"run={run}", f"out={out}") == 0
     assert out.read_text() == card(run, "run", str(run))
     assert call("push", f"run={run}") == 2
-    assert "repo is None; allowed: OWNER/NAME, or out=FILE" in capsys.readouterr().err
+    assert (
+        "repo is None; allowed: OWNER/NAME, or artifact=PROJECT/NAME, or out=FILE; one of them"
+        in capsys.readouterr().err
+    )
     assert call("push", f"run={run}", "repo=nobody") == 2
     assert "repo is 'nobody'; allowed: OWNER/NAME" in capsys.readouterr().err
+    assert call("push", f"run={run}", "artifact=alone") == 2
+    assert "artifact is 'alone'; allowed: PROJECT/NAME or ENTITY/PROJECT/NAME" in capsys.readouterr().err
+    assert call("push", f"run={run}", "artifact=a/b", f"out={out}") == 2
+    assert "; one of them" in capsys.readouterr().err
     (tmp_path / "part").mkdir()
     (tmp_path / "part" / "config.yaml").write_text((run / "config.yaml").read_text())
     with pytest.raises(ValueError, match="allowed: a finished run, which has a summary"):
