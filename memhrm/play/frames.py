@@ -118,5 +118,6 @@ def _few(data: DataSettings) -> Dataset | None:
     if not task.answers:  # What episodes are drawn from is listed, which takes no time.
         listed = isinstance(data, SudokuSettings) and data.side == 4
         few = replace(data, train_size=None if listed else 1, test_size=FEW, holdout=0)
-    train, test = generate(few, lambda done, of: None)
+    parts = few.split()  # A set that lists its parts is not generated, as in `load`.
+    train, test = generate(few, lambda done, of: None) if parts is None else parts
     return Dataset(data.name, task, train, test, few.maker(task))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,6 +17,7 @@ from memhrm.config.command import compose
 from memhrm.data.arc.task import Arc
 from memhrm.data.episodes.episodes import pair, unpaired
 from memhrm.data.maze.task import Maze
+from memhrm.data.settings import parse
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.play.boards import START, edited, task_in, text_of
 from memhrm.play.choices import Choices
@@ -79,6 +81,14 @@ def test_a_question_is_drawn_and_its_answer_has_a_frame_for_each_step(name):
     assert page.count("<td") == sum(len(board.squares) for _, board in every[-1].boards)
     assert ("Q " in page) == solver.judges
     assert drawn(solver, rng) is not None
+
+
+@pytest.mark.parametrize("words", ["arc_rules data.side=4", "contexts", "episodes", "hops", "recall", "maze"])
+def test_a_question_of_every_generated_set_is_drawn(words):
+    data = parse(compose("train", ["data=" + words.split()[0], *words.split()[1:]])["data"])
+    found = drawn(types.SimpleNamespace(data=data), np.random.default_rng(0))
+    assert found is not None and bool(found.told) == (data.task().answers > 0)
+    assert data.task().encode([found.question]).inputs.shape == (1, data.task().seq_len)
 
 
 def test_wrong_and_changed_squares_are_said(tmp_path):

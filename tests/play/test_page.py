@@ -16,6 +16,9 @@ if BROWSER is None:
     pytest.skip("there is no browser", allow_module_level=True)
 
 from driven import Driven, ended
+from memhrm import train as command
+from pages import ROOT
+from tiny import command_line, train
 
 
 def free_port() -> int:
@@ -37,6 +40,22 @@ def served(words: list[str], **more) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def address():
     words = ["browser=false", f"port={free_port()}", "steps=8"]
+    with served([sys.executable, "-m", "memhrm.play", *words]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def own_address(tmp_path_factory):
+    """A page with runs of this user: one that classifies by a bank of texts, and one of ARC."""
+    folder = tmp_path_factory.mktemp("own")
+    texts = ["experiment=intent", f"data.path={ROOT / 'docs'}", "data.train_file=texts.csv", "steps=3"]
+    texts += ["data.holdout=12", "data.buckets=100", "data.length=20", "model.hidden_size=16", "batch_size=4"]
+    texts += ["progress=false", "threads=1", "+memory=retrieval", "k=2", f"dir={folder / 'texts'}"]
+    assert command_line("train", command.main, *texts) == 0
+    rules = ["data=arc_rules", "data.side=4", "data.test_size=null", "validation_size=1", "steps=1"]
+    assert train(folder / "rules", *rules, "+memory=bicross") == 0
+    runs = f"runs=[{folder / 'texts'},{folder / 'rules'}]"
+    words = [runs, "browser=false", f"port={free_port()}"]
     with served([sys.executable, "-m", "memhrm.play", *words]) as found:
         yield found
 
@@ -145,6 +164,49 @@ def test_it_is_taught_by_example(browser, address):
     write(browser, "example-answer", "1")
     click(browser, "tell")
     said(browser, "'9'; allowed: one of 1234567")
+
+
+FIRST = "document.querySelector('#shown .bar').textContent"
+
+
+def test_a_text_is_classified_and_the_next_answer_follows_an_example(browser, own_address):
+    browser.open(own_address)
+    browser.wait("document.querySelector('#about')?.textContent.includes('texts:')")
+    text = "zebras cross the savannah at noon"
+    write(browser, "question", text)
+    click(browser, "solve")
+    said(browser, "Done")
+    assert "animals" not in browser.value("document.querySelector('#shown').textContent")
+    write(browser, "example", text)
+    write(browser, "example-answer", "animals")
+    click(browser, "tell")
+    said(browser, "It was told")
+    click(browser, "solve")
+    browser.wait("document.querySelector('#shown').textContent.includes('animals')")
+    assert browser.value(FIRST).startswith("animals")
+    click(browser, "forget")
+    said(browser, "It has forgotten")
+    click(browser, "solve")
+    browser.wait("!document.querySelector('#shown').textContent.includes('animals')")
+    assert browser.console == []
+
+
+def test_a_task_of_arc_is_pasted_and_its_test_answered(browser, own_address):
+    browser.open(own_address)
+    browser.wait("document.querySelector('#about')?.textContent.includes('texts:')")
+    choose(browser, "model", "rules")
+    browser.wait("document.querySelector('#about').textContent.includes('rules:')")
+    pairs = '[{"input":[[1,0]],"output":[[0,1]]},{"input":[[2,0]],"output":[[0,2]]}]'
+    write(browser, "question", f'{{"train":{pairs},"test":[{{"input":[[3,0]]}}]}}')
+    browser.wait(f"{ASKED} === '[[3,0]]'")
+    browser.wait("document.querySelectorAll('#told table').length === 4")
+    click(browser, "solve")
+    said(browser, "Done")
+    assert browser.value("document.querySelectorAll('#shown td').length") > 0
+    write(browser, "question", "[[3,10]]")
+    click(browser, "solve")
+    said(browser, "10")
+    assert browser.console == []
 
 
 def test_two_models_are_compared_and_cells_light_up(browser, address):
