@@ -18,10 +18,13 @@ def main() -> None:
     if args.name is not None:
         print(path_of(args.name).with_suffix(".md").read_text(encoding="utf-8"), end="")
         return
-    print(f"{'':<20}{'data':<12}{'memory':<12}{'KiB':>6}{'exact, %':>10}  95 % interval")
+    print(
+        f"{'':<20}{'data':<12}{'memory':<12}{'KiB':>6}{'exact, %':>10}  {'95 % interval':<16}best possible, %"
+    )
     for one in map(described, names()):
         print(
-            f"{one.name:<20}{one.data:<12}{one.memory:<12}{one.size >> 10:>6}{one.exact:>10}  {one.between}"
+            f"{one.name:<20}{one.data:<12}{one.memory:<12}{one.size >> 10:>6}{one.exact:>10}  "
+            f"{one.between:<16}{one.best}".rstrip()
         )
 
 

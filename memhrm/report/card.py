@@ -96,16 +96,37 @@ def _made(
 
 
 def _table(summary: Mapping[str, Any]) -> str:
-    """Return a line for each test: how many it has, and how many are exact, with its interval."""
+    """Return a line for each test: how many it has, and how many are exact, with its interval.
+
+    Of episodes also how many the best possible model answers; of contexts, how many are held.
+    """
     tests = {"held out": summary, **summary.get("series", {})}
-    lines = ["| test | examples | exact, % | 95 % interval | labels right, % |", "|---|---|---|---|---|"]
-    for name, scores in tests.items():
+    more = {
+        "best possible, %": [_best(scores) for scores in tests.values()],
+        "contexts held": [_number(scores.get("contexts_held")) for scores in tests.values()],
+    }
+    more = {name: values for name, values in more.items() if any(values)}
+    head = ["test", "examples", "exact, %", "95 % interval", "labels right, %", *more]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for at, (name, scores) in enumerate(tests.items()):
         count, exact = scores.get("puzzles"), scores["exact_accuracy"]
         low, high = (None, None) if not count else _interval(exact, count)
         between = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
         right = f"{100 * scores['accuracy']:.1f}"
-        lines.append(f"| {name} | {count or '':,} | {100 * exact:.1f} | {between} | {right} |")
+        cells = [name, f"{count or '':,}", f"{100 * exact:.1f}", between, right]
+        cells += [values[at] for values in more.values()]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _best(scores: Mapping[str, Any]) -> str:
+    """Return the share that the best possible model answers, in %, as text; empty where nothing limits it."""
+    best = scores.get("optimum_by_position")
+    return _number(100 * sum(best) / len(best) if best else None)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _interval(share: float, count: int) -> tuple[float, float]:
@@ -120,10 +141,11 @@ def _interval(share: float, count: int) -> tuple[float, float]:
 
 def _limits(run: RunSettings, summary: Mapping[str, Any], generated: bool) -> str:
     best = summary.get("optimum_without_memory")
+    sure = " Q says how sure the model is, and is no proof of an answer." if run.loss.q_halt > 0 else ""
     floor = "" if best is None else f" Without memory {100 * best:.1f} % are possible at best."
     files = "" if generated else " The licence of the files it was trained on holds for it too."
     return (
         f"It answers examples of {run.data['name']} and of no other kind or size. One seed was trained: "
-        "another one scores otherwise. The interval takes the examples of the test for independent. Q says "
-        f"how sure the model is, and is no proof of an answer.{floor}{files}"
+        f"another one scores otherwise. The interval takes the examples of the test for independent.{sure}"
+        f"{floor}{files}"
     )

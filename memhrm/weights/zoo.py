@@ -10,8 +10,10 @@ from memhrm.weights.tensors import read_tensors
 
 ZOO = Path(__file__).parents[1] / "zoo"
 
-HELD_OUT = re.compile(r"^\| held out \| ([\d,]+) \| ([\d.]+) \| ([^|]*) \|", re.MULTILINE)
-"""The line of a card that says what was scored on the test."""
+HELD_OUT = re.compile(
+    r"^\| held out \| ([\d,]+) \| ([\d.]+) \| ([^|]*) \| [\d.]+ \|(?: ([\d.]+) \|)?", re.MULTILINE
+)
+"""The line of a card that says what was scored on the test, and the best that is possible."""
 
 
 class Model(NamedTuple):
@@ -25,6 +27,7 @@ class Model(NamedTuple):
         examples: how many were scored.
         exact: share of exact answers, in %, as its card says.
         between: its 95 % interval, as text.
+        best: the best that is possible, in %; empty where that is 100, or not known.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Model(NamedTuple):
     examples: str
     exact: str
     between: str
+    best: str
 
 
 def names() -> list[str]:
@@ -58,6 +62,6 @@ def described(name: str) -> Model:
     path = path_of(name)
     about, _ = read_tensors(path).about(FORMAT, MADE_BY)
     line = HELD_OUT.search(path.with_suffix(".md").read_text(encoding="utf-8"))
-    examples, exact, between = line.groups() if line else ("", "", "")
+    examples, exact, between, best = line.groups(default="") if line else ("", "", "", "")
     memory = about["memory"]["name"]
-    return Model(name, about["data"]["name"], memory, path.stat().st_size, examples, exact, between)
+    return Model(name, about["data"]["name"], memory, path.stat().st_size, examples, exact, between, best)
