@@ -104,7 +104,8 @@ def drawn(solver: Solver, rng: np.random.Generator) -> Drawn | None:
     asked, told = (np.flatnonzero(part) for part in episode.course)
     inputs, feedback = episode.inputs[0], episode.feedback[0]
     shown = [
-        (task.decode(inputs[at]), task.decode(unpaired(task, feedback[at]))) for at in told[told < asked[-1]]
+        (task.decode(inputs[at]), task.decode_answer(unpaired(task, feedback[at])))
+        for at in told[told < asked[-1]]
     ]
     return Drawn(task.decode(inputs[asked[-1]]), shown)
 
