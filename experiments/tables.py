@@ -25,9 +25,9 @@ RESULTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("resu
 CITED = re.compile(r"\\(result|wide|input|includegraphics)(?:\[[^]]*\])?\{([^}]+)\}")
 MACRO = re.compile(r"\\newcommand\{\\(\w+)\}\[\d\]\{\\result\{([^}]*)\}\}")
 SET = re.compile(r"\\setresult\{([^}]+)\}\{(.*)\}$", re.MULTILINE)
-END = "<!-- end -->"
-QUOTED = re.compile(rf"(<!-- paper/(\S+) -->\n).*?({END})", re.DOTALL)
-NUMBER = re.compile(rf"(<!-- result: ([^>]+) -->)[^<]*({END})")
+_END = "<!-- end -->"
+QUOTED = re.compile(rf"(<!-- paper/(\S+) -->\n).*?({_END})", re.DOTALL)
+NUMBER = re.compile(rf"(<!-- result: ([^>]+) -->)[^<]*({_END})")
 MEASURED = re.compile(r"\d+\.\d+|\d+ %|\d+\\,\\%|\d+ points")
 """What a measured number looks like, in Markdown or TeX."""
 SOURCE = re.compile(r"python -m |make demo|LOG\.md\)|paper/tables/|95(?: |\\,\\)% interval")

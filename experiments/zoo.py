@@ -43,9 +43,8 @@ def make(name: str, runs: Path) -> None:
     run = runs / name
     words = [*RECIPES[name], "threads=1", "progress=false", f"dir={run}"]
     subprocess.run([sys.executable, "-m", "memhrm.train", *words], check=True, cwd=ROOT)
-    save(
-        from_run(run), ZOO / f"{name}.safetensors", "float16"
-    )  # Half the size; a test scores it as it is kept.
+    # Half the size; a test scores the model as it is kept.
+    save(from_run(run), ZOO / f"{name}.safetensors", "float16")
     write_text(ZOO / f"{name}.md", card(run, name, name))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from memhrm.config.command import RunSource, command
-from memhrm.config.settings import build, refuse, require
+from memhrm.config.settings import build, in_parts, refuse, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,9 @@ class PushSettings(RunSource):
 
     def __post_init__(self):
         super().__post_init__()
-        fits = self.repo is None or (self.repo.count("/") == 1 and all(self.repo.split("/")))
+        fits = self.repo is None or in_parts(self.repo, 2)
         require(fits, "repo", self.repo, "OWNER/NAME")
-        fits = self.artifact is None or (self.artifact.count("/") in (1, 2) and all(self.artifact.split("/")))
+        fits = self.artifact is None or in_parts(self.artifact, 2, 3)
         require(fits, "artifact", self.artifact, "PROJECT/NAME or ENTITY/PROJECT/NAME")
         given = [name for name in ("repo", "artifact", "out") if getattr(self, name) is not None]
         allowed = "OWNER/NAME, or artifact=PROJECT/NAME, or out=FILE; one of them"

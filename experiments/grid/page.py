@@ -26,6 +26,8 @@ _LATEX = str.maketrans(
         "<": r"$<$",
     }
 )
+_PLAIN = {made: chr(character) for character, made in _LATEX.items()}
+_MADE = re.compile("|".join(map(re.escape, sorted(_PLAIN, key=len, reverse=True))))
 
 
 def latex(text: str) -> str:
@@ -35,8 +37,7 @@ def latex(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return what `latex` made of plain text as plain text again."""
-    back = {made: chr(character) for character, made in _LATEX.items()}
-    return re.sub("|".join(map(re.escape, sorted(back, key=len, reverse=True))), lambda it: back[it[0]], text)
+    return _MADE.sub(lambda found: _PLAIN[found[0]], text)
 
 
 def scientific(value: float) -> str:

@@ -156,6 +156,12 @@ def require(condition: bool, setting: str, given: Any, allowed: str) -> None:
         raise ValueError(f"{setting} is {given!r}; allowed: {allowed}")
 
 
+def in_parts(name: str, *counts: int) -> bool:
+    """Return whether a name has as many parts between slashes as one of the counts, none of them empty."""
+    parts = name.split("/")
+    return len(parts) in counts and all(parts)
+
+
 def require_size(setting: str, given: int, least: int = 1, most: int = MOST) -> None:
     """Raise the usual ValueError unless a size or count is a whole number from `least` to `most`."""
     require(isinstance(given, Integral) and not isinstance(given, bool), setting, given, "a whole number")

@@ -141,7 +141,7 @@ def _interval(share: float, count: int) -> tuple[float, float]:
 
 def _limits(run: RunSettings, summary: Mapping[str, Any], generated: bool) -> str:
     best = summary.get("optimum_without_memory")
-    sure = " Q says how sure the model is, and is no proof of an answer." if run.loss.q_halt > 0 else ""
+    sure = " Q says how sure the model is, and is no proof of an answer." if run.loss.judges else ""
     floor = "" if best is None else f" Without memory {100 * best:.1f} % are possible at best."
     files = "" if generated else " The licence of the files it was trained on holds for it too."
     return (

@@ -137,6 +137,11 @@ class LossSettings(Settings):
         memory = {name: value for name, value in values.items() if name not in fixed}
         return build(cls, {**{name: values[name] for name in fixed & values.keys()}, "memory": memory})
 
+    @property
+    def judges(self) -> bool:
+        """Whether the model learns to tell how sure it is."""
+        return self.q_halt > 0
+
     def flat(self) -> dict[str, Any]:
         """Return the group of which `parse` makes these settings."""
         values = asdict(self)

@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from memhrm.config import console
-from memhrm.config.settings import require
+from memhrm.config.settings import in_parts, require
 from memhrm.weights.hub import WEIGHTS, write_folder
 from memhrm.weights.restore import Restored
 
@@ -13,6 +13,7 @@ PREFIX = "wandb://"
 """What an artifact's name begins with, as ``wandb://entity/project/name`` or ``wandb://entity/project/name:v2``."""
 
 KIND = "model"
+"""What the library calls an artifact that is a model."""
 
 
 def fetched(name: str) -> Path:
@@ -25,8 +26,7 @@ def fetched(name: str) -> Path:
         ValueError: the name is none, or the artifact cannot be fetched.
     """
     artifact, _, version = name.removeprefix(PREFIX).partition(":")
-    fits = artifact.count("/") in (1, 2) and all(artifact.split("/"))
-    require(fits, "path", name, "wandb://ENTITY/PROJECT/NAME, or with :VERSION")
+    require(in_parts(artifact, 2, 3), "path", name, "wandb://ENTITY/PROJECT/NAME, or with :VERSION")
     try:
         import wandb
 

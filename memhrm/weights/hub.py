@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from memhrm.config import console, extras
-from memhrm.config.settings import require
+from memhrm.config.settings import in_parts, require
 from memhrm.system.files import write_text
 from memhrm.weights.restore import Restored, save
 
@@ -34,7 +34,7 @@ def fetched(name: str) -> Path:
         ValueError: the name is none, or the file cannot be fetched.
     """
     repo, _, revision = name.removeprefix(PREFIX).partition("@")
-    require(repo.count("/") == 1 and all(repo.split("/")), "path", name, "hf://OWNER/NAME, or with @REVISION")
+    require(in_parts(repo, 2), "path", name, "hf://OWNER/NAME, or with @REVISION")
     hub = library()
     try:
         return Path(hub.hf_hub_download(repo, WEIGHTS, revision=revision or None))

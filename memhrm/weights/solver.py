@@ -544,7 +544,7 @@ def load(
         data = parse(restored.run.data)
         run = restored.run
         steps, loss = run.halting.halt_max_steps, run.loss.kind
-        return Solver(restored.model, data.task(), steps, data, loss, restored.bank, run.loss.q_halt > 0)
+        return Solver(restored.model, data.task(), steps, data, loss, restored.bank, run.loss.judges)
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
