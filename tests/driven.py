@@ -94,9 +94,10 @@ class Driven:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 30) -> Any:
-        """Wait until an expression is true, and return its value."""
-        return until(lambda: self.value(script), seconds=seconds, said=script)
+    def wait(self, script: str, seconds: float = 30, show: str | None = None) -> Any:
+        """Wait until an expression is true, and return its value; a failure says what another one is."""
+        said = (lambda: script) if show is None else (lambda: f"{script}; it is {self.value(show)!r}")
+        return until(lambda: self.value(script), seconds=seconds, said=said)
 
     def type(self, text: str) -> None:
         """Type characters into what has the focus."""
@@ -137,8 +138,13 @@ class Driven:
             self.console.append(str(params["entry"]))
 
 
-def until(look: Callable[[], Any], *errors: type[Exception], seconds: float = 30, said: str = "") -> Any:
-    """Return what a look finds once it finds something."""
+def until(
+    look: Callable[[], Any],
+    *errors: type[Exception],
+    seconds: float = 30,
+    said: Callable[[], str] = lambda: "",
+) -> Any:
+    """Return what a look finds once it finds something; a failure says what was looked for."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -146,7 +152,7 @@ def until(look: Callable[[], Any], *errors: type[Exception], seconds: float = 30
                 return found
         except errors:
             pass
-        assert time.monotonic() < end, f"nothing in {seconds} seconds: {said}"
+        assert time.monotonic() < end, f"nothing in {seconds} seconds: {said()}"
         time.sleep(0.05)
 
 

@@ -74,7 +74,7 @@ ASKED = "document.querySelector('#question textarea').value"
 def begin(browser: Driven, address: str, model: str = "sudoku4") -> None:
     """Open the page with a model."""
     browser.open(address)
-    browser.wait(f"{SQUARES}.length === 16")
+    browser.wait(f"{SQUARES}.length === 16 && {ASKED}.length === 16")
     if model != "sudoku4":
         choose(browser, "model", model)
         browser.wait(f"document.querySelector('#about').textContent.includes('{model}:')")
@@ -101,7 +101,8 @@ def write(browser: Driven, place: str, text: str) -> None:
 
 
 def said(browser: Driven, words: str) -> None:
-    browser.wait(f"document.querySelector('#say').textContent.includes({words!r})")
+    found = "document.querySelector('#say').textContent"
+    browser.wait(f"{found}.includes({words!r})", show=found)
 
 
 def click(browser: Driven, place: str) -> None:
@@ -236,6 +237,8 @@ def test_it_fits_a_phone_and_follows_the_colour_scheme(browser, address, scheme,
 
 def test_nothing_is_asked_of_the_network_and_the_console_is_clean(browser, address):
     begin(browser, address)
+    write(browser, "question", "12..34..2.4....1")  # Of drawn ones it does not solve every one.
+    browser.wait(f"{SQUARES}[8].textContent === '2'")
     click(browser, "solve")
     said(browser, "sudoku4: solved")
     assert browser.requests and {one.split("/")[2] for one in browser.requests if one.startswith("http")} == {
