@@ -32,7 +32,7 @@ _leave_current_folder()
 from typing import TYPE_CHECKING, Any  # noqa: E402 (not before the current folder is off the path)
 
 if TYPE_CHECKING:
-    from memhrm.weights.solver import load as load
+    from memhrm.weights.opening import load as load
 
 __all__ = ["load"]
 __version__ = "0.1.0"
@@ -40,7 +40,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name == "load":  # On demand: commands must answer --help before PyTorch is there.
-        from memhrm.weights.solver import load
+        from memhrm.weights.opening import load
 
         return load
     raise AttributeError(f"module 'memhrm' has no attribute {name!r}")

@@ -34,7 +34,7 @@ from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
 from memhrm.system.files import read_json, write_json
-from memhrm.weights.solver import load
+from memhrm.weights.opening import load
 
 DEEPER = 16  # Times the training depth.
 RESTARTS = 16

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memhrm.data.checks import MOST_IDENTIFIER, in_range, integers, number, shown
+from memhrm.data.checks import MOST_IDENTIFIER, in_range, integers, narrow, number, shown
 from memhrm.data.examples import Examples, quantiles
 from memhrm.data.keys import hashes, row_keys
 from memhrm.data.score import score
@@ -47,7 +47,7 @@ class Task(ABC):
         bag: tokens of a position, whose embeddings add up; padding adds nothing. Above 1 only with one label
             per example.
         answers: the last tokens of the vocabulary, which feedback may show as the answer of a cell
-            (`memhrm.data.episodes.episodes`); 0 where there is no feedback.
+            (`pair`); 0 where there is no feedback.
         asks: whether what an episode shows has been asked before, as feedback; else it is told, and may be
             padded.
         labels_from: the first token that can be a label; the model's head leaves out those before it. A head
@@ -89,6 +89,11 @@ class Task(ABC):
             raise ValueError(f"layout is {layout}; allowed: rows and columns with {self.positions} positions")
 
     @property
+    def learns(self) -> bool:
+        """Whether its questions are answered by examples that are shown before them."""
+        return self.answers > 0
+
+    @property
     def positions(self) -> int:
         """Positions of an example, t."""
         return self.seq_len // self.bag
@@ -126,6 +131,22 @@ class Task(ABC):
         """
         examples = self.encode(questions, answers)
         return examples.inputs, examples.labels
+
+    def pair(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return what shows questions with their answers, a token for each of both: as ``inputs``.
+
+        With v the vocabulary and a answers, a pair is v + a question + answer, the answer counted from 0. A
+        question whose label is no answer stays as it is.
+        """
+        answers = labels.astype(np.int64) - (self.vocab_size - self.answers)
+        codes = self.vocab_size + self.answers * inputs.astype(np.int64) + answers
+        return narrow("pairs", np.where(answers >= 0, codes, inputs))
+
+    def unpaired(self, pairs: np.ndarray) -> np.ndarray:
+        """Return the labels that `pair` joined with questions; where it left a question as it is, that."""
+        answers = (pairs.astype(np.int64) - self.vocab_size) % max(1, self.answers)
+        labels = answers + (self.vocab_size - self.answers)
+        return narrow("labels", np.where(pairs >= self.vocab_size, labels, pairs))
 
     def read(self, path: Path, *, solve: bool = True) -> Examples:
         """Read the examples of a file, in its order.

@@ -9,8 +9,9 @@ import torch
 from memhrm.config.settings import require, unknown
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
+from memhrm.weights.opening import load
 from memhrm.weights.restore import FORMAT, MADE_BY
-from memhrm.weights.solver import Solver, load
+from memhrm.weights.solver import Solver
 from memhrm.weights.tensors import read_tensors
 from memhrm.weights.zoo import names, path_of
 

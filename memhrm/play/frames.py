@@ -12,7 +12,6 @@ import numpy as np
 
 from memhrm.config.settings import require
 from memhrm.data.dataset import Dataset
-from memhrm.data.episodes.episodes import unpaired
 from memhrm.data.loading import generate
 from memhrm.data.settings import DataSettings
 from memhrm.data.sudoku.settings import SudokuSettings
@@ -70,17 +69,20 @@ def frames(solver: Solver, question: str, told: Sequence[tuple[str, str]], steps
         ValueError: the question or an example is not one of the model's task.
     """
     if solver.task.num_labels:
-        return list(_classified(solver, question, steps))
+        return list(_classified(solver, question, told, steps))
     if isinstance(solver.task, Prose):
         return list(_written(solver, question, steps))
     return [Frame(**vars(one)) for one in film(solver, question, told, steps)]
 
 
-def _classified(solver: Solver, text: str, steps: int | None) -> Iterator[Frame]:
+def _classified(
+    solver: Solver, text: str, told: Sequence[tuple[str, str]], steps: int | None
+) -> Iterator[Frame]:
     require(bool(text.strip()), "the text", text, "one with a word")
     last = solver.halt_max_steps if steps is None else steps
+    shown = told if solver.task.learns else ()  # A bank holds what it was told.
     for step in range(1, last + 1):
-        (found,) = solver.classify([text], top=min(TOP, solver.task.num_labels), steps=step)
+        (found,) = solver.classify([text], TOP, step, shown)
         yield Frame((), f"step {step} of {last}", categories=found)
 
 
@@ -104,7 +106,7 @@ def drawn(solver: Solver, rng: np.random.Generator) -> Drawn | None:
     asked, told = (np.flatnonzero(part) for part in episode.course)
     inputs, feedback = episode.inputs[0], episode.feedback[0]
     shown = [
-        (task.decode(inputs[at]), task.decode_answer(unpaired(task, feedback[at])))
+        (task.decode(inputs[at]), task.decode_answer(task.unpaired(feedback[at])))
         for at in told[told < asked[-1]]
     ]
     return Drawn(task.decode(inputs[asked[-1]]), shown)

@@ -99,7 +99,7 @@ def page(choices: Choices, *, most_steps: int) -> Any:
             return {
                 about: _about(name, solver),
                 beside: gr.update(choices=[ALONE, *choices.beside(name)], value=ALONE),
-                teaching: gr.update(visible=solver.task.answers > 0 or keeps_bank(solver.model)),
+                teaching: gr.update(visible=solver.task.learns or keeps_bank(solver.model)),
                 steps: gr.update(value=min(most_steps, solver.halt_max_steps)),
                 **begin(name),
             }
@@ -151,12 +151,11 @@ def page(choices: Choices, *, most_steps: int) -> Any:
             require(bool(question and answer), "an example", question or answer, "a question and its answer")
             if keeps_bank(solver.model):
                 solver = state.own.setdefault(name, copy.deepcopy(solver))
-                solver.remember(question, answer)
-            else:
-                solver.task.pairs([question], [answer])
+            told = [one for one in state.told if one[0] != question]
+            solver.teach(question, answer, told)
         except ValueError as error:
             return {say: said_html(str(error), bad=True)}
-        state.told = [one for one in state.told if one[0] != question] + [(question, answer)]
+        state.told = [*told, (question, answer)]
         shown_now = told_html(solver.task, state.told)
         done = said_html("It was told. Solve again.")
         return {known: shown_now, visit: state, say: done, told_question: "", told_answer: ""}

@@ -11,8 +11,8 @@ from memhrm.config.settings import require
 from memhrm.play.choices import Choices
 from memhrm.play.page import launch, library, page
 from memhrm.system.files import write_text
+from memhrm.weights.opening import located
 from memhrm.weights.restore import from_run, save
-from memhrm.weights.solver import located
 
 PACKAGE = Path(__file__).parents[1]
 WITHOUT = ("wandb", "xformers")

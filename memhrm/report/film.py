@@ -11,7 +11,8 @@ from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.report.board import Board, board_of
 from memhrm.report.gif import Picture
-from memhrm.weights.solver import Seen, Solver
+from memhrm.weights.answerer import Seen
+from memhrm.weights.solver import Solver
 
 
 def film(

@@ -20,10 +20,13 @@ from memhrm.data.arc.tasks import ArcTask, read_tasks
 from memhrm.data.arc.votes import submission
 from memhrm.data.files import read_shown
 from memhrm.data.score import score
+from memhrm.data.text.few_shot import FewShotIntent
+from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
 from memhrm.system.files import to_csv, to_json
 from memhrm.system.ranks import choose_device
-from memhrm.weights.solver import Solver, load
+from memhrm.weights.opening import load
+from memhrm.weights.solver import Solver
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class TextAnswers:
 
     Attributes:
         texts: the texts.
-        right: their categories in the file; empty where it has none, or one that no training text had.
+        right: their categories in the file; empty where it has none, or one that the model does not know.
         found: the most probable category of each, with its probability.
     """
 
@@ -142,7 +145,9 @@ def shown_examples(solver: Solver, path: Path) -> list[tuple[str, str]]:
         ValueError: the file is missing or wrong, or the model was not trained on episodes.
     """
     task = solver.task
-    require(task.answers > 0, "examples", str(path), "null, as the training was not on episodes")
+    require(task.learns, "examples", str(path), "null, as the training was not on episodes")
+    if isinstance(task, FewShotIntent):
+        return [(one.text, one.category) for one in read_labelled(path)]
     return read_shown(path, task)
 
 
@@ -155,12 +160,10 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
     """
     if isinstance(solver.data, ArcSettings):
         return _to_tasks(solver, settings)
-    if isinstance(solver.task, Intent):
-        return _to_texts(solver, solver.task, settings)
-    task, examples = solver.task, []
-    if settings.examples is not None:
-        texts = shown_examples(solver, Path(settings.examples))
-        examples = list(zip(*task.pairs([one for one, _ in texts], [one for _, one in texts])))
+    if isinstance(solver.task, Intent | FewShotIntent):
+        return _to_texts(solver, settings)
+    task, path = solver.task, settings.examples
+    examples = [] if path is None else solver.shown(shown_examples(solver, Path(path)))
     questions = task.require(task.read(Path(settings.file), solve=False))
     starts = range(0, len(questions), settings.batch_size)
     batches = (questions.select(slice(start, start + settings.batch_size)) for start in starts)
@@ -175,15 +178,23 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
     return Answers(task, questions.inputs, questions.labels, tokens, q if solver.judges else None)
 
 
-def _to_texts(solver: Solver, task: Intent, settings: Any) -> TextAnswers:
-    allowed = "null, as the training was not on episodes"
-    require(settings.examples is None, "examples", settings.examples, allowed)
-    given = task.read(Path(settings.file), solve=False)
-    texts, size = given.sources.tolist(), settings.batch_size
+def _to_texts(solver: Solver, settings: Any) -> TextAnswers:
+    task, path, size = solver.task, Path(settings.file), settings.batch_size
+    examples = [] if settings.examples is None else shown_examples(solver, Path(settings.examples))
+    if isinstance(task, Intent):
+        given = task.read(path, solve=False)
+        texts, right = given.sources.tolist(), [task.decode_answer(labels) for labels in given.labels]
+    else:
+        records, known = read_labelled(path, required=False), {category for _, category in examples}
+        texts = [one.text for one in records]
+        right = [one.category if one.category in known else "" for one in records]
     starts = tqdm(range(0, len(texts), size), desc="solve", unit="batch", disable=not settings.progress)
-    steps = settings.halt_max_steps
-    found = [one[0] for at in starts for one in solver.classify(texts[at : at + size], steps=steps)]
-    return TextAnswers(texts, [task.decode_answer(labels) for labels in given.labels], found)
+    found = [
+        one[0]
+        for at in starts
+        for one in solver.classify(texts[at : at + size], steps=settings.halt_max_steps, examples=examples)
+    ]
+    return TextAnswers(texts, right, found)
 
 
 def _to_tasks(solver: Solver, settings: Any) -> ArcAnswers:

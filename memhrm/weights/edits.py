@@ -7,7 +7,8 @@ from memhrm.config.settings import require
 from memhrm.data.text.files import read_labelled
 from memhrm.runs.bank import Entry, keeps_bank, read_bank, write_bank
 from memhrm.runs.directory import RunDirectory, locked
-from memhrm.weights.solver import Solver, load
+from memhrm.weights.opening import load
+from memhrm.weights.solver import Solver
 
 
 def added(run: Path, file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Trained weights: out of a run, and into a file of their own (`memhrm.weights.solver` opens both)."""
+"""Trained weights: out of a run, and into a file of their own (`memhrm.weights.opening` opens both)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

@@ -74,7 +74,7 @@ class Served:
             "memory": solver.model.H_module.settings.name,
             "cells": solver.model.H_module.cells,
             "supervision_steps": solver.halt_max_steps,
-            "learns_from_examples": task.answers > 0,
+            "learns_from_examples": task.learns,
             **sizes,
         }
         for name in ("alphabet", "seq_len"):
@@ -89,7 +89,7 @@ class Served:
         self._bounded(questions, steps)
         solver, task = self.solver, self.solver.task
         asked = task.encode(questions)
-        shown = list(zip(*task.pairs(*map(list, zip(*self.told))))) if self.told else []
+        shown = solver.shown(self.told)
         solved = solver.answer(asked.inputs, steps, shown, identifiers=asked.identifiers, mask=asked.mask)
         verdict = task.verdict(asked.inputs, solved.tokens)
         found: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ class Served:
     def classify(self, texts: Sequence[str], top: int) -> list[dict[str, Any]]:
         """Return the most probable categories of each text."""
         self._bounded(texts, None)
-        found = self.solver.classify(list(texts), top=top)
+        found = self.solver.classify(list(texts), top=top, examples=self.told)
         return [
             {"text": text, "categories": [{"name": name, "probability": share} for name, share in one]}
             for text, one in zip(texts, found)
@@ -136,12 +136,11 @@ class Served:
     def remember(self, question: str, answer: str) -> int:
         """Tell the model an example, and return how many it knows now."""
         self._bounded([question, answer], None)
-        if keeps_bank(self.solver.model):
-            self.solver.remember(question, answer)
+        count, most, bank = len(self.told), self.limits.questions, keeps_bank(self.solver.model)
+        require(bank or count < most, "examples", count + 1, f"up to {most}; forget some first")
+        self.solver.teach(question, answer, self.told)
+        if bank:
             return sum(map(bool, self.solver.bank))
-        most = self.limits.questions
-        require(len(self.told) < most, "examples", len(self.told) + 1, f"up to {most}; forget some first")
-        self.solver.task.pairs([question], [answer])
         self.told.append((question, answer))
         return len(self.told)
 
@@ -247,7 +246,7 @@ def server(solver: Solver, limits: Limits) -> Any:
             """Classify one text, and say which remembered examples the answer rests on."""
             return await done(lambda: served.rests_on(text, top))
 
-    if task.answers or keeps_bank(solver.model):
+    if task.learns or keeps_bank(solver.model):
 
         @made.tool()
         async def remember(question: str, answer: str) -> int:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from memhrm.data import Examples, GridTask, Maze, Sampler, Sudoku, Task, evaluation_batches
-from memhrm.data.episodes.episodes import pair
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.examples import examples_of
 from memhrm.data.keys import row_keys
@@ -71,7 +70,7 @@ def test_alphabets_of_any_size_and_script():
 
 def test_pairs_of_a_large_alphabet():
     task = Letters("".join(chr(0x4E00 + k) for k in range(20)), 1)
-    assert pair(task, np.array([[20]], np.uint8), np.array([[20]], np.uint8)).tolist() == [[440]]
+    assert task.pair(np.array([[20]], np.uint8), np.array([[20]], np.uint8)).tolist() == [[440]]
 
 
 @pytest.mark.parametrize("rows", [([300, 1], [44, 1]), ([256, 256], [256, 1]), ([1, 0], [1, 256])])

@@ -16,7 +16,7 @@ from memhrm.report.sections import SECTIONS
 from memhrm.report.settings import ReportSettings
 from memhrm.runs.directory import RunDirectory
 from memhrm.train import main
-from memhrm.weights.solver import load
+from memhrm.weights.opening import load
 from tiny import TINY, command_line
 
 CODE = '''

@@ -16,7 +16,6 @@ import memhrm
 from driven import ended, until
 from memhrm.config.command import compose
 from memhrm.data.arc.task import Arc
-from memhrm.data.episodes.episodes import pair, unpaired
 from memhrm.data.maze.task import Maze
 from memhrm.data.settings import parse
 from memhrm.data.sudoku.task import Sudoku
@@ -63,7 +62,7 @@ def test_a_task_of_arc_is_pasted_as_it_is():
 def test_what_was_shown_is_read_from_its_pairs():
     task, rng = memhrm.load("recall").task, np.random.default_rng(0)
     inputs, labels = rng.integers(1, task.vocab_size, (2, 5, task.seq_len))
-    assert (unpaired(task, pair(task, inputs, labels)) == labels).all()
+    assert (task.unpaired(task.pair(inputs, labels)) == labels).all()
 
 
 @pytest.mark.parametrize("name", Choices().names)

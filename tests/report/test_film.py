@@ -16,7 +16,7 @@ from memhrm.data.sudoku.task import Sudoku
 from memhrm.report.board import board_of
 from memhrm.report.film import film, right_answer
 from memhrm.report.gif import animated
-from memhrm.weights.solver import load
+from memhrm.weights.opening import load
 from tiny import call, train
 
 PUZZLE = "1.34" + "." * 12

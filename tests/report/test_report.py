@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from memhrm.config.command import compose
-from memhrm.data.episodes.episodes import pair
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
@@ -201,7 +200,7 @@ def test_a_film_marks_what_a_feedback_does_not_show():
     task = Recall(digits=4, length=6)
     task.answers = 4
     question, answer = np.array([1, 2, 3, 4, 1, 2]), np.array([2, 3, 4, 1, 2, 3])
-    feedback = np.where(np.arange(6) < 4, pair(task, question, answer), question)
+    feedback = np.where(np.arange(6) < 4, task.pair(question, answer), question)
     assert shown_answers(task, feedback).tolist() == [2, 3, 4, 1, 0, 0]
     one = {"inputs": question, "labels": answer, "tokens": answer[None], "q": [0.5]}
     one |= {"shown_questions": question[None], "shown_answers": shown_answers(task, feedback)[None]}

@@ -48,8 +48,7 @@ def test_a_solver_is_shown_examples_as_an_episode_shows_them(run):
             assert solver.solve([questions[known]], examples=examples) == [
                 solver.task.decode(expected[known][row].numpy())
             ]
-    memory = solver.model.initial_state(1).memory
-    logits = [solver._run(episodes.inputs[:1, 0], memory, n).output.logits for n in (1, 2)]
+    logits = [solver.last_step(episodes.inputs[:1, 0], n).output.logits for n in (1, 2)]
     assert not torch.equal(*logits)  # The number of supervision steps matters.
 
 

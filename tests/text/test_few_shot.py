@@ -6,15 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import memhrm
 from memhrm import train
 from memhrm.config.command import compose
 from memhrm.data import load
 from memhrm.data.text.few_shot import FewShotIntent
+from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs.settings import parse
 from memhrm.runs.summary import table
+from memhrm.weights.restore import from_run
+from memhrm.weights.server import Limits, Served
 from pages import ROOT
-from tiny import TINY, command_line
+from tiny import TEXTS, TINY, call, command_line
+from tiny import train as tiny_run
 
 SET = {
     "kind": "intent_episodes",
@@ -96,7 +102,9 @@ def test_what_cannot_be_is_said(name, folder):
     assert str(error.value).startswith(message)
 
 
-def test_a_memory_is_trained_on_them(folder, tmp_path):
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("runs") / "run"
     words = [
         word for word in TINY if not word.startswith(("data", "validation_size", "halting", "eval_every"))
     ]
@@ -104,10 +112,73 @@ def test_a_memory_is_trained_on_them(folder, tmp_path):
         f"data.{name}={list(v) if isinstance(v, tuple) else v}" for name, v in SET.items() if name[0] != "k"
     ]
     words += ["data=intent_episodes", f"data.path={folder}", "loss.kind=softmax", "halting.halt_max_steps=1"]
-    words += ["+memory=bicross", "memory.write_when=told", "validation_size=0", f"dir={tmp_path}/run"]
+    words += ["+memory=bicross", "memory.write_when=told", "validation_size=0", f"dir={place}"]
     assert parse(compose("train", words)).memory.lifetime == "episode"
     assert command_line("train", train.main, *words) == 0
-    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    return place
+
+
+def test_a_memory_is_trained_on_them(run):
+    summary = json.loads((run / "summary.json").read_text())
     assert len(summary["exact_accuracy_by_position"]) == 4 and summary["puzzles"] == 120
-    said = table({**summary, "series": {"ways=9": summary}}, tmp_path)
+    said = table({**summary, "series": {"ways=9": summary}}, run)
     assert re.search(r"best without memory( +50\.0%){4}\n", said) and "ways=9 " in said
+
+
+def test_a_solver_is_told_texts_as_an_episode_tells_them(run):
+    solver, restored = memhrm.load(run), from_run(run)
+    head = solver.model.lm_head.weight.data  # After a few steps of training it says one number.
+    head[:] = torch.randn(head.shape, generator=torch.Generator().manual_seed(0))
+    episodes = load(**restored.run.data).held_out()
+    for row in range(6):
+        texts, numbers = episodes.sources[row].tolist(), episodes.feedback[row, :6, 0] - solver.task.mark
+        told = [(text, str(number)) for text, number in zip(texts[:6], numbers)]
+        part = episodes.select(slice(row, row + 1))
+        moments = walk(solver.model, part, EvaluationSettings(steps=1))
+        expected = [str(int(moment.answers.tokens[0, 0])) for moment in moments]
+        assert solver.solve(texts[6:], examples=told) == expected
+
+
+def test_categories_have_any_names(run):
+    """The first that is told is number 1."""
+    solver = memhrm.load(run)
+    told, texts = [("rain and snow", "sky"), ("soup", "food"), ("a storm", "sky")], ["snow", "bread, rice"]
+    shown = solver.shown([(text, {"sky": "1", "food": "2"}[name]) for text, name in told])
+    asked = solver.task.encode(texts)
+    logits = solver.last_step(asked.inputs, None, asked.mask, shown).output.logits
+    for found, row in zip(solver.classify(texts, 5, examples=told), logits[:, 0, 1:].softmax(dim=-1)):
+        assert dict(found) == pytest.approx(dict(zip(("sky", "food"), row.tolist())), abs=1e-5)
+        assert found[0][1] > found[1][1]
+    untold = solver.last_step(asked.inputs, None, asked.mask).output.logits
+    assert not torch.allclose(untold, logits, atol=1e-4)
+
+
+def test_a_file_of_texts_is_classified_by_examples(run, folder, tmp_path, capsys):
+    (told := tmp_path / "told.csv").write_text("text,category\nrain and snow,sky\nbread and soup,kitchen\n")
+    (asked := tmp_path / "asked.csv").write_text("text,category\nsnow and rain,sky\na walk,elsewhere\n")
+    words = [f"run={run}", str(asked), f"examples={told}", f"out={tmp_path / 'out.csv'}"]
+    assert call("solve", *words, "progress=false") == 0
+    assert "2 texts classified" in capsys.readouterr().err
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert rows[0] == "text,category,probability" and len(rows) == 3
+    assert all(row.split(",")[1] in ("sky", "kitchen") for row in rows[1:])
+
+
+def test_a_model_that_is_served_is_told_categories(run):
+    served = Served(memhrm.load(run), Limits())
+    assert served.about()["learns_from_examples"]
+    with pytest.raises(ValueError, match="number of categories in examples is 0; allowed: 1 to 2"):
+        served.classify(["rain"], 1)
+    assert served.remember("rain and snow", "sky") == 1 and served.remember("soup", "kitchen") == 2
+    (found,) = served.classify(["snow"], 3)
+    assert {one["name"] for one in found["categories"]} == {"sky", "kitchen"}
+    with pytest.raises(ValueError, match="number of categories in examples is 3"):
+        served.remember("a walk", "elsewhere")
+    assert served.forget("soup") == 1 and served.remember("a walk", "elsewhere") == 2
+
+
+def test_examples_are_for_models_of_episodes(folder, tmp_path):
+    words = [*TEXTS["intent"], "data=intent", "loss.kind=softmax", "steps=1", "validation_size=0"]
+    assert tiny_run(tmp_path / "run", *words) == 0
+    with pytest.raises(ValueError, match="none, as the training was not on episodes"):
+        memhrm.load(tmp_path / "run").classify(["rain"], examples=[("rain", "weather")])

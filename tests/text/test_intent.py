@@ -196,8 +196,7 @@ def test_texts_are_read_no_further_than_the_longest_of_their_length(positions, m
     logits, _ = solver._read(asked, None)
     for row in range(0, 40, 7):
         one = asked.select(np.array([row]))
-        start = model.initial_state(1).memory
-        last = solver._run(one.inputs, start, 2, identifiers=one.identifiers, mask=one.mask)
+        last = solver.last_step(one.inputs, 2, one.mask)
         torch.testing.assert_close(last.output.logits[0], logits[row], rtol=1e-4, atol=1e-4)
     assert model.shortened(5).shape.num_tokens == (30 if memory else 5) and model.shape.num_tokens == 30
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from memhrm.data.arc.task import Arc
 from memhrm.data.arc.variants import VARIANTS
-from memhrm.data.episodes.episodes import Course, Episodes, pair, telling
+from memhrm.data.episodes.episodes import Course, Episodes, telling
 from memhrm.data.episodes.maker import Alone, EpisodeMaker
 from memhrm.data.examples import Examples
 
@@ -96,7 +96,7 @@ class Demonstrations(EpisodeMaker):
         """Return the episodes of some rows of the examples, ``(n, D + 1)``, each in a variant, ``(n,)``."""
         n, length = rows.shape
         varied = self.arc.varied(examples.select(rows.ravel()), np.repeat(codes, length))
-        feedback = pair(self.task, varied.inputs, varied.labels)
+        feedback = self.task.pair(varied.inputs, varied.labels)
 
         def of_episodes(values: np.ndarray) -> np.ndarray:
             return values.reshape(n, length, *values.shape[1:])

@@ -13,7 +13,7 @@ from memhrm.data.arc.canvas import FIRST
 from memhrm.data.arc.rules import Rule, best_guesses, grids
 from memhrm.data.arc.task import Arc
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Course, Episodes, Facet, pair, telling
+from memhrm.data.episodes.episodes import Course, Episodes, Facet, telling
 from memhrm.data.examples import Examples, examples_of
 from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
@@ -120,7 +120,7 @@ class Ruled(Drawn):
             outputs[of_rule] = arc.rules[number].apply(flat).reshape(-1, *inputs.shape[1:])
         questions = (inputs + FIRST).reshape(*shape, arc.seq_len)
         answers = (outputs + FIRST).reshape(*shape, arc.seq_len)
-        feedback = pair(arc, questions.reshape(-1, arc.seq_len), answers.reshape(-1, arc.seq_len))
+        feedback = arc.pair(questions.reshape(-1, arc.seq_len), answers.reshape(-1, arc.seq_len))
         course = self.course(length)
         labels = np.where(np.array(course.told)[None, :, None], 0, answers)
         kinds = sorted({rule.kind for rule in arc.rules})

@@ -20,7 +20,7 @@ from memhrm.data.episodes.capacity import hashed, perfect
 from memhrm.data.episodes.choices import distinct, parted
 from memhrm.data.episodes.cued import Cued
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Episodes, pair, usual_course
+from memhrm.data.episodes.episodes import Episodes, usual_course
 from memhrm.data.episodes.rules import Rules, optimum, relabel
 from memhrm.data.episodes.visits import Order, Visits, visits
 from memhrm.data.examples import Examples
@@ -135,7 +135,7 @@ class Contexts(Drawn):
         return Episodes(
             inputs=inputs,
             labels=np.where(unasked[:, :, None], 0, answers).astype(answers.dtype),
-            feedback=pair(task, inputs, answers)[:, :-1],
+            feedback=task.pair(inputs, answers)[:, :-1],
             mask=None,
             identifiers=chosen.identifiers.reshape(count, length),
             groups=chosen.groups.reshape(count, length),

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memhrm.data.checks import narrow
 from memhrm.data.examples import Examples
 from memhrm.data.sampler import arrays
-from memhrm.data.task import Task
 
 
 class Course(NamedTuple):
@@ -187,21 +185,3 @@ def alone(examples: Examples) -> Episodes:
 def milestones(length: int) -> list[int]:
     """Return positions in an episode for a table, from 1: dense early on, where most is learned."""
     return [at for at in (1, 2, 3, 4, 8, 16, 32, 64) if at <= length]
-
-
-def unpaired(task: Task, pairs: np.ndarray) -> np.ndarray:
-    """Return the labels that `pair` joined with questions; where it left a question as it is, that."""
-    answers = (pairs.astype(np.int64) - task.vocab_size) % max(1, task.answers)
-    labels = answers + (task.vocab_size - task.answers)
-    return narrow("labels", np.where(pairs >= task.vocab_size, labels, pairs))
-
-
-def pair(task: Task, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return one token for each pair of question and answer, in the shape of ``inputs``.
-
-    With v the vocabulary and a answers, a pair is v + a question + answer, the answer counted from 0. A
-    question whose label is no digit stays as it is.
-    """
-    answers = labels.astype(np.int64) - (task.vocab_size - task.answers)
-    codes = task.vocab_size + task.answers * inputs.astype(np.int64) + answers
-    return narrow("pairs", np.where(answers >= 0, codes, inputs))

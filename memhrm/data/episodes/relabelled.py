@@ -14,7 +14,7 @@ import numpy as np
 from memhrm.data.checks import number
 from memhrm.data.episodes.choices import parted
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Episodes, milestones, pair, usual_course
+from memhrm.data.episodes.episodes import Episodes, milestones, usual_course
 from memhrm.data.episodes.rules import Rules, optimum, relabel
 from memhrm.data.examples import Examples
 from memhrm.data.task import Task
@@ -142,7 +142,7 @@ class Relabelled(Drawn):
         shape = (count, length, self.task.seq_len)
         inputs, plain = inputs.reshape(shape), labels.reshape(shape)
         answers = relabel(plain, self.rules.permutations[numbers], self.first)
-        feedback = np.where(self._shown(plain, rng), pair(self.task, inputs, answers), inputs)
+        feedback = np.where(self._shown(plain, rng), self.task.pair(inputs, answers), inputs)
         best = self.optimum(examples, length) if test else np.ones(length)
         return Episodes(
             inputs=inputs,

@@ -9,7 +9,7 @@ import numpy as np
 
 from memhrm.data.checks import narrow
 from memhrm.data.episodes.drawn import Drawn
-from memhrm.data.episodes.episodes import Course, Episodes, Facet, pair
+from memhrm.data.episodes.episodes import Course, Episodes, Facet
 from memhrm.data.episodes.facts import Facts
 from memhrm.data.episodes.guesses import with_pieces, without_memory
 from memhrm.data.episodes.hops import APPLY, FIRST, Hops
@@ -113,7 +113,7 @@ class Told(Drawn):
         images = np.take_along_axis(ours[:, told], facts.clip(min=0), axis=2)
         width = slice(facts.shape[2])
         inputs[:, told, width] = np.where(facts < 0, 0, facts + FIRST)
-        feedback[:, told, width] = np.where(facts < 0, 0, pair(task, facts + FIRST, images + FIRST))
+        feedback[:, told, width] = np.where(facts < 0, 0, task.pair(facts + FIRST, images + FIRST))
 
         x = rng.integers(a, size=shape)
         soon = self._early | self._again

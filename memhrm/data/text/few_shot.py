@@ -34,6 +34,7 @@ class FewShotIntent(Task):
     """
 
     classes = "texts"
+    asks = False
 
     def __init__(self, tokens: Tokens, categories: Sequence[str], *, ways: int, dropout: float = 0.0) -> None:
         super().__init__(
@@ -48,6 +49,11 @@ class FewShotIntent(Task):
             tuple(categories),
         )  # Behind the mark stand the numbers.
         self._texts = Intent(tokens, categories, dropout=dropout)
+
+    @property
+    def learns(self) -> bool:
+        """Always."""
+        return True
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Return examples of texts; answers are their numbers in an episode."""
@@ -67,6 +73,12 @@ class FewShotIntent(Task):
         first = np.zeros((len(texts), self.bag), np.int32)
         first[:, 0] = self.mark + numbers
         return np.concatenate((first, texts.astype(np.int32)), axis=1)
+
+    def pair(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return tokens of texts, ``(..., s)``, that say the numbers which are their labels, ``(..., 1)``."""
+        told = inputs.astype(np.int32)
+        told[..., 0] = self.mark + labels[..., 0].astype(np.int32)
+        return told
 
     def decode(self, tokens: np.ndarray) -> str:
         """Return how many positions there are: hashes cannot be read back."""
