@@ -32,7 +32,7 @@ class EvaluateSettings(RunSource):
     halt_max_steps: int | None
     H_cycles: int | None
     threshold: float | None
-    sure: Literal["q", "confidence"]
+    sure: Literal["q", "confidence"] | None
     write: bool | None
     restarts: int
     noise: float
@@ -60,8 +60,8 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     restored = open_run(settings)
     evaluation = evaluation_of(restored, settings, given)
     out = Path(settings.out or Path(settings.run) / "metrics.json")
-    depth = {"halt_max_steps": evaluation.steps, "H_cycles": evaluation.H_cycles}
-    record = asdict(settings) | depth | {"step": restored.step}
+    used = {name: getattr(evaluation, name) for name in ("H_cycles", "sure")}
+    record = asdict(settings) | used | {"halt_max_steps": evaluation.steps, "step": restored.step}
     require_own(out, record, settings.overwrite)
     require_writable("out", out)
     with joined(settings.device) as ranks:

@@ -153,7 +153,8 @@ RULES = (
     Rule(("halting.rule", "halting.q_target", "halting.halt_exploration_prob", "halting.threshold",
           "loss.q_continue"), lambda r: r.halting.halt_max_steps == 1,
          "with halting.halt_max_steps=1", (0,)),
-    Rule(("halting.threshold",), lambda r: r.halting.rule != "sigmoid", "with halting.rule={halting.rule}"),
+    Rule(("halting.threshold",), lambda r: r.halting.rule == "q_learning",
+         "with halting.rule={halting.rule}"),
     Rule(("halting.threshold", "halting.halt_exploration_prob"), lambda r: r.episodes,
          "with episodes: every puzzle takes halting.halt_max_steps", (0,)),
     # Optimisers.

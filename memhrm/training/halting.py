@@ -1,6 +1,7 @@
 """Halting: the rules that decide when an example is done.
 
-b batch. Sources: HRM, arXiv 2506.21734 (Q-learning); TRM, arXiv 2510.04871 (sigmoid).
+b batch. Sources: HRM, arXiv 2506.21734 (Q-learning); TRM, arXiv 2510.04871 (sigmoid); confidence needs no
+Q-head.
 """
 
 import math
@@ -20,7 +21,8 @@ class Halting(Settings):
     """The halting rule of training.
 
     Attributes:
-        rule: q_learning (HRM) halts at q_halt > q_continue; sigmoid (TRM) at sigmoid(q_halt) > threshold.
+        rule: q_learning (HRM) halts at q_halt > q_continue; sigmoid (TRM) at sigmoid(q_halt) > threshold;
+            confidence where the mean probability of the answer's tokens, or of its label, is above it.
         q_target: where HRM's target for q_continue comes from. next: one more forward pass on the new carry,
             as published. reuse: the next supervision step, which runs anyway; this saves a forward pass, but
             the loss then comes one step late, trains only the Q-head (the state it reads is detached) and
@@ -28,13 +30,13 @@ class Halting(Settings):
         halt_max_steps: supervision steps after which every row halts.
         halt_exploration_prob: share of rows that must run at least randint[2, halt_max_steps] supervision
             steps.
-        threshold: the probability above which the sigmoid rule halts.
+        threshold: the probability above which the rules sigmoid and confidence halt.
     """
 
     FILE: ClassVar[str] = "model/trm"
     GROUP: ClassVar[str] = "halting"
 
-    rule: Literal["q_learning", "sigmoid"]
+    rule: Literal["q_learning", "sigmoid", "confidence"]
     q_target: Literal["next", "reuse"]
     halt_max_steps: int
     halt_exploration_prob: float
@@ -56,19 +58,25 @@ class Halting(Settings):
         """Return whether the next step is the last, (b,) bool, of rows with `steps` (b,) finished steps."""
         return steps + 1 >= self.halt_max_steps
 
-    def __call__(self, out: Output, steps: Tensor, least_steps: Tensor) -> Tensor:
+    def __call__(
+        self, out: Output, steps: Tensor, least_steps: Tensor, confidence: Tensor | None = None
+    ) -> Tensor:
         """Return which rows halt after a supervision step, (b,) bool.
 
         Args:
             out: the output of the step.
             steps: (b,) supervision steps finished before it.
             least_steps: (b,) the fewest steps that each row runs, from `exploration`.
+            confidence: (b,) that in the answers of the step, which the rule of this name asks for.
         """
         last = self.is_last(steps)
         if self.halt_max_steps == 1:
             return last
         if self.rule == "q_learning":
             satisfied = out.q_halt > out.q_continue
+        elif self.rule == "confidence":
+            assert confidence is not None
+            satisfied = confidence > self.threshold
         else:
             satisfied = confident(out.q_halt, self.threshold)
         return (last | satisfied) & (steps + 1 >= least_steps)

@@ -17,7 +17,7 @@ from memhrm.models.recursion import State
 from memhrm.system.ranks import sum_gradients, summed
 from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
-from memhrm.training.losses import weighted_sum
+from memhrm.training.losses import confidence, weighted_sum
 from memhrm.training.optim import Optimisers, OptimSettings, moving_average
 from memhrm.training.supervision import QUESTION, LossSettings, Occasion, Supervised, SupervisionStep
 
@@ -174,7 +174,10 @@ def train_step(
         if rows is not None:
             puzzle_rows.append((carry.data["identifiers"], rows))
         with torch.no_grad():
-            halted = learner.halting(supervised.out, carry.steps, least)
+            sure = None
+            if learner.halting.rule == "confidence":
+                sure = confidence(supervised.out.logits, learner.loss.kind, carry.data.get("mask"))
+            halted = learner.halting(supervised.out, carry.steps, least, sure)
         observed.append(Observed(supervised, carry, halted, shown))
         learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=number < len(batches))
     observed = _with_memory_losses(learner, observed)

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from memhrm.config.settings import require
 from memhrm.data import Episodes
-from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.answers import EvaluationSettings, Sure
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import count_parameters
 from memhrm.runs.build import prepare_machine
@@ -65,11 +66,17 @@ def evaluation_of(restored: Restored, settings: Any, given: frozenset[str]) -> E
     """
     run = restored.run
     refuse_unused_evaluation(settings, run, given)
+    judges = run.loss.judges
+    trained = "as Q was not trained (loss.q_halt=0)"
+    require(judges or settings.sure != "q", "sure", "q", f"confidence, {trained}")
+    chosen_by_q = settings.restarts > 1 and settings.select == "q"
+    require(judges or not chosen_by_q, "select", "q", f"residual, majority, oracle, {trained}")
+    usual: Sure = "q" if judges and run.halting.rule != "confidence" else "confidence"
     return EvaluationSettings(
         steps=run.halting.halt_max_steps if settings.halt_max_steps is None else settings.halt_max_steps,
         H_cycles=run.model.H_cycles if settings.H_cycles is None else settings.H_cycles,
         threshold=settings.threshold,
-        sure=settings.sure,
+        sure=usual if settings.sure is None else settings.sure,
         batch_size=settings.batch_size,
         loss=run.loss.kind,
         write=run.memory.write_in_evaluation if settings.write is None else settings.write,

@@ -21,7 +21,11 @@ CASES = {
     "memhrm train model=tr": ["model=transformer", "model=trm", "model=trm_mlp"],
     "memhrm train mem": ["+memory="],
     "memhrm train +memory=multicell  memory.sel": ["memory.selector=", "memory.self_attention="],
-    "memhrm train halting.rule=": ["halting.rule=sigmoid", "halting.rule=q_learning"],
+    "memhrm train halting.rule=": [
+        "halting.rule=sigmoid",
+        "halting.rule=q_learning",
+        "halting.rule=confidence",
+    ],
     "memhrm train progress=": ["progress=false", "progress=true"],
     "memhrm train seed=": [],
     "memhrm nothing se": [],

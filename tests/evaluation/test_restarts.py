@@ -24,7 +24,7 @@ from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.system.ranks import Ranks
 from memhrm.training.losses import stablemax_cross_entropy
-from tiny import train
+from tiny import command_line, train
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 TASK = Sudoku(side=4)
@@ -338,3 +338,15 @@ def test_the_command_says_what_restarts_gain(tmp_path, capsys):
         main(compose("evaluate", [f"run={run}", "noise=0.5", f"seed={seed}", *quiet]))
         losses.add(json.loads((run / "metrics.json").read_text())["lm_loss"])
     assert len(losses) == 2
+
+
+def test_a_q_that_was_not_trained_is_not_asked(tmp_path, capsys):
+    assert train(tmp_path / "run", "loss.q_halt=0", "steps=1") == 0
+    words = [f"run={tmp_path / 'run'}", "progress=false", f"out={tmp_path / 'scores.json'}"]
+    untrained = "as Q was not trained (loss.q_halt=0)"
+    assert command_line("evaluate", main, *words, "threshold=0.4", "sure=q") == 2
+    assert f"sure is 'q'; allowed: confidence, {untrained}" in capsys.readouterr().err
+    assert command_line("evaluate", main, *words, "restarts=2", "noise=0.1") == 2
+    assert f"select is 'q'; allowed: residual, majority, oracle, {untrained}" in capsys.readouterr().err
+    assert command_line("evaluate", main, *words, "threshold=0.4") == 0
+    assert json.loads((tmp_path / "scores.json").read_text())["settings"]["sure"] == "confidence"

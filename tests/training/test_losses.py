@@ -113,6 +113,11 @@ def test_halting_rules():
     assert trm(_out([3.0, 2.0, -1.0]), steps, none).tolist() == [True, False, True]
     assert trm(_out([3.0, 2.0, -1.0]), steps, torch.tensor([2, 0, 4])).tolist() == [False, False, True]
     assert Halting.of(rule="sigmoid", halt_max_steps=1)(_out([-9.0] * 3), steps, none).all()
+    by_confidence = Halting.of(rule="confidence", halt_max_steps=4, threshold=0.9)
+    said = by_confidence(
+        _out([3.0, 2.0, -1.0]), torch.tensor([0, 0, 0]), none, torch.tensor([0.8, 0.95, 0.9])
+    )
+    assert said.tolist() == [False, True, False]
     assert confident(torch.tensor([2.1, 2.3]), 0.9).tolist() == [False, True]
 
 

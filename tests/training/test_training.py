@@ -1,6 +1,7 @@
 """The supervision step, the optimiser step and evaluation against equivalent computations."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ HALTINGS = {
     "q_learning": Halting.of(rule="q_learning", halt_max_steps=3, halt_exploration_prob=0.0),
     "reuse": Halting.of(rule="q_learning", q_target="reuse", halt_max_steps=3, halt_exploration_prob=0.0),
     "sigmoid": Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0),
+    "confidence": Halting.of(rule="confidence", halt_max_steps=3, halt_exploration_prob=0.0),
 }
 NONE = torch.zeros(4, dtype=torch.int32)
 CPU = Ranks(0, 1, torch.device("cpu"))
@@ -65,6 +67,24 @@ def test_every_row_halts_at_the_last_step_and_takes_a_new_example(tiny_model, ba
         train_step(learner, [batch(number)], [torch.full((4,), 3)])
         steps.append(learner.carry.steps.tolist())
     assert steps == [[1] * 4, [2] * 4, [3] * 4, [1] * 4]
+
+
+@pytest.mark.parametrize(("loss", "threshold"), [("stablemax", 0.38), ("softmax", 0.7)])
+def test_rows_halt_where_the_mean_probability_of_the_answer_is_above_the_threshold(
+    tiny_model, batch, loss, threshold
+):
+    model = tiny_model()
+    torch.nn.init.normal_(model.lm_head.weight)
+    learner = learner_of(model, "confidence", loss=LossSettings.of(kind=loss))
+    learner.halting = replace(learner.halting, threshold=threshold)
+    (seen,) = train_step(learner, [batch(0)], [NONE]).observed
+    logits = seen.supervised.out.logits.double()
+    shares = {
+        "softmax": logits.exp(),
+        "stablemax": torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0))),
+    }[loss]
+    sure = (shares / shares.sum(dim=-1, keepdim=True)).amax(dim=-1).mean(dim=-1)
+    assert torch.equal(seen.halted, sure > threshold) and seen.halted.unique().numel() == 2
 
 
 def test_a_horizon_is_the_sum_of_the_losses_at_weights_that_stand_still(tiny_model, batch):
