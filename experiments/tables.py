@@ -30,11 +30,12 @@ QUOTED = re.compile(rf"(<!-- paper/(\S+) -->\n).*?({_END})", re.DOTALL)
 NUMBER = re.compile(rf"(<!-- result: ([^>]+) -->)[^<]*({_END})")
 MEASURED = re.compile(r"\d+\.\d+|\d+ %|\d+\\,\\%|\d+ points")
 """What a measured number looks like, in Markdown or TeX."""
-SOURCE = re.compile(r"python -m |make demo|LOG\.md\)|paper/tables/|95(?: |\\,\\)% interval")
-"""What a paragraph with a measured number says of where it comes from, or what is no measurement."""
+SOURCE = re.compile(r"python -m |make demo|LOG\.md\)|paper/tables/")
+"""What a paragraph with a measured number says of where it comes from."""
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 ASIDE = re.compile(
-    r"`[^`]*`|\[[^]]*\]\([^)]*\)"  # Markdown: code and links.
+    r"\b95(?: |\\,\\)% interval"  # A convention, and no measurement.
+    r"|`[^`]*`|\[[^]]*\]\([^)]*\)"  # Markdown: code and links.
     r"|^ *%[^\n]*|\$[^$]*\$|\\begin\{tikz.*?\\end|\\\w+(?:\[[^]]*\])?\{[^{}]*\}",  # TeX: these and comments.
     re.DOTALL | re.MULTILINE,
 )

@@ -521,7 +521,7 @@ def test_latex_is_plain_text_again(signs):
 def test_a_measured_number_that_is_typed_by_hand_is_named():
     quoted = "<!-- paper/tables/a.md -->\n| 98.1 |\n<!-- end -->\n<!-- result: a/b -->99.2<!-- end --> points"
     fine = [
-        *("Means with 95 % intervals: 3.1", "`python -m experiments.hops` gives 3.1 points", quoted),
+        *("Means with 95 % intervals: 3", "`python -m experiments.hops` gives 3.1 points", quoted),
         *("```bash\nlr=0.9\n\nnoise=0.5\n```", "`loss=0.1`", "[HRM 1.0](https://arxiv.org/abs/2506.21734)"),
         *(
             "Python 3 and 4 hops",
@@ -530,7 +530,7 @@ def test_a_measured_number_that_is_typed_by_hand_is_named():
         ),
     ]
     assert typed("\n\n".join(fine)) == []
-    wrong = ["It holds 31.4 of 32", "98 % of them", "worse by 3 points", r"about 97\,\% of \result{a}"]
+    wrong = ["Means with 95 % intervals: 31.4 of 32", "98 % of them", "worse by 3 points", r"about 97\,\% of \result{a}"]
     assert typed("\n\n".join([*fine, *wrong])) == ["31.4", "98 %", "3 points", r"97\,\%"]
 
 
