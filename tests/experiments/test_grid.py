@@ -530,7 +530,12 @@ def test_a_measured_number_that_is_typed_by_hand_is_named():
         ),
     ]
     assert typed("\n\n".join(fine)) == []
-    wrong = ["Means with 95 % intervals: 31.4 of 32", "98 % of them", "worse by 3 points", r"about 97\,\% of \result{a}"]
+    wrong = [
+        "Means with 95 % intervals: 31.4 of 32",
+        "98 % of them",
+        "worse by 3 points",
+        r"about 97\,\% of \result{a}",
+    ]
     assert typed("\n\n".join([*fine, *wrong])) == ["31.4", "98 %", "3 points", r"97\,\%"]
 
 
