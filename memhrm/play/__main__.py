@@ -5,10 +5,14 @@ square by square; a model on episodes is told examples; a text is classified. No
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from memhrm.config.command import command
 from memhrm.config.settings import MOST_STEPS, Settings, build, require, require_size, require_threads
+
+if TYPE_CHECKING:
+    from memhrm.play.turns import Turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +46,39 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
         write_space(settings.space, settings.runs)
         return
-    import torch
-
-    from memhrm.config.trust import trust
-    from memhrm.play.choices import Choices
+    from memhrm.play.offered import offered
     from memhrm.play.page import launch, library, page
-    from memhrm.system.ranks import choose_device
 
-    library()
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    trust(settings.trust)
-    choices = Choices(settings.runs, choose_device(settings.device))
-    made = page(choices, most_steps=settings.steps)
-    launch(made, host=settings.host, port=settings.port, show=settings.browser)
+    gr = library()
+
+    made_once: list[Turns] = []
+    alone = Lock()
+
+    def make() -> "Turns":
+        import torch
+
+        from memhrm.config.trust import trust
+        from memhrm.play.choices import Choices
+        from memhrm.play.turns import Turns
+        from memhrm.system.ranks import choose_device
+
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        trust(settings.trust)
+        choices = Choices(settings.runs, choose_device(settings.device))
+        choices.solver(choices.names[0])
+        return Turns(choices, settings.steps, gr.update)
+
+    def turns() -> "Turns":
+        with alone:
+            if not made_once:
+                made_once.append(make())
+            return made_once[0]
+
+    if settings.runs or settings.trust or settings.device != "cpu":
+        turns()  # What is wrong with them is said before there is a page.
+    made = page(list(offered(settings.runs)), turns, most_steps=settings.steps)
+    launch(made, host=settings.host, port=settings.port, show=settings.browser, meanwhile=turns)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import torch
 
-from memhrm.config.settings import require, unknown
+from memhrm.config.settings import unknown
 from memhrm.data.settings import parse
 from memhrm.data.task import Task
+from memhrm.play.offered import offered
 from memhrm.weights.opening import load
 from memhrm.weights.restore import FORMAT, MADE_BY
 from memhrm.weights.solver import Solver
 from memhrm.weights.tensors import read_tensors
-from memhrm.weights.zoo import names, path_of
+from memhrm.weights.zoo import path_of
 
 
 class Choices:
@@ -29,16 +30,11 @@ class Choices:
 
     def __init__(self, places: Sequence[str] = (), device: str | torch.device = "cpu") -> None:
         self._device, self._alone = device, threading.Lock()
-        self._places: dict[str, str] = {}
+        self._places = offered(places)
         self._opened: dict[str, Solver] = {}
         self._tasks: dict[str, Task] = {}
-        for place in places:
-            name = self._free(place)
-            self._places[name] = place
+        for name in self.names[: len(places)]:
             self.solver(name)
-        for name in sorted(names(), key=lambda one: not one.startswith("sudoku")):  # Everybody knows these.
-            self._places.setdefault(name, name)
-        require(bool(self._places), "runs", list(places), "a run directory or a file; no model came with it")
 
     @property
     def names(self) -> list[str]:
@@ -69,11 +65,6 @@ class Choices:
             packaged = self._places[name] == name and name not in self._opened
             self._tasks[name] = _described(path_of(name)) if packaged else self.solver(name).task
         return self._tasks[name]
-
-    def _free(self, place: str) -> str:
-        """Return a name for a place that no other one has."""
-        base = place.rstrip("/").rsplit("/", 1)[-1].removesuffix(".safetensors")
-        return base if base not in self._places else f"{base} ({len(self._places)})"
 
 
 def _described(path: Path) -> Task:

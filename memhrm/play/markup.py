@@ -12,9 +12,6 @@ WIDE, HIGH = 260, 90
 """Size of the curves, in pixels."""
 
 
-EMPTY = '<div class="squares" role="grid" aria-label="question"></div><div class="keys"></div>'
-
-
 def frame_html(name: str, every: Sequence[Frame], at: int) -> str:
     """Return one frame of an answer.
 
@@ -46,11 +43,6 @@ def told_html(task: Task, told: Sequence[tuple[str, str]]) -> str:
 
     lines = "".join(f"<li>{shown(question)} → {shown(answer)}</li>" for question, answer in told)
     return f'<ul class="told">{lines}</ul>' if told else "<p>It has been told nothing yet.</p>"
-
-
-def said_html(words: str, *, bad: bool = False) -> str:
-    """Return a line that is read aloud when it changes."""
-    return f'<p role="status" aria-live="polite" class="{"bad" if bad else "good"}">{escape(words)}</p>'
 
 
 def _board(caption: str, board: Board) -> str:

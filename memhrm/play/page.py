@@ -1,59 +1,28 @@
-"""The page: a question is edited, and its answer is seen to form."""
+"""The page: a question is edited, and its answer is seen to form.
 
-import copy
+It is built and served before PyTorch is there, which comes while the browser fetches it.
+"""
+
 import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from memhrm.config import extras
-from memhrm.config.settings import require
-from memhrm.data.text.prose import Prose
-from memhrm.play.boards import edited, task_in, text_of
-from memhrm.play.choices import Choices
-from memhrm.play.frames import Frame, drawn, frames
-from memhrm.play.markup import EMPTY, frame_html, said_html, told_html
-from memhrm.report.film import right_answer
-from memhrm.runs.bank import keeps_bank
-from memhrm.weights.server import LENGTH
-from memhrm.weights.solver import Solver
+from memhrm.play.blank import ALONE, EMPTY, said_html
+from memhrm.play.visit import Visit
 
-ALONE = "none"
-"""What stands for no second model."""
-SECONDS = 2.5
-"""How long an answer takes to be shown, at most."""
-PAUSE = 0.25
-"""How long one step is shown, at most, in seconds."""
+if TYPE_CHECKING:
+    from memhrm.play.turns import Turns
+
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "GRADIO_SSR_MODE": "False",
 }
 """What keeps the library from asking anything of the network."""
-
-
-@dataclass
-class Visit:
-    """What one visitor has done.
-
-    Attributes:
-        told: the examples that the models are shown before a question.
-        seen: the frames of each answer, by model.
-        own: copies of the models whose bank of texts was edited; those of others stay as they are.
-    """
-
-    told: list[tuple[str, str]] = field(default_factory=list)
-    seen: dict[str, list[Frame]] = field(default_factory=dict)
-    own: dict[str, Solver] = field(default_factory=dict)
-
-    @property
-    def length(self) -> int:
-        """Frames of the longest answer."""
-        return max(map(len, self.seen.values()), default=0)
 
 
 def library() -> Any:
@@ -63,116 +32,39 @@ def library() -> Any:
         ValueError: it is not installed.
     """
     os.environ.update(QUIET)
-    return extras.library("gradio", "play", "the page needs an extra")
+    with _without("mcp"):  # Its server of this protocol is not used, and takes a quarter of the import.
+        return extras.library("gradio", "play", "the page needs an extra")
 
 
-def page(choices: Choices, *, most_steps: int) -> Any:
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let a module that is not imported yet pass for one that is not installed."""
+    hidden = module not in sys.modules
+    if hidden:
+        sys.modules[module] = None  # pyright: ignore[reportArgumentType]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[module]
+
+
+def page(names: Sequence[str], turns: "Callable[[], Turns]", *, most_steps: int) -> Any:
     """Return the page.
 
     Args:
-        choices: the models that it offers.
+        names: the models that it offers.
+        turns: returns what it does when it is asked to, once that is there.
         most_steps: supervision steps of an answer, at most.
     """
     gr = library()
-    rng = np.random.default_rng()
-
-    def begin(name: str) -> dict[Any, Any]:
-        """Return what the page shows when a question has been drawn."""
-        solver = choices.solver(name)
-        found = drawn(solver, rng)
-        question, told = ("", []) if found is None else found
-        board = edited(solver.task, question)
-        return {
-            editor: gr.update(value=board, visible=board is not None),
-            text: gr.update(value=text_of(solver.task, board) if board else question, label=_label(solver)),
-            another: gr.update(visible=found is not None),
-            known: told_html(solver.task, told),
-            visit: Visit(list(told)),
-            shown: "",
-            slider: gr.update(visible=False),
-            say: said_html(""),
-        }
-
-    def choose(name: str) -> dict[Any, Any]:
-        try:
-            solver = choices.solver(name)
-            return {
-                about: _about(name, solver),
-                beside: gr.update(choices=[ALONE, *choices.beside(name)], value=ALONE),
-                teaching: gr.update(visible=solver.task.learns or keeps_bank(solver.model)),
-                steps: gr.update(value=min(most_steps, solver.halt_max_steps)),
-                **begin(name),
-            }
-        except ValueError as error:
-            return {say: said_html(str(error), bad=True)}
-
-    def paste(name: str, question: str, state: Visit) -> dict[Any, Any]:
-        task = choices.solver(name).task
-        whole = task_in(task, question)
-        if whole is None:
-            return {visit: state}
-        question, state.told = whole
-        shown_now = told_html(task, state.told)
-        return {editor: edited(task, question), text: question, visit: state, known: shown_now}
-
-    def solve(
-        name: str, other: str, question: str, depth: float | None, state: Visit
-    ) -> Iterator[dict[Any, Any]]:
-        try:
-            length = len(question)
-            require(length <= LENGTH, "the question", f"{length:,} characters", f"up to {LENGTH:,}")
-            count = None if depth is None else int(depth)
-            require(count is None or 1 <= count <= most_steps, "steps", count, f"1 to {most_steps}")
-            names = [one for one in (name, other) if one and one != ALONE]
-            solvers = {one: state.own.get(one, choices.solver(one)) for one in names}
-            state.seen = {one: frames(solver, question, state.told, count) for one, solver in solvers.items()}
-        except ValueError as error:
-            yield {say: said_html(str(error), bad=True), shown: "", slider: gr.update(visible=False)}
-            return
-        last = state.length - 1
-        pause = min(PAUSE, SECONDS / state.length)
-        for at in range(last + 1):
-            yield {
-                shown: _shown(state, at),
-                slider: gr.update(visible=last > 0, maximum=max(2, last + 1), value=at + 1),
-                say: said_html(""),
-                visit: state,
-            }
-            if at < last:
-                time.sleep(pause)
-        yield {say: said_html(_verdict(choices, question, state))}
-
-    def slide(at: float, state: Visit) -> str:
-        return _shown(state, int(at) - 1) if state.seen else ""
-
-    def teach(name: str, question: str, answer: str, state: Visit) -> dict[Any, Any]:
-        solver = state.own.get(name, choices.solver(name))
-        try:
-            require(bool(question and answer), "an example", question or answer, "a question and its answer")
-            if keeps_bank(solver.model):
-                solver = state.own.setdefault(name, copy.deepcopy(solver))
-            told = [one for one in state.told if one[0] != question]
-            solver.teach(question, answer, told)
-        except ValueError as error:
-            return {say: said_html(str(error), bad=True)}
-        state.told = [*told, (question, answer)]
-        shown_now = told_html(solver.task, state.told)
-        done = said_html("It was told. Solve again.")
-        return {known: shown_now, visit: state, say: done, told_question: "", told_answer: ""}
-
-    def forget(name: str, state: Visit) -> dict[Any, Any]:
-        state.told = []
-        state.own.pop(name, None)
-        task = choices.solver(name).task
-        return {known: told_html(task, []), visit: state, say: said_html("It has forgotten them.")}
-
     with gr.Blocks(title="memhrm", analytics_enabled=False) as made:
         visit = gr.State(Visit())
         gr.Markdown(
             "# memhrm\nSmall networks that refine an answer step by step. All of it runs on this machine."
         )
         with gr.Row():
-            model = gr.Dropdown(choices.names, value=choices.names[0], label="Model", elem_id="model")
+            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")
             beside = gr.Dropdown([ALONE], value=ALONE, label="Compare with", elem_id="beside")
         about = gr.Markdown(elem_id="about")
         with gr.Row():
@@ -201,28 +93,45 @@ def page(choices: Choices, *, most_steps: int) -> Any:
                 say = gr.HTML(said_html(""), elem_classes="memhrm-say", elem_id="say")
                 slider = gr.Slider(1, 2, value=1, step=1, label="Step", visible=False, elem_id="slider")
                 shown = gr.HTML(elem_id="shown")
+        parts = {
+            "about": about, "beside": beside, "teaching": teaching, "steps": steps, "editor": editor,
+            "text": text, "another": another, "known": known, "visit": visit, "shown": shown,
+            "slider": slider, "say": say, "told_question": told_question, "told_answer": told_answer,
+        }  # fmt: skip
+
+        def of(found: dict[str, Any]) -> dict[Any, Any]:
+            return {parts[name]: value for name, value in found.items()}
+
+        def turn(name: str) -> Callable[..., dict[Any, Any]]:
+            return lambda *given: of(getattr(turns(), name)(*given))
+
+        def solve(*given: Any) -> Iterator[dict[Any, Any]]:
+            yield from map(of, turns().solve(*given))
+
         begun = [editor, text, another, known, visit, shown, slider, say]
         every = [about, beside, teaching, steps, *begun]
         quiet, last = {"show_progress": "hidden"}, {"show_progress": "hidden", "trigger_mode": "always_last"}
-        made.load(choose, model, every, **quiet)
-        model.input(choose, model, every, **quiet)
-        another.click(begin, model, begun, **quiet)
+        made.load(turn("choose"), model, every, **quiet)
+        model.input(turn("choose"), model, every, **quiet)
+        another.click(turn("begin"), model, begun, **quiet)
         # Text and board follow each other in the browser, so that no answer from here overtakes a key.
         text.input(None, [text, editor], [editor], js=_file("read.js"), **quiet)
         editor.input(None, [editor], [text], js=_file("write.js"), **quiet)
-        text.input(paste, [model, text, visit], [editor, text, known, visit], **last)
+        text.input(turn("paste"), [model, text, visit], [editor, text, known, visit], **last)
         asked = [model, beside, text, steps, visit]
         for event in (go.click, text.submit):
             event(solve, asked, [say, shown, slider, visit], **quiet)
-        slider.input(slide, [slider, visit], [shown], **last)
+        slider.input(turn("slide"), [slider, visit], [shown], **last)
         for event in (tell.click, told_answer.submit):
-            event(teach, [model, told_question, told_answer, visit],
+            event(turn("teach"), [model, told_question, told_answer, visit],
                   [known, visit, say, told_question, told_answer], **quiet)  # fmt: skip
-        wipe.click(forget, [model, visit], [known, visit, say], **quiet)
+        wipe.click(turn("forget"), [model, visit], [known, visit, say], **quiet)
     return made
 
 
-def launch(made: Any, *, host: str, port: int | None, show: bool) -> None:
+def launch(
+    made: Any, *, host: str, port: int | None, show: bool, meanwhile: Callable[[], Any] = lambda: None
+) -> None:
     """Serve a page until it is stopped, and say where.
 
     Args:
@@ -230,6 +139,7 @@ def launch(made: Any, *, host: str, port: int | None, show: bool) -> None:
         host: the address that it listens to.
         port: its port; None: the first free one from 7860 on.
         show: whether it is opened in a browser.
+        meanwhile: what is done once it is served, while the browser fetches it.
     """
     gr = library()
     plain = ("ui-sans-serif", "system-ui", "sans-serif")
@@ -240,47 +150,9 @@ def launch(made: Any, *, host: str, port: int | None, show: bool) -> None:
         ssr_mode=False, enable_monitoring=False, show_error=True,
     )  # fmt: skip
     print(f"{address}   Ctrl-C stops it", flush=True)
+    meanwhile()
     made.block_thread()
 
 
 def _file(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _about(name: str, solver: Solver) -> str:
-    """Return what a model is, as Markdown."""
-    parameters = sum(one.numel() for one in solver.model.parameters())
-    module = solver.model.H_module
-    cells = f", {module.cells} cells" if module.cells else ""
-    return (
-        f"`{name}`: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
-        f"{solver.halt_max_steps} supervision steps in training."
-    )
-
-
-def _label(solver: Solver) -> str:
-    """Return what the line of the question is called."""
-    if solver.task.num_labels:
-        return "Text"
-    return "Prompt; _ is filled in" if isinstance(solver.task, Prose) else "Question as text"
-
-
-def _shown(state: Visit, at: int) -> str:
-    """Return a frame of each answer; of a shorter one its last."""
-    every = [frame_html(name, seen, min(at, len(seen) - 1)) for name, seen in state.seen.items()]
-    return f'<div class="memhrm-answers">{"".join(every)}</div>'
-
-
-def _verdict(choices: Choices, question: str, state: Visit) -> str:
-    """Say how many squares of each answer are wrong, where a search finds the right one."""
-    solver = choices.solver(next(iter(state.seen)))  # The others answer the same questions.
-    boards = {name: seen[-1].boards for name, seen in state.seen.items()}
-    known = (
-        any(boards.values()) and right_answer(solver, solver.task.encode([question]).inputs[0]) is not None
-    )
-    if not known:
-        return "Done."
-    wrong = {name: sum(board.wrong for _, board in shown) for name, shown in boards.items()}
-    return "; ".join(
-        f"{name}: {f'{count} squares are wrong' if count else 'solved'}" for name, count in wrong.items()
-    )

@@ -10,6 +10,7 @@ from memhrm.config.defaults import CONFIGS
 from memhrm.config.settings import require
 from memhrm.play.choices import Choices
 from memhrm.play.page import launch, library, page
+from memhrm.play.turns import Turns
 from memhrm.system.files import write_text
 from memhrm.weights.opening import located
 from memhrm.weights.restore import from_run, save
@@ -81,7 +82,8 @@ def needed() -> list[str]:
 def serve(folder: Path) -> None:
     """Serve the page of a Space's folder to everybody, as a Space does."""
     choices = Choices([str(one) for one in sorted((folder / "models").glob("*.safetensors"))])
-    launch(page(choices, most_steps=STEPS), host="0.0.0.0", port=None, show=False)
+    turns = Turns(choices, STEPS, library().update)
+    launch(page(choices.names, lambda: turns, most_steps=STEPS), host="0.0.0.0", port=None, show=False)
 
 
 def _copy(run: Path, file: Path) -> None:

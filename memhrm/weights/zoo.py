@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memhrm.config.settings import unknown
-from memhrm.weights.restore import FORMAT, MADE_BY
-from memhrm.weights.tensors import read_tensors
 
 ZOO = Path(__file__).parents[1] / "zoo"
 
@@ -59,6 +57,9 @@ def path_of(name: str) -> Path:
 
 def described(name: str) -> Model:
     """Return what a model is, from its file and its card."""
+    from memhrm.weights.restore import FORMAT, MADE_BY  # Names alone do not wait for PyTorch.
+    from memhrm.weights.tensors import read_tensors
+
     path = path_of(name)
     about, _ = read_tensors(path).about(FORMAT, MADE_BY)
     line = HELD_OUT.search(path.with_suffix(".md").read_text(encoding="utf-8"))

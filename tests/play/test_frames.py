@@ -26,6 +26,7 @@ from memhrm.play.markup import frame_html, told_html
 from memhrm.play.space import needed, write_space
 from memhrm.report.film import film
 from memhrm.weights.zoo import path_of
+from pages import ROOT
 from tiny import call, train
 
 ARC = Arc(canvas=5, identified=False)
@@ -156,3 +157,16 @@ def test_a_space_is_made_of_whatever_a_model_is_loaded_from(tmp_path):
 
 def test_the_file_of_settings_is_that_of_the_command():
     assert compose("play", [])["port"] is None
+
+
+def test_the_page_is_there_before_pytorch():
+    """Which takes as long to come as the browser takes to fetch the page."""
+    code = (
+        "import sys\n"
+        "from memhrm.play import page\n"
+        "from memhrm.play.offered import offered\n"
+        "page.page(list(offered([])), lambda: None, most_steps=4)\n"
+        "print([one for one in ('torch', 'mcp') if one in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,180 @@
+"""What the page does when it is asked to, by the names of its parts."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from memhrm.config.settings import require
+from memhrm.data.text.prose import Prose
+from memhrm.play.blank import ALONE, said_html
+from memhrm.play.boards import edited, task_in, text_of
+from memhrm.play.choices import Choices
+from memhrm.play.frames import drawn, frames
+from memhrm.play.markup import frame_html, told_html
+from memhrm.play.visit import Visit
+from memhrm.report.film import right_answer
+from memhrm.runs.bank import keeps_bank
+from memhrm.weights.server import LENGTH
+from memhrm.weights.solver import Solver
+
+SECONDS = 2.5
+"""How long an answer takes to be shown, at most."""
+PAUSE = 0.25
+"""How long one step is shown, at most, in seconds."""
+Parts = dict[str, Any]
+"""What parts of the page become."""
+
+
+class Turns:
+    """The turns that a visitor can take; each returns what parts of the page become.
+
+    Args:
+        choices: the models that the page offers.
+        most_steps: supervision steps of an answer, at most.
+        update: makes what changes the properties of a part.
+    """
+
+    def __init__(self, choices: Choices, most_steps: int, update: Callable[..., Any]) -> None:
+        self._choices, self._most_steps, self._update = choices, most_steps, update
+        self._rng = np.random.default_rng()
+
+    def begin(self, name: str) -> Parts:
+        """Return what the page shows when a question has been drawn."""
+        solver = self._choices.solver(name)
+        found = drawn(solver, self._rng)
+        question, told = ("", []) if found is None else found
+        board = edited(solver.task, question)
+        return {
+            "editor": self._update(value=board, visible=board is not None),
+            "text": self._update(
+                value=text_of(solver.task, board) if board else question, label=_label(solver)
+            ),
+            "another": self._update(visible=found is not None),
+            "known": told_html(solver.task, told),
+            "visit": Visit(list(told)),
+            "shown": "",
+            "slider": self._update(visible=False),
+            "say": said_html(""),
+        }
+
+    def choose(self, name: str) -> Parts:
+        """Take a model, and draw a question for it."""
+        try:
+            solver = self._choices.solver(name)
+            return {
+                "about": _about(name, solver),
+                "beside": self._update(choices=[ALONE, *self._choices.beside(name)], value=ALONE),
+                "teaching": self._update(visible=solver.task.learns or keeps_bank(solver.model)),
+                "steps": self._update(value=min(self._most_steps, solver.halt_max_steps)),
+                **self.begin(name),
+            }
+        except ValueError as error:
+            return {"say": said_html(str(error), bad=True)}
+
+    def paste(self, name: str, question: str, state: Visit) -> Parts:
+        """Take a question as text, which may be a whole task with its examples."""
+        task = self._choices.solver(name).task
+        whole = task_in(task, question)
+        if whole is None:
+            return {"visit": state}
+        question, state.told = whole
+        shown_now = told_html(task, state.told)
+        return {"editor": edited(task, question), "text": question, "visit": state, "known": shown_now}
+
+    def solve(
+        self, name: str, other: str, question: str, depth: float | None, state: Visit
+    ) -> Iterator[Parts]:
+        """Answer a question, step by step."""
+        try:
+            length = len(question)
+            require(length <= LENGTH, "the question", f"{length:,} characters", f"up to {LENGTH:,}")
+            count = None if depth is None else int(depth)
+            most = self._most_steps
+            require(count is None or 1 <= count <= most, "steps", count, f"1 to {most}")
+            names = [one for one in (name, other) if one and one != ALONE]
+            solvers = {one: state.own.get(one, self._choices.solver(one)) for one in names}
+            state.seen = {one: frames(solver, question, state.told, count) for one, solver in solvers.items()}
+        except ValueError as error:
+            yield {"say": said_html(str(error), bad=True), "shown": "", "slider": self._update(visible=False)}
+            return
+        last = state.length - 1
+        pause = min(PAUSE, SECONDS / state.length)
+        for at in range(last + 1):
+            yield {
+                "shown": _shown(state, at),
+                "slider": self._update(visible=last > 0, maximum=max(2, last + 1), value=at + 1),
+                "say": said_html(""),
+                "visit": state,
+            }
+            if at < last:
+                time.sleep(pause)
+        yield {"say": said_html(_verdict(self._choices, question, state))}
+
+    def slide(self, at: float, state: Visit) -> Parts:
+        """Show another step of the answers."""
+        return {"shown": _shown(state, int(at) - 1) if state.seen else ""}
+
+    def teach(self, name: str, question: str, answer: str, state: Visit) -> Parts:
+        """Tell the model an example."""
+        solver = state.own.get(name, self._choices.solver(name))
+        try:
+            require(bool(question and answer), "an example", question or answer, "a question and its answer")
+            if keeps_bank(solver.model):
+                solver = state.own.setdefault(name, copy.deepcopy(solver))
+            told = [one for one in state.told if one[0] != question]
+            solver.teach(question, answer, told)
+        except ValueError as error:
+            return {"say": said_html(str(error), bad=True)}
+        state.told = [*told, (question, answer)]
+        shown_now = told_html(solver.task, state.told)
+        done = said_html("It was told. Solve again.")
+        return {"known": shown_now, "visit": state, "say": done, "told_question": "", "told_answer": ""}
+
+    def forget(self, name: str, state: Visit) -> Parts:
+        """Let the model forget what it was told."""
+        state.told = []
+        state.own.pop(name, None)
+        task = self._choices.solver(name).task
+        return {"known": told_html(task, []), "visit": state, "say": said_html("It has forgotten them.")}
+
+
+def _about(name: str, solver: Solver) -> str:
+    """Return what a model is, as Markdown."""
+    parameters = sum(one.numel() for one in solver.model.parameters())
+    module = solver.model.H_module
+    cells = f", {module.cells} cells" if module.cells else ""
+    return (
+        f"`{name}`: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
+        f"{solver.halt_max_steps} supervision steps in training."
+    )
+
+
+def _label(solver: Solver) -> str:
+    """Return what the line of the question is called."""
+    if solver.task.num_labels:
+        return "Text"
+    return "Prompt; _ is filled in" if isinstance(solver.task, Prose) else "Question as text"
+
+
+def _shown(state: Visit, at: int) -> str:
+    """Return a frame of each answer; of a shorter one its last."""
+    every = [frame_html(name, seen, min(at, len(seen) - 1)) for name, seen in state.seen.items()]
+    return f'<div class="memhrm-answers">{"".join(every)}</div>'
+
+
+def _verdict(choices: Choices, question: str, state: Visit) -> str:
+    """Say how many squares of each answer are wrong, where a search finds the right one."""
+    solver = choices.solver(next(iter(state.seen)))  # The others answer the same questions.
+    boards = {name: seen[-1].boards for name, seen in state.seen.items()}
+    known = (
+        any(boards.values()) and right_answer(solver, solver.task.encode([question]).inputs[0]) is not None
+    )
+    if not known:
+        return "Done."
+    wrong = {name: sum(board.wrong for _, board in shown) for name, shown in boards.items()}
+    return "; ".join(
+        f"{name}: {f'{count} squares are wrong' if count else 'solved'}" for name, count in wrong.items()
+    )
