@@ -311,6 +311,8 @@ data=recall data.shows=part data.reveal=9 | data.reveal is 9
 data=recall data.reveal=2 | data.reveal is 2
 data=recall data.favour=2 | data.favour is 2
 data=recall data.revises=true data.lengths=[1] | data.revises
+data=contexts data.revises_from=1 | data.revises_from is 1; allowed: 0 without
+data=contexts data.revises=true data.revises_from=4 | data.revises_from is 4; allowed: 0 to 3
 data=recall data.augment=true | data.augment
 data=recall data.hints=0.5 | data.hints
 data=episodes data.side=9 | data.side is 9

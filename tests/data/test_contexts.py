@@ -256,6 +256,24 @@ def test_further_test_sets_have_the_contexts_that_are_asked_for_and_as_many_puzz
     assert all(np.array_equal(series[name].inputs, again[name].inputs) for name in series)
 
 
+def test_rules_stay_as_they_are_in_the_first_parts_of_the_training():
+    words = ("data.revises=true", "data.contexts=[1,1,3]")
+    data, plain = loaded(*words, "data.revises_from=1"), loaded("data.contexts=[1,1,3]")
+    maker, _ = parts(data)
+    assert maker.lengths == (2, 3, 7) and any(
+        "in training 1, 1, 3" in one for one in maker.describe(data.test)
+    )
+    stages = [maker.stage(data.train, 40, number, np.random.default_rng(1)) for number in range(3)]
+    assert [set(one.facets) >= {"revised"} for one in stages] == [False, True, True]
+    same = parts(plain)[0].stage(plain.train, 40, 0, np.random.default_rng(1))
+    assert all(np.array_equal(getattr(stages[0], name), getattr(same, name)) for name in ("inputs", "labels"))
+    before = parts(loaded(*words))[0]
+    for number in (1, 2):
+        from_the_start = before.stage(data.train, 40, number, np.random.default_rng(1))
+        assert np.array_equal(stages[number].inputs, from_the_start.inputs)
+    assert np.array_equal(data.held_out().inputs, loaded(*words).held_out().inputs)
+
+
 def test_covering_strings_hold_every_digit_and_are_all_there():
     data = loaded(alphabet=3, length=4, covers=True)
     strings = np.concatenate([data.train.inputs, data.test.inputs])[:, 1:]

@@ -411,6 +411,9 @@ DATA = {
     "data.test_episodes=4",
     "contexts": "data=contexts data.train_size=30 data.test_size=9 data.contexts=[3] data.test_contexts=3 "
     "data.test_episodes=4 data.curve=[2] data.cue_length=2 data.cue_symbols=8",
+    "contexts, revised": "data=contexts data.train_size=30 data.test_size=9 data.contexts=[2,2] "
+    "data.test_contexts=3 data.test_episodes=4 data.curve=[2] data.cue_length=2 data.cue_symbols=8 "
+    "data.revises=true",
     "hops": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[1,2] data.test_hops=3 "
     "data.questions=4 data.test_episodes=9",
     "hops, early": "data=hops data.symbols=5 data.train_size=40 data.test_size=9 data.hops=[2,4] "
@@ -453,7 +456,7 @@ OTHER |= {
     "data.held_out_rules": 0.3, "data.asks": "all", "data.order": ("two_phase", "interleaved"),
     "data.test_order": ("two_phase", "interleaved"), "data.symbols": 6, "data.tells": ("once", "pieces"),
     "data.hops": [3, 2], "data.cycles": [1, 2], "data.early_hops": 2, "data.changes_from": 1,
-    "data.test_depths": [5],
+    "data.test_depths": [5], "data.revises_from": 1,
     "data.canvas": 5, "data.sets": ["evaluation", "concept"], "data.test_sets": ["training"],
     "data.draw": "published", "data.protocol": ("strict", "transductive"),
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,

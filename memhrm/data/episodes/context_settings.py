@@ -34,7 +34,8 @@ class ContextSettings(DrawnSettings):
         held_out_rules: likewise.
         contexts: contexts of a training episode; several: each for an equal part of the training, in this
             order.
-        visits: as in `ContextPlan`, like the four that follow.
+        visits: as in `ContextPlan`, like the order, `revises` and `asks`.
+        revises_from: as in `Contexts`.
         test_contexts: contexts of a test episode.
         curve: contexts of the episodes of further tests, of about as many puzzles each.
     """
@@ -55,6 +56,7 @@ class ContextSettings(DrawnSettings):
     order: Order
     test_order: Order
     revises: bool
+    revises_from: int
     asks: Literal["known", "all"]
     test_contexts: int
     curve: tuple[int, ...]
@@ -71,6 +73,9 @@ class ContextSettings(DrawnSettings):
                     list(counts), "a list of numbers from 1")  # fmt: skip
         require(len(set(self.curve)) == len(self.curve), "data.curve", list(self.curve), "each number once")
         require(self.test_contexts > 0, "data.test_contexts", self.test_contexts, "numbers from 1")
+        most = len(self.contexts) - 1 if self.revises else 0
+        allowed = f"0 to {most}, the last of data.contexts" if self.revises else "0 without data.revises=true"
+        require(0 <= self.revises_from <= most, "data.revises_from", self.revises_from, allowed)
         self._check_held_out()
         advise(self.augment, "data.augment changes nothing: relabelling is the symmetry of contexts")
 
@@ -132,6 +137,7 @@ class ContextSettings(DrawnSettings):
             test_contexts=self.test_contexts,
             test_episodes=self.test_episodes,
             curve=self.curve,
+            revises_from=self.revises_from,
             seed=self.seed,
         )
 

@@ -9,7 +9,7 @@ n episodes, p puzzles of each, c contexts, a digits.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -64,6 +64,7 @@ class Contexts(Drawn):
     Attributes:
         plan: what an episode is made of.
         curve: contexts of the episodes of further test sets.
+        revises_from: the first part of the training, from 0, in which the rule of a context changes.
         rules: all relabellings.
         own_rules: numbers of the rules of training episodes and of test episodes.
         own_cues: numbers of their cues.
@@ -80,16 +81,18 @@ class Contexts(Drawn):
         test_contexts: int = 1,
         test_episodes: int = 1,
         curve: tuple[int, ...] = (),
+        revises_from: int = 0,
         seed: int = 0,
     ) -> None:
+        self.plan, self.revises_from = plan, revises_from
         super().__init__(
             task,
-            lengths=tuple(map(plan.length, contexts)),
+            lengths=tuple(self._of(number).length(one) for number, one in enumerate(contexts)),
             test_length=plan.length(test_contexts),
             test_episodes=test_episodes,
             seed=seed,
         )
-        self.plan, self.curve, self.rules = plan, curve, Rules(task.digits)
+        self.curve, self.rules = curve, Rules(task.digits)
         rules, cues = len(self.rules.permutations), task.cues
         self.own_rules = parted(rules, plan.held_out_rules, np.random.default_rng((seed, 0x12)))
         self.own_cues = parted(cues, plan.held_out_cues, np.random.default_rng((seed, 0xC0)))
@@ -114,10 +117,29 @@ class Contexts(Drawn):
         Raises:
             ValueError: there are no examples to draw from, or a number is below 1.
         """
+        return self._drawn(self.plan, examples, count, length, rng, test)
+
+    def stage(self, examples: Examples, count: int, number: int, rng: np.random.Generator) -> Episodes:
+        """Return random training episodes of a part of the training, in which rules may stay as they are."""
+        return self._drawn(self._of(number), examples, count, self.lengths[number], rng, False)
+
+    def _of(self, part: int) -> ContextPlan:
+        """Return what episodes of a part of the training are made of."""
+        return self.plan if part >= self.revises_from else replace(self.plan, revises=False)
+
+    def _drawn(
+        self,
+        plan: ContextPlan,
+        examples: Examples,
+        count: int,
+        length: int,
+        rng: np.random.Generator,
+        test: bool,
+    ) -> Episodes:
         count, length = number("the number of episodes", count, 1), number("their length", length, 1)
         if not len(examples):
             raise ValueError("cannot draw episodes from an empty set of examples")
-        plan, task, contexts = self.plan, self.task, self.plan.contexts(length)
+        task, contexts = self.task, plan.contexts(length)
         rows = np.arange(count)[:, None]
         order = plan.test_order if test else plan.order
         way = visits(count, contexts, plan.visits, order, plan.revises, rng)
@@ -202,7 +224,8 @@ class Contexts(Drawn):
     def describe(self, test: Examples) -> list[str]:
         """Return what the episodes are, and how well anybody can do in them."""
         contexts = self.plan.contexts(self.test_length)
-        training = ", ".join(str(self.plan.contexts(length)) for length in self.lengths)
+        parts = enumerate(self.lengths)
+        training = ", ".join(str(self._of(part).contexts(length)) for part, length in parts)
         best = self.optimum(test)
         by_visit = ", ".join(f"{value:.1%} at visit {at + 1}" for at, value in enumerate(best))
         own = [
