@@ -5,6 +5,7 @@ square by square; a model on episodes is told examples; a text is classified. No
 """
 
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,36 +50,35 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.play.offered import offered
     from memhrm.play.page import launch, library, page
 
-    gr = library()
-
-    made_once: list[Turns] = []
-    alone = Lock()
-
-    def make() -> "Turns":
-        import torch
-
-        from memhrm.config.trust import trust
-        from memhrm.play.choices import Choices
-        from memhrm.play.turns import Turns
-        from memhrm.system.ranks import choose_device
-
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
-        trust(settings.trust)
-        choices = Choices(settings.runs, choose_device(settings.device))
-        choices.solver(choices.names[0])
-        return Turns(choices, settings.steps, gr.update)
+    library()
+    alone, made = Lock(), cache(lambda: _turns(settings))
 
     def turns() -> "Turns":
         with alone:
-            if not made_once:
-                made_once.append(make())
-            return made_once[0]
+            return made()
 
     if settings.runs or settings.trust or settings.device != "cpu":
         turns()  # What is wrong with them is said before there is a page.
-    made = page(list(offered(settings.runs)), turns, most_steps=settings.steps)
-    launch(made, host=settings.host, port=settings.port, show=settings.browser, meanwhile=turns)
+    built = page(list(offered(settings.runs)), turns, most_steps=settings.steps)
+    launch(built, host=settings.host, port=settings.port, show=settings.browser, meanwhile=turns)
+
+
+def _turns(settings: PlaySettings) -> "Turns":
+    """Return what the page does, once PyTorch is there, and open the first model."""
+    import torch
+
+    from memhrm.config.trust import trust
+    from memhrm.play.choices import Choices
+    from memhrm.play.page import library
+    from memhrm.play.turns import Turns
+    from memhrm.system.ranks import choose_device
+
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    trust(settings.trust)
+    choices = Choices(settings.runs, choose_device(settings.device))
+    choices.solver(choices.names[0])
+    return Turns(choices, settings.steps, library().update)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from memhrm.runs.bank import Entry
 from memhrm.training.losses import PROBABILITIES
 from memhrm.weights.answerer import Answerer, Pairs, Seen, positions
 
+TOGETHER = 16
+"""Texts that are read at a time."""
 Classified = list[tuple[str, float]]
 """Categories of a text with their probabilities, the most probable first."""
 
@@ -44,10 +46,6 @@ class Explained(NamedTuple):
     category: str
     probability: float
     examples: list[tuple[str, str, float]]
-
-
-TOGETHER = 16
-"""Texts that are read at a time."""
 
 
 class Solver(Answerer):
