@@ -22,9 +22,10 @@ def main() -> None:
         f"{'':<20}{'data':<12}{'memory':<12}{'KiB':>6}{'exact, %':>10}  {'95 % interval':<16}best possible, %"
     )
     for one in map(described, names()):
+        low, high = one.interval
         print(
             f"{one.name:<20}{one.data:<12}{one.memory:<12}{one.size >> 10:>6}{one.exact:>10}  "
-            f"{one.between:<16}{one.best}".rstrip()
+            f"{f'{low} to {high}':<16}{'' if one.best is None else one.best}".rstrip()
         )
 
 

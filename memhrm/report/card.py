@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from memhrm.config.settings import require
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.directory import RunDirectory, mapping
@@ -35,8 +37,9 @@ def card(path: Path, name: str, load: str) -> str:
     generated = run.data["path"] is None
     licence = [f"license: {LICENCE}"] if generated else []
     head = ["library_name: memhrm", *licence, "tags:", "- recursive-reasoning", f"- {run.model.name}"]
+    index = yaml.safe_dump({"model-index": [_index(name, run, summary)]}, sort_keys=False).rstrip()
     parts = [
-        "\n".join(["---", *head, "---"]),
+        "\n".join(["---", *head, index, "---"]),
         f"# {name}",
         _filled(_what(run, summary)),
         f'```python\nimport memhrm\n\nsolver = memhrm.load("{load}")\n```',
@@ -93,6 +96,19 @@ def _made(
         f"{_count(environment['threads'], 'thread')}; memhrm "
         f"{packages['memhrm']}{f' at commit {commit}' if commit else ''}, PyTorch {packages['torch']}."
     )
+
+
+def _index(name: str, run: RunSettings, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the score on the test as the hub reads it (https://huggingface.co/docs/hub/model-cards)."""
+    count, exact = summary.get("puzzles"), summary["exact_accuracy"]
+    about: dict[str, Any] = {}
+    if count:
+        about = {"examples": count, "interval": [round(100 * one, 1) for one in _interval(exact, count)]}
+    metrics = [{"type": "exact_accuracy", "name": "exact, %", "value": round(100 * exact, 1), "args": about}]
+    if best := _best(summary):
+        metrics.append({"type": "best_possible", "name": "best possible, %", "value": float(best)})
+    dataset = {"type": run.data["kind"], "name": run.data["name"]}
+    return {"name": name, "results": [{"task": {"type": "other"}, "dataset": dataset, "metrics": metrics}]}
 
 
 def _table(summary: Mapping[str, Any]) -> str:

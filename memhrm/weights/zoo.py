@@ -1,17 +1,13 @@
 """The small models that come with the package: weights in memhrm/zoo, each with its card."""
 
-import re
 from pathlib import Path
 from typing import NamedTuple
+
+import yaml
 
 from memhrm.config.settings import unknown
 
 ZOO = Path(__file__).parents[1] / "zoo"
-
-HELD_OUT = re.compile(
-    r"^\| held out \| ([\d,]+) \| ([\d.]+) \| ([^|]*) \| [\d.]+ \|(?: ([\d.]+) \|)?", re.MULTILINE
-)
-"""The line of a card that says what was scored on the test, and the best that is possible."""
 
 
 class Model(NamedTuple):
@@ -24,18 +20,18 @@ class Model(NamedTuple):
         size: bytes of its file.
         examples: how many were scored.
         exact: share of exact answers, in %, as its card says.
-        between: its 95 % interval, as text.
-        best: the best that is possible, in %; empty where that is 100, or not known.
+        interval: its 95 % interval, in %.
+        best: the best that is possible, in %; None where that is 100, or not known.
     """
 
     name: str
     data: str
     memory: str
     size: int
-    examples: str
-    exact: str
-    between: str
-    best: str
+    examples: int
+    exact: float
+    interval: tuple[float, float]
+    best: float | None
 
 
 def names() -> list[str]:
@@ -62,7 +58,18 @@ def described(name: str) -> Model:
 
     path = path_of(name)
     about, _ = read_tensors(path).about(FORMAT, MADE_BY)
-    line = HELD_OUT.search(path.with_suffix(".md").read_text(encoding="utf-8"))
-    examples, exact, between, best = line.groups(default="") if line else ("", "", "", "")
-    memory = about["memory"]["name"]
-    return Model(name, about["data"]["name"], memory, path.stat().st_size, examples, exact, between, best)
+    _, head, _ = path.with_suffix(".md").read_text(encoding="utf-8").split("---\n", 2)
+    (result,) = yaml.safe_load(head)["model-index"][0]["results"]
+    scores = {one["type"]: one for one in result["metrics"]}
+    exact, best = scores["exact_accuracy"], scores.get("best_possible", {}).get("value")
+    low, high = exact["args"]["interval"]
+    return Model(
+        name=name,
+        data=about["data"]["name"],
+        memory=about["memory"]["name"],
+        size=path.stat().st_size,
+        examples=exact["args"]["examples"],
+        exact=exact["value"],
+        interval=(low, high),
+        best=best,
+    )

@@ -163,6 +163,15 @@ def test_a_card_says_how_to_make_the_run_again(run):
     assert text.startswith("---\nlibrary_name: memhrm\nlicense: apache-2.0\n") and "# we/small" in text
 
 
+def test_the_hub_reads_the_score_of_a_card(run):
+    wanted = json.loads((run / "summary.json").read_text())
+    hub = pytest.importorskip("huggingface_hub")
+    (result,) = hub.ModelCard(card(run, "small", "hf://we/small")).data.eval_results
+    assert (result.dataset_name, result.metric_type) == ("sudoku4", "exact_accuracy")
+    assert result.metric_value == round(100 * wanted["exact_accuracy"], 1)
+    assert result.metric_args["examples"] == wanted["puzzles"]
+
+
 def test_a_card_tells_no_path_of_the_machine(tmp_path):
     sample = Path(__file__).parents[2] / "docs"
     words = ["experiment=intent", f"data.path={sample}", "data.train_file=texts.csv", "data.holdout=12"]
