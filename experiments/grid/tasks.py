@@ -163,7 +163,7 @@ _CONTEXT_SETTINGS = {
         *("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
         "model.positions=learned",  # Rotary positions do not tell the query which symbol comes first.
     ),
-    # Of one context alone whose rule changes nothing is learned by two seeds of three (experiments/LOG.md).
+    # From a single context whose rule changes, two seeds of three learn nothing (experiments/LOG.md).
     "revision": ("data.revises=true", "data.revises_from=1"),
     "held-out rules": ("data.alphabet=5", "data.length=6", "data.held_out_rules=0.2"),
     "recursion": _RECURSION,

@@ -1,4 +1,4 @@
-"""What the page begins with, and is written before PyTorch is there."""
+"""What the page begins with, before PyTorch is there."""
 
 from html import escape
 

@@ -1,7 +1,7 @@
 """Halting: the rules that decide when an example is done.
 
-b batch. Sources: HRM, arXiv 2506.21734 (Q-learning); TRM, arXiv 2510.04871 (sigmoid); confidence needs no
-Q-head.
+b batch. Sources: HRM, arXiv 2506.21734 (Q-learning); TRM, arXiv 2510.04871 (sigmoid). The rule confidence
+needs no Q-head.
 """
 
 import math
