@@ -1,6 +1,7 @@
 # memhrm on a CPU.
 #   docker build -t memhrm .
-#   docker run --rm -v "$PWD/runs:/home/user/runs" memhrm train dir=runs/first
+#   mkdir -p runs && docker run --rm --user "$(id -u)" -v "$PWD/runs:/home/user/runs" memhrm train dir=runs/first
+#   docker run --rm -p 127.0.0.1:7860:7860 memhrm play host=0.0.0.0
 # PyTorch comes from pip's own index, with CUDA; --build-arg INDEX=URL takes it from another, such as that of its CPU builds, which
 # are two gigabytes smaller.
 FROM python:3.11-slim

@@ -81,6 +81,7 @@ ELSEWHERE = {
     r"pip install .*": "installs; .ci/run installs the wheel elsewhere",
     r"python -m memhrm\.data download .*": "needs the network",
     r"git clone .*": "needs the network",
+    r"docker build .*": "needs the network",
     r"python -m memhrm\.serve .*": "ends with its client; tests/weights/test_server.py has clients",
     r"(python -m memhrm\.|memhrm )play( (?!space=).*)?": "ends when it is stopped; tests/play has a browser",
     r"python -m memhrm\.push .* repo=.*": "needs the network; tests/weights/test_hub.py has a hub of its own",
@@ -129,6 +130,12 @@ def run_command(words: list[str]) -> None:
     line = " ".join(words)
     if any(re.fullmatch(pattern, line) for pattern in ELSEWHERE):
         assert_known(words)
+        return
+    if words[:2] == ["docker", "run"]:
+        run_command(words[words.index("memhrm") :])
+        return
+    if words[:2] == ["mkdir", "-p"]:
+        Path(words[2]).mkdir(parents=True, exist_ok=True)
         return
     if words[0] == "torchrun":
         name = words[words.index("-m") + 1].removeprefix("memhrm.")
