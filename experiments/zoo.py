@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from experiments.grid.run import ROOT
 from memhrm.config import console
@@ -18,7 +19,15 @@ from memhrm.system.files import write_text
 from memhrm.weights.restore import from_run, save
 from memhrm.weights.zoo import ZOO
 
-RECIPES = {
+
+class Files(NamedTuple):
+    """What a card tells of the files that a model was trained on; see `memhrm.report.card.card`."""
+
+    licence: str | None = None
+    source: str | None = None
+
+
+RECIPES: dict[str, tuple[str, ...]] = {
     "sudoku4": ("steps=300",),
     "sudoku4-multicell": ("+memory=multicell", "k=2", "steps=300"),
     "sudoku6": ("data=sudoku6", "data.min_clues=16", "batch_size=32", "optim.lr=4e-3", "steps=1200"),
@@ -29,8 +38,22 @@ RECIPES = {
     "recall": ("experiment=recall", "+memory=bicross"),
     "contexts": ("experiment=contexts", "+memory=multicell", "memory.cells=32", "k=1"),
     "hops": ("experiment=hops", "+memory=bicross", "memory.write_when=told"),
+    "intents": (
+        *("experiment=intent", "data.path=runs/data/intent", "data.train_file=clinc150_train.csv"),
+        *("data.test_file=clinc150_test.csv", "data.oos=clinc150_oos_test.csv"),
+        *("data.buckets=4096", "steps=1000"),
+    ),
 }
 """What each model is trained with."""
+
+FILES = {
+    "intents": Files(
+        "cc-by-3.0",
+        "The data are CLINC150's training texts, with half of its test: Stefan Larson et al., An Evaluation "
+        "Dataset for Intent Classification and Out-of-Scope Prediction, EMNLP-IJCNLP 2019; CC BY 3.0",
+    ),
+}
+"""What is told of the files that a model was trained on, where it was."""
 
 
 def make(name: str, runs: Path) -> None:
@@ -45,7 +68,8 @@ def make(name: str, runs: Path) -> None:
     subprocess.run([sys.executable, "-m", "memhrm.train", *words], check=True, cwd=ROOT)
     # Half the size; a test scores the model as it is kept.
     save(from_run(run), ZOO / f"{name}.safetensors", "float16")
-    write_text(ZOO / f"{name}.md", card(run, name, name))
+    licence, source = FILES.get(name, Files())
+    write_text(ZOO / f"{name}.md", card(run, name, name, licence=licence, source=source))
 
 
 def main() -> None:

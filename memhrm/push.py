@@ -5,6 +5,7 @@
 `memhrm.load("wandb://ENTITY/PROJECT/NAME")`.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ class PushSettings(RunSource):
     private: bool
     message: str
     artifact: str | None
+    licence: str | None
+    source: str | None
 
     def __post_init__(self):
         super().__post_init__()
@@ -33,6 +36,8 @@ class PushSettings(RunSource):
         given = [name for name in ("repo", "artifact", "out") if getattr(self, name) is not None]
         allowed = "OWNER/NAME, or artifact=PROJECT/NAME, or out=FILE; one of them"
         require(len(given) == 1, "repo", self.repo, allowed)
+        fits = self.licence is None or re.fullmatch(r"[a-z0-9.-]+", self.licence) is not None
+        require(fits, "licence", self.licence, "a licence as the hub names it, such as mit or cc-by-4.0")
         refuse(self.private and self.repo is None, "private", True, "without repo")
 
 
@@ -45,18 +50,20 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     settings = build(PushSettings, config)
     run = Path(settings.run)
+    said = {"licence": settings.licence, "source": settings.source}
     if settings.out is not None:
         require_free("out", Path(settings.out), settings.overwrite)
-        write_text(Path(settings.out), card(run, run.resolve().name, str(run)))
+        write_text(Path(settings.out), card(run, run.resolve().name, str(run), **said))
         print(f"written to {settings.out}")
         return
     if settings.artifact is not None:
-        text = card(run, settings.artifact, f"{artifacts.PREFIX}{settings.artifact}")
+        text = card(run, settings.artifact, f"{artifacts.PREFIX}{settings.artifact}", **said)
         print(artifacts.push(open_run(settings), text, settings.artifact, run))
         return
     assert settings.repo is not None
     hub.library()
-    text, restored = card(run, settings.repo, f"{hub.PREFIX}{settings.repo}"), open_run(settings)
+    text = card(run, settings.repo, f"{hub.PREFIX}{settings.repo}", **said)
+    restored = open_run(settings)
     print(hub.push(restored, text, settings.repo, private=settings.private, message=settings.message))
 
 
