@@ -3,11 +3,13 @@
 import copy
 import time
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from memhrm.config.settings import require
+from memhrm.data.text.intent import Intent
 from memhrm.data.text.prose import Prose
 from memhrm.play.blank import ALONE, said_html
 from memhrm.play.boards import edited, task_in, text_of
@@ -24,8 +26,23 @@ SECONDS = 2.5
 """How long an answer takes to be shown, at most."""
 PAUSE = 0.25
 """How long one step is shown, at most, in seconds."""
+TOLD = 12
+"""Categories of texts that are named when a model is chosen."""
 Parts = dict[str, Any]
 """What parts of the page become."""
+
+
+def _said(turn: Callable[..., Parts]) -> Callable[..., Parts]:
+    """Return a turn whose errors are said in the page; what stands there stays."""
+
+    @wraps(turn)
+    def safe(*args: Any) -> Parts:
+        try:
+            return turn(*args)
+        except ValueError as error:
+            return {"say": said_html(str(error), bad=True)}
+
+    return safe
 
 
 class Turns:
@@ -41,6 +58,7 @@ class Turns:
         self._choices, self._most_steps, self._update = choices, most_steps, update
         self._rng = np.random.default_rng()
 
+    @_said
     def begin(self, name: str) -> Parts:
         """Return what the page shows when a question has been drawn."""
         solver = self._choices.solver(name)
@@ -60,20 +78,19 @@ class Turns:
             "say": said_html(""),
         }
 
+    @_said
     def choose(self, name: str) -> Parts:
         """Take a model, and draw a question for it."""
-        try:
-            solver = self._choices.solver(name)
-            return {
-                "about": _about(name, solver),
-                "beside": self._update(choices=[ALONE, *self._choices.beside(name)], value=ALONE),
-                "teaching": self._update(visible=solver.task.learns or keeps_bank(solver.model)),
-                "steps": self._update(value=min(self._most_steps, solver.halt_max_steps)),
-                **self.begin(name),
-            }
-        except ValueError as error:
-            return {"say": said_html(str(error), bad=True)}
+        solver = self._choices.solver(name)
+        return {
+            "about": _about(name, solver),
+            "beside": self._update(choices=[ALONE, *self._choices.beside(name)], value=ALONE),
+            "teaching": self._update(visible=solver.task.learns or keeps_bank(solver.model)),
+            "steps": self._update(value=min(self._most_steps, solver.halt_max_steps)),
+            **self.begin(name),
+        }
 
+    @_said
     def paste(self, name: str, question: str, state: Visit) -> Parts:
         """Take a question as text, which may be a whole task with its examples."""
         task = self._choices.solver(name).task
@@ -117,17 +134,15 @@ class Turns:
         """Show another step of the answers."""
         return {"shown": _shown(state, int(at) - 1) if state.seen else ""}
 
+    @_said
     def teach(self, name: str, question: str, answer: str, state: Visit) -> Parts:
         """Tell the model an example."""
         solver = state.own.get(name, self._choices.solver(name))
-        try:
-            require(bool(question and answer), "an example", question or answer, "a question and its answer")
-            if keeps_bank(solver.model):
-                solver = state.own.setdefault(name, copy.deepcopy(solver))
-            told = [one for one in state.told if one[0] != question]
-            solver.teach(question, answer, told)
-        except ValueError as error:
-            return {"say": said_html(str(error), bad=True)}
+        require(bool(question and answer), "an example", question or answer, "a question and its answer")
+        if keeps_bank(solver.model):
+            solver = state.own.setdefault(name, copy.deepcopy(solver))
+        told = [one for one in state.told if one[0] != question]
+        solver.teach(question, answer, told)
         state.told = [*told, (question, answer)]
         shown_now = told_html(solver.task, state.told)
         done = said_html("It was told. Solve again.")
@@ -146,10 +161,15 @@ def _about(name: str, solver: Solver) -> str:
     parameters = sum(one.numel() for one in solver.model.parameters())
     module = solver.model.H_module
     cells = f", {module.cells} cells" if module.cells else ""
-    return (
+    about = (
         f"`{name}`: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
         f"{solver.halt_max_steps} supervision steps in training."
     )
+    if not isinstance(solver.task, Intent):
+        return about
+    known = solver.task.categories
+    more = f", … of {len(known)}" if len(known) > TOLD else ""
+    return f"{about} Its categories: {', '.join(known[:TOLD])}{more}."
 
 
 def _label(solver: Solver) -> str:

@@ -69,9 +69,14 @@ def _what(run: RunSettings, summary: Mapping[str, Any]) -> str:
     steps, cycles = run.halting.halt_max_steps, run.model.H_cycles
     return (
         f"A small recursive network ({run.model.name}) with {memory} and {summary['parameters']:,} "
-        f"parameters, trained on {run.data['name']}. An answer takes {_count(steps, 'supervision step')} of "
+        f"parameters, trained on {_data(run)}. An answer takes {_count(steps, 'supervision step')} of "
         f"{_count(cycles, 'H-cycle')}."
     )
+
+
+def _data(run: RunSettings) -> str:
+    categories = run.data.get("categories")
+    return f"texts of {len(categories)} categories" if categories else run.data["name"]
 
 
 def _count(number: int, what: str) -> str:
@@ -174,7 +179,7 @@ def _limits(run: RunSettings, summary: Mapping[str, Any], generated: bool) -> st
     floor = "" if best is None else f" Without memory {100 * best:.1f} % are possible at best."
     files = "" if generated else " The licence of the files it was trained on holds for it too."
     return (
-        f"It answers examples of {run.data['name']} and of no other kind or size. One seed was trained: "
+        f"It answers examples of {_data(run)} and of no other kind or size. One seed was trained: "
         f"another one scores otherwise. The interval takes the examples of the test for independent.{sure}"
         f"{floor}{files}"
     )

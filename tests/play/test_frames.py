@@ -66,7 +66,7 @@ def test_what_was_shown_is_read_from_its_pairs():
     assert (task.unpaired(task.pair(inputs, labels)) == labels).all()
 
 
-@pytest.mark.parametrize("name", Choices().names)
+@pytest.mark.parametrize("name", sorted({*Choices().names} - {"intents"}))
 def test_a_question_is_drawn_and_its_answer_has_a_frame_for_each_step(name):
     solver = memhrm.load(name)
     rng = np.random.default_rng(0)
@@ -82,6 +82,15 @@ def test_a_question_is_drawn_and_its_answer_has_a_frame_for_each_step(name):
     assert page.count("<td") == sum(len(board.squares) for _, board in every[-1].boards)
     assert ("Q " in page) == solver.judges
     assert drawn(solver, rng) is not None
+
+
+def test_of_a_text_the_categories_are_shown_and_no_question_is_drawn():
+    solver = memhrm.load("intents")
+    assert drawn(solver, np.random.default_rng(0)) is None
+    every = frames(solver, "what is my checking account balance", [], None)
+    (best, *_), share = every[-1].categories[0], every[-1].categories[0][1]
+    assert best == "balance" and share > 0.5
+    assert "balance" in frame_html("intents", every, 0)
 
 
 @pytest.mark.parametrize("words", ["arc_rules data.side=4", "contexts", "episodes", "hops", "recall", "maze"])

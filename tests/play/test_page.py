@@ -192,6 +192,17 @@ def test_a_text_is_classified_and_the_next_answer_follows_an_example(browser, ow
     assert browser.console == []
 
 
+def test_the_model_of_intents_says_what_it_knows_and_what_was_asked(browser, address):
+    begin(browser, address)
+    choose(browser, "model", "intents")
+    browser.wait("document.querySelector('#about').textContent.includes('of 150')")
+    write(browser, "question", "will it rain in oslo tomorrow")
+    click(browser, "solve")
+    said(browser, "Done")
+    assert browser.value(FIRST).startswith("weather")
+    assert browser.console == []
+
+
 def test_a_task_of_arc_is_pasted_and_its_test_answered(browser, own_address):
     browser.open(own_address)
     browser.wait("document.querySelector('#about')?.textContent.includes('texts:')")
