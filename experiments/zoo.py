@@ -24,7 +24,7 @@ class Files(NamedTuple):
     """What a card tells of the files that a model was trained on; see `memhrm.report.card.card`."""
 
     licence: str | None = None
-    source: str | None = None
+    attribution: str | None = None
 
 
 RECIPES: dict[str, tuple[str, ...]] = {
@@ -68,8 +68,8 @@ def make(name: str, runs: Path) -> None:
     subprocess.run([sys.executable, "-m", "memhrm.train", *words], check=True, cwd=ROOT)
     # Half the size; a test scores the model as it is kept.
     save(from_run(run), ZOO / f"{name}.safetensors", "float16")
-    licence, source = FILES.get(name, Files())
-    write_text(ZOO / f"{name}.md", card(run, name, name, licence=licence, source=source))
+    licence, attribution = FILES.get(name, Files())
+    write_text(ZOO / f"{name}.md", card(run, name, name, licence=licence, attribution=attribution))
 
 
 def main() -> None:

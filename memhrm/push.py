@@ -25,7 +25,7 @@ class PushSettings(RunSource):
     message: str
     artifact: str | None
     licence: str | None
-    source: str | None
+    attribution: str | None
 
     def __post_init__(self):
         super().__post_init__()
@@ -50,7 +50,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     settings = build(PushSettings, config)
     run = Path(settings.run)
-    said = {"licence": settings.licence, "source": settings.source}
+    said = {"licence": settings.licence, "attribution": settings.attribution}
     if settings.out is not None:
         require_free("out", Path(settings.out), settings.overwrite)
         write_text(Path(settings.out), card(run, run.resolve().name, str(run), **said))

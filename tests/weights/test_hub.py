@@ -182,7 +182,7 @@ def test_a_card_tells_no_path_of_the_machine(tmp_path):
     assert str(sample) not in text and "data.path=DIR" in text and "license" not in text
     assert "The licence of the files" in text.replace("\n", " ")
     out = tmp_path / "card.md"
-    said = ("licence=cc-by-4.0", 'source="Texts of our own, CC BY 4.0"')
+    said = ("licence=cc-by-4.0", 'attribution="Texts of our own, CC BY 4.0"')
     assert call("push", f"run={tmp_path / 'run'}", f"out={out}", *said) == 0
     text = out.read_text()
     assert "\nlicense: cc-by-4.0\n" in text and "Texts of our own, CC BY 4.0. Seed 0; 2 optimiser" in text
@@ -199,8 +199,8 @@ def test_a_card_is_written_and_an_unfinished_run_has_none(run, tmp_path, capsys)
     )
     assert call("push", f"run={run}", "repo=nobody") == 2
     assert "repo is 'nobody'; allowed: OWNER/NAME" in capsys.readouterr().err
-    assert call("push", f"run={run}", f"out={out}", "overwrite=true", "source=ours") == 2
-    assert "source is 'ours'; allowed: null where the data are generated" in capsys.readouterr().err
+    assert call("push", f"run={run}", f"out={out}", "overwrite=true", "attribution=ours") == 2
+    assert "attribution is 'ours'; allowed: null where the data are generated" in capsys.readouterr().err
     assert call("push", f"run={run}", f"out={out}", "overwrite=true", "licence=CC BY") == 2
     assert "licence is 'CC BY'; allowed: a licence as the hub names it" in capsys.readouterr().err
     assert call("push", f"run={run}", "artifact=alone") == 2
