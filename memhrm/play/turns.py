@@ -161,9 +161,10 @@ def _about(name: str, solver: Solver) -> str:
     parameters = sum(one.numel() for one in solver.model.parameters())
     module = solver.model.H_module
     cells = f", {module.cells} cells" if module.cells else ""
+    steps = solver.halt_max_steps
     about = (
         f"`{name}`: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
-        f"{solver.halt_max_steps} supervision steps in training."
+        f"{steps} supervision step{'s' * (steps != 1)} in training."
     )
     if not isinstance(solver.task, Intent):
         return about

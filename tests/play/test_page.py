@@ -200,6 +200,9 @@ def test_the_model_of_intents_says_what_it_knows_and_what_was_asked(browser, add
     click(browser, "solve")
     said(browser, "Done")
     assert browser.value(FIRST).startswith("weather")
+    bars = "[...document.querySelectorAll('#shown .bar i')].map((one) => one.getBoundingClientRect().width)"
+    first, second, *_ = browser.value(bars)
+    assert first > 10 * second  # It is sure.
     assert browser.console == []
 
 
