@@ -158,15 +158,17 @@ CONTEXTS = {
 OPEN_CUES = "open cues"
 _RECURSION = ("memory.write_when=told", "model.told_cycles=1", "model.H_cycles=2", "model.L_cycles=2")
 """A question that writes at each H-step keeps recursion from beginning (experiments/LOG.md)."""
+_REVISION = ("data.revises=true", "data.revises_from=1")
+"""From a single context whose rule changes, two seeds of three learn nothing (experiments/LOG.md)."""
 _CONTEXT_SETTINGS = {
     OPEN_CUES: (
         *("data.cue_length=2", "data.cue_symbols=16", "data.held_out_cues=0.25"),
         "model.positions=learned",  # Rotary positions do not tell the query which symbol comes first.
     ),
-    # From a single context whose rule changes, two seeds of three learn nothing (experiments/LOG.md).
-    "revision": ("data.revises=true", "data.revises_from=1"),
+    "revision": _REVISION,
     "held-out rules": ("data.alphabet=5", "data.length=6", "data.held_out_rules=0.2"),
     "recursion": _RECURSION,
+    "recursion, with a revision": (*_RECURSION, *_REVISION),
     "recursion, two steps": (*_RECURSION, "halting.halt_max_steps=2"),
 }
 CONTEXT_KINDS = {
