@@ -17,6 +17,7 @@ from experiments.grid.run import Run, Variant, grid
 from experiments.grid.stats import estimate
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import FEWER_SEEDS, HOPS, HOPS_KINDS
+from memhrm.data.episodes.guesses import without_memory
 from memhrm.data.episodes.told import CHANGED
 
 _TOLD = "memory.write_when=told"
@@ -32,6 +33,8 @@ VARIANTS = [BOTH, CELLS, CARRY, ALONE, DEEP, NEITHER]
 BY_HOPS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (1, 2, 3, 4, 6, 8)
 """H-cycles of a question in the test; 1 to 4 in training."""
+SYMBOLS = 7
+"""On which a function of `experiment=hops` works."""
 TRAINED = (1, 2, 3, 4)
 """Hops of a question in training: at equal shares of these, questions that a change affects are compared with
 others, since of many hops more are affected."""
@@ -58,7 +61,7 @@ def render(found: dict[str, Variants]) -> Page:
     page = Page({task: table(of_task) for task, of_task in found.items()})
     for task, of_task in found.items():
         page.add_numbers(f"hops/{task}", numbers(of_task))
-    page.add_figure("", draw, found, size=(6.8, 2.6))
+    page.add_figure("", draw, found, size=(6.8, 3.1))
     return page
 
 
@@ -126,24 +129,27 @@ def numbers(found: Variants) -> dict[str, str]:
 
 
 def draw(figure: Any, found: dict[str, Variants]) -> None:
-    """Draw the exact accuracy against the hops for each variant, and of the first one for each depth."""
+    """Draw the exact accuracy by hops: of each variant, with its seeds, and of one memory at each depth."""
     first = next(iter(found.values()))
     by_variant, by_depth = figure.subplots(1, 2, sharey=True)
     for number, (variant, rows) in enumerate(first.items()):
-        hops = [h for h in range(1, 9) if f"exact_accuracy_by_hops.{h}" in rows]
-        exact = [100 * diagonal(rows, h).mean() for h in hops]
-        by_variant.plot(hops, exact, markersize=2.5, linewidth=1.0, label=variant, **line_style(number))
+        hops = [h for h in BY_HOPS if f"exact_accuracy_by_hops.{h}" in rows]
+        exact, style = np.array([100 * diagonal(rows, h) for h in hops]), line_style(number)
+        by_variant.plot(hops, exact.mean(axis=1), markersize=2.5, linewidth=1.0, label=variant, **style)
+        by_variant.plot(hops, exact, linewidth=0.4, alpha=0.4, color=style["color"])
+    guess = [100 * without_memory(SYMBOLS, h) for h in BY_HOPS]
+    by_variant.plot(BY_HOPS, guess, linestyle=":", linewidth=1.0, color="black", label="best guess")
     rows = first[BOTH.name]
     for number, depth in enumerate(DEPTHS):
         hops = [h for h in range(1, 9) if f"by_depth.{depth}.exact_accuracy_by_hops.{h}" in rows]
         exact = [100 * values(rows, f"by_depth.{depth}.exact_accuracy_by_hops.{h}").mean() for h in hops]
         style = line_style(number)
         by_depth.plot(hops, exact, markersize=2.5, linewidth=1.0, label=f"{depth} H-cycles", **style)
-    by_variant.set(xlabel="hops", ylabel="exact, %")
-    by_depth.set(xlabel="hops", title=BOTH.name)
-    for axes in (by_variant, by_depth):
+    by_variant.set(xlabel="hops", ylabel="exact, %", title="a cycle for each hop, or one")
+    by_depth.set(xlabel="hops", title="one memory, at each depth")
+    for axes, columns in ((by_variant, 2), (by_depth, 3)):
         axes.set_xticks(np.arange(1, 9))
-        axes.legend(fontsize=6)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=columns, fontsize=6)
 
 
 STUDY = Study("hops", __doc__, render, runs)

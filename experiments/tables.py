@@ -22,7 +22,7 @@ QUOTING = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RESULTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "episodes", "hops"))]
 """The pages that say what was measured."""
 
-CITED = re.compile(r"\\(result|wide|input|includegraphics)(?:\[[^]]*\])?\{([^}]+)\}")
+CITED = re.compile(r"\\(result|wide|input|includegraphics|ref|cite)(?:\[[^]]*\])?\{([^}]+)\}")
 MACRO = re.compile(r"\\newcommand\{\\(\w+)\}\[\d\]\{\\result\{([^}]*)\}\}")
 SET = re.compile(r"\\setresult\{([^}]+)\}\{(.*)\}$", re.MULTILINE)
 _END = "<!-- end -->"
@@ -107,20 +107,40 @@ def typed(text: str) -> list[str]:
     ]
 
 
-def unmade(text: str, made: dict[str, bytes]) -> list[str]:
-    """Return what a TeX source cites of numbers, tables and figures and no result makes."""
+def paper() -> tuple[str, str]:
+    """Return the paper's TeX sources, joined, and its bibliography."""
+
+    def joined(kind: str) -> str:
+        return "\n".join(file.read_text() for file in sorted(PAPER.glob(f"*.{kind}")))
+
+    return joined("tex"), joined("bib")
+
+
+def unmade(text: str, made: dict[str, bytes], bibliography: str = "") -> list[str]:
+    """Return what the TeX sources of a paper cite and nothing makes.
+
+    Numbers, tables and figures are made by results, and of numbers the paper reads the files; labels and
+    works stand in the sources and in the bibliography.
+    """
     text = re.sub(r"(?<!\\)%.*", "", text)
     macros = dict(MACRO.findall(text))  # Short forms of numbers' names.
     text = re.sub(r"\\newcommand.*", "", text)
     for name, body in macros.items():
         given = r"\{([^}]+)\}" * body.count("#")
         text = re.sub(rf"\\{name}{given}", lambda use, to=body: _filled(to, use.groups()), text)
-    known_numbers = numbers(made)
+    inputs = {f"{name}.tex" for kind, name in CITED.findall(text) if kind == "input"}
+    known_numbers = numbers({path: made[path] for path in inputs & made.keys()})
+    stands = {
+        "ref": {*re.findall(r"\\label\{([^}]+)\}", text)},
+        "cite": {*re.findall(r"^@\w+\{([^,]+),", bibliography, re.MULTILINE)},
+    }
     wrong = []
     for kind, cited in CITED.findall(text):
         name = " ".join(cited.split())  # TeX reads the end of a line as a space.
         if kind == "result":
             known = name in known_numbers
+        elif kind in stands:
+            known = {one.strip() for one in name.split(",")} <= stands[kind]
         elif kind == "wide" or name.startswith("tables/"):
             known = f"tables/{name.removeprefix('tables/')}.tex" in made
         else:
@@ -152,11 +172,10 @@ def main() -> int:
     if args.check:
         for name in names:
             print(f"stale: {name}; make tables writes it", file=sys.stderr)
-        missing = [
-            (file, name) for file in sorted(PAPER.glob("*.tex")) for name in unmade(file.read_text(), made)
-        ]
-        for file, name in missing:
-            print(f"{file.relative_to(ROOT)} cites {name}, which no result makes", file=sys.stderr)
+        sources, bibliography = paper()
+        missing = unmade(sources, made, bibliography)
+        for name in missing:
+            print(f"the paper cites {name}, which nothing makes", file=sys.stderr)
         told = [*RESULTS, *sorted(PAPER.glob("*.tex"))]
         by_hand = [(page, one) for page in told for one in typed(page.read_text())]
         for page, one in by_hand:
