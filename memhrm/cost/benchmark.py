@@ -22,11 +22,12 @@ from memhrm.evaluation.answers import tensors
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
-from memhrm.runs.batches import span
+from memhrm.runs.batches import marks, span
 from memhrm.runs.build import make_learner, prepare_machine
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.system.ranks import Ranks, choose_device
 from memhrm.training.step import Learner, train_step
+from memhrm.training.supervision import QUESTION, Occasion
 
 _UNKNOWN_TO_THE_COUNTER = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
@@ -65,6 +66,14 @@ class Subject:
             "identifiers": torch.zeros(size[0], dtype=torch.int32, device=self.device),
             **tensors(schedule(size[0]), self.device),
         }
+        self.occasions, self.marks = [QUESTION] * self.horizon, [{}] * self.horizon
+        if maker.in_step:  # As in a training with the longest episodes: the memory goes through each.
+            plan = list(maker.course(max(maker.lengths)).moments(self.run.halting.halt_max_steps))
+            cycles = maker.cycles(len(maker.lengths) - 1)
+            moments = [number % len(plan) for number in range(self.horizon)]
+            self.marks = [tensors(marks(plan, one, size[0]), self.device) for one in moments]
+            told = [plan[one][1] for one in moments]
+            self.occasions = [Occasion(one, None if one else cycles) for one in told]
         if self.run.memory.needs_address:  # Each row in a context of its own.
             contexts = torch.arange(size[0], dtype=torch.int32, device=self.device)
             self.batch["address"] = torch.stack([contexts, contexts], dim=1)
@@ -74,8 +83,8 @@ class Subject:
 
     def train_step(self) -> None:
         """One optimiser step, with all the supervision steps it spans."""
-        horizon = self.horizon
-        train_step(self.learner, [self.batch] * horizon, [self.least] * horizon, [self.noise] * horizon)
+        batches, horizon = [self.batch | one for one in self.marks], self.horizon
+        train_step(self.learner, batches, [self.least] * horizon, [self.noise] * horizon, self.occasions)
 
     @torch.no_grad()
     def evaluation_step(self) -> None:

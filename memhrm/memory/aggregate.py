@@ -60,7 +60,7 @@ class Aggregate(CellModule):
         z_H, h = exchange.start(z_H, z_L, context)
         selection, trace = store.select(h, memory, context, partial(self._read_alone, z_H, h))
 
-        active, before = store.take(memory, selection)
+        active, before, selection = store.take(selection)
         dz, tokens = self._read(h, active, selection.read.credited)
         z_H = exchange.read_residual(z_H, dz)
 
@@ -70,7 +70,7 @@ class Aggregate(CellModule):
         trace |= norms(z_H, written, present)
         if context.maps:
             trace |= self._maps(h, tokens, h_plus, before, selection, present)
-        return z_H, store.put_back(memory, written, selection), trace
+        return z_H, store.put_back(memory, written, selection, write=context.write), trace
 
     def _read(self, h: Tensor, active: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """Return dz, (b, t, d), and the normed tokens that were read: with add those of one memory."""

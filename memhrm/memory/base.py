@@ -237,7 +237,10 @@ class HModule(nn.Module):
             self._notes.append(name)
 
     def unwritten(self, before: Memory, after: Memory) -> Memory:
-        """Return the memory of an H-step that writes nothing: as it was before, with the notes of after."""
+        """Return the memory of an H-step that writes nothing: as it was before, with the notes of after.
+
+        The context of the H-step said so (`Context.write`).
+        """
         return {**before, **{name: after[name] for name in self._notes}}
 
     def starts(self) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 
 from memhrm.config.settings import stage
 from memhrm.memory import losses
-from memhrm.memory.base import NORMS, HModule, HShape, Loss, Trace
+from memhrm.memory.base import NORMS, HModule, HShape, Loss, Memory, Trace
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cells import Cells
 from memhrm.memory.exchange import Exchange
@@ -66,6 +66,10 @@ class CellModule(HModule):
         elif s.selector == "lowest_loss":
             self.losses["imitation"] = Loss(losses.imitation, weight=1.0)
             self.logged = (*NORMS, "entropy")
+
+    def unwritten(self, before: Memory, after: Memory) -> Memory:
+        """As `HModule.unwritten`; the cells, which are the same, go on from one look to the next."""
+        return super().unwritten(before, after) | {"cells": after["cells"]}
 
     def schedule(self, step: int, total: int) -> None:
         """Set the number of active cells, and the score of the unused ones."""

@@ -17,6 +17,7 @@ from memhrm.memory.cross_attention import layer_norm
 from memhrm.memory.parts import Part, parted
 from memhrm.memory.query import Query
 from memhrm.memory.selection import Scored, Scorer, choose, entropy, merits, plackett_luce
+from memhrm.memory.store import first_tokens, put, take
 from memhrm.memory.usage import hits
 from memhrm.nn.attention import SelfAttention
 from memhrm.nn.blocks import add_rms
@@ -35,6 +36,8 @@ class Selection(NamedTuple):
         keys: what the query asks of the cells that are written, (b, k, d), with cls=key.
         answered: rows that ask nothing and leave the CLS as it is: feedback, and what has the selection of an
             earlier H-step, (b,) bool; None for none.
+        cells: all cells as they were, (b, N, l, d), on their way from one look at them to the next
+            (`memhrm.memory.store`).
     """
 
     indices: Tensor
@@ -44,6 +47,7 @@ class Selection(NamedTuple):
     write: Part
     keys: Tensor | None
     answered: Tensor | None
+    cells: Tensor
 
 
 ReadAlone = Callable[[Tensor], Tensor]
@@ -86,7 +90,8 @@ class Cells(nn.Module):
         s, apart = self.settings, self.settings.shared  # A shared cell stands apart from the competition.
         judged, held = self._judged(memory["cells"], context, read_alone), self._held(context)
         queries, there, trace = self.query(h, context.present, held)
-        scored = self._scored(queries, there, memory)
+        cls, cells = first_tokens(memory["cells"])
+        scored = self._scored(queries, there, cls, memory)
         scores = scored.scores
         noise, judged, prefer = (
             None if x is None else x[:, apart:] for x in (context.noise, judged, context.prefer)
@@ -106,7 +111,8 @@ class Cells(nn.Module):
         if self.training and s.selector in ("policy", "lowest_loss"):
             trace |= self._probability(h, memory, context, scored.scores, winners, held)
         keys, answered = self._keys(scored, write.indices, memory, context, held)
-        return Selection(active.indices, scores, F.pad(merit, (apart, 0)), read, write, keys, answered), trace
+        merit = F.pad(merit, (apart, 0))
+        return Selection(active.indices, scores, merit, read, write, keys, answered, cells), trace
 
     def _keys(
         self, scored: Scored, indices: Tensor, memory: Memory, context: Context, held: Tensor | None
@@ -130,9 +136,9 @@ class Cells(nn.Module):
         held = context.feedback
         return held if self.address.hold == "feedback" else _either(held, context.continues)
 
-    def _scored(self, queries: Tensor, there: Tensor | None, memory: Memory) -> Scored:
-        """Return how the queries match the cells, those not written yet by equation (24)."""
-        scored = self.scorer(queries, memory["cells"][:, :, 0], there)
+    def _scored(self, queries: Tensor, there: Tensor | None, cls: Tensor, memory: Memory) -> Scored:
+        """Return how the queries match the cells' CLS (b, N, d), those not written yet by equation (24)."""
+        scored = self.scorer(queries, cls, there)
         if self.fresh is None:
             return scored
         s, unused = scored.scores, memory["written"] == 0
@@ -162,7 +168,7 @@ class Cells(nn.Module):
             if constant:
                 queries, there, _ = self.query(h.detach(), context.present)
                 memory = {name: tensor.detach() for name, tensor in memory.items()}
-                scores = self._scored(queries, there, memory).scores
+                scores = self._scored(queries, there, memory["cells"][:, :, 0], memory).scores
             rivals = self._drawn_by(scores)
             found = {"log_probability": plackett_luce(rivals, winners), "entropy": entropy(rivals)}
             if held is not None:
@@ -178,11 +184,14 @@ class Cells(nn.Module):
         losses = [context.judge(read_alone(cells[:, i : i + 1])) for i in range(cells.shape[1])]
         return torch.stack(losses, dim=1)
 
-    def take(self, memory: Memory, selection: Selection) -> tuple[Tensor, Tensor]:
-        """Return the cells to read and those to write, (b, k, l, d) each; the cost follows k."""
-        cells, read, write = memory["cells"], selection.read.indices, selection.write.indices
-        active = _taken(cells, read)
-        return active, active if write is read else _taken(cells, write)
+    def take(self, selection: Selection) -> tuple[Tensor, Tensor, Selection]:
+        """Return the cells to read and those to write, (b, k, l, d) each, and the selection to go on with."""
+        read, write = selection.read.indices, selection.write.indices
+        active, cells = _taken(selection.cells, read)
+        before = active
+        if write is not read:
+            before, cells = _taken(cells, write)
+        return active, before, selection._replace(cells=cells)
 
     def finish(self, before: Tensor, after: Tensor, selection: Selection, dtype: torch.dtype) -> Tensor:
         """Return the cells as they are put back, (b, k, l, d).
@@ -216,15 +225,18 @@ class Cells(nn.Module):
             found[name] = F.pad(values, (*[0] * (2 * values.ndim - 4), 0, missing))
         return found
 
-    def put_back(self, memory: Memory, written: Tensor, selection: Selection) -> Memory:
-        """Return the memory with the written cells, (b, k, l, d), and what else is noted of the step."""
-        s, cells, indices = self.settings, memory["cells"], selection.write.indices
+    def put_back(self, memory: Memory, written: Tensor, selection: Selection, *, write: bool) -> Memory:
+        """Return the memory with the written cells, (b, k, l, d), and what else is noted of the step.
+
+        Without `write` the cells stay as they were.
+        """
+        s, cells, indices = self.settings, selection.cells, selection.write.indices
         hit = torch.zeros_like(memory["usage"]).scatter(1, selection.indices, 1.0)
         usage = torch.lerp(hit, memory["usage"], s.usage_average)
-        if s.decay > 0:
-            cells = cells * (1 - s.decay * (1 - usage) * (1 - hit))[:, :, None, None]
-        rows = _rows(cells, indices)
-        cells = cells.flatten(0, 1).index_copy(0, rows, written.flatten(0, 1)).view(cells.shape)
+        if write:
+            if s.decay > 0:
+                cells = cells * (1 - s.decay * (1 - usage) * (1 - hit))[:, :, None, None]
+            cells = put(cells, _rows(cells, indices), written.flatten(0, 1))
         noted = {"cells": cells, "usage": usage}
         if self.fresh is not None:
             noted["written"] = memory["written"].scatter(1, indices, 1.0)
@@ -251,9 +263,10 @@ def _either(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return other if one is None else one if other is None else one | other
 
 
-def _taken(cells: Tensor, indices: Tensor) -> Tensor:
-    """Return the cells at `indices` (b, k), (b, k, l, d)."""
-    return cells.flatten(0, 1).index_select(0, _rows(cells, indices)).unflatten(0, indices.shape)
+def _taken(cells: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cells at `indices` (b, k), (b, k, l, d), and all of them again."""
+    taken, cells = take(cells, _rows(cells, indices))
+    return taken.unflatten(0, indices.shape), cells
 
 
 def _rows(cells: Tensor, indices: Tensor) -> Tensor:

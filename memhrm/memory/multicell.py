@@ -40,7 +40,7 @@ class MultiCell(CellModule):
         z_H, h = exchange.start(z_H, z_L, context)
         selection, trace = store.select(h, memory, context, partial(self._read_alone, z_H, h))
 
-        active, before = store.take(memory, selection)
+        active, before, selection = store.take(selection)
         tokens = layer_norm(active.to(h.dtype))
         each = exchange.read(h, tokens)
         dz = exchange.read.out(_mixed(each, selection.read.credited))
@@ -55,7 +55,7 @@ class MultiCell(CellModule):
             weights, targets = selection.read.weights, layer_norm(before.to(h.dtype))
             found = maps(exchange.read, exchange.write, h, tokens, weights, h_plus, present, targets=targets)
             trace |= store.of_active(found, selection)
-        return z_H, store.put_back(memory, written, selection), trace
+        return z_H, store.put_back(memory, written, selection, write=context.write), trace
 
     def _read_alone(self, z_H: Tensor, h: Tensor, cell: Tensor) -> Tensor:
         """Return z_H after reading one cell of each example, (b, 1, l, d)."""

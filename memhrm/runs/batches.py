@@ -4,7 +4,7 @@ b batch, t position, d width, u random numbers that one H-step wants.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,9 +154,7 @@ class InStep(Offers):
             number, moment = divmod(index, len(plan))
             at, told = plan[moment]
             batch = self._episodes((stage, number)).batch(at, feedback=told)
-            begins = moment == 0 or plan[moment - 1][0] < at  # What came before need not have halted.
-            feedback = told and not begins
-            batch |= schedule(run.batch_size, begins=begins, feedback=feedback, episode_start=at == 0)
+            batch |= marks(plan, moment, run.batch_size)
             occasion = Occasion(told, None if told else self.dataset.episodes.cycles(stage))
             yield Offer((stage, index), batch, least, occasion)
 
@@ -172,6 +170,19 @@ class InStep(Offers):
             maker, examples = self.dataset.episodes, self.dataset.train
             self._drawn = key, maker.stage(examples, self.run.batch_size, key[0], rng)
         return self._drawn[1]
+
+
+def marks(plan: Sequence[tuple[int, bool]], moment: int, rows: int) -> dict[str, np.ndarray]:
+    """Return what a moment of an episode does to each row, as `memhrm.data.sampler.schedule`.
+
+    Args:
+        plan: the moments of the episode, as `Course.moments`.
+        moment: which one.
+        rows: the number of rows.
+    """
+    at, told = plan[moment]
+    begins = moment == 0 or plan[moment - 1][0] < at  # What came before need not have halted.
+    return schedule(rows, begins=begins, feedback=told and not begins, episode_start=at == 0)
 
 
 def span(run: RunSettings, course: Course) -> int:

@@ -12,7 +12,7 @@ from memhrm.config.command import compose
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.runs.held_out import scored
-from memhrm.runs.recipe import UNSAID
+from memhrm.runs.recipe import DERIVED, UNSAID
 from memhrm.runs.settings import parse
 from memhrm.system.ranks import ranks
 from memhrm.weights import zoo
@@ -37,9 +37,12 @@ def test_the_models_are_small_and_each_has_a_card_and_a_recipe():
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_model_has_the_settings_of_its_recipe(name):
     about, _ = read_tensors(zoo.path_of(name)).about(FORMAT, MADE_BY)
+    recipe = compose("train", RECIPES[name])
+    derived = {key.removeprefix("data.") for key in DERIVED} & recipe["data"].keys()
+    recipe["data"] |= {key: about["config"]["data"][key] for key in derived}  # Its files may not be here.
     own, recipe = (
         {key: value for key, value in parse(config).config().items() if key not in UNSAID}
-        for config in (about["config"], compose("train", RECIPES[name]))
+        for config in (about["config"], recipe)
     )
     assert own == recipe
 
