@@ -67,7 +67,7 @@ def make(name: str, runs: Path) -> None:
     words = [*RECIPES[name], "threads=1", "progress=false", f"dir={run}"]
     subprocess.run([sys.executable, "-m", "memhrm.train", *words], check=True, cwd=ROOT)
     # Half the size; a test scores the model as it is kept.
-    save(from_run(run), ZOO / f"{name}.safetensors", "float16")
+    save(from_run(run), ZOO / f"{name}.safetensors", "float16", shared=True)
     licence, attribution = FILES.get(name, Files())
     write_text(ZOO / f"{name}.md", card(run, name, name, licence=licence, attribution=attribution))
 

@@ -44,7 +44,7 @@ def fetched(name: str) -> Path:
 
 def write_folder(folder: Path, restored: Restored, card: str) -> None:
     """Write what is shared of a run into a folder: its weights and its card."""
-    save(restored, folder / WEIGHTS)
+    save(restored, folder / WEIGHTS, shared=True)
     write_text(folder / "README.md", card)
 
 

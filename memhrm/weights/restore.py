@@ -107,13 +107,20 @@ def with_bank(restored: Restored, entries: Sequence[Entry]) -> Restored:
     return replace(restored, run=run, bank=tuple(entries))
 
 
-def save(restored: Restored, path: Path, dtype: Literal["float32", "float16"] = "float32") -> None:
+def save(
+    restored: Restored,
+    path: Path,
+    dtype: Literal["float32", "float16"] = "float32",
+    *,
+    shared: bool = False,
+) -> None:
     """Write plain safetensors weights with all that is needed to use them, as metadata.
 
     Args:
         restored: the model and its run.
         path: the file.
         dtype: in which it holds the numbers.
+        shared: whether others are to have it: of a path on this machine it tells the last part alone.
 
     Raises:
         ValueError: a number is too large for the type.
@@ -129,10 +136,21 @@ def save(restored: Restored, path: Path, dtype: Literal["float32", "float16"] = 
         "config": restored.run.config(),
         "bank": restored.bank,
     }
+    if shared:
+        about = _last_parts(about)
     tensors = restored.model.state_dict()
     if dtype == "float16":
         tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     write_tensors(path, tensors, FORMAT, about, restored.used)
+
+
+def _last_parts(value: Any) -> Any:
+    """Return settings in which absolute paths are their last parts."""
+    if isinstance(value, dict):
+        return {name: _last_parts(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_last_parts(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:

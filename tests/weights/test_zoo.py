@@ -1,7 +1,9 @@
 """The models that come with the package: each is its recipe's, scores what its card says, and is small."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,11 +37,17 @@ def test_the_models_are_small_and_each_has_a_card_and_a_recipe():
 
 
 @pytest.mark.parametrize("name", zoo.names())
+def test_a_model_tells_no_path_of_a_machine(name):
+    about, _ = read_tensors(zoo.path_of(name)).about(FORMAT, MADE_BY)
+    assert '"/' not in json.dumps(about)
+
+
+@pytest.mark.parametrize("name", zoo.names())
 def test_a_model_has_the_settings_of_its_recipe(name):
     about, _ = read_tensors(zoo.path_of(name)).about(FORMAT, MADE_BY)
     recipe = compose("train", RECIPES[name])
-    derived = {key.removeprefix("data.") for key in DERIVED} & recipe["data"].keys()
-    recipe["data"] |= {key: about["config"]["data"][key] for key in derived}  # Its files may not be here.
+    files = {key.removeprefix("data.") for key in ("data.path", *DERIVED)} & recipe["data"].keys()
+    recipe["data"] |= {key: about["config"]["data"][key] for key in files}  # They may not be here.
     own, recipe = (
         {key: value for key, value in parse(config).config().items() if key not in UNSAID}
         for config in (about["config"], recipe)
@@ -73,8 +81,10 @@ def test_the_model_of_intents_tells_what_was_asked():
 def test_a_model_scores_what_its_card_says(name):
     about, used = read_tensors(zoo.path_of(name)).about(FORMAT, MADE_BY)
     run, solver, said = parse(about["config"]), memhrm.load(name), zoo.described(name)
-    if (path := run.data["path"]) is not None and not Path(path).exists():
-        pytest.skip(f"its data are not in {path}")
+    if (path := compose("train", RECIPES[name])["data"]["path"]) is not None:
+        if not Path(path).exists():
+            pytest.skip(f"its data are not in {path}")
+        run = replace(run, data=run.data | {"path": path})
     what = scored(run, used, None, {})
     how = EvaluationSettings(
         steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation, loss=run.loss.kind
