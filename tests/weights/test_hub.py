@@ -140,6 +140,7 @@ def test_what_is_pushed_can_be_loaded(run, hub, tmp_path):
     assert hub.made[0]["name"] == "small" and hub.made[0]["visibility"] == "private"
     assert sorted(hub.files) == ["README.md", "model.safetensors"]
     assert hub.files["README.md"].decode() == card(run, "we/small", "hf://we/small")
+    assert str(run).encode() not in hub.files["model.safetensors"]
     code = f"import memhrm; print(memhrm.load('hf://we/small').solve([{PUZZLE!r}])[0])"
     loaded = beside(hub, tmp_path, "-c", code)
     assert loaded.returncode == 0, loaded.stderr
