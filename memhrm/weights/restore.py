@@ -137,7 +137,7 @@ def save(
         "bank": restored.bank,
     }
     if shared:
-        about = _last_parts(about)
+        about |= {name: _last_parts(about[name]) for name in ("data", "config")}
     tensors = restored.model.state_dict()
     if dtype == "float16":
         tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
@@ -145,11 +145,9 @@ def save(
 
 
 def _last_parts(value: Any) -> Any:
-    """Return settings in which absolute paths are their last parts."""
+    """Return settings in which absolute paths are their last parts; lists hold names and parts of words."""
     if isinstance(value, dict):
         return {name: _last_parts(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_last_parts(one) for one in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
