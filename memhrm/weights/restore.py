@@ -145,9 +145,9 @@ def save(
 
 
 def _last_parts(value: Any) -> Any:
-    """Return settings in which absolute paths are their last parts; lists hold names and parts of words."""
+    """Return settings in which absolute paths are their last parts; vocabularies and lists hold no paths."""
     if isinstance(value, dict):
-        return {name: _last_parts(one) for name, one in value.items()}
+        return {name: one if name == "vocabulary" else _last_parts(one) for name, one in value.items()}
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 

@@ -14,6 +14,8 @@ from memhrm.data import Sampler, load
 from memhrm.data.sampler import IGNORE
 from memhrm.data.text.prose import FIRST, GAP, MASK, UNKNOWN, Letters, Parts, Prose, learn_parts
 from memhrm.evaluation.rollout import rollout
+from memhrm.weights.restore import from_run, save
+from memhrm.weights.tensors import read_tensors
 from memhrm.weights.writing import Manner, write
 from tiny import TINY, call, command_line
 
@@ -156,6 +158,17 @@ def run(file, tmp_path_factory) -> Path:
     ]
     assert command_line("train", train.main, *words, f"dir={place}") == 0
     return place
+
+
+def test_what_is_shared_tells_no_path_and_keeps_its_characters(file, run, tmp_path):
+    """Characters that begin with a slash look like a path."""
+    restored = from_run(run)
+    restored.run.data["vocabulary"] = "/" + restored.run.data["vocabulary"][1:]
+    save(restored, tmp_path / "shared.safetensors", shared=True)
+    about = read_tensors(tmp_path / "shared.safetensors").metadata["about"]
+    assert str(file.parent) not in about and str(run.parent) not in about
+    data = json.loads(about)["data"]
+    assert data["vocabulary"] == restored.run.data["vocabulary"] and data["path"] == "text.txt"
 
 
 def test_a_model_fills_in_what_is_masked(run):

@@ -190,10 +190,10 @@ def test_a_run_keeps_its_bank_and_so_does_an_export(run, tmp_path, capsys):
     with pytest.raises(ValueError, match="steps is 0; allowed"):
         memhrm.load(file).classify(texts, steps=0)
     restored = from_run(run)
-    long = [Entry("snow " * 40_000, "weather"), *restored.bank]  # Beyond what one field of CSV may hold.
+    long = [Entry("/rain " * 40_000, "weather"), *restored.bank]  # Beyond what one field of CSV may hold.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        save(with_bank(restored, long), tmp_path / "long.safetensors")
+        save(with_bank(restored, long), tmp_path / "long.safetensors", shared=True)
         assert memhrm.load(tmp_path / "long.safetensors").bank == long
     explained = memhrm.load(file).explain(texts)
     for found, best in zip(explained, one):
