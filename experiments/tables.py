@@ -119,8 +119,8 @@ def paper() -> tuple[str, str]:
 def unmade(text: str, made: dict[str, bytes], bibliography: str = "") -> list[str]:
     """Return what the TeX sources of a paper cite and nothing makes.
 
-    Numbers, tables and figures are made by results, and of numbers the paper reads the files; labels and
-    works stand in the sources and in the bibliography.
+    Numbers, tables and figures are made by results, where a number is only known if the sources input the
+    file that sets it; labels stand in the sources, works in the bibliography.
     """
     text = re.sub(r"(?<!\\)%.*", "", text)
     macros = dict(MACRO.findall(text))  # Short forms of numbers' names.
@@ -128,14 +128,15 @@ def unmade(text: str, made: dict[str, bytes], bibliography: str = "") -> list[st
     for name, body in macros.items():
         given = r"\{([^}]+)\}" * body.count("#")
         text = re.sub(rf"\\{name}{given}", lambda use, to=body: _filled(to, use.groups()), text)
-    inputs = {f"{name}.tex" for kind, name in CITED.findall(text) if kind == "input"}
+    cites = CITED.findall(text)
+    inputs = {f"{name}.tex" for kind, name in cites if kind == "input"}
     known_numbers = numbers({path: made[path] for path in inputs & made.keys()})
     stands = {
         "ref": {*re.findall(r"\\label\{([^}]+)\}", text)},
         "cite": {*re.findall(r"^@\w+\{([^,]+),", bibliography, re.MULTILINE)},
     }
     wrong = []
-    for kind, cited in CITED.findall(text):
+    for kind, cited in cites:
         name = " ".join(cited.split())  # TeX reads the end of a line as a space.
         if kind == "result":
             known = name in known_numbers

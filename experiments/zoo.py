@@ -53,7 +53,7 @@ FILES = {
         "Dataset for Intent Classification and Out-of-Scope Prediction, EMNLP-IJCNLP 2019; CC BY 3.0",
     ),
 }
-"""What is told of the files that a model was trained on, where it was."""
+"""Where the files come from that a model was trained on; the others were trained on generated data."""
 
 
 def make(name: str, runs: Path) -> None:

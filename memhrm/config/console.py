@@ -1,4 +1,4 @@
-"""How commands end: a fault of the user's input is one line on stderr and exit code 2."""
+"""How commands end and speak: a fault of the user's input is one line on stderr and exit code 2."""
 
 import argparse
 import os
@@ -115,6 +115,11 @@ def _formatted(message: Warning | str, category: type[Warning], *where: object) 
     if issubclass(category, SettingWarning):
         return f"warning: {message}\n"
     return _PLAIN(message, category, *where)  # pyright: ignore[reportArgumentType]
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def one_line(error: BaseException) -> str:

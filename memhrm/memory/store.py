@@ -31,20 +31,28 @@ def take(cells: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         rows: where they stand if (b, N) is one axis, (n,), each once.
     """
     if _plain(cells):
-        return cells.flatten(0, 1).index_select(0, rows), cells
+        return _taken(cells, rows), cells
     return _Take.apply(cells, rows)  # pyright: ignore[reportReturnType]
 
 
 def put(cells: Tensor, rows: Tensor, new: Tensor) -> Tensor:
     """Return the memory, (b, N, l, d), with other cells, (n, l, d), in `rows`, which are those of `take`."""
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        return cells.flatten(0, 1).index_copy(0, rows, new).view(cells.shape)
+        return _with(cells, rows, new)
     return _Put.apply(cells, rows, new)  # pyright: ignore[reportReturnType]
 
 
 def _plain(cells: Tensor) -> bool:
     """Whether nothing is to be won: no gradient comes back, or the compiler sees to it."""
     return torch.compiler.is_compiling() or not (torch.is_grad_enabled() and cells.requires_grad)
+
+
+def _taken(cells: Tensor, rows: Tensor) -> Tensor:
+    return cells.flatten(0, 1).index_select(0, rows)
+
+
+def _with(cells: Tensor, rows: Tensor, new: Tensor) -> Tensor:
+    return cells.flatten(0, 1).index_copy(0, rows, new).view(cells.shape)
 
 
 def _own(gradient: Tensor | None, shape: torch.Size, like: Tensor) -> Tensor:
@@ -81,7 +89,7 @@ class _Take(torch.autograd.Function):
         ctx.shape = cells.shape
         ctx.save_for_backward(rows)
         ctx.set_materialize_grads(False)
-        return cells.flatten(0, 1).index_select(0, rows), cells.view_as(cells)
+        return _taken(cells, rows), cells.view_as(cells)
 
     @staticmethod
     def backward(ctx: Any, to_taken: Tensor | None, to_cells: Tensor | None) -> tuple[Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -97,12 +105,12 @@ class _Put(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cells: Tensor, rows: Tensor, new: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(rows)
-        return cells.flatten(0, 1).index_copy(0, rows, new).view(cells.shape)
+        return _with(cells, rows, new)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (rows,) = ctx.saved_tensors
-        to_new = gradient.flatten(0, 1).index_select(0, rows)
+        to_new = _taken(gradient, rows)
         if not ctx.needs_input_grad[0]:
             return None, None, to_new
         gradient = _own(gradient, gradient.shape, gradient)

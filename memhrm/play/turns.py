@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from memhrm.config.console import plural
 from memhrm.config.settings import require
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.prose import Prose
@@ -161,10 +162,9 @@ def _about(name: str, solver: Solver) -> str:
     parameters = sum(one.numel() for one in solver.model.parameters())
     module = solver.model.H_module
     cells = f", {module.cells} cells" if module.cells else ""
-    steps = solver.halt_max_steps
     about = (
         f"`{name}`: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
-        f"{steps} supervision step{'s' * (steps != 1)} in training."
+        f"{plural(solver.halt_max_steps, 'supervision step')} in training."
     )
     if not isinstance(solver.task, Intent):
         return about

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from memhrm.config.console import plural
 from memhrm.report.figures import DARK, LIGHT, MARKERS, Drawing
 from memhrm.report.run import ProbedRun
 
@@ -69,11 +70,6 @@ def render(title: str, **content: Any) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """Return a share in percent; nothing if there is none."""
     return "" if value is None or not np.isfinite(value) else f"{100 * value:.{digits}f} %"
-
-
-def plural(number: int, noun: str) -> str:
-    """Return the number with its noun, in the singular or the plural."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def change(value: float, low: float, high: float) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from memhrm.config.console import plural
 from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import milestones
 from memhrm.memory.none import NO_MEMORY
@@ -35,8 +36,7 @@ SCORES = [
 def headline(run: RunSettings, dataset: Dataset, model: Reasoner, step: int, path: Path) -> str:
     """Say in one line what is about to be trained, on what, for how long and where."""
     memory = "" if run.memory.name == "none" else f" with memory={run.memory.name}"
-    plural = "" if run.steps == 1 else "s"
-    begun = f"steps {step + 1:,} to {run.steps:,}" if step else f"{run.steps:,} step{plural}"
+    begun = f"steps {step + 1:,} to {run.steps:,}" if step else plural(run.steps, "step")
     return (
         f"training {run.model.name}{memory}, {count_parameters(model):,} parameters, on "
         f"{len(dataset.train):,} puzzles of {dataset.name}: {begun}, batch {run.batch_size}, in {path}"
@@ -176,13 +176,14 @@ def memory_line(run: RunSettings) -> str | None:
     reach = f"the last {cycles} of {model.H_cycles} H-cycles" if model.H_cycles > 1 else "the only H-cycle"
     if start[1] > 0:
         reach = f"the last step of {reach}" if cycles > 1 else "the last L-step and H-step"
-    horizon = "the whole episode" if memory.horizon == "episode" else f"{memory.horizon} supervision step"
-    plural = "s" if isinstance(memory.horizon, int) and memory.horizon > 1 else ""
+    long = memory.horizon
+    assert long is not None  # RunSettings has set it.
+    horizon = "the whole episode" if isinstance(long, str) else plural(long, "supervision step")
     parts = [
         *(f"{name} {getattr(memory, name)}" for name in ("placement", "state_norm") if hasattr(memory, name)),
         *(["cell 0 shared"] if getattr(memory, "shared_cell", False) else []),
         f"gradient through {reach}",
-        f"horizon {horizon}{plural}",
+        f"horizon {horizon}",
         f"lifetime {memory.lifetime}",
     ]
     return f"memory {memory.name}: {', '.join(parts)}"

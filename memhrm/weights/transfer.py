@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from memhrm.config.console import plural
 from memhrm.config.settings import require
 from memhrm.memory.base import HModule
 from memhrm.runs import checkpoint
@@ -80,7 +81,7 @@ def save(restored: Restored, path: Path, cells: Sequence[int] | None) -> str:
         "model": restored.run.model.name,
     }
     write_tensors(path, starts, FORMAT, about, restored.used)
-    what = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}" if cells else "memory"
+    what = plural(len(cells), "cell") if cells else "memory"
     return f"{what} of {memory.name}, step {restored.step}"
 
 
