@@ -41,7 +41,7 @@ PLANNED = {
 """The contrasts, named before the runs."""
 
 RATES = ("2e-3", "4e-3", "8e-3")
-RATE = dict.fromkeys(FEW, "4e-3")
+RATE = dict.fromkeys(FEW, "4e-3") | {TWO[1].name: "2e-3"}
 """The learning rate of each variant in the longer training: the best on validation puzzles with a seed that
 nothing else uses (the table of rates)."""
 RATE_SEED = 9
