@@ -239,6 +239,8 @@ RULES = (
          lambda r: r.data.own_file is not None, "with data={data.name}, which has one file", (None,)),
     Rule(("data.demonstrations",), lambda r: isinstance(r.data, ArcSettings) and not r.data.strict,
          "with data.protocol=transductive"),
+    Rule(("data.shift",), lambda r: isinstance(r.data, ArcRulesSettings) and not r.data.shifts,
+         "with data.kinds={data.kinds}, of which none shifts"),
     Rule(("data.translate",), lambda r: isinstance(r.data, ArcSettings) and r.data.strict,
          "with data.protocol=strict"),
     Rule(("data.cache",), lambda r: isinstance(r.data, ArcRulesSettings),

@@ -63,6 +63,15 @@ def test_rules_do_what_they_say(kind):
             assert (slowly(rule.name, before) == after).all(), rule.name
 
 
+def test_shifts_go_as_far_as_is_said():
+    assert len(rules_of("shifts", COLOURS, 1)) == 8
+    near = loaded(kinds=["shifts", "turns"], shift=1).train
+    assert {kind: int((near.sources == kind).sum()) for kind in ("shifts", "turns")} == {
+        "shifts": 6,
+        "turns": 5,
+    }
+
+
 def test_best_guesses_are_those_of_brute_force():
     """With one demonstration of few cells, so that several rules fit."""
     rules = [*rules_of("masks", 2), *rules_of("gravity", 2), *rules_of("colours", 2)]
@@ -157,6 +166,7 @@ BAD = {
         "data.held_out_rules is 0.0; allowed: above 0",
     ),
     "side": ({"side": 3}, "data.side is 3; allowed: 4 to 30"),
+    "shift": ({"shift": 5}, "data.shift is 5; allowed: 1 to 4, below data.side"),
     "colours": ({"colours": 6}, "data.colours is 6; allowed: 2 to 5"),
     "train_size": ({"train_size": 3}, "data.train_size is 3; allowed: null"),
     "questions": ({"questions": 0}, "data.questions is 0; allowed: numbers from 1"),

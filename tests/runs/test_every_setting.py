@@ -423,8 +423,10 @@ DATA = {
     "arc": "data=arc data.path=a data.canvas=10 data.variants=3 data.train_size=null data.test_size=null",
     "arc, strict": "data=arc data.path=a data.canvas=10 data.variants=3 data.protocol=strict "
     "data.train_size=null data.test_size=null",
-    "arc_rules": "data=arc_rules data.side=4 data.kinds=[gravity,turns] data.held_out_kinds=[mirrors] "
-    "data.held_out_rules=0.5 data.test_episodes=4 data.train_size=null data.test_size=null",
+    "arc_rules": "data=arc_rules data.side=4 data.shift=1 data.kinds=[shifts,turns] "
+    "data.held_out_kinds=[mirrors] data.held_out_rules=0.5 data.test_episodes=4 data.train_size=null data.test_size=null",
+    "arc_rules, none shifts": "data=arc_rules data.side=4 data.kinds=[gravity,turns] "
+    "data.held_out_kinds=[mirrors] data.test_episodes=4 data.train_size=null data.test_size=null",
     **{
         f"texts, {tokens}": f"data=intent data.path=a data.train_file=texts.csv data.test_file=asked.csv "
         f"data.length=20 data.bag=9 data.tokens={tokens} data.train_size=null data.test_size=null"

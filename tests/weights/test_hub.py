@@ -201,7 +201,8 @@ def test_a_card_is_written_and_an_unfinished_run_has_none(run, tmp_path, capsys)
     assert call("push", f"run={run}", "repo=nobody") == 2
     assert "repo is 'nobody'; allowed: OWNER/NAME" in capsys.readouterr().err
     assert call("push", f"run={run}", f"out={out}", "overwrite=true", "attribution=ours") == 2
-    assert "attribution is 'ours'; allowed: null where the package generates the data" in capsys.readouterr().err
+    said = "attribution is 'ours'; allowed: null where the package generates the data"
+    assert said in capsys.readouterr().err
     assert call("push", f"run={run}", f"out={out}", "overwrite=true", "licence=CC BY") == 2
     assert "licence is 'CC BY'; allowed: a licence as the hub names it" in capsys.readouterr().err
     assert call("push", f"run={run}", "artifact=alone") == 2

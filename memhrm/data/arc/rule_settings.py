@@ -22,6 +22,7 @@ class ArcRulesSettings(DrawnSettings):
     Attributes:
         side: cells of a row.
         colours: colours beside the background.
+        shift: the farthest that a grid is shifted, along either axis.
         kinds: the kinds of rules that are trained; with a plus compositions of two, as turns+gravity.
         held_out_kinds: the kinds of which no rule is trained.
         held_out_rules: share of the rules of each trained kind that is held out.
@@ -33,6 +34,7 @@ class ArcRulesSettings(DrawnSettings):
 
     side: int
     colours: int
+    shift: int
     kinds: tuple[str, ...]
     held_out_kinds: tuple[str, ...]
     held_out_rules: float
@@ -45,6 +47,8 @@ class ArcRulesSettings(DrawnSettings):
         require(
             2 <= self.colours <= 5, "data.colours", self.colours, f"2 to 5 of the {COLOURS - 1} there are"
         )
+        farthest = self.side - 1
+        require(1 <= self.shift <= farthest, "data.shift", self.shift, f"1 to {farthest}, below data.side")
         require(len(self.kinds) > 0, "data.kinds", [], "at least one kind")
         for name in ("kinds", "held_out_kinds"):
             for kind in getattr(self, name):
@@ -66,6 +70,11 @@ class ArcRulesSettings(DrawnSettings):
         require(self.holdout == 0, "data.holdout", self.holdout, "0")
         advise(self.augment, "data.augment changes nothing: a rule has no variants")
 
+    @property
+    def shifts(self) -> bool:
+        """Whether a rule of any kind shifts."""
+        return any("shifts" in kind.split("+") for kind in (*self.kinds, *self.held_out_kinds))
+
     def _parts(self) -> tuple[list[Rule], np.ndarray]:
         """Return all rules that differ, and which are trained; one of several kinds counts for the first."""
         listed = list(self._rules())
@@ -77,11 +86,11 @@ class ArcRulesSettings(DrawnSettings):
     def _rules(self) -> Iterator[tuple[Rule, bool]]:
         rng = np.random.default_rng((self.seed, 0xA2C))
         for kind in self.kinds:
-            rules = rules_of(kind, self.colours)
+            rules = rules_of(kind, self.colours, self.shift)
             out = set(rng.permutation(len(rules))[: round(self.held_out_rules * len(rules))].tolist())
             yield from ((rule, number not in out) for number, rule in enumerate(rules))
         for kind in self.held_out_kinds:
-            yield from ((rule, False) for rule in rules_of(kind, self.colours))
+            yield from ((rule, False) for rule in rules_of(kind, self.colours, self.shift))
 
     def task(self) -> ArcRules:
         """Return the task of the set."""

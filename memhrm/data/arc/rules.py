@@ -18,9 +18,6 @@ Apply = Callable[[np.ndarray], np.ndarray]
 AWAY = {"down": (1, 1), "up": (1, -1), "right": (2, 1), "left": (2, -1)}
 """Of each direction the axis, and whether it is that of growing numbers."""
 
-SHIFT = 2
-"""The farthest that a grid is shifted, along either axis."""
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -80,20 +77,22 @@ KINDS = ("colours", "turns", "shifts", "masks", "gravity", "mirrors")
 """The kinds of rules that are no compositions."""
 
 
-def rules_of(kind: str, colours: int) -> list[Rule]:
+def rules_of(kind: str, colours: int, shift: int = 2) -> list[Rule]:
     """Return all rules of a kind, or of a composition of two kinds, as ``turns+gravity``, done in this order.
 
     Args:
         kind: one of `KINDS`, or two with a plus between them.
         colours: K.
+        shift: the farthest that a grid is shifted, along either axis.
     """
     if "+" in kind:
-        first, second = (rules_of(one, colours) for one in kind.split("+"))
+        first, second = (rules_of(one, colours, shift) for one in kind.split("+"))
         return [
             Rule(kind, f"{a.name}, then {b.name}", partial(_both, a.apply, b.apply))
             for a, b in product(first, second)
         ]
-    return [Rule(kind, name, apply) for name, apply in _RULES[kind](colours)]
+    made = _shifts(shift) if kind == "shifts" else _RULES[kind](colours)
+    return [Rule(kind, name, apply) for name, apply in made]
 
 
 def _both(first: Apply, second: Apply, grids: np.ndarray) -> np.ndarray:
@@ -112,8 +111,8 @@ def _turns(_: int) -> list[tuple[str, Apply]]:
     return [(name, partial(_turned, symmetry)) for symmetry, name in enumerate(names, start=1)]
 
 
-def _shifts(_: int) -> list[tuple[str, Apply]]:
-    steps = range(-SHIFT, SHIFT + 1)
+def _shifts(shift: int) -> list[tuple[str, Apply]]:
+    steps = range(-shift, shift + 1)
     return [
         (f"shift {by[0]:+d} {by[1]:+d}", partial(_shifted, by)) for by in product(steps, steps) if any(by)
     ]
@@ -136,7 +135,6 @@ def _mirrors(_: int) -> list[tuple[str, Apply]]:
 _RULES: dict[str, Callable[[int], list[tuple[str, Apply]]]] = {
     "colours": _colours,
     "turns": _turns,
-    "shifts": _shifts,
     "masks": _masks,
     "gravity": _gravity,
     "mirrors": _mirrors,
