@@ -424,7 +424,8 @@ DATA = {
     "arc, strict": "data=arc data.path=a data.canvas=10 data.variants=3 data.protocol=strict "
     "data.train_size=null data.test_size=null",
     "arc_rules": "data=arc_rules data.side=4 data.shift=1 data.kinds=[shifts,turns] "
-    "data.held_out_kinds=[mirrors] data.held_out_rules=0.5 data.test_episodes=4 data.train_size=null data.test_size=null",
+    "data.held_out_kinds=[mirrors] data.held_out_rules=0.5 data.test_episodes=4 data.train_size=null "
+    "data.test_size=null",
     "arc_rules, none shifts": "data=arc_rules data.side=4 data.kinds=[gravity,turns] "
     "data.held_out_kinds=[mirrors] data.test_episodes=4 data.train_size=null data.test_size=null",
     **{
