@@ -71,7 +71,10 @@ def answer_mflop(rows: pd.DataFrame) -> float:
 
 def contrast_cells(pair: Estimate | None) -> list[str]:
     """Return a contrast as tables show it: points, p, and the size that a test of it alone would find."""
-    return [pair.text("+"), p_text(pair.p), f"{100 * pair.detectable():.1f}"] if pair else ["", "", ""]
+    if pair is None:
+        return ["", "", ""]
+    size = f"{100 * pair.detectable():.1f}" if pair.n > 1 else ""
+    return [pair.text("+"), p_text(pair.p), size]
 
 
 def first_step(rows: pd.DataFrame, exact: float) -> str:

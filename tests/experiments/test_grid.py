@@ -20,7 +20,7 @@ from torch.backends.cpu import get_cpu_capability
 from experiments import main_table, robustness
 from experiments.grid import results
 from experiments.grid.again import again, compare, expected
-from experiments.grid.comparison import comparison
+from experiments.grid.comparison import comparison, contrast_cells
 from experiments.grid.launch import held, launch
 from experiments.grid.measures import addresses
 from experiments.grid.page import Page, Table, latex, plain
@@ -357,6 +357,7 @@ def test_a_difference_of_the_detectable_size_is_found_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(shift, spread, (4000, 5))
     assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.03)
     assert math.isnan(estimate([0.5]).detectable())
+    assert contrast_cells(estimate([0.5])) == ["+50.0", "", ""]
 
 
 def test_p_values_are_corrected_for_their_number():
