@@ -22,12 +22,12 @@ from memhrm.evaluation.answers import tensors
 from memhrm.evaluation.rollout import rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
-from memhrm.runs.batches import marks, span
+from memhrm.runs.batches import marks, occasion, span
 from memhrm.runs.build import make_learner, prepare_machine
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.system.ranks import Ranks, choose_device
 from memhrm.training.step import Learner, train_step
-from memhrm.training.supervision import QUESTION, Occasion
+from memhrm.training.supervision import QUESTION
 
 _UNKNOWN_TO_THE_COUNTER = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
@@ -69,11 +69,10 @@ class Subject:
         self.occasions, self.marks = [QUESTION] * self.horizon, [{}] * self.horizon
         if maker.in_step:  # As in a training with the longest episodes: the memory goes through each.
             plan = list(maker.course(max(maker.lengths)).moments(self.run.halting.halt_max_steps))
-            cycles = maker.cycles(len(maker.lengths) - 1)
             moments = [number % len(plan) for number in range(self.horizon)]
             self.marks = [tensors(marks(plan, one, size[0]), self.device) for one in moments]
-            told = [plan[one][1] for one in moments]
-            self.occasions = [Occasion(one, None if one else cycles) for one in told]
+            last = len(maker.lengths) - 1
+            self.occasions = [occasion(maker, last, plan[one][1]) for one in moments]
         if self.run.memory.needs_address:  # Each row in a context of its own.
             contexts = torch.arange(size[0], dtype=torch.int32, device=self.device)
             self.batch["address"] = torch.stack([contexts, contexts], dim=1)

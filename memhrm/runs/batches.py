@@ -14,6 +14,7 @@ from torch import Tensor
 from memhrm.config.settings import stage
 from memhrm.data import Dataset, Sampler
 from memhrm.data.episodes.episodes import Course, Episodes, usual_course
+from memhrm.data.episodes.maker import EpisodeMaker
 from memhrm.data.sampler import schedule
 from memhrm.runs.settings import RunSettings
 from memhrm.system.ranks import Ranks
@@ -129,6 +130,11 @@ class Adaptive(Offers):
             yield Offer((index,), batch, least)
 
 
+def occasion(episodes: EpisodeMaker, stage: int, told: bool) -> Occasion:
+    """Return what a supervision step of episodes is for: something told, or a question of a stage."""
+    return Occasion(told, None if told else episodes.cycles(stage))
+
+
 class InStep(Offers):
     """Episodes that all rows go through in step: what is asked takes halt_max_steps, what is told one step.
 
@@ -155,8 +161,7 @@ class InStep(Offers):
             at, told = plan[moment]
             batch = self._episodes((stage, number)).batch(at, feedback=told)
             batch |= marks(plan, moment, run.batch_size)
-            occasion = Occasion(told, None if told else self.dataset.episodes.cycles(stage))
-            yield Offer((stage, index), batch, least, occasion)
+            yield Offer((stage, index), batch, least, occasion(self.dataset.episodes, stage, told))
 
     def _stage(self, step: int) -> int:
         return stage(step, self.run.steps, len(self.lengths))

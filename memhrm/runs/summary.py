@@ -176,14 +176,14 @@ def memory_line(run: RunSettings) -> str | None:
     reach = f"the last {cycles} of {model.H_cycles} H-cycles" if model.H_cycles > 1 else "the only H-cycle"
     if start[1] > 0:
         reach = f"the last step of {reach}" if cycles > 1 else "the last L-step and H-step"
-    long = memory.horizon
-    assert long is not None  # RunSettings has set it.
-    horizon = "the whole episode" if isinstance(long, str) else plural(long, "supervision step")
+    horizon = memory.horizon
+    assert horizon is not None  # RunSettings has set it.
+    spanned = "the whole episode" if isinstance(horizon, str) else plural(horizon, "supervision step")
     parts = [
         *(f"{name} {getattr(memory, name)}" for name in ("placement", "state_norm") if hasattr(memory, name)),
         *(["cell 0 shared"] if getattr(memory, "shared_cell", False) else []),
         f"gradient through {reach}",
-        f"horizon {horizon}",
+        f"horizon {spanned}",
         f"lifetime {memory.lifetime}",
     ]
     return f"memory {memory.name}: {', '.join(parts)}"

@@ -9,7 +9,7 @@ from memhrm.data import load
 from memhrm.data.arc.ruled import ArcRules, Ruled
 from memhrm.data.arc.rules import KINDS, best_guesses, grids, rules_of
 
-COLOURS = 4
+COLOURS, SHIFT = 4, 2
 RNG = np.random.default_rng(0)
 SOME = grids(20, 5, COLOURS, RNG)
 
@@ -53,7 +53,7 @@ def slowly(name: str, grid: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", [*KINDS, "turns+gravity", "masks+shifts"])
 def test_rules_do_what_they_say(kind):
-    rules = rules_of(kind, COLOURS)
+    rules = rules_of(kind, COLOURS, SHIFT)
     counts = {"colours": 23, "turns": 7, "shifts": 24, "masks": 8, "gravity": 4, "mirrors": 4}
     assert len(rules) == int(np.prod([counts[one] for one in kind.split("+")]))
     assert len({rule.name for rule in rules}) == len(rules) and {rule.kind for rule in rules} == {kind}
@@ -74,7 +74,7 @@ def test_shifts_go_as_far_as_is_said():
 
 def test_best_guesses_are_those_of_brute_force():
     """With one demonstration of few cells, so that several rules fit."""
-    rules = [*rules_of("masks", 2), *rules_of("gravity", 2), *rules_of("colours", 2)]
+    rules = [*rules_of("masks", 2, SHIFT), *rules_of("gravity", 2, SHIFT), *rules_of("colours", 2, SHIFT)]
     rng = np.random.default_rng(1)
     inputs, questions = (grids(60, 4, 2, rng).reshape(30, 2, 4, 4)[:, :1] for _ in range(2))
     inputs[rng.random(inputs.shape) < 0.7] = 0

@@ -77,7 +77,7 @@ KINDS = ("colours", "turns", "shifts", "masks", "gravity", "mirrors")
 """The kinds of rules that are no compositions."""
 
 
-def rules_of(kind: str, colours: int, shift: int = 2) -> list[Rule]:
+def rules_of(kind: str, colours: int, shift: int) -> list[Rule]:
     """Return all rules of a kind, or of a composition of two kinds, as ``turns+gravity``, done in this order.
 
     Args:
@@ -91,8 +91,15 @@ def rules_of(kind: str, colours: int, shift: int = 2) -> list[Rule]:
             Rule(kind, f"{a.name}, then {b.name}", partial(_both, a.apply, b.apply))
             for a, b in product(first, second)
         ]
-    made = _shifts(shift) if kind == "shifts" else _RULES[kind](colours)
-    return [Rule(kind, name, apply) for name, apply in made]
+    makers = {
+        "colours": partial(_colours, colours),
+        "turns": _turns,
+        "shifts": partial(_shifts, shift),
+        "masks": partial(_masks, colours),
+        "gravity": _gravity,
+        "mirrors": _mirrors,
+    }
+    return [Rule(kind, name, apply) for name, apply in makers[kind]()]
 
 
 def _both(first: Apply, second: Apply, grids: np.ndarray) -> np.ndarray:
@@ -105,7 +112,7 @@ def _colours(colours: int) -> list[tuple[str, Apply]]:
     return [(name, partial(_recoloured, np.array((0, *images)))) for name, images in zip(names, every)]
 
 
-def _turns(_: int) -> list[tuple[str, Apply]]:
+def _turns() -> list[tuple[str, Apply]]:
     names = ("turn left", "turn around", "turn right", "swap left and right", "swap top and bottom",
              "transpose", "transpose the other way")  # fmt: skip
     return [(name, partial(_turned, symmetry)) for symmetry, name in enumerate(names, start=1)]
@@ -124,21 +131,12 @@ def _masks(colours: int) -> list[tuple[str, Apply]]:
     return kept + [(f"drop {one}", partial(_dropped, one)) for one in every]
 
 
-def _gravity(_: int) -> list[tuple[str, Apply]]:
+def _gravity() -> list[tuple[str, Apply]]:
     return [(f"fall {way}", partial(_fallen, way)) for way in AWAY]
 
 
-def _mirrors(_: int) -> list[tuple[str, Apply]]:
+def _mirrors() -> list[tuple[str, Apply]]:
     return [(f"mirror {way}", partial(_mirrored, way)) for way in AWAY]
-
-
-_RULES: dict[str, Callable[[int], list[tuple[str, Apply]]]] = {
-    "colours": _colours,
-    "turns": _turns,
-    "masks": _masks,
-    "gravity": _gravity,
-    "mirrors": _mirrors,
-}
 
 
 def grids(count: int, side: int, colours: int, rng: np.random.Generator) -> np.ndarray:
