@@ -5,15 +5,10 @@ square by square; a model on episodes is told examples; a text is classified. No
 """
 
 from dataclasses import dataclass
-from functools import cache
-from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from memhrm.config.command import command
 from memhrm.config.settings import MOST_STEPS, Settings, build, require, require_size, require_threads
-
-if TYPE_CHECKING:
-    from memhrm.play.turns import Turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,38 +42,16 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
         write_space(settings.space, settings.runs)
         return
+    from memhrm.play.apart import Apart
     from memhrm.play.offered import offered
     from memhrm.play.page import launch, library, page
 
-    library()
-    alone, made = Lock(), cache(lambda: _turns(settings))
-
-    def turns() -> "Turns":
-        with alone:
-            return made()
-
+    turns = Apart(settings.runs, settings.steps, settings.device, settings.threads, settings.trust)
+    library()  # Beside PyTorch, which comes there.
     if settings.runs or settings.trust or settings.device != "cpu":
-        turns()  # What is wrong with them is said before there is a page.
-    built = page(list(offered(settings.runs)), turns, most_steps=settings.steps)
-    launch(built, host=settings.host, port=settings.port, show=settings.browser, meanwhile=turns)
-
-
-def _turns(settings: PlaySettings) -> "Turns":
-    """Return what the page does, once PyTorch is there, and open the first model."""
-    import torch
-
-    from memhrm.config.trust import trust
-    from memhrm.play.choices import Choices
-    from memhrm.play.page import library
-    from memhrm.play.turns import Turns
-    from memhrm.system.ranks import choose_device
-
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    trust(settings.trust)
-    choices = Choices(settings.runs, choose_device(settings.device))
-    choices.solver(choices.names[0])
-    return Turns(choices, settings.steps, library().update)
+        turns.wait()  # What is wrong with them is said before there is a page.
+    built = page(list(offered(settings.runs)), turns.take, most_steps=settings.steps)
+    launch(built, host=settings.host, port=settings.port, show=settings.browser)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,24 @@
-"""The page: a question is edited, and its answer is seen to form.
+"""The page: a question is edited, and its answer is seen to form. It needs no PyTorch itself."""
 
-It is built and served before PyTorch is there, which comes while the browser fetches it.
-"""
-
+import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from unittest import mock
 
 from memhrm.config import extras
 from memhrm.play.blank import ALONE, EMPTY, said_html
+from memhrm.play.parts import Change, Parts
 from memhrm.play.visit import Visit
 
-if TYPE_CHECKING:
-    from memhrm.play.turns import Turns
-
+SECONDS = 2.5
+"""How long an answer takes to be shown, at most."""
+PAUSE = 0.25
+"""How long one step is shown, at most, in seconds."""
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -32,7 +34,8 @@ def library() -> Any:
         ValueError: it is not installed.
     """
     os.environ.update(QUIET)
-    with _without("mcp"):  # Its server of this protocol is not used, and takes a quarter of the import.
+    # Its server of that protocol is not used, and takes a quarter of the import; its stubs another third.
+    with _without("mcp"), _without_stubs():
         return extras.library("gradio", "play", "the page needs an extra")
 
 
@@ -49,12 +52,29 @@ def _without(module: str) -> Iterator[None]:
             del sys.modules[module]
 
 
-def page(names: Sequence[str], turns: "Callable[[], Turns]", *, most_steps: int) -> Any:
+@contextmanager
+def _without_stubs() -> Iterator[None]:
+    """Keep the library from writing a stub of each of its parts into its own folder at every import.
+
+    It writes none of a class that has no file.
+    """
+    file_of = inspect.getfile
+
+    def file_of_others(what: Any) -> str:
+        if getattr(what, "__module__", "").startswith("gradio."):
+            raise OSError
+        return file_of(what)
+
+    with mock.patch.object(inspect, "getfile", file_of_others):
+        yield
+
+
+def page(names: Sequence[str], take: Callable[..., Any], *, most_steps: int) -> Any:
     """Return the page.
 
     Args:
         names: the models that it offers.
-        turns: returns what it does when it is asked to, once that is there.
+        take: takes a turn, a method of `Turns` that is named, and returns what parts of the page become.
         most_steps: supervision steps of an answer, at most.
     """
     gr = library()
@@ -99,14 +119,21 @@ def page(names: Sequence[str], turns: "Callable[[], Turns]", *, most_steps: int)
             "slider": slider, "say": say, "told_question": told_question, "told_answer": told_answer,
         }  # fmt: skip
 
-        def of(found: dict[str, Any]) -> dict[Any, Any]:
-            return {parts[name]: value for name, value in found.items()}
+        def of(found: Parts) -> dict[Any, Any]:
+            return {
+                parts[name]: gr.update(**new) if isinstance(new, Change) else new
+                for name, new in found.items()
+            }
 
         def turn(name: str) -> Callable[..., dict[Any, Any]]:
-            return lambda *given: of(getattr(turns(), name)(*given))
+            return lambda *given: of(take(name, *given))
 
         def solve(*given: Any) -> Iterator[dict[Any, Any]]:
-            yield from map(of, turns().solve(*given))
+            steps = take("solve", *given)
+            for step in steps:
+                yield of(step)
+                if step is not steps[-1]:
+                    time.sleep(min(PAUSE, SECONDS / len(steps)))
 
         begun = [editor, text, another, known, visit, shown, slider, say]
         every = [about, beside, teaching, steps, *begun]
@@ -129,9 +156,7 @@ def page(names: Sequence[str], turns: "Callable[[], Turns]", *, most_steps: int)
     return made
 
 
-def launch(
-    made: Any, *, host: str, port: int | None, show: bool, meanwhile: Callable[[], Any] = lambda: None
-) -> None:
+def launch(made: Any, *, host: str, port: int | None, show: bool) -> None:
     """Serve a page until it is stopped, and say where.
 
     Args:
@@ -139,7 +164,6 @@ def launch(
         host: the address that it listens to.
         port: its port; None: the first free one from 7860 on.
         show: whether it is opened in a browser.
-        meanwhile: what is done once it is served, while the browser fetches it.
     """
     gr = library()
     plain = ("ui-sans-serif", "system-ui", "sans-serif")
@@ -150,7 +174,6 @@ def launch(
         ssr_mode=False, enable_monitoring=False, show_error=True,
     )  # fmt: skip
     print(f"{address}   Ctrl-C stops it", flush=True)
-    meanwhile()
     made.block_thread()
 
 

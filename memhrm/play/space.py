@@ -82,8 +82,9 @@ def needed() -> list[str]:
 def serve(folder: Path) -> None:
     """Serve the page of a Space's folder to everybody, as a Space does."""
     choices = Choices([str(one) for one in sorted((folder / "models").glob("*.safetensors"))])
-    turns = Turns(choices, STEPS, library().update)
-    launch(page(choices.names, lambda: turns, most_steps=STEPS), host="0.0.0.0", port=None, show=False)
+    turns = Turns(choices, STEPS)
+    made = page(choices.names, lambda name, *given: getattr(turns, name)(*given), most_steps=STEPS)
+    launch(made, host="0.0.0.0", port=None, show=False)
 
 
 def _copy(run: Path, file: Path) -> None:

@@ -1,8 +1,7 @@
 """What the page does when it is asked to, by the names of its parts."""
 
 import copy
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -17,20 +16,15 @@ from memhrm.play.boards import edited, task_in, text_of
 from memhrm.play.choices import Choices
 from memhrm.play.frames import drawn, frames
 from memhrm.play.markup import frame_html, told_html
+from memhrm.play.parts import Change, Parts
 from memhrm.play.visit import Visit
 from memhrm.report.film import right_answer
 from memhrm.runs.bank import keeps_bank
 from memhrm.weights.server import LENGTH
 from memhrm.weights.solver import Solver
 
-SECONDS = 2.5
-"""How long an answer takes to be shown, at most."""
-PAUSE = 0.25
-"""How long one step is shown, at most, in seconds."""
 TOLD = 12
 """Categories of texts that are named when a model is chosen."""
-Parts = dict[str, Any]
-"""What parts of the page become."""
 
 
 def _said(turn: Callable[..., Parts]) -> Callable[..., Parts]:
@@ -52,11 +46,10 @@ class Turns:
     Args:
         choices: the models that the page offers.
         most_steps: supervision steps of an answer, at most.
-        update: makes what changes the properties of a part.
     """
 
-    def __init__(self, choices: Choices, most_steps: int, update: Callable[..., Any]) -> None:
-        self._choices, self._most_steps, self._update = choices, most_steps, update
+    def __init__(self, choices: Choices, most_steps: int) -> None:
+        self._choices, self._most_steps = choices, most_steps
         self._rng = np.random.default_rng()
 
     @_said
@@ -67,15 +60,13 @@ class Turns:
         question, told = ("", []) if found is None else found
         board = edited(solver.task, question)
         return {
-            "editor": self._update(value=board, visible=board is not None),
-            "text": self._update(
-                value=text_of(solver.task, board) if board else question, label=_label(solver)
-            ),
-            "another": self._update(visible=found is not None),
+            "editor": Change(value=board, visible=board is not None),
+            "text": Change(value=text_of(solver.task, board) if board else question, label=_label(solver)),
+            "another": Change(visible=found is not None),
             "known": told_html(solver.task, told),
             "visit": Visit(list(told)),
             "shown": "",
-            "slider": self._update(visible=False),
+            "slider": Change(visible=False),
             "say": said_html(""),
         }
 
@@ -85,9 +76,9 @@ class Turns:
         solver = self._choices.solver(name)
         return {
             "about": _about(name, solver),
-            "beside": self._update(choices=[ALONE, *self._choices.beside(name)], value=ALONE),
-            "teaching": self._update(visible=solver.task.learns or keeps_bank(solver.model)),
-            "steps": self._update(value=min(self._most_steps, solver.halt_max_steps)),
+            "beside": Change(choices=[ALONE, *self._choices.beside(name)], value=ALONE),
+            "teaching": Change(visible=solver.task.learns or keeps_bank(solver.model)),
+            "steps": Change(value=min(self._most_steps, solver.halt_max_steps)),
             **self.begin(name),
         }
 
@@ -102,10 +93,8 @@ class Turns:
         shown_now = told_html(task, state.told)
         return {"editor": edited(task, question), "text": question, "visit": state, "known": shown_now}
 
-    def solve(
-        self, name: str, other: str, question: str, depth: float | None, state: Visit
-    ) -> Iterator[Parts]:
-        """Answer a question, step by step."""
+    def solve(self, name: str, other: str, question: str, depth: float | None, state: Visit) -> list[Parts]:
+        """Answer a question; return what the page shows after each step."""
         try:
             length = len(question)
             require(length <= LENGTH, "the question", f"{length:,} characters", f"up to {LENGTH:,}")
@@ -116,20 +105,16 @@ class Turns:
             solvers = {one: state.own.get(one, self._choices.solver(one)) for one in names}
             state.seen = {one: frames(solver, question, state.told, count) for one, solver in solvers.items()}
         except ValueError as error:
-            yield {"say": said_html(str(error), bad=True), "shown": "", "slider": self._update(visible=False)}
-            return
-        last = state.length - 1
-        pause = min(PAUSE, SECONDS / state.length)
-        for at in range(last + 1):
-            yield {
-                "shown": _shown(state, at),
-                "slider": self._update(visible=last > 0, maximum=max(2, last + 1), value=at + 1),
-                "say": said_html(""),
-                "visit": state,
-            }
-            if at < last:
-                time.sleep(pause)
-        yield {"say": said_html(_verdict(self._choices, question, state))}
+            return [{"say": said_html(str(error), bad=True), "shown": "", "slider": Change(visible=False)}]
+        count = state.length
+        steps: list[Parts] = [
+            {"shown": _shown(state, at), "slider": Change(value=at + 1), "say": said_html("")}
+            for at in range(count)
+        ]
+        steps[0]["slider"] |= {"visible": count > 1, "maximum": max(2, count)}
+        steps[0]["visit"] = state
+        steps[-1]["say"] = said_html(_verdict(self._choices, question, state))
+        return steps
 
     def slide(self, at: float, state: Visit) -> Parts:
         """Show another step of the answers."""

@@ -168,13 +168,14 @@ def test_the_file_of_settings_is_that_of_the_command():
     assert compose("play", [])["port"] is None
 
 
-def test_the_page_is_there_before_pytorch():
-    """Which takes as long to come as the browser takes to fetch the page."""
+def test_the_page_needs_no_pytorch():
+    """Another process imports it meanwhile."""
     code = (
         "import sys\n"
         "from memhrm.play import page\n"
         "from memhrm.play.offered import offered\n"
-        "page.page(list(offered([])), lambda: None, most_steps=4)\n"
+        "import memhrm.play.apart\n"
+        "page.page(list(offered([])), print, most_steps=4)\n"
         "print([one for one in ('torch', 'mcp') if one in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
