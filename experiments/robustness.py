@@ -62,7 +62,7 @@ def variants(scale: str) -> dict[str, Variant]:
 def runs(scale: str) -> list[Run]:
     """Return the runs with fixed halting, the trials of rates, the longer ones, and those on 9x9.
 
-    Noise in training is tried where a single answer is often wrong: at the end of the longer training none is.
+    Noise in training is tried where a single answer is often wrong: after the longer training hardly any is.
     """
     known, tasks, seeds, few = variants(scale), OTHERWISE[scale], SEEDS[scale], FEWER_SEEDS[scale]
     without = ("feed-forward", "recurrent transformer")
