@@ -69,18 +69,19 @@ class Apart:
         """
         with self._alone:
             self._wait()
-            self._other.send((name, given))
-            return self._reply()
+            return self._reply(name, *given)
 
     def _wait(self) -> None:
         if not self._ready:
             self._reply()
             self._ready = True
 
-    def _reply(self) -> Any:
+    def _reply(self, *asked: Any) -> Any:
         try:
+            if asked:
+                self._other.send(asked)
             found = self._other.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise RuntimeError("the process that holds the models has ended; start the page again") from None
         if isinstance(found, Exception):
             raise found
@@ -99,7 +100,7 @@ def _serve(other: Connection, *given: Any) -> None:
     visits = _Visits()
     while True:
         try:
-            name, words = other.recv()
+            name, *words = other.recv()
         except EOFError:
             return
         try:

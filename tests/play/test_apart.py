@@ -55,13 +55,18 @@ def test_what_does_not_fit_is_said_before_the_first_turn(tmp_path):
         Apart([str(tmp_path / "nowhere")], 8).wait()
 
 
-def test_that_the_process_has_ended_is_said():
+@pytest.mark.parametrize("ready", [False, True])
+def test_that_the_process_has_ended_is_said(ready):
     before = set(multiprocessing.active_children())
-    apart = Apart([], 8)
+    apart = Apart([], 8, threads=1)
     (process,) = set(multiprocessing.active_children()) - before
-    process.kill()
-    with pytest.raises(RuntimeError, match="has ended; start the page again"):
+    if ready:
         apart.wait()
+    process.kill()
+    process.join()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="has ended; start the page again"):
+            apart.take("slide", 1, Visit())
 
 
 def test_it_ends_with_the_process_that_began_it():
