@@ -54,7 +54,7 @@ def model_settings(**changes) -> ModelSettings:
     return ModelSettings.of(**{**values, **changes})
 
 
-SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3)
+SHAPE = PuzzleShape(vocab_size=6, num_tokens=16, num_identifiers=3, layout=(4, 4))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from memhrm.config.settings import require
 from memhrm.memory import registry
 from memhrm.memory.base import Context, HLevel, HModule, HShape, Judge, Memory, MemorySettings, Trace
 from memhrm.memory.none import NO_MEMORY
@@ -92,13 +93,14 @@ class Reasoner(nn.Module):
         self.settings = settings = settings.beside(memory)
         self.shape = shape
         d, length = settings.hidden_size, settings.prefix_length() + shape.num_tokens
-        learned = settings.positions == "learned"
+        axial, layout = settings.positions == "axial", shape.layout or (1, shape.num_tokens)
+        allowed = "with data whose positions lie in several rows and columns"
+        require(not axial or min(layout) > 1, "model.positions", settings.positions, allowed)
         self.embed = InputEmbedding(
             shape.vocab_size,
-            shape.num_tokens,
             settings.prefix_length(),
             d,
-            learned,
+            places=layout if axial else shape.num_tokens if settings.positions == "learned" else None,
             answers=shape.answers,
             bag=shape.bag,
         )

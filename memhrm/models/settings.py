@@ -20,6 +20,7 @@ class PuzzleShape:
         num_labels: 0, a label per token, out of the vocabulary; C, one label per example, 1 to C.
         labels_from: the first token that can be a label.
         bag: tokens of a position, whose embeddings add up.
+        layout: rows and columns in which the positions lie, row by row; None: one row.
     """
 
     vocab_size: int
@@ -29,6 +30,7 @@ class PuzzleShape:
     num_labels: int = 0
     labels_from: int = 0
     bag: int = 1
+    layout: tuple[int, int] | None = None
 
     def __post_init__(self):
         for name, least in (
@@ -53,6 +55,7 @@ def puzzle_shape(task: Any) -> PuzzleShape:
         num_labels=task.num_labels,
         labels_from=task.labels_from,
         bag=task.bag,
+        layout=task.layout,
     )
 
 
@@ -74,7 +77,8 @@ class ModelSettings(Settings):
         L_cycles: L-steps before each H-step.
         gradient_window: one_step (HRM), last_cycle (TRM), {cycles: g}, the last g whole H-cycles, or whole,
             all of them; null: see `beside`.
-        positions: positions of the tokens, rotary or learned.
+        positions: positions of the tokens, rotary or learned; axial: learned ones of the row and of the
+            column, added, for what lies in rows and columns.
         puzzle_emb_ndim: numbers per puzzle identifier, e; 0 for none; null: the width.
         puzzle_emb_len: tokens of the prefix that they fill; 0 for as few as hold them.
         decoder_layers: blocks of a decoder that says masked tokens one after the other; 0: all at once.
@@ -98,7 +102,7 @@ class ModelSettings(Settings):
     told_cycles: int | None
     L_cycles: int
     gradient_window: str | dict | None
-    positions: Literal["rope", "learned", "none"]
+    positions: Literal["rope", "learned", "axial", "none"]
     puzzle_emb_ndim: int | None
     puzzle_emb_len: int
     decoder_layers: int

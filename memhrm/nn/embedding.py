@@ -1,6 +1,6 @@
 """From an example to vectors: tokens, the puzzle's own prefix, positions.
 
-b batch, s token, p prefix, t = p + s, d width, e puzzle_emb_ndim.
+b batch, s token, p prefix, t = p + s, d width, e puzzle_emb_ndim, R rows, C columns.
 """
 
 import torch
@@ -21,15 +21,23 @@ class InputEmbedding(nn.Module):
 
     With `bag` tokens to a position its vector is their sum over the root of their number, padding left out:
     so a word is what its letters and parts are (Bojanowski et al. 2017, arXiv 1607.04606).
+
+    Args:
+        vocab_size: tokens.
+        prefix_length: p.
+        width: d.
+        places: what has a vector that is learned: s, each token its own; (R, C), each row and each column,
+            which are added, so that a step to the side is the same step everywhere; None, nothing.
+        answers: answers that a pair can have; 0: there are no pairs.
+        bag: tokens of a position.
     """
 
     def __init__(
         self,
         vocab_size: int,
-        num_tokens: int,
         prefix_length: int,
         width: int,
-        learned_positions: bool,
+        places: int | tuple[int, int] | None = None,
         answers: int = 0,
         bag: int = 1,
     ):
@@ -40,13 +48,16 @@ class InputEmbedding(nn.Module):
         self.bag = bag
         self.num_answers, self.pairs = answers, None
         if answers:
-            pairs = torch.empty(vocab_size * answers, width)
-            self.pairs = nn.Parameter(truncated_normal_(pairs, std=width**-0.5))
-        self.tokens = nn.Parameter(truncated_normal_(torch.empty(vocab_size, width), std=width**-0.5))
-        self.positions = None
-        if learned_positions:
-            table = torch.empty(prefix_length + num_tokens, width)
-            self.positions = nn.Parameter(truncated_normal_(table, std=width**-0.5))
+            self.pairs = _table(vocab_size * answers, width)
+        self.tokens = _table(vocab_size, width)
+        self.positions = self.rows = self.columns = None
+        own = prefix_length
+        if isinstance(places, tuple):
+            self.rows, self.columns = (_table(count, width) for count in places)
+        elif places is not None:
+            own += places
+        if places is not None and own:
+            self.positions = _table(own, width)
 
     def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
         """Return x (b, t, d) of tokens (b, s) and, if there is a prefix, of puzzle rows (b, e)."""
@@ -64,9 +75,17 @@ class InputEmbedding(nn.Module):
             padding = self.prefix_length * self.width - puzzle_rows.shape[-1]
             prefix = F.pad(puzzle_rows.to(x.dtype), (0, padding))
             x = torch.cat((prefix.unflatten(-1, (self.prefix_length, self.width)), x), dim=1)
-        if self.positions is not None:
-            x = 0.5**0.5 * (x + self.positions[: x.shape[1]])  # The sum of two keeps the variance of one.
+        where = self._where()
+        if where is not None:
+            x = 0.5**0.5 * (x + where[: x.shape[1]])  # The sum of two keeps the variance of one.
         return self.width**0.5 * x
+
+    def _where(self) -> Tensor | None:
+        """Return the vectors of all places, (t, d)."""
+        if self.rows is None or self.columns is None:
+            return self.positions
+        lines = (0.5**0.5 * (self.rows.unsqueeze(1) + self.columns)).flatten(0, 1)
+        return lines if self.positions is None else torch.cat((self.positions, lines))
 
     def _bags(self, inputs: Tensor) -> Tensor:
         """Return the vectors of positions whose tokens stand side by side: (b, bag t) to (b, t, d)."""
@@ -74,3 +93,8 @@ class InputEmbedding(nn.Module):
         total = F.embedding_bag(bags.flatten(0, 1), self.tokens, mode="sum", padding_idx=0)
         count = (bags > 0).sum(dim=-1, keepdim=True).clamp(min=1)
         return total.view(*bags.shape[:2], -1) * count.to(total.dtype).rsqrt()
+
+
+def _table(count: int, width: int) -> nn.Parameter:
+    """Return a vector for each of so many things, (count, d)."""
+    return nn.Parameter(truncated_normal_(torch.empty(count, width), std=width**-0.5))

@@ -176,6 +176,7 @@ model.H_net=both
 model.H_net=own | model.H_layers is 0 | H_net=own
 model.mixer=conv
 model.positions=sine
+data=hops model.positions=axial | model.positions is 'axial' | rows and columns
 model.gradient_window=all
 model.gradient_window=2
 model.gradient_window={cycles:2} | model.gradient_window | 2

@@ -1,6 +1,7 @@
 """The reasoner against slow references and published facts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -265,6 +266,23 @@ def test_learned_positions_enter_before_the_scale(tiny_model, batch):
     )
     by_hand = 4.0 * (tokens + model.embed.positions) / math.sqrt(2)
     torch.testing.assert_close(model.embed(data["inputs"], rows), by_hand)
+
+
+def test_axial_positions_are_those_of_row_and_column(tiny_model, batch):
+    model, data = tiny_model(positions="axial"), batch()
+    rows, embed = model.puzzles(data["identifiers"]), model.embed
+    x = model.embed(data["inputs"], rows)
+    assert embed.rows.shape == embed.columns.shape == (4, 16) and embed.positions.shape == (2, 16)
+    for at in range(16):
+        where = (embed.rows[at // 4] + embed.columns[at % 4]) / math.sqrt(2)
+        by_hand = 4.0 * (embed.tokens[data["inputs"][:, at].long()] + where) / math.sqrt(2)
+        torch.testing.assert_close(x[:, 2 + at], by_hand)
+    prefix = torch.cat((rows.view(4, 1, 16), torch.zeros(4, 1, 16)), 1)
+    torch.testing.assert_close(x[:, :2], 4.0 * (prefix + embed.positions) / math.sqrt(2))
+    with pytest.raises(
+        ValueError, match=r"model.positions is 'axial'; allowed: with data whose positions lie"
+    ):
+        Reasoner(model_settings(positions="axial"), replace(SHAPE, layout=(1, 16)))
 
 
 @pytest.mark.parametrize(
