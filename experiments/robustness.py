@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.grid.comparison import answer_mflop, comparison, contrast_cells, score_numbers
+from experiments.grid.comparison import answer_mflop, comparison, score_numbers
 from experiments.grid.page import Page, Table, line_style
 from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, baselines, grid, pick
-from experiments.grid.stats import Pairs, contrasts, differences
+from experiments.grid.stats import contrasts, differences
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import FEWER_SEEDS, FIXED, LONG, NINE, OTHERWISE, SEEDS, SUDOKU6
 from experiments.grid.variants import CONTROLS, EQUAL, MODELS, equal, placed_memories, sized
-from experiments.main_table import WINDOWS
+from experiments.main_table import SCORES, WINDOWS, planned_table
 from experiments.scaling import best_noise
 from experiments.scaling import numbers as scaling_numbers
 
@@ -97,13 +97,16 @@ def render(found: dict[str, Variants]) -> Page:
         page.tables[_TRIED] = rates(tried)
     trained = {task: of_task for task, of_task in found.items() if task != _TRIED}
     known = baselines(variants("cpu").values()) | dict(zip(NOISY, (PLAIN, NOISY[0])))
-    pairs, planned = differences(trained, known), contrasts(trained, PLANNED)
+    pairs = differences(trained, known)
+    planned = {name: contrasts(trained, PLANNED, score) for name, score in SCORES.items()}
     page.tables["contrasts"] = planned_table(planned)
     for task, of_task in trained.items():
         lines = {"": [Variant(name) for name in of_task]}
         page.tables[task] = comparison(of_task, lines, COLUMNS, pairs[task])
-        numbers = score_numbers(of_task, "exact_accuracy", pairs[task], planned[task])
+        numbers = score_numbers(of_task, SCORES["main"], pairs[task], planned["main"][task])
         page.add_numbers(f"robustness/{task}", numbers)
+        speed = score_numbers(of_task, SCORES["speed"], planned["speed"][task])
+        page.add_numbers(f"robustness speed/{task}", speed)
     flat = {task: trained[task] for task in (LONG, NINE) if task in trained}
     if flat:
         page.add_figure("curves", learning, flat, size=(6.8, 2.6))
@@ -132,16 +135,6 @@ def rates(tried: Variants) -> Table:
         texts = ["" if rows is None else f"{100 * curves(rows, 'curve_exact')[0, -1]:.1f}" for rows in ends]
         lines.append([name, *texts])
     return Table(["exact, validation, %, by learning rate", *RATES], lines)
-
-
-def planned_table(planned: Pairs) -> Table:
-    """Return the contrasts of each training, with what a test of one would find in four of five cases."""
-    lines = [
-        [task, name, *contrast_cells(pair), f"{pair.n}"]
-        for task, of_task in planned.items()
-        for name, pair in of_task.items()
-    ]
-    return Table(["training", "contrast", "points", "p", "could be seen from", "seeds"], lines)
 
 
 def learning(figure: Any, found: dict[str, Variants]) -> None:
