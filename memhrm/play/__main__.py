@@ -42,11 +42,11 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
         write_space(settings.space, settings.runs)
         return
-    from memhrm.play.apart import Apart
     from memhrm.play.offered import offered
     from memhrm.play.page import launch, library, page
+    from memhrm.play.worker import Worker
 
-    turns = Apart(settings.runs, settings.steps, settings.device, settings.threads, settings.trust)
+    turns = Worker(settings.runs, settings.steps, settings.device, settings.threads, settings.trust)
     library()  # Beside PyTorch, which comes there.
     if settings.runs or settings.trust or settings.device != "cpu":
         turns.wait()  # What is wrong with them is said before there is a page.

@@ -174,7 +174,7 @@ def test_the_page_needs_no_pytorch():
         "import sys\n"
         "from memhrm.play import page\n"
         "from memhrm.play.offered import offered\n"
-        "import memhrm.play.apart\n"
+        "import memhrm.play.worker\n"
         "page.page(list(offered([])), print, most_steps=4)\n"
         "print([one for one in ('torch', 'mcp') if one in sys.modules])\n"
     )

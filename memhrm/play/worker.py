@@ -1,4 +1,4 @@
-"""Turns that another process takes, so that it imports PyTorch while this one imports the page's library."""
+"""A process that takes the turns, and imports PyTorch while that of the page imports the page's library."""
 
 import multiprocessing
 import signal
@@ -25,8 +25,8 @@ class Kept:
     number: int
 
 
-class Apart:
-    """A process that takes turns, one after the other, and ends with this one.
+class Worker:
+    """A process that takes the turns, one after the other, and ends with the one that began it.
 
     Args:
         places: the models, as `Choices` takes them; the first one is opened.
