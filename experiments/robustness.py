@@ -24,6 +24,7 @@ from experiments.grid.variants import CONTROLS, EQUAL, MODELS, equal, placed_mem
 from experiments.main_table import SCORES, WINDOWS, planned_table
 from experiments.scaling import best_noise
 from experiments.scaling import numbers as scaling_numbers
+from memhrm.config.console import plural
 
 PLAIN = "TRM, g=2"
 NEAR = placed_memories("TRM", "augment")
@@ -90,7 +91,7 @@ def _with(variant: Variant, setting: str) -> Variant:
 
 
 def render(found: dict[str, Variants]) -> Page:
-    """Return a table for each training, of the contrasts and of the restarts, and two figures."""
+    """Return a table for each training, of the contrasts and of the scaling at test time, and two figures."""
     page = Page()
     tried = found.get(_TRIED, {})
     if tried:
@@ -111,9 +112,9 @@ def render(found: dict[str, Variants]) -> Page:
     if flat:
         page.add_figure("curves", learning, flat, size=(6.8, 2.6))
     if NINE in trained:
-        page.tables["restarts"] = restarts_table(trained[NINE])
-        page.add_numbers("robustness/restarts", scaling_numbers(trained[NINE]))
-        page.add_figure("restarts", restarts, trained[NINE], size=(5.0, 2.8))
+        page.tables["at test time"] = scaled_table(trained[NINE])
+        page.add_numbers("robustness/at test time", scaling_numbers(trained[NINE]))
+        page.add_figure("at test time", scaled, trained[NINE], size=(6.8, 2.6))
     return page
 
 
@@ -151,30 +152,47 @@ def learning(figure: Any, found: dict[str, Variants]) -> None:
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
-def restarts_table(found: Variants) -> Table:
-    """Return the exact accuracy of the restart with the highest Q, by their number, and of an oracle."""
-    every = curves(next(iter(found.values())), "noisy.restarts")[0]
+def scaled_table(found: Variants) -> Table:
+    """Return the exact accuracy with more restarts, of which that with the highest Q counts, and more steps.
+
+    Beside the restarts stands an oracle, which finds the right one among all.
+    """
     lines = []
     for variant, rows in found.items():
         noise = best_noise(rows)
-        by_q = 100 * curves(rows, f"noisy.q_{noise:g}").mean(axis=0)
-        oracle = 100 * curves(rows, f"noisy.oracle_{noise:g}")[:, -1].mean()
-        exact = [f"{one:.1f}" for one in (*by_q, oracle)]
+        ways = [
+            curves(rows, f"noisy.q_{noise:g}"),
+            curves(rows, f"noisy.oracle_{noise:g}")[:, -1:],
+            curves(rows, "depth.exact")[:, 1:],
+        ]
+        exact = [f"{100 * one:.1f}" for way in ways for one in way.mean(axis=0)]
         lines.append([variant, f"{len(rows)}", f"{answer_mflop(rows):.1f}", f"{noise:g}", *exact])
-    of_number = [f"{number:g}" for number in every]
-    return Table(["exact, %, by restarts", "seeds", "MFLOP of one", "noise", *of_number, "oracle"], lines)
+    first = next(iter(found.values()))
+    head = [
+        *(plural(int(number), "restart") for number in curves(first, "noisy.restarts")[0]),
+        "oracle",
+        *(f"{times:g}x the steps" for times in curves(first, "depth.times")[0, 1:]),
+    ]
+    return Table(["exact, %", "seeds", "MFLOP", "noise", *head], lines)
 
 
-def restarts(figure: Any, found: Variants) -> None:
-    """Draw the exact accuracy of the restart with the highest Q against what all restarts cost."""
-    axes = figure.subplots()
-    for number, variant in enumerate(name for name in (*FEW, *NOISY) if name in found):
-        rows, exact = found[variant], curves(found[variant], f"noisy.q_{best_noise(found[variant]):g}")
-        cost = answer_mflop(rows) * curves(rows, "noisy.restarts")[0]
-        axes.plot(cost, 100 * exact.mean(axis=0), label=variant, **line_style(number))
-    axes.set_xscale("log")
-    axes.set(xlabel="MFLOP of an answer", ylabel="exact, %")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
+def scaled(figure: Any, found: Variants) -> None:
+    """Draw the exact accuracy against the cost of an answer, with more restarts and with more steps."""
+    panels = figure.subplots(1, 2, sharey=True)
+    for number, (variant, rows) in enumerate(found.items()):
+        style = line_style(number)
+        ways = (
+            ("noisy.restarts", f"noisy.q_{best_noise(rows):g}"),
+            ("depth.times", "depth.exact"),
+        )
+        for axes, (times, exact) in zip(panels, ways):
+            cost = answer_mflop(rows) * curves(rows, times)[0]
+            axes.plot(cost, 100 * curves(rows, exact).mean(axis=0), label=variant, **style)
+    for axes, title in zip(panels, ("restarts, the highest Q", "supervision steps")):
+        axes.set_xscale("log")
+        axes.set(xlabel="MFLOP of an answer", title=title)
+    panels[0].set_ylabel("exact, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
 STUDY = Study("robustness", __doc__, render, runs)
