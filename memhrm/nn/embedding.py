@@ -14,7 +14,7 @@ class InputEmbedding(nn.Module):
     """Tokens (b, s) and puzzle rows (b, e) to x (b, t, d), scaled by sqrt(d).
 
     The rows are padded with zeros to prefix_length * d and stand before the tokens as a prefix. A token
-    behind the vocabulary is a (question, answer) pair, made by `memhrm.data.episodes.episodes.pair`: its
+    behind the vocabulary is a (question, answer) pair, made by `memhrm.data.task.Task.pair`: its
     vector is the question's embedding plus one of the pair. Each pair has its own embedding. Adding two
     embeddings would lose the pairing: averaged over positions, every permutation of the digits would give
     the same vector.
@@ -51,13 +51,11 @@ class InputEmbedding(nn.Module):
             self.pairs = _table(vocab_size * answers, width)
         self.tokens = _table(vocab_size, width)
         self.positions = self.rows = self.columns = None
-        own = prefix_length
         if isinstance(places, tuple):
             self.rows, self.columns = (_table(count, width) for count in places)
-        elif places is not None:
-            own += places
-        if places is not None and own:
-            self.positions = _table(own, width)
+            places = 0  # The prefix alone has positions of its own.
+        if places is not None and prefix_length + places:
+            self.positions = _table(prefix_length + places, width)
 
     def forward(self, inputs: Tensor, puzzle_rows: Tensor | None) -> Tensor:
         """Return x (b, t, d) of tokens (b, s) and, if there is a prefix, of puzzle rows (b, e)."""

@@ -34,7 +34,7 @@ def library() -> Any:
         ValueError: it is not installed.
     """
     os.environ.update(QUIET)
-    # Its server of that protocol is not used, and takes a quarter of the import; its stubs another third.
+    # Neither its MCP server, a quarter of its import, nor its stubs, a third, are used.
     with _without("mcp"), _without_stubs():
         return extras.library("gradio", "play", "the page needs an extra")
 
