@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from memhrm.config.command import command
-from memhrm.config.settings import MOST_STEPS, Settings, build, require, require_size, require_threads
+from memhrm.config.settings import MOST_STEPS, Settings, build, refuse, require, require_size, require_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,9 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Serve the page until it is stopped, or write the folder of a Space."""
     settings = build(PlaySettings, config)
     if settings.space is not None:
+        refuse(
+            settings.trust is not None, "trust", settings.trust, "with space, which holds memhrm's code alone"
+        )
         from memhrm.play.space import write_space
 
         write_space(settings.space, settings.runs)

@@ -65,7 +65,7 @@ def task_in(task: Task, text: str) -> tuple[str, list[tuple[str, str]]] | None:
         return None
     try:
         given = task_of(json.loads(text), "the task", "given")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     grids = [(_text(pair.input), _text(pair.output)) for pair in given.demonstrations]
     return _text(given.tests[0].input), grids

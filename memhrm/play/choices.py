@@ -14,7 +14,7 @@ from memhrm.weights.opening import load
 from memhrm.weights.restore import FORMAT, MADE_BY
 from memhrm.weights.solver import Solver
 from memhrm.weights.tensors import read_tensors
-from memhrm.weights.zoo import path_of
+from memhrm.weights.zoo import ZOO
 
 
 class Choices:
@@ -60,10 +60,11 @@ class Choices:
         return [one for one in self._places if one != name and _alike(task, self._task(one))]
 
     def _task(self, name: str) -> Task:
-        """Return a model's task, without its weights where a file of the package says it."""
+        """Return a model's task, without opening one that comes with the package."""
         if name not in self._tasks:
-            packaged = self._places[name] == name and name not in self._opened
-            self._tasks[name] = _described(path_of(name)) if packaged else self.solver(name).task
+            path = Path(self._places[name])
+            packaged = path.parent == ZOO and name not in self._opened
+            self._tasks[name] = _described(path) if packaged else self.solver(name).task
         return self._tasks[name]
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memhrm.config.console import plural
 from memhrm.config.settings import require
 from memhrm.data.dataset import Dataset
 from memhrm.data.loading import generate
@@ -29,6 +30,8 @@ WRITTEN = 160
 """Characters that are written behind a prompt."""
 TOP = 5
 """Categories that are shown of a text."""
+FRAMES = 512
+"""Frames of an answer, at most; each is a part of the page."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +69,31 @@ def frames(solver: Solver, question: str, told: Sequence[tuple[str, str]], steps
         steps: supervision steps; None: as many as in training.
 
     Raises:
-        ValueError: the question or an example is not one of the model's task.
+        ValueError: the question or an example is not one of the model's task, or there are too many frames.
     """
-    if solver.task.num_labels:
-        return list(_classified(solver, question, told, steps))
-    if isinstance(solver.task, Prose):
-        return list(_written(solver, question, steps))
-    return [Frame(**vars(one)) for one in film(solver, question, told, steps)]
-
-
-def _classified(
-    solver: Solver, text: str, told: Sequence[tuple[str, str]], steps: int | None
-) -> Iterator[Frame]:
-    require(bool(text.strip()), "the text", text, "one with a word")
     last = solver.halt_max_steps if steps is None else steps
+    if solver.task.num_labels:
+        return list(_classified(solver, question, told, last))
+    if isinstance(solver.task, Prose):
+        return list(_written(solver, question, last))
+    count = last + len(told) * (solver.task.asks * last + 1)
+    allowed = f"fewer with {plural(len(told), 'example')}: they make {count:,} pictures, of {FRAMES} at most"
+    require(count <= FRAMES, "steps", last, allowed)
+    return [Frame(**vars(one)) for one in film(solver, question, told, last)]
+
+
+def _classified(solver: Solver, text: str, told: Sequence[tuple[str, str]], last: int) -> Iterator[Frame]:
+    require(bool(text.strip()), "the text", text, "one with a word")
     shown = told if solver.task.learns else ()  # A bank holds what it was told.
-    for step in range(1, last + 1):
-        (found,) = solver.classify([text], TOP, step, shown)
+    for step, found in enumerate(solver.classify_by_step(text, TOP, last, shown), start=1):
         yield Frame((), f"step {step} of {last}", categories=found)
 
 
-def _written(solver: Solver, prompt: str, steps: int | None) -> Iterator[Frame]:
-    for step, one in enumerate(write(solver, prompt, WRITTEN, Manner(halt_max_steps=steps)), start=1):
+def _written(solver: Solver, prompt: str, last: int) -> Iterator[Frame]:
+    for step, one in enumerate(write(solver, prompt, WRITTEN, Manner(halt_max_steps=last)), start=1):
+        require(
+            step <= FRAMES, "the prompt", plural(prompt.count("_"), "gap"), f"less than {FRAMES} steps fill"
+        )
         yield Frame((), f"step {step}: {one.left} characters of this window are open", prose=one.text)
 
 

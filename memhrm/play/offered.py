@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from memhrm.config.settings import require
-from memhrm.weights.zoo import names
+from memhrm.weights.zoo import names, path_of
 
 
 def offered(places: Sequence[str]) -> dict[str, str]:
@@ -20,6 +20,6 @@ def offered(places: Sequence[str]) -> dict[str, str]:
         base = place.rstrip("/").rsplit("/", 1)[-1].removesuffix(".safetensors")
         found[base if base not in found else f"{base} ({len(found)})"] = place
     for name in sorted(names(), key=lambda one: not one.startswith("sudoku")):  # Everybody knows these.
-        found.setdefault(name, name)
+        found.setdefault(name, str(path_of(name)))
     require(bool(found), "runs", list(places), "a run directory or a file; no model came with it")
     return found

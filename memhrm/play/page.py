@@ -81,12 +81,12 @@ def page(names: Sequence[str], take: Callable[..., Any], *, most_steps: int) -> 
     with gr.Blocks(title="memhrm", analytics_enabled=False) as made:
         visit = gr.State(Visit())
         gr.Markdown(
-            "# memhrm\nSmall networks that refine an answer step by step. All of it runs on this machine."
+            "# memhrm\nSmall networks that refine an answer step by step. This page asks no other machine."
         )
         with gr.Row():
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model")
             beside = gr.Dropdown([ALONE], value=ALONE, label="Compare with", elem_id="beside")
-        about = gr.Markdown(elem_id="about")
+        about = gr.HTML(elem_id="about", elem_classes="memhrm")
         with gr.Row():
             with gr.Column(min_width=300):
                 editor = gr.HTML(

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -13,7 +14,7 @@ from memhrm.play.page import launch, library, page
 from memhrm.play.turns import Turns
 from memhrm.system.files import write_text
 from memhrm.weights.opening import located
-from memhrm.weights.restore import from_run, save
+from memhrm.weights.restore import from_run, save, share
 
 PACKAGE = Path(__file__).parents[1]
 WITHOUT = ("wandb", "xformers")
@@ -36,6 +37,7 @@ README = """\
 title: memhrm
 sdk: gradio
 sdk_version: {gradio}
+python_version: "{python}"
 app_file: app.py
 license: apache-2.0
 ---
@@ -65,7 +67,9 @@ def write_space(place: str, runs: Sequence[str]) -> None:
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=ignored)
     shutil.copytree(CONFIGS, folder / PACKAGE.name / "configs")
     write_text(folder / "app.py", APP)
-    write_text(folder / "README.md", README.format(gradio=gradio, version=version("memhrm")))
+    python = ".".join(map(str, sys.version_info[:2]))
+    readme = README.format(gradio=gradio, python=python, version=version("memhrm"))
+    write_text(folder / "README.md", readme)
     write_text(folder / "requirements.txt", "".join(f"{one}\n" for one in needed()))
     size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
     print(f"written to {folder}: {size / 2**20:.1f} MiB; `python app.py` shows it, a Space serves it")
@@ -88,8 +92,8 @@ def serve(folder: Path) -> None:
 
 
 def _copy(run: Path, file: Path) -> None:
-    """Copy an exported file, or export a run."""
+    """Copy an exported file, or export a run, for everybody to see."""
     if run.is_dir():
-        save(from_run(run), file)
+        save(from_run(run), file, shared=True)
     else:
-        shutil.copyfile(run, file)
+        share(run, file)

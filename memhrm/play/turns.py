@@ -1,8 +1,9 @@
 """What the page does when it is asked to, by the names of its parts."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from memhrm.data.text.prose import Prose
 from memhrm.play.blank import ALONE, said_html
 from memhrm.play.boards import edited, task_in, text_of
 from memhrm.play.choices import Choices
-from memhrm.play.frames import drawn, frames
+from memhrm.play.frames import Frame, drawn, frames
 from memhrm.play.markup import frame_html, told_html
 from memhrm.play.parts import Change, Parts
 from memhrm.play.visit import Visit
@@ -25,6 +26,10 @@ from memhrm.weights.solver import Solver
 
 TOLD = 12
 """Categories of texts that are named when a model is chosen."""
+WAIT = 60.0
+"""Seconds that the answer of one model may take."""
+PASTED = 100_000
+"""Characters of what is pasted, at most: a whole task of ARC is longer than a question."""
 
 
 def _said(turn: Callable[..., Parts]) -> Callable[..., Parts]:
@@ -85,25 +90,27 @@ class Turns:
     @_said
     def paste(self, name: str, question: str, state: Visit) -> Parts:
         """Take a question as text, which may be a whole task with its examples."""
+        _short("the question", question, PASTED)
         task = self._choices.solver(name).task
         whole = task_in(task, question)
         if whole is None:
             return {"visit": state}
-        question, state.told = whole
-        shown_now = told_html(task, state.told)
-        return {"editor": edited(task, question), "text": question, "visit": state, "known": shown_now}
+        question, told = whole
+        board, known = edited(task, question), told_html(task, told)
+        require(board is not None, "the test of the task", question, "a grid that fits the model's canvas")
+        state.told = told
+        return {"editor": board, "text": question, "visit": state, "known": known}
 
     def solve(self, name: str, other: str, question: str, depth: float | None, state: Visit) -> list[Parts]:
         """Answer a question; return what the page shows after each step."""
         try:
-            length = len(question)
-            require(length <= LENGTH, "the question", f"{length:,} characters", f"up to {LENGTH:,}")
+            _short("the question", question)
             count = None if depth is None else int(depth)
             most = self._most_steps
             require(count is None or 1 <= count <= most, "steps", count, f"1 to {most}")
             names = [one for one in (name, other) if one and one != ALONE]
             solvers = {one: state.own.get(one, self._choices.solver(one)) for one in names}
-            state.seen = {one: frames(solver, question, state.told, count) for one, solver in solvers.items()}
+            state.seen = {one: _seen(solver, question, state.told, count) for one, solver in solvers.items()}
         except ValueError as error:
             return [{"say": said_html(str(error), bad=True), "shown": "", "slider": Change(visible=False)}]
         count = state.length
@@ -125,8 +132,10 @@ class Turns:
         """Tell the model an example."""
         solver = state.own.get(name, self._choices.solver(name))
         require(bool(question and answer), "an example", question or answer, "a question and its answer")
-        if keeps_bank(solver.model):
-            solver = state.own.setdefault(name, copy.deepcopy(solver))
+        _short("the example", question)
+        _short("its answer", answer)
+        if keeps_bank(solver.model) and name not in state.own:
+            solver = state.own[name] = copy.deepcopy(solver)
         told = [one for one in state.told if one[0] != question]
         solver.teach(question, answer, told)
         state.told = [*told, (question, answer)]
@@ -142,20 +151,31 @@ class Turns:
         return {"known": told_html(task, []), "visit": state, "say": said_html("It has forgotten them.")}
 
 
+def _short(what: str, text: str, most: int = LENGTH) -> None:
+    """Require that a text is not too long."""
+    require(len(text) <= most, what, f"{len(text):,} characters", f"up to {most:,}")
+
+
+def _seen(solver: Solver, question: str, told: Sequence[tuple[str, str]], steps: int | None) -> list[Frame]:
+    """Return the frames of an answer, for which nobody waits too long."""
+    with solver.within(WAIT):
+        return frames(solver, question, told, steps)
+
+
 def _about(name: str, solver: Solver) -> str:
-    """Return what a model is, as Markdown."""
+    """Return what a model is, as HTML."""
     parameters = sum(one.numel() for one in solver.model.parameters())
     module = solver.model.H_module
     cells = f", {module.cells} cells" if module.cells else ""
     about = (
-        f"`{name}`: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
+        f"{name}: {solver.task.name}, memory {module.settings.name}{cells}, {parameters:,} parameters, "
         f"{plural(solver.halt_max_steps, 'supervision step')} in training."
     )
-    if not isinstance(solver.task, Intent):
-        return about
-    known = solver.task.categories
-    more = f", … of {len(known)}" if len(known) > TOLD else ""
-    return f"{about} Its categories: {', '.join(known[:TOLD])}{more}."
+    if isinstance(solver.task, Intent):
+        known = solver.task.categories
+        more = f", … of {len(known)}" if len(known) > TOLD else ""
+        about += f" Its categories: {', '.join(known[:TOLD])}{more}."
+    return f"<p>{escape(about)}</p>"
 
 
 def _label(solver: Solver) -> str:

@@ -3,7 +3,10 @@
 n questions, s tokens of one, l labels, g tokens of a position.
 """
 
+import math
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -76,6 +79,25 @@ class Answerer:
         self.model = model
         self.task = task
         self.halt_max_steps = halt_max_steps
+        self._until = math.inf
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let answers take so long at most: supervision steps after that are not taken.
+
+        Raises:
+            ValueError: an answer takes longer, or there are no seconds left.
+        """
+        self._until = time.monotonic() + seconds
+        try:
+            self._in_time()
+            yield
+        finally:
+            self._until = math.inf
+
+    def _in_time(self) -> None:
+        if time.monotonic() >= self._until:
+            raise ValueError("the answer takes too long; ask for less")
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model to another device, and return what has it.
@@ -190,9 +212,11 @@ class Answerer:
         module, task, rows = model.H_module.settings, self.task, len(inputs)
         memory = start = model.initial_state(rows).memory
         for number_of, (asked, told) in enumerate(examples):
+            self._in_time()
             shown, asks = task.pair(asked, told), task.asks
             if asks:
                 for step in _each(model, _repeated(asked, rows), memory, steps):
+                    self._in_time()
                     yield number_of, False, step
                     memory = step.state.memory
             present = None if asks else _repeated(positions(shown, task.bag), rows)
@@ -204,6 +228,7 @@ class Answerer:
             if module.lifetime != "episode":  # As in evaluation.
                 memory = start
         for step in _each(model, inputs, memory, steps, identifiers=identifiers, mask=mask):
+            self._in_time()
             yield None, False, step
 
 

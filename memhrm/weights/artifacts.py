@@ -17,7 +17,7 @@ KIND = "model"
 
 
 def fetched(name: str) -> Path:
-    """Return the weights of an artifact, fetched into the library's own cache.
+    """Return the weights of an artifact, fetched into the library's cache.
 
     Args:
         name: ``wandb://entity/project/name``, perhaps with ``:version``.
@@ -30,7 +30,10 @@ def fetched(name: str) -> Path:
     try:
         import wandb
 
-        folder = wandb.Api().artifact(f"{artifact}:{version or 'latest'}", type=KIND).download()
+        cache: Path = wandb.env.get_cache_dir()  # pyright: ignore[reportAttributeAccessIssue]
+        folder = Path(cache, "memhrm", artifact, version or "latest")
+        found = wandb.Api().artifact(f"{artifact}:{version or 'latest'}", type=KIND)
+        found.download(root=folder, path_prefix=WEIGHTS)
     except Exception as error:  # It raises errors of its own and those of its HTTP library.
         raise ValueError(f"{name} cannot be fetched: {console.one_line(error)}") from None
     weights = Path(folder, WEIGHTS)

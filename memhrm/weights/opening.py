@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from memhrm.config.settings import build, require
 from memhrm.data.checks import number
@@ -76,11 +76,28 @@ def load(
         )
         data = parse(about["data"])
         number("halt_max_steps", about["halt_max_steps"], 1)
+        loss, judges = _trained(about.get("config", {}))
+        entries = _entries(about.get("bank", []))
     load_weights(model, file.tensors, path)
-    trained = about.get("config", {}).get("loss", {})
-    loss, judges = trained.get("kind", "softmax"), trained.get("q_halt", 1) > 0
-    require(loss in PROBABILITIES, "loss.kind", loss, ", ".join(PROBABILITIES))
-    entries = [Entry(*one) for one in about.get("bank", ())]
     if keeps_bank(model):
         fill(model, data.task(), entries)
     return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries, judges)
+
+
+def _trained(config: Any) -> tuple[str, bool]:
+    """Return the cross-entropy of a training, and whether it taught Q."""
+    loss = config.get("loss", {}) if isinstance(config, dict) else None
+    require(isinstance(loss, dict), "config", config, "settings, with those of the loss")
+    assert isinstance(loss, dict)
+    kind, weight = loss.get("kind", "softmax"), loss.get("q_halt", 1)
+    require(isinstance(kind, str) and kind in PROBABILITIES, "loss.kind", kind, ", ".join(PROBABILITIES))
+    require(isinstance(weight, int | float), "loss.q_halt", weight, "a number")
+    return kind, weight > 0
+
+
+def _entries(bank: Any) -> list[Entry]:
+    pairs = isinstance(bank, list) and all(
+        isinstance(one, list) and [type(part) for part in one] == [str, str] for one in bank
+    )
+    require(pairs, "bank", bank, "pairs of a text and its category")
+    return [Entry(*one) for one in bank]

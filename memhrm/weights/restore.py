@@ -19,9 +19,9 @@ from memhrm.runs.bank import Entry, fill, keeps_bank, read_bank, with_categories
 from memhrm.runs.checkpoint import average_of, read
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings, parse
-from memhrm.runs.used import UsedPuzzles
+from memhrm.runs.used import UsedPuzzles, identities
 from memhrm.system.files import said_of
-from memhrm.weights.tensors import write_tensors
+from memhrm.weights.tensors import read_tensors, write_tensors
 
 FORMAT = "memhrm 3"
 MADE_BY = "python -m memhrm.export"
@@ -100,11 +100,16 @@ def from_checkpoint(path: Path, weights: Literal["ema", "raw"] = "ema") -> Resto
 
 
 def with_bank(restored: Restored, entries: Sequence[Entry]) -> Restored:
-    """Return a restored run whose model reads a bank, and whose data know the bank's categories."""
+    """Return a restored run whose model reads a bank, and whose data know the bank's categories.
+
+    The bank's texts count as trained: the model knows their answers.
+    """
     run = replace(restored.run, data=with_categories(restored.run.data, entries))
     with said_of(Path(BANK)):
-        fill(restored.model, parse_data(run.data).task(), entries)
-    return replace(restored, run=run, bank=tuple(entries))
+        task = parse_data(run.data).task()
+        known = identities(fill(restored.model, task, entries), task)
+    used = restored.used.with_trained(known)
+    return replace(restored, run=run, used=used, bank=tuple(entries))
 
 
 def save(
@@ -137,11 +142,28 @@ def save(
         "bank": restored.bank,
     }
     if shared:
-        about |= {name: _last_parts(about[name]) for name in ("data", "config")}
+        about = _shared(about)
     tensors = restored.model.state_dict()
     if dtype == "float16":
         tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     write_tensors(path, tensors, FORMAT, about, restored.used)
+
+
+def share(path: Path, copy: Path) -> None:
+    """Copy an exported file for others, as `save` writes what is shared.
+
+    Raises:
+        ValueError: the file was not exported, or is damaged.
+        OSError: the copy cannot be written.
+    """
+    file = read_tensors(path)
+    about, used = file.about(FORMAT, MADE_BY)
+    write_tensors(copy, file.tensors, FORMAT, _shared(about), used)
+
+
+def _shared(about: dict[str, Any]) -> dict[str, Any]:
+    """Return a description in which paths on this machine are their last parts."""
+    return about | {name: _last_parts(about[name]) for name in ("data", "config") if name in about}
 
 
 def _last_parts(value: Any) -> Any:

@@ -5,6 +5,7 @@ taught by `remember`: what it was told is shown to it before each question, unti
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -47,7 +48,7 @@ def library() -> Any:
     Raises:
         ValueError: it is not installed.
     """
-    return extras.library("mcp.server", "serve", "serving needs an extra")
+    return extras.library("mcp.server.mcpserver", "serve", "serving needs an extra, with mcp 2 or above")
 
 
 @dataclass
@@ -136,12 +137,13 @@ class Served:
     def remember(self, question: str, answer: str) -> int:
         """Tell the model an example, and return how many it knows now."""
         self._bounded([question, answer], None)
-        count, most, bank = len(self.told), self.limits.questions, keeps_bank(self.solver.model)
+        others = [one for one in self.told if one[0] != question]
+        count, most, bank = len(others), self.limits.questions, keeps_bank(self.solver.model)
         require(bank or count < most, "examples", count + 1, f"up to {most}; forget some first")
-        self.solver.teach(question, answer, self.told)
+        self.solver.teach(question, answer, others)
         if bank:
             return sum(map(bool, self.solver.bank))
-        self.told.append((question, answer))
+        self.told = [*others, (question, answer)]
         return len(self.told)
 
     def forget(self, question: str | None) -> int:
@@ -163,9 +165,12 @@ class Served:
         *_, last = write(self.solver, prompt, length, Manner())
         return last.text
 
-    def alone(self, work: Callable[[], T]) -> T:
-        """Return what work gives, of which one is done at a time: a call that was given up may still run."""
-        with self._alone:
+    def alone(self, work: Callable[[], T], until: float) -> T:
+        """Return what work gives, of which one is done at a time; what was given up by then does no more.
+
+        until: as `time.monotonic` says it.
+        """
+        with self._alone, self.solver.within(until - time.monotonic()):
             return work()
 
     def _sure(self, q: float) -> dict[str, float]:
@@ -194,9 +199,10 @@ def server(solver: Solver, limits: Limits) -> Any:
     served, task = Served(solver, limits), solver.task
 
     async def done(work: Callable[[], T]) -> T:
+        until = time.monotonic() + limits.seconds
         try:
             with anyio.fail_after(limits.seconds):
-                return await anyio.to_thread.run_sync(lambda: served.alone(work), abandon_on_cancel=True)
+                return await anyio.to_thread.run_sync(served.alone, work, until, abandon_on_cancel=True)
         except TimeoutError:
             raise ToolError(f"it took longer than {limits.seconds:g} seconds; ask for less") from None
         except ValueError as error:

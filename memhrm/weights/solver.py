@@ -1,6 +1,6 @@
 """A trained model for use from Python: texts in, answers out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from memhrm.data.task import Task
 from memhrm.data.text.few_shot import FewShotIntent
 from memhrm.data.text.intent import Intent
 from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.rollout import Step
 from memhrm.evaluation.votes import Ballot
 from memhrm.memory.base import Memory
 from memhrm.memory.retrieval import Retrieval
@@ -118,18 +119,33 @@ class Solver(Answerer):
             ValueError: the model classifies nothing, or a text is empty; a model on few-shot episodes has no
                 examples, or they have more categories than its episodes; or another model has some.
         """
-        task, labels = self.task, self.task.num_labels
-        require(labels > 0, "texts", len(texts), "none, as the training was not on labelled texts")
-        if isinstance(task, FewShotIntent):
-            shown, names = self._numbered(examples)
-        else:
-            shown = self.shown(examples)
-            names = self._categories()
+        shown, names = self._labelled(texts, examples)
         number("top", top, 1)
-        _require_texts("texts", texts)
         if not texts:
             return []
-        return self._most_probable(self._read(task.encode(texts), steps, shown)[0], names, top)
+        return self._most_probable(self._read(self.task.encode(texts), steps, shown)[0], names, top)
+
+    def classify_by_step(
+        self,
+        text: str,
+        top: int = 1,
+        steps: int | None = None,
+        examples: Sequence[tuple[str, str]] = (),
+    ) -> list[Classified]:
+        """Return the most probable categories of one text after each supervision step, as `classify`."""
+        shown, names = self._labelled([text], examples)
+        number("top", top, 1)
+        followed = self._followed(self.task.encode([text]), steps, shown)
+        return [self._most_probable(step.output.logits, names, top)[0] for step in followed]
+
+    def _labelled(self, texts: Sequence[str], examples: Sequence[tuple[str, str]]) -> tuple[Pairs, list[str]]:
+        """Return what is shown before texts are classified, and the categories."""
+        _require_texts("texts", texts)
+        allowed = "none, as the training was not on labelled texts"
+        require(self.task.num_labels > 0, "texts", len(texts), allowed)
+        if isinstance(self.task, FewShotIntent):
+            return self._numbered(examples)
+        return self.shown(examples), self._categories()
 
     def _numbered(self, examples: Sequence[tuple[str, str]]) -> tuple[Pairs, list[str]]:
         """Return examples with numbers for their categories, in the order of these, and the categories."""
@@ -153,24 +169,29 @@ class Solver(Answerer):
     def _read(self, asked: Examples, steps: int | None, shown: Pairs = ()) -> tuple[Tensor, Memory]:
         """Return the logits and the memory after the last step on texts, after the examples that are shown.
 
-        Texts of about the same length are read together, no further than the longest of them.
+        Texts of about the same length are read together.
         """
         assert asked.mask is not None
-        lengths = asked.mask.sum(axis=1)
-        least = max((positions(question, self.task.bag).sum() for question, _ in shown), default=1)
-        order, found = np.argsort(-lengths, kind="stable"), []
+        order, found = np.argsort(-asked.mask.sum(axis=1), kind="stable"), []
         for start in range(0, len(order), TOGETHER):
-            rows = order[start : start + TOGETHER]
-            model = self.model.shortened(int(max(least, lengths[rows[0]])))
-            part, width = asked.select(rows), model.shape.num_tokens
-            assert part.mask is not None
-            inputs, mask = part.inputs[:, : width * model.shape.bag], part.mask[:, :width]
-            cut = [(question[: width * model.shape.bag], answer) for question, answer in shown]
-            found.append(self.last_step(inputs, steps, mask, cut, model=model))
+            *_, last = self._followed(asked.select(order[start : start + TOGETHER]), steps, shown)
+            found.append(last)
         back = torch.from_numpy(np.argsort(order)).to(self.model.H_init.device)
         memories = [last.state.memory for last in found]
         memory = {name: torch.cat([one[name] for one in memories])[back] for name in memories[0]}
         return torch.cat([last.output.logits for last in found])[back], memory
+
+    def _followed(self, asked: Examples, steps: int | None, shown: Pairs) -> Iterator[Step]:
+        """Yield each step on texts, after the examples, and read no further than the longest of them."""
+        assert asked.mask is not None
+        lengths = (positions(question, self.task.bag).sum() for question, _ in shown)
+        model = self.model.shortened(int(max(asked.mask.sum(axis=1).max(), *lengths, 1)))
+        width, wide = model.shape.num_tokens, model.shape.num_tokens * model.shape.bag
+        inputs, mask = asked.inputs[:, :wide], asked.mask[:, :width]
+        cut = [(question[:wide], answer) for question, answer in shown]
+        for example, _, step in self._walk(inputs, self._steps(steps), cut, None, mask, model):
+            if example is None:
+                yield step
 
     def explain(self, texts: Sequence[str], top: int = 3, steps: int | None = None) -> list[Explained]:
         """Return the category of each text with the examples of the bank that it rests on.
@@ -189,8 +210,10 @@ class Solver(Answerer):
         if not texts:
             return []
         logits, memory = self._read(self.task.encode(texts), steps)
-        # What an example adds to the probability of its category, as a share of the whole.
-        shares = (memory["match"] - logits[:, 0, 1:].logsumexp(-1, keepdim=True)).exp()
+        # The probability of an example's category, times the example's part of that logit (equation 32).
+        chances, labels = PROBABILITIES[self.loss](logits[:, 0, 1:]), (memory["labels"] - 1).clamp(min=0)
+        parts = (memory["match"] - logits[:, 0, 1:].gather(1, labels)).exp()
+        shares = chances.gather(1, labels) * parts
         found, answers = memory["found"], self._most_probable(logits, self._categories(), 1)
         explained = []
         for best, places, own in zip(answers, found.tolist(), shares.tolist()):
@@ -297,6 +320,8 @@ class Solver(Answerer):
         assert isinstance(data, ArcSettings) and isinstance(arc, Arc)
         given = arc.checked_task(task, "the task")
         arc.variants[given.key] = draw(given, data.variants, data.seed)
+        if variants is not None:
+            number("variants", variants, 0)
         evaluation = EvaluationSettings(
             steps=self.halt_max_steps if steps is None else steps,
             write=self.model.H_module.settings.write_in_evaluation,

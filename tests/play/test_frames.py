@@ -24,7 +24,11 @@ from memhrm.play.choices import Choices
 from memhrm.play.frames import drawn, frames
 from memhrm.play.markup import frame_html, told_html
 from memhrm.play.space import needed, write_space
+from memhrm.play.turns import Turns
+from memhrm.play.visit import Visit
 from memhrm.report.film import film
+from memhrm.weights.restore import FORMAT, MADE_BY
+from memhrm.weights.tensors import read_tensors
 from memhrm.weights.zoo import path_of
 from pages import ROOT
 from tiny import call, train
@@ -127,9 +131,10 @@ def test_the_settings_are_checked(capsys):
         "port=0": "port is 0; allowed: null, or 1 to 65535",
         "steps=0": "steps is 0",
         "runs=[nowhere]": "nowhere",
+        "space=x trust=mine": "trust is mine, which changes nothing with space",
         "prot=1": "port",
     }.items():
-        assert call("play", "browser=false", words) != 0
+        assert call("play", "browser=false", *words.split()) != 0
         assert said in capsys.readouterr().err
 
 
@@ -140,7 +145,10 @@ def test_a_space_has_all_that_it_needs(tmp_path):
     with pytest.raises(ValueError, match=r"space is .*; allowed: a folder that does not exist yet"):
         write_space(str(folder), [])
     assert (folder / "models" / "mine.safetensors").exists()
-    assert "sdk: gradio" in (folder / "README.md").read_text()
+    readme = (folder / "README.md").read_text()
+    assert (
+        "sdk: gradio" in readme and f'python_version: "{sys.version_info[0]}.{sys.version_info[1]}"' in readme
+    )
     assert "torch" in (folder / "requirements.txt").read_text()
     assert not any(one.startswith(("wandb", "xformers", "gradio")) for one in needed())
     assert any(one.startswith("pillow") for one in needed())
@@ -161,7 +169,62 @@ def test_a_space_has_all_that_it_needs(tmp_path):
 
 def test_a_space_is_made_of_whatever_a_model_is_loaded_from(tmp_path):
     write_space(str(tmp_path / "space"), ["hops"])
-    assert (tmp_path / "space/models/hops.safetensors").read_bytes() == path_of("hops").read_bytes()
+    copied = read_tensors(tmp_path / "space/models/hops.safetensors")
+    assert copied.metadata == read_tensors(path_of("hops")).metadata  # The checksum of its tensors too.
+
+
+def test_a_space_tells_no_path_of_the_machine_it_was_made_on(tmp_path):
+    assert train(tmp_path / "mine", "steps=1") == 0
+    assert call("export", f"run={tmp_path / 'mine'}", f"out={tmp_path / 'own.safetensors'}") == 0
+    write_space(str(tmp_path / "space"), [str(tmp_path / "mine"), str(tmp_path / "own.safetensors")])
+    for name in ("mine", "own"):
+        about, _ = read_tensors(tmp_path / f"space/models/{name}.safetensors").about(FORMAT, MADE_BY)
+        assert str(tmp_path) not in json.dumps(about) and about["config"]["dir"] == "mine"
+
+
+def test_a_folder_here_does_not_stand_for_a_model_of_the_package(tmp_path, monkeypatch):
+    (tmp_path / "hops").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Choices().solver("hops").task.name == "hops7"
+
+
+@pytest.mark.parametrize("steps, told", [(512, 0), (128, 3), (4, 102)])
+def test_an_answer_has_so_many_frames_at_most(steps, told):
+    solver, one = memhrm.load("recall"), "1" * memhrm.load("recall").task.seq_len
+    few = [(one, one)] * told
+    with pytest.raises(
+        ValueError, match=rf"steps is {steps + 1}; allowed: fewer with {told} examples?: .*512 at most"
+    ):
+        frames(solver, one, few, steps + 1)
+
+
+def test_a_text_is_followed_as_far_as_it_is_classified():
+    solver = memhrm.load("intents")
+    every = solver.classify_by_step("what is my balance?", 3, 4)
+    for steps, found in enumerate(every, start=1):
+        (right,) = solver.classify(["what is my balance?"], 3, steps)
+        assert [name for name, _ in found] == [name for name, _ in right]
+        assert dict(found) == pytest.approx(dict(right), abs=1e-5)
+
+
+def test_what_does_not_fit_is_not_told():
+    """A pasted task leaves what was told before as it was."""
+    turns, state = Turns(_Strict(), 4), Visit([("[[1]]", "[[2]]")])
+    fits, wide = [[1]], [[1] * 6]
+    for shown, asked in ((wide, fits), (fits, wide)):
+        given = {"train": [{"input": shown, "output": fits}], "test": [{"input": asked}]}
+        told = turns.paste("arc", json.dumps(given), state)
+        assert "room for 5" in told["say"] or "fits the model" in told["say"]
+        assert state.told == [("[[1]]", "[[2]]")]
+    assert "up to 100,000" in turns.paste("arc", "[" * 100_001, state)["say"]
+    assert turns.paste("arc", "[" * 50_000, state) == {"visit": state}
+
+
+class _Strict:
+    """Stands for the models of a page: one of the strict protocol of ARC, of which the task is asked."""
+
+    def solver(self, name: str) -> types.SimpleNamespace:
+        return types.SimpleNamespace(task=ARC)
 
 
 def test_the_file_of_settings_is_that_of_the_command():

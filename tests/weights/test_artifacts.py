@@ -51,10 +51,12 @@ class Store:
                 found = store.kept[name.rpartition("/")[2].partition(":")[0]]
                 store.begun.append({"asked": name})
 
-                def download() -> str:
+                def download(root: Path, path_prefix: str) -> None:
+                    assert root.is_relative_to(store.dir)  # Its own default is the current folder.
+                    root.mkdir(parents=True, exist_ok=True)
                     for file, content in found.items():
-                        Path(store.dir, file).write_bytes(content)
-                    return store.dir
+                        if file.startswith(path_prefix):
+                            (root / file).write_bytes(content)
 
                 return types.SimpleNamespace(download=download)
 
@@ -65,7 +67,8 @@ class Store:
             return store
 
         module = types.ModuleType("wandb")
-        vars(module).update(init=init, Settings=lambda **_: None, Artifact=Artifact, Api=Api)
+        env = types.SimpleNamespace(get_cache_dir=lambda: store.dir)
+        vars(module).update(init=init, Settings=lambda **_: None, Artifact=Artifact, Api=Api, env=env)
         return module
 
     def log_artifact(self, artifact) -> None:

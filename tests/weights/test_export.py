@@ -15,8 +15,8 @@ from memhrm import evaluate, export
 from memhrm.models.reasoner import Reasoner
 from memhrm.published.weights import load_published, our_name, published_name, to_published
 from memhrm.runs import checkpoint
-from memhrm.weights.restore import from_run, save
-from memhrm.weights.tensors import read_tensors
+from memhrm.weights.restore import FORMAT, MADE_BY, from_run, save
+from memhrm.weights.tensors import read_tensors, write_tensors
 from tiny import command_line, train
 
 QUESTIONS = ["1...3..1..3..1..", "................"]
@@ -144,6 +144,26 @@ def test_wrong_file(tmp_path):
         ValueError, match=r"has format None; allowed: 'memhrm 3', as written by `python -m memhrm.export`"
     ):
         memhrm.load(path)
+
+
+@pytest.mark.parametrize(
+    "name, damage, message",
+    [
+        ("config", None, "config is None; allowed: settings"),
+        ("config", {"loss": 1}, "config is .*; allowed: settings, with those of the loss"),
+        ("config", {"loss": {"kind": []}}, "loss.kind is .*; allowed: stablemax, softmax"),
+        ("config", {"loss": {"q_halt": "x"}}, "loss.q_halt is 'x'; allowed: a number"),
+        ("bank", 3, "bank is 3; allowed: pairs"),
+        ("bank", [["a"]], "bank is .*; allowed: pairs of a text and its category"),
+    ],
+)
+def test_a_description_that_says_something_odd_is_refused(name, damage, message, run, tmp_path):
+    save(from_run(run), tmp_path / "odd.safetensors")
+    file = read_tensors(tmp_path / "odd.safetensors")
+    about, used = file.about(FORMAT, MADE_BY)
+    write_tensors(tmp_path / "odd.safetensors", file.tensors, FORMAT, about | {name: damage}, used)
+    with pytest.raises(ValueError, match=rf"odd\.safetensors: {message}"):
+        memhrm.load(tmp_path / "odd.safetensors")
 
 
 SLOTS = [

@@ -133,6 +133,42 @@ def test_a_call_that_takes_too_long_is_given_up(runs, monkeypatch):
     assert "it took longer than 0.05 seconds; ask for less" in said
 
 
+def test_a_call_that_was_given_up_does_nothing(runs, monkeypatch):
+    solver = memhrm.load(runs["recall"])
+    one, slow = "1" * solver.task.seq_len, 0.2
+    monkeypatch.setattr(Served, "explain", lambda self, *_: time.sleep(slow))
+    made = server(solver, Limits(seconds=slow / 2))
+
+    async def talk() -> list:
+        async with Client(made) as client:
+            async with anyio.create_task_group() as both:  # The second waits until the first has ended.
+                both.start_soon(client.call_tool, "explain", {"question": one})
+                both.start_soon(client.call_tool, "remember", {"question": one, "answer": one})
+            await anyio.sleep(slow)
+            return (await client.call_tool("forget", {})).structured_content
+
+    monkeypatch.setattr(Served, "forget", lambda self, _: len(self.told))
+    assert anyio.run(talk) == {"result": 0}
+
+
+def test_what_is_told_again_replaces_what_was_told(runs):
+    solver = memhrm.load(runs["recall"])
+    one, two, three = (digit * solver.task.seq_len for digit in "123")
+    served = Served(solver, Limits(questions=4))
+    assert [served.remember(*told) for told in ((one, two), (two, one), (one, three))] == [1, 2, 2]
+    assert served.told == [(two, one), (one, three)]
+
+
+def test_an_answer_that_takes_too_long_stops(runs):
+    solver = memhrm.load(runs["plain"])
+    with pytest.raises(ValueError, match="the answer takes too long; ask for less"), solver.within(0.05):
+        for _ in range(1000):
+            solver.solve([PUZZLE], steps=256)
+    with pytest.raises(ValueError, match="takes too long"), solver.within(0):
+        raise AssertionError
+    assert solver.solve([PUZZLE])
+
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 

@@ -1,7 +1,10 @@
 """How many contexts cells can hold: reference curves for N cells and c contexts.
 
-A cell holds the context that it was last written for, and each visit reads and writes one cell.
+A cell holds the context that it was last written for, and each visit reads and writes one cell. All contexts
+are visited once, and then all again, each time in a random order.
 """
+
+from math import comb
 
 
 def perfect(cells: int, contexts: int) -> float:
@@ -10,8 +13,13 @@ def perfect(cells: int, contexts: int) -> float:
 
 
 def hashed(cells: int, contexts: int) -> float:
-    """Return the mean share of contexts that are held if each has a random cell, for good.
+    """Return the mean share of contexts that are held at the second visit if each has a random cell, for good.
 
-    A cell holds one of the contexts that share it, and of N cells N (1 - (1 - 1/N)^c) have one or more.
+    Of K + 1 contexts that share a cell, one is held if it comes last at first and first when all come again:
+    E[1 / (K + 1)^2], where K is binomial, of c - 1 others and a chance of 1/N.
     """
-    return cells / contexts * (1 - (1 - 1 / cells) ** contexts)
+    others = contexts - 1
+    return sum(
+        comb(others, k) * (1 - 1 / cells) ** (others - k) * (1 / cells) ** k / (k + 1) ** 2
+        for k in range(contexts)
+    )
