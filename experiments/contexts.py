@@ -43,7 +43,9 @@ CONTROLS = [
     _of("cells, hash of the cue", "memory.selector=hash"),
     _of("cells, random", "memory.selector=random", "memory.hold=example"),
     _of("cells, address not learned", "memory.straight_through=none"),
+    # With two active cells the formulas' remedy is one that is shared, here and without it.
     _of("cells, address by the formulas", "memory.addressing=formula", "k=2"),
+    _of("cells, the formulas, none shared", "memory.addressing=formula", "k=2", "memory.shared_cell=false"),
     _of("all cells", "memory.selector=all", "k=32"),
 ]
 """The bounds, and what must be beaten before a learned address gets the credit."""
@@ -81,7 +83,6 @@ OPTIONS = [
 # With these selectors null stands for the formula; what is tried here is how an address is learned.
 _POLICY = ("memory.selector=policy", "memory.addressing=learned", "memory.straight_through=none")
 _WINNER = ("memory.selector=lowest_loss", "memory.addressing=learned", "memory.straight_through=none")
-_ONE_STEP = "model.gradient_window=one_step"
 LOSSES = {
     _of("diverse=1", "loss.diverse=1"): "K falls towards what k cells hold",
     _of("balance=0.1", "loss.balance=0.1"): "K rises where N is near C",
@@ -89,14 +90,14 @@ LOSSES = {
     _of("self_sup=0.1, two cells are read", "loss.self_sup=0.1", "k=2"): "two cells become one",
     _of("policy, reward of the step", *_POLICY, "loss.returns=step"): "fails: a write is not rewarded",
     _of("policy, return-to-go", *_POLICY, "loss.returns=episode"): "learns, later than by straight-through",
-    _of("policy, return-to-go, one step", *_POLICY, "loss.returns=episode", _ONE_STEP): "as with last_cycle",
     _of("lowest loss", *_WINNER): "fails: the cell is only known after the answer",
 }
 """The losses and selectors of the proposal, and what was predicted of each before the runs."""
 
+CARRY = pick(CONTROLS, "carry-add, width 112")
 RATES = [
     one.change(f"{one.name}, rate {rate}", f"optim.lr={rate}")
-    for one in (*PRIMARY, *pick(CONTROLS, "carry-add, width 112"))
+    for one in (*PRIMARY, *CARRY)
     for rate in ("5e-4", "2e-3")
 ]
 """Half and twice the learning rate, with equal effort for each."""
@@ -114,8 +115,9 @@ LEARNING = [
     *("cells, address not learned", "unused cells score like others", "policy, return-to-go"),
 ]
 """The variants of which the way to an address is drawn."""
-MAIN = "contexts"
-"""The task of the controls, the options and the losses."""
+MAIN, FRESH = "contexts", "fresh seeds"
+"""The task of the controls, the options and the losses; and the same with seeds that nothing was chosen by."""
+FRESH_SEEDS = {"smoke": (2,), "cpu": (5, 6, 7, 8, 9), "gpu": (5, 6, 7, 8, 9)}
 
 
 def runs(scale: str) -> list[Run]:
@@ -129,6 +131,7 @@ def runs(scale: str) -> list[Run]:
         variants.insert(0, STRICT if kind.name == OPEN_CUES else LEARNED)
     every = [
         *grid({task: PRIMARY}, SEEDS[scale]),
+        *grid({replace(task, name=FRESH): PRIMARY}, FRESH_SEEDS[scale]),
         *grid({task: [*CONTROLS, *CAPACITY], **kinds}, few[:1]),
         *grid({task: [*LOSSES, *OPTIONS, *RATES]}, few[:1]),
         *grid({task: AGAIN, **{kind: variants[:1] for kind, variants in kinds.items()}}, few[1:]),
@@ -158,7 +161,7 @@ def render(found: dict[str, Variants]) -> Page:
         pairs = less_cells[most(at)][MAIN]
         page.tables["options"] = table(main_task, [LEARNED, *OPTIONS], pairs, at)
         page.tables["losses"] = predicted(table(main_task, [LEARNED, *LOSSES], pairs, at))
-        page.tables["rates"] = table(main_task, [*PRIMARY, *CONTROLS, *RATES], pairs, at)
+        page.tables["rates"] = table(main_task, [*PRIMARY, *CARRY, *RATES], pairs, at)
         page.add_figure("", draw, main_task, at, size=(6.8, 3.0))
         page.add_figure("learning", learning, main_task, size=(5.0, 2.6))
     return page

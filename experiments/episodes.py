@@ -60,6 +60,8 @@ FEW = [*pick(MEMORIES, "baseline", "carry-add"), *BOTH]
 """On tasks of which a run takes long."""
 DRAWN = [variant.name for variant in (*MEMORIES, *TOKENS)]
 """The variants whose curves are drawn."""
+CHANGE = {"revision": (17, 18, 19, 20)}
+"""The first puzzle under the new rule, whose answer is a guess, and those after it."""
 LEAST = 0.1
 """Points below the best possible that the figure tells apart from none."""
 
@@ -77,40 +79,47 @@ def runs(scale: str) -> list[Run]:
 
 def render(found: dict[str, Variants]) -> Page:
     """Return a table for each task, and the figure."""
-    page = Page({task: table(of_task, KEPT) for task, of_task in found.items()})
+    page = Page({task: table(of_task, KEPT, places(task, of_task)) for task, of_task in found.items()})
     shown = {task: of_task for task, of_task in found.items() if task in EPISODES["cpu"]}
     drawn = {task: of_task for task, of_task in shown.items() if task in (RECALL, SUDOKUS)}
     page.add_figure("", positions, drawn, size=(6.8, 2.7))
     for task, of_task in shown.items():
-        page.tables[f"{task}-kept"] = table(of_task, KEPT[:1])
-        page.add_numbers(f"episodes/{task}", numbers(of_task))
+        page.tables[f"{task}-kept"] = table(of_task, KEPT[:1], places(task, of_task))
+    for task, of_task in found.items():
+        page.add_numbers(f"episodes/{task}", numbers(of_task, places(task, of_task)))
     return page
 
 
-def numbers(found: Variants) -> dict[str, str]:
+def places(task: str, found: Variants) -> list[int]:
+    """Return the positions in an episode, from 1, that are shown of a task."""
+    length = len(best(found))
+    return sorted({*milestones(length), *(at for at in CHANGE.get(task, ()) if at <= length)})
+
+
+def numbers(found: Variants, where: Sequence[int]) -> dict[str, str]:
     """Return the numbers for the text.
 
-    VARIANT/POSITION is the exact accuracy there, VARIANT/short the largest shortfall from the best possible
-    over all positions and seeds.
+    VARIANT/POSITION is the exact accuracy there, VARIANT/last/seeds that at the last one seed by seed,
+    VARIANT/short the largest shortfall from the best possible over all positions and seeds.
     """
     result = {}
     for variant, rows in found.items():
         exact = 100 * curves(rows, "positions.kept")
-        where = milestones(exact.shape[1])
         result |= {f"{variant}/{place}": text for place, text in zip(where, at(exact.mean(axis=0), where))}
+        result[f"{variant}/last/seeds"] = ", ".join(f"{one:.1f}" for one in exact[:, -1])
         result[f"{variant}/short"] = f"{shortfall(rows, KEPT[0]).max():.1f}"
     return result
 
 
-def table(found: Variants, kept: Sequence[str]) -> Table:
+def table(found: Variants, kept: Sequence[str], where: Sequence[int]) -> Table:
     """Return a line for each variant and treatment of its memory, with the largest shortfall of each seed.
 
     Args:
         found: The rows of each variant.
         kept: The treatments to show, of `KEPT`; their column is left out where there is one.
+        where: The positions to show, from 1.
     """
     optimum = best(found)
-    where = milestones(len(optimum))
     lines = [["best possible", "", *at(optimum, where), ""]]
     for variant, rows in found.items():
         for which in (which for which in kept if f"positions.{which}" in rows):

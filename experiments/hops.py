@@ -109,9 +109,10 @@ def numbers(found: Variants) -> dict[str, str]:
 
     VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and so
     on that of each kind in `CHANGED`. VARIANT/loss is by how much affected questions are answered worse than
-    unaffected ones, VARIANT/loss/seeds the same seed by seed.
+    unaffected ones, VARIANT/loss/seeds the same seed by seed. guess/h is the best that is possible without a
+    memory.
     """
-    result = {}
+    result = {f"guess/{hops}": f"{100 * without_memory(SYMBOLS, hops):.1f}" for hops in BY_HOPS}
     for variant, rows in found.items():
         for hops in (h for h in range(1, 9) if f"exact_accuracy_by_hops.{h}" in rows):
             exact = 100 * diagonal(rows, hops)

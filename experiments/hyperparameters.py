@@ -1,11 +1,31 @@
-"""The table of hyperparameters: what the runs of each task have in common, read from their settings."""
+"""The tables of hyperparameters: what the runs of each task have in common, read from their settings.
+
+A second table says of further tasks in what settings they differ from these.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from experiments.grid.page import Page, Table
-from experiments.grid.run import pick
-from experiments.grid.tasks import CONTEXTS, EPISODES, HOPS, PUZZLES, RECALL, SUDOKUS
+from experiments.grid.run import Task, pick
+from experiments.grid.tasks import (
+    CONTEXT_KINDS,
+    CONTEXTS,
+    EPISODES,
+    FIXED,
+    HOPS,
+    HOPS_KINDS,
+    LONG,
+    NEW_RULES,
+    NINE,
+    OTHERWISE,
+    PUZZLES,
+    RECALL,
+    RECALL_KINDS,
+    RECURSIVE,
+    SUDOKU6,
+    SUDOKUS,
+)
 from experiments.grid.variants import MODELS, sized
 from memhrm.config.command import compose
 from memhrm.models.recursion import gradient_start
@@ -75,9 +95,27 @@ def page(scale: str) -> Page:
         for name, task in named.items()
     }
     lines = [[title, *(f"{value(run)}" for run in runs.values())] for title, value in ROWS.items()]
-    return Page({"": Table(["", *runs], lines)})
+    return Page({"": Table(["", *runs], lines), "kinds": kinds(scale)})
+
+
+def kinds(scale: str) -> Table:
+    """Return a line for each further task: the one that it is like, and its own settings."""
+    episodes, otherwise = EPISODES[scale], OTHERWISE[scale]
+    (sudoku,) = (task for task in PUZZLES[scale] if task.name == SUDOKU6)
+    like: dict[Task, list[Task]] = {
+        sudoku: [otherwise[name] for name in (FIXED, LONG, NINE)],
+        episodes[RECALL]: [episodes[RECURSIVE], episodes[NEW_RULES], *RECALL_KINDS[scale]],
+        CONTEXTS[scale]: CONTEXT_KINDS[scale],
+        HOPS[scale]: HOPS_KINDS[scale],
+    }
+    lines = [
+        [task.name, base.name, " ".join(word for word in task.overrides if word not in base.overrides)]
+        for base, further in like.items()
+        for task in further
+    ]
+    return Table(["", "as", "but for"], lines)
 
 
 def files(scale: str) -> dict[str, bytes]:
-    """Return the table's files by their path in paper/."""
+    """Return the tables' files by their path in paper/."""
     return page(scale).files("hyperparameters", scale)

@@ -73,6 +73,13 @@ WINDOWS = {
 }
 PLANNED = _planned("HRM") | _planned("TRM") | WINDOWS
 """The contrasts: the mean of the memories in a place less a baseline, and windows less shorter ones."""
+BESIDE = {
+    "recurrent transformer less HRM": (["recurrent transformer"], "HRM"),
+    "recurrent transformer less HRM, g=2": (["recurrent transformer"], "HRM, g=2"),
+    "chosen less random cells": (["TRM + multicell, augment"], "TRM + multicell, augment, random cells"),
+    "chosen less all cells": (["TRM + multicell, augment"], "TRM + multicell, augment, all cells"),
+}
+"""Differences that a sentence tells, with their interval and without a test."""
 SCORES = {"main": "exact_accuracy", "speed": "over_training"}  # By their name in the text.
 SIGNIFICANT = 0.05  # After the correction.
 SPEED = ["seeds", "over training, %", "90 % from step"]
@@ -96,6 +103,7 @@ def render(found: dict[str, Variants]) -> Page:
     page = Page()
     pairs = {name: differences(found, BASELINES, score) for name, score in SCORES.items()}
     planned = {name: contrasts(found, PLANNED, score) for name, score in SCORES.items()}
+    beside = contrasts(found, BESIDE)
     page.tables["summary"] = summary(found, "exact, %", SCORES["main"], pairs["main"])
     page.tables["summary-speed"] = summary(found, "over training, %", SCORES["speed"], pairs["speed"])
     page.tables["contrasts"] = planned_table(planned)
@@ -109,6 +117,7 @@ def render(found: dict[str, Variants]) -> Page:
             of_score = [kind[name][task] for kind in (pairs, planned)]
             numbers = score_numbers(of_task, score, *of_score) | counts(pairs[name][task])
             page.add_numbers(f"{name}/{task}", numbers)
+        page.add_numbers(f"main/{task}", {name: pair.text("+") for name, pair in beside[task].items()})
     for name, file in LITERATURE.items():
         page.tables[name] = Table.read(ROOT / "experiments/literature" / file)
     return page

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from experiments.grid.page import Table
@@ -73,8 +74,8 @@ def contrast_cells(pair: Estimate | None) -> list[str]:
     """Return a contrast as tables show it: points, p, and the size that a test of it alone would find."""
     if pair is None:
         return ["", "", ""]
-    size = f"{100 * pair.detectable():.1f}" if pair.n > 1 else ""
-    return [pair.text("+"), p_text(pair.p), size]
+    size = pair.detectable()
+    return [pair.text("+"), p_text(pair.p), "" if np.isnan(size) else f"{100 * size:.1f}"]
 
 
 def first_step(rows: pd.DataFrame, exact: float) -> str:
@@ -94,12 +95,14 @@ def score_numbers(found: Variants, score: str, *pairs: Mapping[str, Estimate]) -
         pairs: Differences of this task, by variant or by the name of a contrast.
 
     Returns:
-        VARIANT: the score; NAME/difference and NAME/p: the difference of that variant or contrast.
+        VARIANT: the score; NAME/difference and NAME/p: the difference of that variant or contrast; NAME/size:
+        that from which a test of it alone finds a true one.
     """
     numbers = {variant: over_seeds(one, score).text() for variant, one in found.items()}
     for family in pairs:
         for name, pair in family.items():
-            numbers |= {f"{name}/difference": pair.text("+"), f"{name}/p": p_text(pair.p)}
+            difference, p, size = contrast_cells(pair)
+            numbers |= {f"{name}/difference": difference, f"{name}/p": p, f"{name}/size": size}
     return numbers
 
 
