@@ -256,7 +256,7 @@ def numbers(found: Variants, at: Sequence[int]) -> dict[str, str]:
     """Return the numbers of a task for the text.
 
     VARIANT/C is the contexts held of C, VARIANT/C/least that of the worst seed; in %, VARIANT/gap GAP the
-    accuracy after it, VARIANT/agreement how often a context's cell is found again, VARIANT/revised and /other
+    accuracy after it, hash/C what 32 cells would hold by a hash, VARIANT/agreement how often a context's cell is found again, VARIANT/revised and /other
     those after a change; VARIANT/MFLOP a step.
     """
     shares = {
@@ -270,6 +270,7 @@ def numbers(found: Variants, at: Sequence[int]) -> dict[str, str]:
         result[f"{variant}/MFLOP"] = f"{values(rows, 'flops').mean() / 1e6:.1f}"
     for contexts in at:
         name = held(contexts)
+        result[f"hash/{contexts}"] = f"{contexts * hashed(32, contexts):.1f}"
         result |= {
             f"{variant}/{contexts}": over_seeds(rows, name).text(scale=1) for variant, rows in found.items()
         }
