@@ -3,7 +3,8 @@
     python -m memhrm.data build arc path=FOLDER out=runs/data/arc   # docs/arc.md says where the tasks are
     python -m experiments.arc --scale cpu
 
-Generated rules: tests of rules that were trained, of others, and of compositions of which no rule was. Real
+Generated rules: tests of rules that were trained; of others of the same kinds, compositions and single ones,
+most of which are part of a trained composition; and of compositions of kinds of which none was trained. Real
 tasks: those that fit a canvas of 12, scored on the test grids of ARC-AGI-1's evaluation; beside them what a
 copy of the input solves, and a grid of one colour.
 """

@@ -116,7 +116,8 @@ LEARNING = [
 ]
 """The variants of which the way to an address is drawn."""
 MAIN, FRESH = "contexts", "fresh seeds"
-"""The task of the controls, the options and the losses; and the same with seeds that nothing was chosen by."""
+"""The task of the controls, the options and the losses; and the same with seeds by which nothing was chosen.
+"""
 FRESH_SEEDS = {"smoke": (2,), "cpu": (5, 6, 7, 8, 9), "gpu": (5, 6, 7, 8, 9)}
 
 
@@ -256,8 +257,8 @@ def numbers(found: Variants, at: Sequence[int]) -> dict[str, str]:
     """Return the numbers of a task for the text.
 
     VARIANT/C is the contexts held of C, VARIANT/C/least that of the worst seed; in %, VARIANT/gap GAP the
-    accuracy after it, hash/C what 32 cells would hold by a hash, VARIANT/agreement how often a context's cell is found again, VARIANT/revised and /other
-    those after a change; VARIANT/MFLOP a step.
+    accuracy after it, VARIANT/agreement how often a context's cell is found again, VARIANT/revised and /other
+    those after a change; VARIANT/MFLOP a step; hash/C what 32 cells would hold by a hash.
     """
     shares = {
         **{f"gap {gap}": f"exact_accuracy_by_gap.{gap}" for gap in GAPS},

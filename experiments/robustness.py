@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiments.grid.comparison import answer_mflop, comparison, score_numbers
 from experiments.grid.page import Page, Table, line_style
 from experiments.grid.results import Variants, curves
 from experiments.grid.run import Run, Variant, baselines, grid, pick
-from experiments.grid.stats import contrasts, differences
+from experiments.grid.stats import contrasts, differences, estimate
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import FEWER_SEEDS, FIXED, LONG, NINE, OTHERWISE, SEEDS, SUDOKU6
 from experiments.grid.variants import CONTROLS, EQUAL, MODELS, equal, placed_memories, sized
@@ -114,6 +115,8 @@ def render(found: dict[str, Variants]) -> Page:
     if NINE in trained:
         page.tables["at test time"] = scaled_table(trained[NINE])
         page.add_numbers("robustness/at test time", scaling_numbers(trained[NINE]))
+        for baseline in (PLAIN, *LARGER):
+            page.add_numbers(f"robustness/at test time/less {baseline}", deeper(trained[NINE], baseline))
         page.add_figure("at test time", scaled, trained[NINE], size=(6.8, 2.6))
     return page
 
@@ -174,6 +177,20 @@ def scaled_table(found: Variants) -> Table:
         *(f"{times:g}x the steps" for times in curves(first, "depth.times")[0, 1:]),
     ]
     return Table(["exact, %", "seeds", "MFLOP", "noise", *head], lines)
+
+
+def deeper(found: Variants, baseline: str) -> dict[str, str]:
+    """Return the mean of the memories less a baseline, by seed, at multiples of the supervision steps."""
+    exact = {
+        name: pd.DataFrame(curves(found[name], "depth.exact"), found[name].index)
+        for name in (*(one.name for one in TWO), baseline)
+        if name in found
+    }
+    if len(exact) <= len(TWO):
+        return {}
+    change = (sum(exact[one.name] for one in TWO) / len(TWO) - exact[baseline]).dropna()
+    by_times = zip(curves(found[baseline], "depth.times")[0], change.to_numpy().T)
+    return {f"depth {times:g}": estimate(points).text("+") for times, points in by_times}
 
 
 def scaled(figure: Any, found: Variants) -> None:

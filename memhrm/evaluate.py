@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from memhrm.config.command import RunSource, command
-from memhrm.config.settings import Settings, build
+from memhrm.config.settings import Settings, build, require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,11 @@ class EvaluateSettings(RunSource):
     device: str
     threads: int | None
     progress: bool
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.votes is not None:
+            require_size("votes", self.votes, least=0)
 
 
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:

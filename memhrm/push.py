@@ -50,20 +50,23 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
 
     settings = build(PushSettings, config)
     run = Path(settings.run)
-    said = {"licence": settings.licence, "attribution": settings.attribution}
+    said: dict[str, Any] = {"licence": settings.licence, "attribution": settings.attribution}
     if settings.out is not None:
         require_free("out", Path(settings.out), settings.overwrite)
         write_text(Path(settings.out), card(run, run.resolve().name, str(run), **said))
         print(f"written to {settings.out}")
         return
     if settings.artifact is not None:
-        text = card(run, settings.artifact, f"{artifacts.PREFIX}{settings.artifact}", **said)
-        print(artifacts.push(open_run(settings), text, settings.artifact, run))
+        restored = open_run(settings)
+        text = card(
+            run, settings.artifact, f"{artifacts.PREFIX}{settings.artifact}", step=restored.step, **said
+        )
+        print(artifacts.push(restored, text, settings.artifact, run))
         return
     assert settings.repo is not None
     hub.library()
-    text = card(run, settings.repo, f"{hub.PREFIX}{settings.repo}", **said)
     restored = open_run(settings)
+    text = card(run, settings.repo, f"{hub.PREFIX}{settings.repo}", step=restored.step, **said)
     print(hub.push(restored, text, settings.repo, private=settings.private, message=settings.message))
 
 

@@ -9,6 +9,7 @@ DIR/failed.txt.
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,15 @@ def _run(command: list[str], output: TextIO, lock: int) -> str | None:
     with open(output.name) as file:
         file.seek(start)
         lines = file.read().strip().splitlines()
+    if code < 0:
+        return "; its last line: ".join([_killed(-code), *lines[-1:]])
     return lines[-1] if lines else f"exit code {code}, without a message"
+
+
+def _killed(number: int) -> str:
+    """Say which signal ended a process."""
+    often = "SIGKILL: often out of memory" if number == signal.SIGKILL else signal.strsignal(number)
+    return f"killed by signal {number} ({often})"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from experiments.grid.run import ROOT, Run, complete, failure
 from memhrm.config.command import compose
+from memhrm.config.settings import require
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import check_same
 from memhrm.runs.settings import parse
@@ -83,10 +84,14 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 def outdated(run: Run, path: Path) -> str | None:
     """Return how a finished run differs from what its settings mean today, or None if it does not."""
-    if not (path / "summary.json").exists():
+    directory = RunDirectory(path)
+    summary = directory.summary()
+    if summary is None:
         return None
     try:
-        check_same(parse(_config((*run.settings, f"seed={run.seed}"))), RunDirectory(path).config(), path)
+        today = parse(_config((*run.settings, f"seed={run.seed}")))
+        check_same(today, directory.config(), path)
+        require(summary["step"] == today.steps, "steps", today.steps, f"those of {path}, {summary['step']}")
     except ValueError as error:
         return str(error)
     return None

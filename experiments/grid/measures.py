@@ -1,10 +1,11 @@
 """Measure a trained run beyond its result: `python -m experiments.grid.measures NAME DIR`.
 
-Writes DIR/measure-NAME.json, numbers and lists of numbers by name; they become columns of the results.
+Writes DIR/measure-NAME.json, numbers, lists of numbers and texts by name; they become columns of the results.
 """
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from memhrm import evaluate
 from memhrm.config import console
 from memhrm.config.command import compose
 from memhrm.data import Dataset
-from memhrm.data.text.files import read_labelled
+from memhrm.data.settings import parse
+from memhrm.data.text.intent import Intent
 from memhrm.probes.addresses import address_numbers
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
@@ -33,8 +35,10 @@ from memhrm.probes.information import cell_information
 from memhrm.probes.q_head import restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, open_subject
+from memhrm.runs.build import make_dataset
 from memhrm.system.files import read_json, write_json
 from memhrm.weights.opening import load
+from memhrm.weights.restore import from_run
 
 DEEPER = 16  # Times the training depth.
 RESTARTS = 16
@@ -141,12 +145,18 @@ def votes(subject: Subject) -> dict[str, Any]:
 
 
 def reset(subject: Subject) -> dict[str, Any]:
-    """Return the exact accuracy on the questions of few-shot episodes, with the memory kept and reset."""
-    assert subject.episodes is not None
-    asked = subject.episodes.course.asked
-    return {
-        kept: float(accuracy_by_position(subject, kept)["exact"][asked].mean()) for kept in ("kept", "reset")
-    }
+    """Return the exact accuracy on the questions of few-shot episodes, with the memory kept and reset.
+
+    `kept_ways=W` and `reset_ways=W` are of the test with so many categories.
+    """
+    from experiments.grid import texts
+
+    found: dict[str, Any] = {}
+    for name, episodes in texts.tests(_dataset(subject)).items():
+        one = replace(subject, episodes=episodes)
+        for kept in ("kept", "reset"):
+            found[f"{kept}_{name}"] = float(accuracy_by_position(one, kept)["exact"].mean())
+    return found
 
 
 def linear(subject: Subject) -> dict[str, Any]:
@@ -156,11 +166,11 @@ def linear(subject: Subject) -> dict[str, Any]:
     return texts.linear(_dataset(subject))
 
 
-def nearest(subject: Subject) -> dict[str, Any]:
-    """Return the accuracy of the nearest told text on the run's own few-shot episodes."""
+def told(subject: Subject) -> dict[str, Any]:
+    """Return the accuracy of classifiers of the told texts on the run's own few-shot episodes."""
     from experiments.grid import texts
 
-    return texts.nearest(_dataset(subject))
+    return texts.told(_dataset(subject))
 
 
 def grams(subject: Subject) -> dict[str, Any]:
@@ -170,15 +180,29 @@ def grams(subject: Subject) -> dict[str, Any]:
     return texts.grams(_dataset(subject))
 
 
-def added(subject: Subject) -> dict[str, Any]:
-    """Return how many texts of left-out categories are right once their examples are in the bank."""
+def samples(subject: Subject) -> dict[str, Any]:
+    """Return what a run on prose writes behind the first words of its test."""
     from experiments.grid import texts
 
     assert subject.path is not None
-    solver = load(subject.path)
-    folder = Path(str(solver.data.path))
-    files = (folder / name for name in (solver.data.train_file, solver.data.test_file))
-    return texts.added(solver, *map(read_labelled, files))
+    return texts.samples(load(subject.path), _dataset(subject))
+
+
+def added(subject: Subject) -> dict[str, Any]:
+    """Return how many texts are right once a bank has the categories that are left out for the run's seed.
+
+    A run that left none out was trained with all of them: what the other is compared with.
+    """
+    from experiments.grid import texts
+
+    assert subject.path is not None
+    run = from_run(subject.path).run
+    whole = make_dataset(replace(run, data={**run.data, "left_out": 0, "categories": None}))
+    count = texts.left_out(whole.task.num_labels)
+    assert run.data["left_out"] in (0, count)
+    kept = parse({**run.data, "left_out": count, "seed": run.seed, "categories": None}).task()
+    assert isinstance(kept, Intent)
+    return texts.added(load(subject.path), whole, kept.categories)
 
 
 def _dataset(subject: Subject) -> Dataset:
@@ -195,8 +219,9 @@ MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "votes": (votes, 1),
     "reset": (reset, 10**6),
     "linear": (linear, 1),
-    "nearest": (nearest, 1),
+    "told": (told, 1),
     "grams": (grams, 1),
+    "samples": (samples, 1),
     "added": (added, 1),
 }
 """The function of each measure, and the largest number of test puzzles it looks at."""

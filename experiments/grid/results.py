@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.grid.launch import outdated
 from experiments.grid.run import ROOT, Run, complete, measured
 from memhrm.cost.matching import cost
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import digest
 from memhrm.runs.settings import RunSettings, parse
-from memhrm.system.files import read_json
+from memhrm.system.files import read_json, write_text
 
 Variants = dict[str, pd.DataFrame]
 """The rows of each variant on one task."""
@@ -28,12 +29,24 @@ EARLIER = {"cells.information": "cells.usage_information"}
 """Columns that had other names when their rows and runs were made."""
 FIRST = ["task", "variant", "seed", "settings", "config", "commit", "device", "torch"]
 KEY = ["task", "variant", "seed", "settings"]
+ORIGIN = [*KEY, "commit", "device", "torch"]
 AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""]}
 
 
-def collect(runs: Iterable[Run], root: Path) -> pd.DataFrame:
-    """Return a row for each finished run of a grid."""
-    return frame(row(run, path) for run in runs if complete(path := run.folder(root), run))
+def collect(runs: Iterable[Run], root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a row for each finished run of a grid, but for those of other defaults than today's.
+
+    Returns:
+        The rows; and what is outdated, with the reason in place of results.
+    """
+    rows, old = [], []
+    for run in runs:
+        if complete(path := run.folder(root), run):
+            if why := outdated(run, path):
+                old.append(origin(run, path) | {"outdated": why})
+            else:
+                rows.append(row(run, path))
+    return frame(rows), frame(old)
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -53,12 +66,8 @@ def row(run: Run, path: Path) -> dict[str, Any]:
     finished = [line["train/puzzles"] for line in metrics if "train/puzzles" in line]
     measures = {name: measured(path, name) for name in run.measures}
     cells: dict[str, Any] = {
-        "task": run.task,
-        "variant": run.variant,
-        "seed": run.seed,
-        "settings": " ".join(run.settings),
+        **origin(run, path),
         "config": digest(settings),
-        **provenance(read_json(path / "environment.json")),
         **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
         "flops": _flops(
             json.dumps({**config, "dir": None, "seed": 0, "data": {**config["data"], "seed": 0}})
@@ -75,6 +84,17 @@ def row(run: Run, path: Path) -> dict[str, Any]:
         },
     }
     return {EARLIER.get(name, name): value for name, value in cells.items()}
+
+
+def origin(run: Run, path: Path) -> dict[str, Any]:
+    """Return the cells that say which run of a grid a row is of, and where it was computed."""
+    return {
+        "task": run.task,
+        "variant": run.variant,
+        "seed": run.seed,
+        "settings": " ".join(run.settings),
+        **provenance(read_json(path / "environment.json")),
+    }
 
 
 def depth(run: RunSettings) -> str:
@@ -112,9 +132,8 @@ def _text(value: Any) -> str | None:
 
 
 def write(path: Path, rows: pd.DataFrame) -> None:
-    """Write rows as a CSV file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(path, index=False, lineterminator="\n")
+    """Write rows as a CSV file, whole or not at all."""
+    write_text(path, rows.to_csv(index=False, lineterminator="\n"))
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -128,7 +147,7 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, **AS_TEXT).rename(columns=EARLIER)
 
 
-def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
+def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run], old: pd.DataFrame) -> int:
     """Write rows, in the order of a grid, and keep those of the file that the grid has too.
 
     Results outlive run directories: a row of the file is replaced only by a new row of the same run.
@@ -137,15 +156,21 @@ def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run]) -> None:
         path: The CSV file.
         rows: The new rows.
         runs: All runs of the grid; rows of other runs are dropped.
+        old: What is outdated; rows of the file that come from there are dropped.
+
+    Returns:
+        The number of rows of other runs.
     """
     known = pd.concat([read(path), rows]) if path.exists() else rows
     known = known.drop_duplicates(KEY, keep="last")
+    known = known.merge(old[ORIGIN], how="left_anti", on=ORIGIN)
     order = pd.DataFrame(
         [(run.task, run.variant, str(run.seed), " ".join(run.settings)) for run in runs],
         columns=KEY,
         dtype=str,
     )
     write(path, order.merge(known, on=KEY))
+    return len(known.merge(order, how="left_anti", on=KEY))
 
 
 def missing(path: Path, runs: Iterable[Run]) -> list[Run]:

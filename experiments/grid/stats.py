@@ -26,7 +26,8 @@ class Estimate:
         mean: The mean.
         half: Half the width of its 95 % interval; NaN for one seed.
         n: Number of seeds.
-        p: Two-sided p of the t-test that the mean is 0, for a difference the paired t-test; NaN for one seed.
+        p: Two-sided p of the t-test that the mean is 0, for a difference the paired t-test; NaN for one seed,
+            and where all seeds have the same difference: their spread, by which a t-test goes, is not known.
     """
 
     mean: float
@@ -34,25 +35,30 @@ class Estimate:
     n: int
     p: float
 
-    def text(self, sign: str = "", scale: float = 100) -> str:
+    def text(self, sign: str = "", scale: float = 100, digits: int = 1) -> str:
         """Return the mean and its interval times `scale`, in hundredths by default.
 
         Args:
             sign: The format's, as "+".
             scale: What both are multiplied by.
+            digits: Behind the point.
         """
-        mean = f"{scale * self.mean:{sign}.1f}".replace("-", "−")
-        return mean if np.isnan(self.half) else f"{mean} ± {scale * self.half:.1f}"
+        mean = f"{scale * self.mean:{sign}.{digits}f}".replace("-", "−")
+        return mean if np.isnan(self.half) else f"{mean} ± {scale * self.half:.{digits}f}"
 
     def detectable(self, power: float = 0.8) -> float:
-        """Return the size of a true mean that a test of one sample like this would find, at p < 0.05.
+        """Return the size of a true mean that a test of one sample like this would find, at p < 0.05, if any.
 
         Args:
             power: How often it would.
         """
-        error = self.half / stats.t.ppf(0.975, self.n - 1) if self.n > 1 else float("nan")
+        known = self.n > 1 and self.half > 0
+        error = self.half / stats.t.ppf(0.975, self.n - 1) if known else float("nan")
         return float(error * (stats.t.ppf(0.975, self.n - 1) + stats.t.ppf(power, self.n - 1)))
 
+
+ROUNDING = 1e-12
+"""What numbers that are equal may differ by."""
 
 Pairs = dict[str, dict[str, Estimate]]
 """Differences by task and variant."""
@@ -62,9 +68,9 @@ def estimate(sample: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
     """Return the mean of a sample, its 95 % interval and its t-test against 0."""
     x = np.asarray(sample, float)
     free, mean = len(x) - 1, float(x.mean())
+    if free and np.ptp(x) < ROUNDING:  # All values are the same; if they are 0, any spread would give p = 1.
+        return Estimate(mean, 0.0, len(x), 1.0 if abs(mean) < ROUNDING else float("nan"))
     error = float(stats.sem(x)) if free else float("nan")
-    if error == 0:  # All values are the same.
-        return Estimate(mean, 0.0, len(x), float(mean == 0))
     half = stats.t.ppf(0.975, free) * error
     return Estimate(mean, float(half), len(x), float(2 * stats.t.sf(abs(mean) / error, free)))
 

@@ -79,7 +79,13 @@ def _command(study: Study) -> int:
             workers = [f"workers={args.workers}"] if args.launcher == "local" else []
             asked = merge(missing(results, chosen), root)
             failures = launch(asked, root, args.launcher, [*workers, *args.settings])
-        update(results, collect((run for run in runs if run.folder(root) not in failures), root), runs)
+        rows, old = collect(runs, root)
+        others = update(results, rows, runs, old)
+        if others:
+            print(f"dropped: {console.plural(others, 'row')} of runs that the grid has not", file=sys.stderr)
+        if len(old):
+            what = f"{console.plural(len(old), 'run')} of other defaults than today's"
+            print(f"left out: {what}; the first: {old['outdated'].iloc[0]}", file=sys.stderr)
         print(f"{results}: {len(read(results))} of {len(runs)} runs")
     elif not args.tables:
         write(results, study.measure(args.scale))

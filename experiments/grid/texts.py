@@ -1,9 +1,11 @@
 """What texts are measured against: linear classifiers, nearest neighbours, and n-grams of characters.
 
+And what only some runs are measured by: categories that a bank learns later, and prose that is written.
+
 n texts or windows, s tokens of a window.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,16 @@ from sklearn.svm import LinearSVC
 
 from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.examples import Examples
 from memhrm.data.text.few_shot import FewShot
 from memhrm.data.text.prose import FIRST, MASK, Masked, Prose
 from memhrm.data.text.scores import auroc
+from memhrm.weights.writing import Manner, write
 
 LEFT, RIGHT = 4, 3
 """Tokens on either side that an n-gram looks at, at most; fewer where there are many different ones."""
+BEGUN, WRITTEN = 64, 200
+"""Characters of the test text behind which a sample is written, at most, and tokens of the sample."""
 
 
 def _vectors() -> TfidfVectorizer:
@@ -50,25 +56,45 @@ def linear(dataset: Dataset) -> dict[str, float]:
     return found
 
 
-def nearest(dataset: Dataset) -> dict[str, float]:
-    """Return the accuracy of the nearest told text by TF-IDF on the test episodes of each number of ways."""
-    maker = dataset.episodes
-    assert isinstance(maker, FewShot)
+def told(dataset: Dataset) -> dict[str, float]:
+    """Return the accuracy of what knows the told texts alone, by the categories of the test episodes.
+
+    `nearest_ways=W` answers as the nearest told text by TF-IDF says, `svm_ways=W` as a linear SVM that is
+    fitted on the told texts of the episode. The inverse document frequencies are those of the training texts.
+    """
     vectors = _vectors().fit(dataset.train.sources)
-    tests = {f"ways={maker.test_ways[0]}": dataset.held_out(), **maker.series(dataset.test)}
+    answers = {"nearest": _nearest, "svm": _fitted}
     return {
-        f"nearest_{name}": _nearest(vectors, episodes, maker.questions) for name, episodes in tests.items()
+        f"{name}_{test}": _right(vectors, episodes, answer)
+        for test, episodes in tests(dataset).items()
+        for name, answer in answers.items()
     }
 
 
-def _nearest(vectors: TfidfVectorizer, episodes: Episodes, questions: int) -> float:
-    told, right = episodes.length - questions, 0
+def tests(dataset: Dataset) -> dict[str, Episodes]:
+    """Return the few-shot test episodes by their number of categories, as `ways=W`."""
+    maker = dataset.episodes
+    assert isinstance(maker, FewShot)
+    return {f"ways={maker.test_ways[0]}": dataset.held_out(), **maker.series(dataset.test)}
+
+
+def _right(vectors: TfidfVectorizer, episodes: Episodes, answer: Callable[..., np.ndarray]) -> float:
+    """Return how many questions are right, by what answers to (told, their numbers, asked)."""
+    count, found = int(np.sum(episodes.course.told)), []
     for row in range(len(episodes)):
         texts: Any = vectors.transform(episodes.sources[row].tolist())
         numbers = _numbers(episodes, row)
-        closest = np.asarray((texts[told:] @ texts[:told].T).toarray()).argmax(axis=1)
-        right += int((numbers[:told][closest] == numbers[told:]).sum())
-    return right / (len(episodes) * questions)
+        answers = answer(texts[:count], numbers[:count], texts[count:])
+        found.append(answers == numbers[count:])
+    return float(np.mean(found))
+
+
+def _nearest(shown: Any, numbers: np.ndarray, asked: Any) -> np.ndarray:
+    return numbers[np.asarray((asked @ shown.T).toarray()).argmax(axis=1)]
+
+
+def _fitted(shown: Any, numbers: np.ndarray, asked: Any) -> np.ndarray:
+    return np.asarray(LinearSVC(random_state=0).fit(shown, numbers).predict(asked))
 
 
 def _numbers(episodes: Episodes, row: int) -> np.ndarray:
@@ -171,19 +197,46 @@ def _offsets(left: int, right: int) -> list[int]:
     return [*range(-left, 0), *range(1, right + 1)]
 
 
-def added(solver: Any, train: Sequence[Any], test: Sequence[Any]) -> dict[str, Any]:
-    """Put the texts of categories that were left out into a bank; return how many of their tests are right.
+def left_out(categories: int) -> int:
+    """Return how many of the categories a bank learns after training: a tenth, one at least."""
+    return max(1, categories // 10)
+
+
+def added(solver: Any, whole: Dataset, kept: Collection[str]) -> dict[str, Any]:
+    """Put the training texts of the categories that a bank lacks into it, and return what is then right.
 
     Args:
-        solver: a solver with a bank.
-        train: labelled texts of the training file.
-        test: those of the test file.
+        solver: a solver with a bank; of a model that was trained with all categories nothing is added.
+        whole: the texts of all categories.
+        kept: the categories that are not left out.
+
+    Returns:
+        `added`, the accuracy on the test texts of the others, and `all`, that on all test texts; `texts`, how
+        many were added, and `tests`, how many texts `added` is of.
     """
-    known = set(solver.task.categories)
-    new = [one for one in train if one.category not in known]
-    for one in new:
-        solver.remember(one.text, one.category)
-    asked = [one for one in test if one.category not in known]
-    answers = solver.classify([one.text for one in asked])
-    right = sum(found[0][0] == one.category for found, one in zip(answers, asked))
-    return {"added": right / len(asked), "added_texts": len(new), "added_tests": len(asked)}
+    task, known = whole.task, set(solver.task.categories)
+
+    def named(examples: Examples) -> list[tuple[str, str]]:
+        names = map(task.decode_answer, examples.labels)
+        return [(text, name) for text, name in zip(examples.sources, names) if name]
+
+    new = [(text, name) for text, name in named(whole.train) if name not in known]
+    for text, name in new:
+        solver.remember(text, name)
+    asked = named(whole.test)
+    answers = solver.classify([text for text, _ in asked])
+    right = np.array([found[0][0] == name for found, (_, name) in zip(answers, asked)])
+    others = np.array([name not in kept for _, name in asked])
+    return {
+        "added": float(right[others].mean()),
+        "all": float(right.mean()),
+        "texts": len(new),
+        "tests": int(others.sum()),
+    }
+
+
+def samples(solver: Any, dataset: Dataset) -> dict[str, str]:
+    """Return what a model writes, `text`, behind the first words of the test, `prompt`."""
+    prompt = dataset.task.decode(dataset.test.inputs[0])[:BEGUN].rpartition(" ")[0]
+    *_, last = write(solver, prompt, WRITTEN, Manner())
+    return {"prompt": prompt, "text": last.text.removeprefix(prompt)}

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from memhrm.data.sampler import schedule
 from memhrm.data.settings import parse as parse_data
 from memhrm.data.task import Task
 from memhrm.evaluation.answers import tensors
-from memhrm.evaluation.rollout import rollout
+from memhrm.evaluation.rollout import evaluating, rollout
 from memhrm.models.reasoner import Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
 from memhrm.runs.batches import marks, occasion, span
@@ -29,12 +29,14 @@ from memhrm.system.ranks import Ranks, choose_device
 from memhrm.training.step import Learner, train_step
 from memhrm.training.supervision import QUESTION
 
-_UNKNOWN_TO_THE_COUNTER = {
+_UNKNOWN_TO_THE_COUNTER = {  # Functions of shapes.
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)  # Of shapes.
-    )
+        lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        lambda gradient, q, k, v, *_, **__: sdpa_backward_flop_count(gradient, q, k, v)
+    ),
 }
-
 
 BANK = 1000
 """Random examples that a memory of labelled examples holds."""
@@ -88,7 +90,8 @@ class Subject:
     @torch.no_grad()
     def evaluation_step(self) -> None:
         """One supervision step without gradient."""
-        next(rollout(self.model, self.batch, self.learner.initial, 1, dtype=self.run.dtype))
+        with evaluating(self.model):
+            next(rollout(self.model, self.batch, self.learner.initial, 1, dtype=self.run.dtype))
 
     def flops(self, step: Callable[[], None]) -> float:
         """Floating-point operations per example of a step, by PyTorch's counter (matrix products)."""
@@ -178,7 +181,9 @@ def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
     for name, subject in subjects.items():
         # The counter sees operations, which a compiled step hides.
         eager = Subject({**configs[name], "compile": False}) if subject.run.compile else subject
-        flops[name] = (eager.flops(eager.train_step), eager.flops(eager.evaluation_step))
+        train = eager.flops(eager.train_step)
+        eager.evaluation_step()  # With new weights a bank is indexed anew, which is no part of a step.
+        flops[name] = train, eager.flops(eager.evaluation_step)
         for _ in range(2):
             subject.train_step()
         subject.evaluation_step()
@@ -188,6 +193,7 @@ def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
             train, evaluation, rates = times[name]
             rates.append(matmul_rate(subject.device, subject.run.dtype))
             train.append(subject.seconds(subject.train_step, inner[name]))
+            subject.evaluation_step()
             evaluation.append(subject.seconds(subject.evaluation_step, inner[name]))
     return [
         Measured(

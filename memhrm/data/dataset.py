@@ -54,6 +54,10 @@ class Dataset:
         """Return the identity of each test example (`Task.identities`), (n,) uint64."""
         return self.task.identities(self.test.inputs, self.test.labels)
 
+    def test_used(self, used: np.ndarray) -> np.ndarray:
+        """Return which test examples a run has used that remembers these identities, (n,) bool."""
+        return self.task.were_used(self.test, self.test_identities, used)
+
     def digest(self) -> str:
         """Return a SHA-256 of the examples in their order, as 64 hexadecimal digits.
 

@@ -51,10 +51,21 @@ def opened(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:
-        with open(path, "rb") as raw:
-            wide = raw.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        number, line = _not_decoded(path)
+        wide = number == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff")
         hint = "; it is in UTF-16, save it as UTF-8" if wide else ""
-        raise ValueError(f"{path}: not a text file in UTF-8{hint}") from None
+        raise ValueError(f"{path}:{number}: not a text file in UTF-8{hint}") from None
+
+
+def _not_decoded(path: Path) -> tuple[int, bytes]:
+    """Return the first line of a file that is not in UTF-8, with its number."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number, line
+    return 1, b""  # It has changed since.
 
 
 def records(path: Path, task: "GridTask") -> Iterator[Record]:

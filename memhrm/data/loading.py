@@ -11,15 +11,14 @@ from memhrm.data.cache import cached, expand, is_file
 from memhrm.data.collect import Progress
 from memhrm.data.dataset import Dataset
 from memhrm.data.examples import Examples, concatenate, no_examples
-from memhrm.data.settings import DataSettings, parse
-
-USUAL = {"train_file": "train.csv", "test_file": "test.csv"}
+from memhrm.data.settings import USUAL, DataSettings, parse
 
 
 def load(**values: Any) -> Dataset:
     """Return the data set of a ``data`` group of settings; `memhrm.data.settings` says what each is.
 
-    Generated training and test puzzles are disjoint up to symmetry; files are taken as they are.
+    Of sets that this package generates, training and test puzzles are disjoint up to symmetry; others are
+    taken as they are.
 
     Raises:
         ValueError: a bad setting, named as ``data.<key>``, or a bad file, named with its line.
@@ -44,7 +43,10 @@ def load(**values: Any) -> Dataset:
         held_out = train.part(settings.holdout, holdout_rng)
         test, train = train.select(held_out), train.without(held_out)
         require(len(train) > 0, "data.holdout", settings.holdout, "less, as groups of examples stay together")
-    else:
+    if places is not None:
+        train = settings.completed(task, train, places[0].parent, "train")
+        test = settings.completed(task, test, places[1].parent, "test")
+    if not settings.holdout:
         test = _draw(test, settings.test_size, "data.test_size", test_rng)
     train = _draw(train, settings.train_size, "data.train_size", train_rng)
     return Dataset(settings.name, task, train, test, settings.maker(task))
@@ -70,7 +72,7 @@ def load_test(**values: Any) -> Dataset:
         return replace(load(**values), train=no_examples(task.seq_len, task.label_len))
     require(settings.holdout == 0, "data.holdout", settings.holdout, "0 where only test puzzles are loaded")
     *_, test_rng = np.random.default_rng(settings.seed).spawn(3)
-    test = settings.read(task, place, "test")
+    test = settings.completed(task, settings.read(task, place, "test"), place.parent, "test")
     test = _draw(test, settings.test_size, "data.test_size", test_rng)
     nothing = no_examples(task.seq_len, task.label_len)
     return Dataset(settings.name, task, nothing, test, settings.maker(task))
@@ -94,6 +96,23 @@ def _test_place(settings: DataSettings) -> Path | None:
     return None
 
 
+def files_of(settings: DataSettings) -> list[Path]:
+    """Return the files of a set that is read from files, that of the training examples first.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    places = _places(settings)
+    assert places is not None
+    place = places[0]
+    if settings.own_file is None:
+        return list(places[: 1 if settings.holdout else 2])
+    if not place.is_dir():
+        return [place]
+    own = place / settings.own_file
+    return [own] if own.exists() else sorted(place.rglob(f"*{own.suffix}"))
+
+
 def _places(settings: DataSettings) -> tuple[Path, Path] | None:
     """Return the training and test file; None where the set is generated."""
     if settings.own_file is not None:
@@ -111,12 +130,11 @@ def _places(settings: DataSettings) -> tuple[Path, Path] | None:
         require(settings.train_file == USUAL["train_file"], "data.train_file", settings.train_file,
                 "none where data.path is a file")  # fmt: skip
         return path, path
-    given = {name: getattr(settings, name) != usual for name, usual in USUAL.items()}
-    if given["train_file"] and (given["test_file"] or settings.holdout):
+    if settings.in_files:
         return files[0], files[1]
     for name, usual in USUAL.items():
         allowed = f"{usual} where data.path is null, or both data.train_file and data.test_file"
-        require(not given[name], f"data.{name}", getattr(settings, name), allowed)
+        require(getattr(settings, name) == usual, f"data.{name}", getattr(settings, name), allowed)
     _require_generator(settings)
     return None
 

@@ -18,6 +18,9 @@ from memhrm.data.task import Task
 
 Part = Literal["train", "test"]
 
+USUAL = {"train_file": "train.csv", "test_file": "test.csv"}
+"""The names that files in ``path`` have, unless others are given."""
+
 MOST_PUZZLES = 10**8
 """The largest size of a set; a larger one does not fit into memory."""
 
@@ -87,6 +90,14 @@ class DataSettings(Settings, ABC):
         require(self.holdout <= MOST_PUZZLES, "data.holdout", self.holdout, f"numbers up to {MOST_PUZZLES}")
 
     @property
+    def in_files(self) -> bool:
+        """Return whether the examples are read from files."""
+        if self.path is not None or self.own_file is not None:
+            return self.path is not None
+        tested = self.test_file != USUAL["test_file"] or self.holdout > 0
+        return tested and self.train_file != USUAL["train_file"]
+
+    @property
     def in_episodes(self) -> bool:
         """Return whether examples come several in an episode, for what null settings stand for."""
         return False
@@ -121,6 +132,24 @@ class DataSettings(Settings, ABC):
             ValueError: the file cannot be read, or holds something else; the message names it.
         """
         return task.require(task.read(place))
+
+    def completed(self, task: Task, found: Examples, folder: Path, part: Part) -> Examples:
+        """Return a part of the set once the parts are apart: all that was read of it, or fewer, or more.
+
+        Args:
+            task: their task.
+            found: the examples that were read, without those of the other part.
+            folder: where the files are.
+            part: which part it is.
+
+        Raises:
+            ValueError: a file beside them cannot be read, or holds something else; the message names it.
+        """
+        return found
+
+    def elsewhere(self) -> dict[str, Any]:
+        """Return the settings that are others where `path` is not that of the run; none here."""
+        return {}
 
     def write(self, path: Path) -> str:
         """Write the one file (`own_file`) of what `path` holds, and return what was written, in words.

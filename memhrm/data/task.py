@@ -349,3 +349,17 @@ class Task(ABC):
             ValueError: wrong shapes or tokens.
         """
         return hashes(self.class_keys(*self.checked_pair(inputs, labels, 0)))
+
+    def trained_identities(self, examples: Examples) -> np.ndarray:
+        """Return the identities by which a run remembers examples that it was trained on, ``(n,)`` uint64."""
+        return self.identities(examples.inputs, examples.labels)
+
+    def were_used(self, examples: Examples, identities: np.ndarray, used: np.ndarray) -> np.ndarray:
+        """Return which test examples a run has used, ``(n,)`` bool.
+
+        Args:
+            examples: the test examples.
+            identities: theirs (`identities`), ``(n,)``.
+            used: those that the run remembers, uint64.
+        """
+        return np.isin(identities, used)

@@ -49,7 +49,7 @@ class EvaluationSettings:
         batch_size: rows at a time.
         loss: the cross-entropy that is reported.
         write: whether the memory is written; what is written ends with the episode, whatever the lifetime is,
-            so that no result depends on the order.
+            and no bank takes it up, so that no result depends on the order.
         restarts: how often each example is run.
         noise: standard deviation of the noise added to z_H and z_L before each supervision step; of several
             restarts the first runs without.
@@ -138,7 +138,7 @@ def walk(
         dtype: the precision of the computation.
         look: is shown every supervision step.
     """
-    lasting = model.H_module.settings.lifetime == "episode" and kept != "reset"
+    lasting = model.H_module.settings.lasts and kept != "reset"
     if kept == "frozen":
         settings = replace(settings, write=False)
     initial = model.initial_state(len(episodes), dtype)

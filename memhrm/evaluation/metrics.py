@@ -106,7 +106,7 @@ class Tally:
         for name, facet in facets.items():
             found[f"exact_accuracy_by_{name}"] = facet.means(exact)
         if len(cells) > 1:
-            used = (cells / count).tolist()
+            used = (cells / max(self.exact.size, 1)).tolist()  # Examples without a label use cells too.
             found["cells"] = describe(used[1:], used[0])
         if self.task.num_labels:
             found |= self.task.report(labels.astype(np.int64), predictions.astype(np.int64), confidence)

@@ -4,12 +4,13 @@ b batch, s token, d width, N cells, u random numbers that one H-step wants.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from memhrm.models.reasoner import Guide, Output, Reasoner
@@ -147,6 +148,17 @@ def rollout(
             rows, state = rows[~stops], select(state, ~stops)
             if not len(rows):
                 return
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and back into the mode that it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def select(tree: Any, rows: Tensor | slice) -> Any:

@@ -4,7 +4,7 @@ b rows of a batch, s tokens.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +125,7 @@ class Ballot:
         )
         there, group = np.unique(numbers, return_inverse=True)
         examples = self.arc.examples(
-            [tasks[number] for number in there], demonstrations=strict is not None, tests=True
+            [_unanswered(tasks[number]) for number in there], demonstrations=strict is not None, tests=True
         )
         before = np.searchsorted(examples.groups, group)
         shown = [len(tasks[row.task].demonstrations) if strict else 0 for row in rows]
@@ -134,3 +134,8 @@ class Ballot:
         if strict is None:
             return alone(self.arc.varied(examples.select(asked), codes))
         return strict.episodes(examples, strict.rows(examples, asked, [row.turn for row in rows]), codes)
+
+
+def _unanswered(task: ArcTask) -> ArcTask:
+    """Return a task without the outputs of its tests, which no vote may see."""
+    return replace(task, tests=tuple(replace(pair, output=None) for pair in task.tests))

@@ -36,7 +36,8 @@ class Context(NamedTuple):
     Attributes:
         level: the transformer level; it heeds `present` by itself.
         noise: uniform numbers in (0, 1), (b, u), for modules that draw; None: be greedy.
-        judge: the loss of a state as an answer; only in training, where the labels are known.
+        judge: the loss of a state as an answer; only in training, and not where something is told, which has
+            no labels.
         prefer: added to the scores of the cells when they are chosen, and only there, (b, cells): -inf
             keeps a cell out, +inf forces it.
         present: which positions are no padding, (b, t); None: all. What a module itself does across
@@ -172,6 +173,11 @@ class MemorySettings(Settings):
     def spans_steps(self) -> bool:
         """Whether the memory's graph goes through more than one supervision step."""
         return self.horizon not in (None, 1)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the memory goes on from one example of an episode to the next."""
+        return self.lifetime in ("episode", "global")
 
 
 class HModule(nn.Module):

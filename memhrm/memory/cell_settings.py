@@ -230,6 +230,11 @@ class CellSettings(ExchangeSettings):
         return self.gate == "none" or (self.gate == "selected" and rivals == 1)
 
     @property
+    def learns_once(self) -> bool:
+        """Whether the scorer learns through the first H-step of an example alone."""
+        return self.selector == "topk" and self.hold == "example"
+
+    @property
     def active(self) -> int:
         """Cells that an example reads and writes at an H-step."""
         return self.cells if self.selector == "all" else self.k

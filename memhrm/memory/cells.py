@@ -109,7 +109,10 @@ class Cells(nn.Module):
         trace |= {"indices": active.indices, "alpha": alpha, "scores": scores}
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
-            trace |= self._probability(h, memory, context, scored.scores, winners, held)
+            chosen = self._probability(h, memory, context, scored.scores, winners, held)
+            if s.selector == "lowest_loss" and judged is None:  # Nothing is there to be imitated.
+                chosen["log_probability"] = torch.zeros_like(chosen["log_probability"])
+            trace |= chosen
         keys, answered = self._keys(scored, write.indices, memory, context, held)
         merit = F.pad(merit, (apart, 0))
         return Selection(active.indices, scores, merit, read, write, keys, answered, cells), trace

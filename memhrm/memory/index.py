@@ -97,7 +97,7 @@ def made(name: IndexName, keys: Tensor) -> Index:
     return Exact(keys) if name == "exact" else Graph(keys)
 
 
-def recall(index: Index, keys: Tensor, queries: Tensor, k: int) -> float:
+def recall(index: Index, exact: Index, queries: Tensor, k: int) -> float:
     """Return the share of the k nearest keys that an index finds, as the mean over queries (b, w)."""
-    found, right = index.nearest(queries, k), Exact(keys).nearest(queries, k)
+    found, right = index.nearest(queries, k), exact.nearest(queries, k)
     return float((found.unsqueeze(2) == right.unsqueeze(1)).any(dim=1).float().mean())

@@ -6,7 +6,7 @@ C labels that were trained.
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from memhrm.config.settings import MOST, advise, require, require_size
 from memhrm.memory.base import Context, HModule, HShape, Memory, MemorySettings, Trace
 from memhrm.memory.cross_attention import Read, Residual, layer_norm
-from memhrm.memory.index import Index, IndexName, made
+from memhrm.memory.index import Index, IndexName, made, recall
 from memhrm.nn.layers import Linear, masked_mean
 
 NOTHING = -1e4
@@ -24,6 +24,9 @@ NOTHING = -1e4
 
 CHUNK = 1024
 """Examples whose keys are computed at a time."""
+
+Version = tuple[Tensor, int]
+"""A weight, which is held, so that no other takes its place in memory, and its version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +160,7 @@ class Retrieval(HModule):
         self.register_buffer("codes", label_codes(self.trained + 1, shape.width), persistent=False)
         self.bank = Bank(*torch.zeros(3, 0, dtype=torch.int64))._replace(tokens=torch.zeros(0, 1).int())
         self.candidates: tuple[Tensor, Bank] | None = None
-        self._indexed: tuple[Any, Tensor, Index] | None = None
+        self._indexed: tuple[list[Version], Tensor, Index] | None = None
         self._there = 0  # Examples of the bank: no H-step counts them.
 
     def _apply(self, fn, recurse=True):
@@ -187,11 +190,13 @@ class Retrieval(HModule):
         )
         self.bank = Bank(*(torch.cat(parts) for parts in zip(old, new, strict=True)))
         self._know(new.labels)
-        if self._indexed is not None:
-            state, keys, index = self._indexed
+        if self._indexed is not None and _same(self._indexed[0], self._weights()):
+            weights, keys, index = self._indexed
             more = self.encode(new.tokens)
             index.add(more)
-            self._indexed = state, torch.cat((keys, more)), index
+            self._indexed = weights, torch.cat((keys, more)), index
+        else:
+            self._indexed = None
 
     def relabel(self, rows: Tensor, labels: Tensor) -> None:
         """Give the examples at `rows` (m,) of the bank other labels, (m,); 0 removes them."""
@@ -210,6 +215,7 @@ class Retrieval(HModule):
     def schedule(self, step: int, total: int) -> None:
         """Draw the candidates of an optimiser step, a function of its number alone."""
         bank, s = self.bank, self.settings
+        self._indexed = None  # A fused optimiser changes weights that keep their version.
         if not len(bank.labels):
             return
         rng = np.random.default_rng((step, 0xBA2C))
@@ -278,14 +284,31 @@ class Retrieval(HModule):
     @torch.no_grad()
     def indexed(self) -> tuple[Tensor, Index]:
         """Return the keys of the bank, (n, w), and their index; computed anew when weights or bank change."""
-        state = tuple((p.data_ptr(), p._version) for p in self.encode.parameters())
-        if self._indexed is None or self._indexed[0] != state:
+        weights = self._weights()
+        if self._indexed is None or not _same(self._indexed[0], weights):
             parts = [self.encode(part) for part in self.bank.tokens.split(CHUNK)]
             keys = torch.cat(parts)
-            index = made(self.settings.index, keys)
-            index.drop(torch.nonzero(self.bank.labels == 0).flatten())
-            self._indexed = state, keys, index
-        return self._indexed[1], self._indexed[2]
+            index = self._made(self.settings.index, keys)
+        else:
+            _, keys, index = self._indexed
+        self._indexed = weights, keys, index
+        return keys, index
+
+    def _made(self, name: IndexName, keys: Tensor) -> Index:
+        """Return an index of the keys of the bank, (n, w), without those that were removed."""
+        index = made(name, keys)
+        index.drop(torch.nonzero(self.bank.labels == 0).flatten())
+        return index
+
+    @torch.no_grad()
+    def recall(self, inputs: Tensor) -> float:
+        """Return the share of the k examples nearest to tokens (b, s) that the index finds, as the mean."""
+        keys, index = self.indexed()
+        k = min(self.settings.k, self._there)
+        return recall(index, self._made("exact", keys), self.encode(inputs), k)
+
+    def _weights(self) -> list[Version]:
+        return [(p.detach(), p._version) for p in self.encode.parameters()]
 
     def answer(self, logits: Tensor, memory: Memory) -> Tensor:
         """Return the logits of the labels, those of the bank that were not trained behind the others.
@@ -300,6 +323,14 @@ class Retrieval(HModule):
         total = torch.zeros_like(logits[:, 0]).scatter_add(1, labels, (match - best).exp())
         pointed = torch.where(total > 0, total.clamp(min=torch.finfo(total.dtype).tiny).log() + best, NOTHING)
         return torch.logaddexp(logits, pointed.unsqueeze(1))
+
+
+def _same(known: list[Version], found: list[Version]) -> bool:
+    """Return whether weights are what they were; in bfloat16 each rollout has a new copy of them."""
+    return all(
+        old._version == then and (old.is_set_to(new) or (old.dtype == new.dtype and torch.equal(old, new)))
+        for (old, then), (new, _) in zip(known, found, strict=True)
+    )
 
 
 def label_codes(count: int, width: int) -> Tensor:

@@ -32,7 +32,7 @@ class Guide(NamedTuple):
 
     Attributes:
         noise: uniform numbers in (0, 1), (b, H_cycles, u), for H-modules that draw (`HModule.noise_size`).
-        judge: the loss of each example if z_H were the answer; only in training.
+        judge: the loss of each example if z_H were the answer, as in `Context`.
         write: False leaves the memory unwritten.
         prefer: added to the scores of the cells when they are chosen, (b, cells), as in `Context`.
         address: of each example's context and cue, (b, 2), as in `Context`.

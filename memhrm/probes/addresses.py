@@ -166,7 +166,7 @@ def address_numbers(subject: Subject, shuffles: int = 200, seed: int = 0) -> dic
     Raises:
         ValueError: the puzzles have no contexts, or the memory no cells that go on.
     """
-    allowed = "a run with data=contexts whose memory has cells, lifetime=episode and write_in_evaluation=true"
+    allowed = "a run with data=contexts whose memory has cells that go on, and write_in_evaluation=true"
     context, episodes = contexts_of(subject), subject.episodes
     require(context is not None, "subject", subject.name, allowed)
     assert context is not None and episodes is not None and episodes.address is not None

@@ -14,7 +14,7 @@ from memhrm.config.settings import require, require_size
 from memhrm.models.recursion import State
 from memhrm.probes.cells import active_cells
 from memhrm.probes.intervals import paired
-from memhrm.probes.rollout import UNMEASURED, Intervene, Rollout, rollout
+from memhrm.probes.rollout import Intervene, Rollout, of_size, rollout
 from memhrm.probes.subject import Subject
 
 
@@ -48,11 +48,11 @@ def effects(
 ) -> list[dict[str, Any]]:
     """Return how each test changes the answers.
 
-    Tests of the whole memory: `zero` and `reset` set it to zero, or to what the module starts with, before
-    each step; `freeze` never writes it; `shuffle` gives each puzzle the memory of another one before each
-    step, `swap` once, before the step in the middle. Tests of one cell, for memories with cells: `knock_out`
-    keeps it from being selected or, if all cells always are, resets it before each step; `force` selects it
-    at every H-step.
+    Tests of the whole memory: `zero` and `reset` set it to zero, as far as it is `of_size`, or to what the
+    module starts with, before each step; `freeze` never writes it; `shuffle` gives each puzzle the memory of
+    another one before each step, `swap` once, before the step in the middle. Tests of one cell, for memories
+    with cells: `knock_out` keeps it from being selected or, if all cells always are, resets it before each
+    step; `force` selects it at every H-step.
 
     Args:
         subject: the model and its puzzles.
@@ -109,7 +109,7 @@ def _tests(subject: Subject, steps: int, seed: int, baseline: Rollout) -> Iterat
     rng = np.random.default_rng(seed)
 
     def zero(_step: int, state: State) -> State:
-        memory = {name: torch.zeros_like(m) for name, m in state.memory.items() if name not in UNMEASURED}
+        memory = {name: torch.zeros_like(m) for name, m in state.memory.items() if of_size(name, m)}
         return state._replace(memory={**state.memory, **memory})
 
     def reset(_step: int, state: State) -> State:

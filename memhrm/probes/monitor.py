@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from memhrm.evaluation.rollout import evaluating
 from memhrm.probes import cells
 from memhrm.probes.addresses import agreement, contexts_of, overwritten
 from memhrm.probes.information import puzzle_information
@@ -35,11 +36,8 @@ def monitor_numbers(subject: Subject) -> dict[str, Any]:
         contexts: `agreement` and `overwritten`, as of `memhrm.probes.addresses`, over whole episodes. What
         does not apply is left out.
     """
-    training = subject.model.training
-    try:
+    with evaluating(subject.model):
         return _numbers(subject.select(slice(PUZZLES)), subject.halt_max_steps)
-    finally:
-        subject.model.train(training)
 
 
 def _numbers(subject: Subject, steps: int) -> dict[str, Any]:

@@ -20,10 +20,6 @@ from memhrm.models.recursion import State
 from memhrm.probes.subject import Subject
 from memhrm.training.losses import grade
 
-UNMEASURED = {"usage"}
-"""Tensors of a memory that only count usage."""
-
-
 PLAIN = "tokens", "exact", "accuracy", "q_halt", "q_continue"
 """The fields of a rollout that are single arrays."""
 
@@ -34,8 +30,8 @@ class Rollout:
 
     tokens: the answers, (S, n, s) int32. exact, accuracy: as of `grade`, (S, n).
         q_halt, q_continue: (S, n).
-    residual: |z' - z| / |z|, (S, n), for z_H, z_L and each tensor of the memory: from what the step began
-        with, after an intervention and before noise, to what it gave; nan where z was zero.
+    residual: |z' - z| / |z|, (S, n), for z_H, z_L and each tensor of the memory that is `of_size`: from what
+        the step began with, after an intervention and before noise, to what it gave; nan where z was zero.
     norm: root mean square of what the step gave, (S, n), by the same names.
     traces: what the H-steps report, (S, H, n, ...) each.
     states: of what `keep` names, (S + 1, n, ...); the first one is the start.
@@ -142,7 +138,12 @@ def rollout(
 
 def measured(state: State) -> dict[str, Tensor]:
     """Return the parts of a state with a residual and a norm, by name: z_H, z_L and the memory's tensors."""
-    return {name: z for name, z in _named(state).items() if name not in UNMEASURED}
+    return {name: z for name, z in _named(state).items() if of_size(name, z)}
+
+
+def of_size(name: str, tensor: Tensor) -> bool:
+    """Return whether the numbers of a memory's tensor have a size: counts of usage and places have none."""
+    return name != "usage" and tensor.is_floating_point()
 
 
 def _named(state: State) -> dict[str, Tensor]:

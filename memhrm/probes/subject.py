@@ -17,6 +17,7 @@ from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.task import Task
 from memhrm.evaluation.answers import EvaluationSettings, walk
+from memhrm.evaluation.rollout import evaluating
 from memhrm.memory.base import Memory
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
@@ -208,5 +209,6 @@ def _memory_before(model: Reasoner, run: RunSettings, episodes: Episodes, at: in
     if at == 0:
         return model.initial_state(len(episodes), run.dtype).memory
     how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
-    moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
-    return next(moment.memory for moment in moments if moment.at == at)
+    with evaluating(model):  # In training it is looked at as it trains.
+        moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
+        return next(moment.memory for moment in moments if moment.at == at)

@@ -47,7 +47,7 @@ def remembers_by_cell(subject: Subject) -> bool:
     module, episodes = subject.model.H_module, subject.episodes
     return (
         module.cells > module.always_active
-        and module.settings.lifetime == "episode"
+        and module.settings.lasts
         and subject.write
         and episodes is not None
         and episodes.length > 1
@@ -61,7 +61,8 @@ def cells_taken(subject: Subject) -> Taken:
         ValueError: it has no episodes, or no cells that go on in them.
     """
     fits = remembers_by_cell(subject)
-    require(fits, "subject", subject.name, "a run on episodes whose memory has cells with lifetime=episode")
+    allowed = "a run on episodes whose memory has cells with lifetime=episode or global"
+    require(fits, "subject", subject.name, allowed)
     model, episodes, module = subject.model, subject.episodes, subject.model.H_module
     assert episodes is not None
     shape = len(episodes), episodes.length, module.cells

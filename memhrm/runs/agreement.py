@@ -15,7 +15,7 @@ from memhrm.training.step import Observed
 def sees_episodes(module: HModule) -> bool:
     """Return whether a memory has cells, and an optimiser step all of an episode."""
     settings = module.settings
-    return module.cells > 0 and settings.lifetime == "episode" and settings.horizon == "episode"
+    return module.cells > 0 and settings.lasts and settings.horizon == "episode"
 
 
 def later_visits(observed: Sequence[Observed], module: HModule) -> dict[str, Tensor]:

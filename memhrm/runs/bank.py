@@ -68,10 +68,11 @@ def keeps_bank(model: Reasoner) -> bool:
     return isinstance(model.H_module, Retrieval)
 
 
-def fill(model: Reasoner, task: Task, entries: Sequence[Entry]) -> None:
-    """Give a model its bank."""
+def fill(model: Reasoner, task: Task, entries: Sequence[Entry]) -> Examples:
+    """Give a model its bank, and return it as examples."""
     bank = encoded(task, entries)
     model.H_module.learn_from(bank.inputs, bank.labels, bank.groups)
+    return bank
 
 
 def encoded(task: Task, entries: Sequence[Entry]) -> Examples:

@@ -8,6 +8,7 @@ import torch
 from memhrm.config.settings import advise, require
 from memhrm.data import Dataset
 from memhrm.data import load as load_data
+from memhrm.data.settings import KINDS
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from memhrm.runs.settings import RunSettings
@@ -33,14 +34,19 @@ def prepare_machine(run: RunSettings) -> None:
 def make_dataset(run: RunSettings) -> Dataset:
     """Return the run's puzzles; test puzzles that are training puzzles up to symmetry are left out.
 
-    Of generated sets there are none; files may have some.
+    Of sets that this package generates there are none; files may have some, and sets of the user's own.
     """
     dataset = load_data(**run.data)
-    if run.data["path"] is None and run.data["train_file"] == "train.csv":
-        return dataset
-    clean, count = unused(dataset, identities(dataset.train, dataset.task))
+    clean, count = untrained(run, dataset)
     advise(count > 0, left_out(count, len(dataset.test)))
     return clean
+
+
+def untrained(run: RunSettings, dataset: Dataset) -> tuple[Dataset, int]:
+    """Return the run's puzzles without test puzzles that are training puzzles too, and their number."""
+    if run.generated and run.data["kind"] in KINDS.own:
+        return dataset, 0
+    return unused(dataset, identities(dataset.train, dataset.task))
 
 
 def make_model(run: RunSettings, dataset: Dataset) -> Reasoner:

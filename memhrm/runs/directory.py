@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -65,34 +65,41 @@ class RunDirectory:
         """Hold the directory for this process alone; the system releases it however the process ends.
 
         Raises:
-            ValueError: another process writes there, or the directory holds files that are not of a run.
+            ValueError: another process writes there, or the directory holds what is to be kept.
         """
         self.require_own()
         with locked(self.path):
             yield
 
     def require_own(self) -> None:
-        """Raise an error for a directory with files that a run would overwrite but that are not of a run.
+        """Raise an error for a directory with files that a run would overwrite but that are to be kept.
 
         Raises:
-            ValueError: there is such a file, which the message names, or the path is that of a file.
+            ValueError: there is a file that is not of a run, which the message names, or the result of a run
+                whose last checkpoint is gone; or the path is that of a file.
         """
         if not self.path.exists():
             return
         if not self.path.is_dir():
             raise ValueError(f"dir is {str(self.path)!r}, which is a file; allowed: a folder, or a new name")
         there = [name for name in FILES if (self.path / name).exists()]
-        if there and not self._is_run():
+        if there and not self._is_run(there):
             raise ValueError(
                 f"dir is {str(self.path)!r}, whose {there[0]} was not written by memhrm and is kept; "
                 "allowed: a new folder, or that of a run"
             )
+        if not self.last.exists() and (self.path / "summary.json").exists():
+            raise ValueError(
+                f"dir is {str(self.path)!r}, which has the result of a run whose last.pt is gone; to train "
+                "there again, remove it, or give another dir=..."
+            )
 
-    def _is_run(self) -> bool:
+    def _is_run(self, there: Sequence[str]) -> bool:
         made = [self.path / name for name in ("environment.json", "origin.json")]
         found = [mapping(path, read_json(path)) for path in made if path.exists()]
         ours = any("packages" in one or "command" in one for one in found)
-        return ours and (self.path / "config.yaml").exists()
+        begun = list(there) == ["environment.json"]  # All that there is of a run that ended while it began.
+        return ours and (begun or (self.path / "config.yaml").exists())
 
     def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Create the directory and write the configuration and the environment of the run."""
@@ -104,8 +111,10 @@ class RunDirectory:
     def rewind(self, step: int) -> None:
         """Drop the lines that a resumed run writes again: the metrics after a step, and the final scores.
 
-        A line that a crash cut short is dropped as well.
+        A line that a crash cut short is dropped as well; at step 0 also a best checkpoint without a last one.
         """
+        if step == 0:
+            self.best.unlink(missing_ok=True)
         if self._metrics.exists():
             lines = self._lines()
             kept = [line for line in lines if 0 <= _step_of(line) <= step and '"test/' not in line]

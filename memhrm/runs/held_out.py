@@ -1,6 +1,7 @@
 """The puzzles that a run does not train on: those that choose its best checkpoint, and those of its score."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ from memhrm.config.settings import require
 from memhrm.data import Dataset, Episodes, load_test
 from memhrm.data import load as load_data
 from memhrm.data.examples import Examples
-from memhrm.runs.build import make_dataset
+from memhrm.data.settings import parse as parse_data
+from memhrm.runs.build import make_dataset, untrained
 from memhrm.runs.settings import RunSettings, usual_validation
 from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused, whole
 
@@ -47,7 +49,7 @@ def left_to_score(run: RunSettings, dataset: Dataset, chosen: np.ndarray | None 
     choosing, scored = dataset.episodes.pools(test, validation_size(run, dataset.held_out_count()))
     if chooses(run, dataset):
         barred = np.union1d(barred, known[choosing])
-    left = scored[whole(test.select(scored), ~np.isin(known[scored], barred))]
+    left = scored[whole(test.select(scored), ~dataset.test_used(barred)[scored])]
     if not len(left):
         raise ValueError(NONE_LEFT.format(len(scored), dataset.name))
     return test.select(left)
@@ -88,14 +90,14 @@ class Scored(NamedTuple):
         series: further test sets (`EpisodeMaker.series`).
         dataset: the data of which they are made.
         left_out: test examples that are left out because the run has used them.
-        total: test examples that there were.
+        test: all test examples that there are, those too.
     """
 
     episodes: Episodes
     series: dict[str, Episodes]
     dataset: Dataset
     left_out: int
-    total: int
+    test: Examples
 
 
 def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mapping[str, Any]) -> Scored:
@@ -109,15 +111,17 @@ def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mappi
         ValueError: a setting that does not fit the run's data, a bad file, or no puzzle is left.
     """
     if not other:
-        dataset = make_dataset(run)
+        loaded = load_data(**run.data)
+        dataset, trained = untrained(run, loaded)
         if digest in (None, dataset.digest()):
             clean, count = unused(dataset, used.trained)
-            series = clean.episodes.series(left_to_score(run, clean, used.chosen))
-            return Scored(split(run, clean, used.chosen)[1], series, clean, count, len(dataset.test))
+            episodes, left = split(run, clean, used.chosen)[1], left_to_score(run, clean, used.chosen)
+            series = clean.episodes.series(left)
+            return Scored(episodes, series, replace(clean, test=left), trained + count, loaded.test)
     dataset = _other(run.data, other)
     clean, count = unused(dataset, used.all())
     series = clean.episodes.series(clean.test)
-    return Scored(clean.held_out(), series, clean, count, len(dataset.test))
+    return Scored(clean.held_out(), series, clean, count, dataset.test)
 
 
 def own_data(run: RunSettings, used: UsedPuzzles, digest: str | None) -> Dataset:
@@ -137,12 +141,19 @@ def own_data(run: RunSettings, used: UsedPuzzles, digest: str | None) -> Dataset
     return unused(dataset, used.trained)[0]
 
 
+def with_other(data: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of what is scored: those of a run's data, and others in their place."""
+    if not {"path", "test_file"} & other.keys():
+        return {**data, **other}
+    values = {**data, "train_size": None, "test_size": None, "holdout": 0, **other}
+    return values | (parse_data(values).elsewhere() if "path" in other else {})
+
+
 def _other(data: Mapping[str, Any], other: Mapping[str, Any]) -> Dataset:
-    if "path" in other or "test_file" in other:
-        sizes = {"train_size": None, "test_size": None, "holdout": 0}
-        return load_test(**{**data, **sizes, **other})
+    if {"path", "test_file"} & other.keys():
+        return load_test(**with_other(data, other))
     holdout = data.get("holdout", 0)
     require("test_size" not in other or not holdout, "data.test_size", other.get("test_size"),
             f"nothing, since the run holds out data.holdout={holdout} of its training puzzles; for others "
             "give data.path or data.test_file too")  # fmt: skip
-    return load_data(**{**data, **other})
+    return load_data(**with_other(data, other))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memhrm.config.settings import SettingWarning
+from memhrm.data.loading import files_of
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings, parse
@@ -33,10 +34,8 @@ def directory(run: RunSettings) -> Path:
 def digest(run: RunSettings) -> str:
     """Return a hash of all settings that tell one run from another, and of the files that it reads."""
     fixed = _flat(run.config(), FREE)
-    data = run.data
-    if data["path"]:
-        names = [data["train_file"], *([] if data["holdout"] else [data["test_file"]])]
-        fixed["data"] = [_content(Path(data["path"]).expanduser() / name) for name in names]
+    if not run.generated:
+        fixed["data"] = [_content(file) for file in files_of(parse_data(run.data))]
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -1,7 +1,7 @@
 """The training log: the metrics of an interval of steps, and a check that training has not diverged."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -30,7 +30,8 @@ class IntervalLog:
         run: the settings of the run.
         ranks: the processes of the run.
         directory: the directory whose metrics are written.
-        pending: the values noted before a resumed run was interrupted, from its checkpoint.
+        pending: this process's part of the values that were noted before a resumed run was interrupted, as
+            `noted` returns it.
         span: returns the supervision steps of the optimiser step that follows so many finished ones.
         module: the memory, of whose traced values some are logged (`HModule.logged`).
     """
@@ -49,6 +50,7 @@ class IntervalLog:
         self.run, self.ranks, self.directory, self.span = run, ranks, directory, span
         self.module, self.logged = module, module.logged
         self.rows = [] if pending is None else list(pending.to(ranks.device))
+        self.earlier = len(self.rows)  # Rows that took none of the time since `since`.
         self.lr = 0.0
         self.precision = widened(torch.zeros((), device=ranks.device)).dtype
         self.since = time.monotonic()
@@ -95,7 +97,10 @@ class IntervalLog:
         return sums
 
     def pending(self) -> Tensor:
-        """Return the values since the last line; a checkpoint keeps them, so that the next is complete."""
+        """Return the values since the last line, the mean over the processes.
+
+        A checkpoint keeps them, so that the next line is complete.
+        """
         return self.ranks.total(torch.stack(self.rows)) / self.ranks.size if self.rows else torch.zeros(0)
 
     def flush(self, step: int, *, write: bool) -> dict[str, str]:
@@ -132,10 +137,11 @@ class IntervalLog:
             metrics |= describe(usage, mean["own_entropy"] / examples)
         if write:
             now = time.monotonic()
-            metrics["examples_per_second"] = len(self.rows) * examples / max(now - self.since, 1e-9)
+            timed = self.run.batch_size * sum(spans[self.earlier :])
+            metrics["examples_per_second"] = timed / max(now - self.since, 1e-9)
             if self.ranks.first:
                 self.directory.log(step, {f"train/{name}": value for name, value in metrics.items()})
-            self.rows, self.since = [], now
+            self.rows, self.earlier, self.since = [], 0, now
         return {"loss": f"{metrics['loss']:.4f}", "exact": f"{metrics['exact_accuracy']:.3f}"}
 
     def _check(self, table: Tensor, first: int) -> None:
@@ -143,6 +149,19 @@ class IntervalLog:
         if bad.any():
             step = first + int(bad.nonzero()[0])
             raise Diverged(f"the loss is not a finite number at step {step}; {rescue(self.directory)}")
+
+
+def noted(saved: Mapping[str, Any], ranks: Ranks) -> Tensor | None:
+    """Return this process's part of what a checkpoint keeps for the next line of the log.
+
+    Args:
+        saved: the checkpoint, of any number of processes; one that does not tell it is taken to have as many.
+        ranks: the processes that go on from it.
+    """
+    pending, share = saved["pending"], saved.get("processes", ranks.size) / ranks.size
+    if pending is None or not len(pending):
+        return pending
+    return torch.cat([pending[:, :1], share * pending[:, 1:]], dim=1)  # All have one gradient, and its norm.
 
 
 def rescue(directory: RunDirectory) -> str:

@@ -21,7 +21,7 @@ from memhrm.runs import checkpoint
 from memhrm.runs.batches import Batches
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.held_out import left_to_score, split, used_by
-from memhrm.runs.log import Diverged, IntervalLog, rescue
+from memhrm.runs.log import Diverged, IntervalLog, noted, rescue
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.signals import Interrupted, stop_signals
 from memhrm.runs.used import UsedPuzzles, left_out, unused
@@ -76,7 +76,7 @@ def begin(
     if saved is not None:
         checkpoint.require_same_puzzles(saved, digest, directory.path)
         checkpoint.restore(learner, ranks, saved, directory.last)
-        progress = {name: saved[name] for name in ("best", "seconds", "pending")}
+        progress = {"best": saved["best"], "seconds": saved["seconds"], "pending": noted(saved, ranks)}
         used = UsedPuzzles.of_tensors(saved["used"])
         dataset = unused(dataset, used.trained)[0]
     else:
@@ -121,13 +121,13 @@ def train(
         nonlocal saved
         require_sane(learner, run.dtype, directory, ranks)
         progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
-        progress |= {"used": start.used.tensors(), "data": start.digest}
+        progress |= {"used": start.used.tensors(), "data": start.digest, "processes": ranks.size}
         content = checkpoint.snapshot(learner, ranks, run.config(), progress)
+        if ranks.first and is_best:  # First, since last.pt says which step is the best.
+            checkpoint.write(directory.best, content)
         if ranks.first:
             checkpoint.write(directory.last, content)
         saved = learner.step
-        if ranks.first and is_best:
-            checkpoint.write(directory.best, content)
 
     learner.model.train()
     with stop_signals(lambda: saved) as asked, bar:

@@ -14,7 +14,7 @@ UNSAID = ("dir", "init", "logger", "device", "progress", "threads")
 """Settings that say where and how a run is made, not what it is."""
 
 DERIVED = ("data.categories", "data.vocabulary")
-"""Settings that the files in `data.path` decide."""
+"""Settings that the files of the data decide."""
 
 PLAIN = re.compile(r"[A-Za-z_][\w.+-]*")
 """Texts that need no quotes in Hydra's grammar."""
@@ -30,7 +30,7 @@ def words_of(run: RunSettings) -> list[str]:
         if Path(CONFIGS, group, f"{(name := config[group]['name'])}.yaml").exists()
     ]
     base, own = _flat(parse(compose("train", chosen)).config()), _flat(config)
-    silent = DERIVED if run.data["path"] else ()
+    silent = () if run.generated else DERIVED
     changed = {
         name: value
         for name, value in own.items()

@@ -18,8 +18,10 @@ from memhrm.config.settings import (
     require_size,
     require_threads,
 )
+from memhrm.data.settings import USUAL
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.base import MemorySettings
+from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.registry import parse as parse_memory
@@ -104,6 +106,13 @@ class RunSettings(Settings):
             f"with one H-step in model.gradient_window={m.gradient_window} nothing trains the write of the "
             f"memory; {longer}",
         )
+        cut = gradient_start(m.window(), m.H_cycles, m.L_cycles)[0] > 0 and self.memory.horizon == 1
+        advise(
+            cut and isinstance(self.memory, CellSettings) and self.memory.learns_once,
+            "with memory.hold=example cells are chosen at the first H-step of an example, which lies before "
+            f"model.gradient_window={m.gradient_window}: nothing trains the scorer; memory.hold=feedback, "
+            "model.gradient_window=whole or memory.horizon=2 do",
+        )
 
     def _require_cycles(self) -> None:
         """Refuse more H-cycles in a part of the training than the model has."""
@@ -130,6 +139,11 @@ class RunSettings(Settings):
             object.__setattr__(self, name, value)
 
     @property
+    def generated(self) -> bool:
+        """Whether the data are made, not read from files."""
+        return not parse_data(self.data).in_files
+
+    @property
     def dtype(self) -> torch.dtype:
         """The type in which the model computes."""
         return DTYPES[self.precision]
@@ -145,8 +159,8 @@ class RunSettings(Settings):
 def parse(config: Mapping[str, Any], given: frozenset[str] = frozenset()) -> RunSettings:
     """Return the settings of a run from its configuration: a composed one, or that of a run directory.
 
-    The sizes in the file of a data set are those of its generator: with a `data.path` that is given, they
-    count only if they are given too.
+    The sizes in the file of a data set are those of its generator: with a `data.path` that is given, or a
+    `data.train_file` without a path, they count only if they are given too.
 
     Args:
         config: the configuration as plain data.
@@ -185,12 +199,15 @@ def _memory(top: Mapping[str, Any], values: Any) -> MemorySettings:
 
 
 def _with_files(data: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:
-    """Return the settings of the data with the sizes that count and a path that holds in any folder."""
+    """Return the settings of the data with the sizes that count and paths that hold in any folder."""
     values = dict(data)
-    if values.get("path") and not values.get("download") and "data.path" in given:
+    placed = "data.path" if values.get("path") else "data.train_file"
+    if placed in given and not values.get("download"):
         values |= {name: None for name in ("train_size", "test_size") if f"data.{name}" not in given}
-    if isinstance(values.get("path"), str) and values["path"]:
-        values["path"] = str(Path(values["path"]).expanduser().resolve())
+    alone = () if values.get("path") else [name for name, usual in USUAL.items() if values.get(name) != usual]
+    for name in ("path", *alone):
+        if isinstance(values.get(name), str) and values[name]:
+            values[name] = str(Path(values[name]).expanduser().resolve())
     return values
 
 

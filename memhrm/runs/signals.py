@@ -27,9 +27,10 @@ STOP_SIGNALS = [
 
 @contextmanager
 def stop_signals(saved: Callable[[], int] = lambda: 0) -> Iterator[list[int]]:
-    """Catch STOP_SIGNALS; the list holds those that came. A second one of the same kind acts at once.
+    """Catch STOP_SIGNALS; the list holds those that came. A second SIGINT acts at once.
 
-    SIGHUP stays ignored where it is ignored (nohup).
+    The others change nothing when they come again: what ends a job may send one to each process, and torchrun
+    sends it on to the same. SIGHUP stays ignored where it is ignored (nohup).
 
     saved: the step of the last checkpoint, 0 without one; for the message of a second Ctrl-C.
 
@@ -46,7 +47,8 @@ def stop_signals(saved: Callable[[], int] = lambda: 0) -> Iterator[list[int]]:
         before.pop(number, None)  # None: set by code that is not Python, which cannot be put back.
 
     def ask(number: int, _frame: Any) -> None:
-        signal.signal(number, before[number])
+        if number == signal.SIGINT:
+            signal.signal(number, before[number])
         asked.append(number)
 
     try:

@@ -76,9 +76,9 @@ def of_runs(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     summaries = {}
     for label, path in zip(labels(paths), paths):
         directory = RunDirectory(path)
-        directory.config()  # Raises if there is no run.
+        steps = directory.config().get("steps", 0)  # Raises if there is no run.
         summary = directory.summary()
-        if summary is None:
+        if summary is None or not finished(directory, steps):
             raise ValueError(f"{path} is not finished; run its training command again to resume it")
         summaries[label] = summary
     return summaries

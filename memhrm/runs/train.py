@@ -53,7 +53,7 @@ def train_run(run: RunSettings, path: Path, initial: Initial, watch: Watch) -> d
             directory.config()  # Says so if it is damaged.
             check_same(run, saved["config"], directory.last)
             if finished(directory, run.steps):
-                if run.data["path"]:  # Files may have changed since.
+                if not run.generated:  # Files may have changed since.
                     checkpoint.require_same_puzzles(saved, make_dataset(run).digest(), path)
                 if ranks.first:
                     print(f"already finished; to train again, remove {path} or give another dir=...")

@@ -16,7 +16,7 @@ from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.data.text.prose_settings import ProseSettings
-from memhrm.data.text.settings import TextSettings
+from memhrm.data.text.settings import IntentSettings, TextSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
@@ -58,6 +58,8 @@ class Run:
         self.memory: Any = run.memory
         self.data: Any = parse_data(run.data)
         self.episodes = self.data.in_episodes
+        place = "path" if run.data["path"] else "train_file"
+        self.files = f"data.{place}={run.data[place]}"
         self.remembers = run.memory.module != NO_MEMORY.module
         self.foreign = not run.memory.module.startswith("memhrm.")  # Of what it reads nothing is known.
         self.exchange = isinstance(run.memory, ExchangeSettings) and not self.foreign
@@ -128,8 +130,9 @@ class Run:
     def takes_whole_files(self) -> bool:
         """Return whether all examples of the files are used, so that nothing is drawn."""
         sizes = self.data.train_size, self.data.test_size
-        files = self.data.path is not None and self.data.own_file is None
-        return files and not (self.episodes or self.data.holdout) and sizes == (None, None)
+        files = self.data.in_files and self.data.own_file is None
+        drawn = isinstance(self.data, IntentSettings) and self.data.draws
+        return files and not (self.episodes or self.data.holdout or drawn) and sizes == (None, None)
 
 
 RULES = (
@@ -228,13 +231,13 @@ RULES = (
     Rule(("memory.written",), lambda r: r.cells and r.memory.written == r.memory.active,
          "with k={memory.k}", (None,)),
     # The puzzles.
-    Rule(("data.train_file", "data.test_file"), lambda r: r.data.path is None, "with data.path=null"),
+    Rule(("data.train_file", "data.test_file"), lambda r: not r.data.in_files, "with data.path=null"),
     Rule(("data.cache", "data.download", *(f"data.{name}" for name in BOUNDS)),
-         lambda r: r.data.path is not None,
-         "with data.path={data.path}: nothing is generated or downloaded", (None,)),
-    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.path is not None,
+         lambda r: r.data.in_files,
+         "with {files}: nothing is generated or downloaded", (None,)),
+    Rule(("data.test_file", "data.test_size"), lambda r: r.data.holdout > 0 and r.data.in_files,
          "with data.holdout={data.holdout}, which takes the place of the test puzzles", (None,)),
-    Rule(("data.seed",), lambda r: r.takes_whole_files, "with data.path={data.path} and no size to draw"),
+    Rule(("data.seed",), lambda r: r.takes_whole_files, "with {files} and no size to draw"),
     Rule(("data.train_file", "data.test_file", "data.cache", "data.download"),
          lambda r: r.data.own_file is not None, "with data={data.name}, which has one file", (None,)),
     Rule(("data.demonstrations",), lambda r: isinstance(r.data, ArcSettings) and not r.data.strict,

@@ -93,8 +93,8 @@ class UsedPuzzles:
 
 
 def identities(puzzles: Examples, task: Task) -> np.ndarray:
-    """Return the identity of each puzzle of a set, (n,) uint64."""
-    return task.identities(puzzles.inputs, puzzles.labels)
+    """Return the identity by which each puzzle that is trained on is remembered, (n,) uint64."""
+    return task.trained_identities(puzzles)
 
 
 def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
@@ -103,7 +103,7 @@ def unused(dataset: Dataset, used: np.ndarray) -> tuple[Dataset, int]:
     Raises:
         ValueError: no test puzzle is left.
     """
-    left = whole(dataset.test, ~np.isin(dataset.test_identities, used))
+    left = whole(dataset.test, ~dataset.test_used(used))
     count = int((~left).sum())
     if not count:
         return dataset, 0

@@ -26,7 +26,7 @@ class OptimSettings(Settings):
         betas: decay rates of Adam's first and second moments.
         eps: AdamW's epsilon.
         weight_decay: decoupled weight decay, of the same weights as `lr`.
-        muon_lr: learning rate of the matrices with muon.
+        muon_lr: learning rate of the matrices with muon: the weights of all linear maps but the heads.
         muon_weight_decay: weight decay of the matrices with muon.
         puzzle_lr: learning rate of sign-SGD on the puzzle table.
         puzzle_weight_decay: weight decay of the puzzle table.
@@ -222,14 +222,10 @@ def _main_optimisers(model: Reasoner, s: OptimSettings) -> list[Optimizer]:
     adamw = {"lr": s.lr, "betas": s.betas, "eps": s.eps, "weight_decay": s.weight_decay}
     if s.name == "adamw":
         return [torch.optim.AdamW(model.parameters(), fused=True, **adamw)]
-    outer = ("embed.", "lm_head.", "q_head.")
-    matrices = [
-        p
-        for name, p in model.named_parameters()
-        if p.ndim == 2 and not name.startswith(outer) and not name.endswith("positions")
-    ]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
+    heads = model.lm_head, model.q_head
+    maps = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear) and m not in heads}
+    matrices = [p for p in model.parameters() if id(p) in maps]
+    rest = [p for p in model.parameters() if id(p) not in maps]
     muon = torch.optim.Muon(matrices, lr=s.muon_lr, weight_decay=s.muon_weight_decay)
     return [muon, torch.optim.AdamW(rest, fused=True, **adamw)]
 

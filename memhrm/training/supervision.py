@@ -271,7 +271,7 @@ class SupervisionStep(nn.Module):
 
         guide = Guide(
             noise,
-            judge,
+            None if occasion.told else judge,
             told=occasion.told,
             H_cycles=occasion.H_cycles,
             address=carry.data.get("address"),

@@ -26,7 +26,8 @@ def adaptation(settings: Any) -> RunSettings:
     transductive = isinstance(own, ArcSettings) and not own.strict
     require(transductive, "run", settings.run, "a run on ARC with data.protocol=transductive")
     place = Path(settings.file).expanduser().resolve()
-    data |= {"path": str(place), "sets": None, "test_size": None}
+    data |= {"path": str(place), "test_size": None}
+    data |= parse_data(data).elsewhere()
     data |= {} if settings.variants is None else {"variants": settings.variants}
     changed = {
         "data": data,

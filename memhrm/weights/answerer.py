@@ -225,7 +225,7 @@ class Answerer:
             ):
                 yield number_of, True, step
                 memory = step.state.memory
-            if module.lifetime != "episode":  # As in evaluation.
+            if not module.lasts:  # As in evaluation.
                 memory = start
         for step in _each(model, inputs, memory, steps, identifiers=identifiers, mask=mask):
             self._in_time()

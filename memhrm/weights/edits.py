@@ -3,8 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from memhrm.config.settings import require
 from memhrm.data.text.files import read_labelled
+from memhrm.memory.retrieval import Retrieval
 from memhrm.runs.bank import Entry, keeps_bank, read_bank, write_bank
 from memhrm.runs.directory import RunDirectory, locked
 from memhrm.weights.opening import load
@@ -49,6 +53,8 @@ def removed(run: Path, file: Path) -> str:
 def shown(run: Path, file: Path | None) -> str:
     """Say what the bank of a run holds; with a file, what the answers to its texts rest on.
 
+    Of a graph it says what part of the texts that match best it finds.
+
     Raises:
         ValueError: as `added`.
     """
@@ -62,6 +68,11 @@ def shown(run: Path, file: Path | None) -> str:
     for text, found in zip(texts, solver.explain(texts)):
         lines += [text, f"  {found.probability:.0%}  {found.category}"]
         lines += [f"    {share:.0%}  {category}: {near}" for near, category, share in found.examples]
+    memory = solver.model.H_module
+    assert isinstance(memory, Retrieval)
+    if memory.settings.index == "graph" and any(solver.bank):
+        share = memory.recall(torch.from_numpy(solver.task.encode(texts).inputs.astype(np.int32)))
+        lines.append(f"the graph finds {share:.0%} of the k={memory.settings.k} nearest that the bank has")
     return "\n".join(lines)
 
 

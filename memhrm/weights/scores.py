@@ -7,6 +7,8 @@ from typing import Any
 
 from memhrm.config.settings import require
 from memhrm.data import Episodes
+from memhrm.data.arc.settings import ArcSettings
+from memhrm.data.settings import parse as parse_data
 from memhrm.evaluation.answers import EvaluationSettings, Sure
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.models.reasoner import count_parameters
@@ -71,6 +73,9 @@ def evaluation_of(restored: Restored, settings: Any, given: frozenset[str]) -> E
     require(judges or settings.sure != "q", "sure", "q", f"confidence, {trained}")
     chosen_by_q = settings.restarts > 1 and settings.select == "q"
     require(judges or not chosen_by_q, "select", "q", f"residual, majority, oracle, {trained}")
+    peeps = settings.select == "oracle" and isinstance(parse_data(run.data), ArcSettings)
+    allowed = f"q, residual, majority with data={run.data['name']}, whose votes may not see the labels"
+    require(not peeps, "select", "oracle", allowed)
     usual: Sure = "q" if judges and run.halting.rule != "confidence" else "confidence"
     return EvaluationSettings(
         steps=run.halting.halt_max_steps if settings.halt_max_steps is None else settings.halt_max_steps,
@@ -99,7 +104,7 @@ def to_score(restored: Restored, settings: Any, ranks: Ranks) -> Scored:
     prepare_machine(run)
     what = scored(run, restored.used, restored.content.get("data"), other_data(settings))
     if ranks.first and what.left_out:
-        print(left_out(what.left_out, what.total), file=sys.stderr)
+        print(left_out(what.left_out, len(what.test)), file=sys.stderr)
     return what
 
 

@@ -62,6 +62,8 @@ class Solver(Answerer):
         judges: whether it has learned to tell how sure it is, by Q; else Q says nothing.
     """
 
+    task: Task
+
     def __init__(
         self,
         model: Reasoner,
@@ -378,4 +380,5 @@ def _require_examples(examples: Sequence[tuple[str, str]]) -> None:
 def _require_texts(argument: str, texts: Sequence[str]) -> None:
     listed = isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts)
     given = texts if isinstance(texts, str) else type(texts).__name__
-    require(listed, argument, given, "a list of texts")
+    arc = "; `solve_task` takes a task of ARC" if isinstance(texts, Mapping) else ""
+    require(listed, argument, given, f"a list of texts{arc}")

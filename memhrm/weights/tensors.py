@@ -29,7 +29,7 @@ def write_tensors(
     """
     plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
     metadata = {"format": form, "about": json.dumps(about), "used": used.text()}
-    metadata["checksum"] = _checksum(plain, metadata)
+    metadata["checksum"] = checksum(plain, metadata)
     try:
         with whole(path) as unfinished:
             unfinished.touch()
@@ -86,7 +86,7 @@ def read_tensors(path: Path) -> TensorFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except Exception as error:  # A damaged file can make its reader raise anything.
         raise ValueError(f"{path} cannot be opened as safetensors: {console.one_line(error)}") from error
-    if "checksum" in metadata and metadata["checksum"] != _checksum(tensors, metadata):
+    if "checksum" in metadata and metadata["checksum"] != checksum(tensors, metadata):
         raise ValueError(f"{path} is damaged: its checksum is wrong; make it again")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -94,7 +94,7 @@ def read_tensors(path: Path) -> TensorFile:
     return TensorFile(path, tensors, metadata)
 
 
-def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Return the SHA-256 of the tensors with their names and shapes, and of the other metadata."""
     others = {name: text for name, text in metadata.items() if name != "checksum"}
     digest = hashlib.sha256(json.dumps(others, sort_keys=True).encode())

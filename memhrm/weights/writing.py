@@ -5,6 +5,7 @@ s tokens of a window.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,7 @@ def write(solver: Solver, prompt: str, length: int, manner: Manner) -> Iterator[
     rng = np.random.default_rng(manner.seed)
     given = task.with_gaps(prompt) if prompt else np.zeros(0, np.int32)
     tokens = np.concatenate((given, np.full(length, MASK, np.int32)))
+    shown = partial(task.decode, unknown=task.unknown(prompt))
     require(MASK in tokens, "length", length, "1 or above, or a prompt with gaps (_)")
     while MASK in tokens:
         begin, end = _window(tokens, task.seq_len)
@@ -91,7 +93,7 @@ def write(solver: Solver, prompt: str, length: int, manner: Manner) -> Iterator[
             now = -(-left // (manner.steps - step))
             tokens[begin:end] = _filled(solver, tokens[begin:end], now, manner, rng)
             left -= now
-            yield Written(task.decode(tokens), begin, left)
+            yield Written(shown(tokens), begin, left)
 
 
 def _window(tokens: np.ndarray, size: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from made_arc import made, plain, tasks, write_combined
 from memhrm import adapt, evaluate, export, solve, train
 from memhrm.arc import main as score
 from memhrm.config.command import command
+from memhrm.data.arc.tasks import json_of, read_tasks
 from memhrm.data.arc.variants import parted
 from memhrm.evaluation import votes
 from memhrm.runs import checkpoint
-from memhrm.weights.votes import Poll
-from tiny import TINY, at_step, command_line, send
+from memhrm.weights.poll import HeldOut, Poll
+from tiny import TINY, at_step, command_line, said, send
 from tiny import train as tiny_train
 from two_ranks import on_two_ranks
 
@@ -123,6 +125,59 @@ def test_votes_go_on_where_they_stopped_and_none_survives_another_evaluation(cop
     assert len(file.read_text().splitlines()) == 5
 
 
+def test_votes_of_other_weights_are_not_taken(copy):
+    """Of the same settings, step and puzzles: a run that was trained again in the same place."""
+    assert asked(copy) == 0
+    file, last = copy / "votes.jsonl", copy / "checkpoints/last.pt"
+    header, first, *others = file.read_text().splitlines()
+    content = checkpoint.read(last)
+    content["average"]["module.lm_head.weight"] *= -1
+    checkpoint.write(last, content)
+    assert asked(copy) == 0
+    again = file.read_text().splitlines()
+    assert again[0] != header and again[1:] != [first, *others]
+
+
+def test_tests_that_are_trained_are_left_out_one_by_one_and_keep_their_places(tmp_path, capsys):
+    """Of a task with two tests one is left out, of the next the only one."""
+    evaluation = tasks("evaluation", 2)
+    two = next(task for task in evaluation if len(task.tests) == 2)
+    known = replace(tasks("training", 1)[0], tests=(two.tests[0], evaluation[0].tests[0]))
+    folder = write_combined(tmp_path / "arc", {"training": [known], "evaluation": evaluation})
+    path = tmp_path / "run"
+    with pytest.warns(UserWarning, match="left out 2 of 5 test puzzles"):
+        assert command_line("train", train.main, *words(folder, path)) == 0
+    capsys.readouterr()
+    assert asked(path) == 0
+    shown = capsys.readouterr()
+    assert "left out 2 of 5 test puzzles" in shown.err
+    assert "of 3 tasks with 3 tests" in shown.out
+    assert "left out 2 of 5 tests, and with them 1 of 4 tasks: the run was trained on them" in shown.out
+    found = json.loads((path / "metrics.json").read_text())
+    assert found["left_out"] == 2 and found["puzzles"] == 3
+    counts = {"tasks": 3, "tests": 3, "unknown": 0, "left_out": 2, "all_tasks": 4, "all_tests": 5}
+    assert found["votes"].items() >= counts.items()
+    made_of = json.loads((path / "submission.json").read_text())
+    nothing = {"attempt_1": [[0]], "attempt_2": [[0]]}
+    assert {name: len(tests) for name, tests in made_of.items()} == {
+        task.id: len(task.tests) for task in evaluation
+    }
+    assert made_of[evaluation[0].id] == [nothing] and made_of[two.id][0] == nothing
+    lines = map(json.loads, (path / "votes.jsonl").read_text().splitlines()[1:])
+    voted = {line["task"]: len(line["tests"]) for line in lines}
+    assert voted == {task.id: 1 for task in evaluation[1:]}
+
+
+def test_tasks_that_chose_the_checkpoint_are_not_scored(folder, tmp_path, capsys):
+    path = tmp_path / "run"
+    chooses = ("validation_size=2", "eval_every=20", "steps=20")
+    assert command_line("train", train.main, *words(folder, path, *chooses)) == 0
+    assert asked(path) == 0
+    assert "left out 3 of 5 tests, and with them 2 of 4 tasks" in capsys.readouterr().out
+    found = json.loads((path / "metrics.json").read_text())
+    assert found["puzzles"] == found["votes"]["tests"] == 2 and found["left_out"] == 0
+
+
 @pytest.mark.thorough
 def test_two_processes_vote_as_one_does(run, copy, tmp_path):
     one = Path(shutil.copytree(run, tmp_path / "one"))
@@ -151,6 +206,38 @@ def test_fewer_variants_and_other_data(copy, folder, capsys):
     assert "of 1 tasks with" in capsys.readouterr().out
 
 
+def test_a_file_and_a_folder_of_another_name_are_other_data(folder, tmp_path, capsys):
+    """A run that was trained on sets by name votes on tasks that name none, or another."""
+    path = tmp_path / "run"
+    sets = ("data.sets=[training,evaluation]", "steps=20")
+    assert command_line("train", train.main, *words(folder, path, *sets)) == 0
+    task = tasks("evaluation", 2)[0]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "task.json").write_text(json.dumps(json_of(task)))
+    for number, place in enumerate((mine, mine / "task.json")):
+        capsys.readouterr()
+        assert asked(path, f"data.path={place}", f"out={tmp_path}/{number}.json") == 0
+        assert "of 1 tasks with 1 tests" in capsys.readouterr().out
+    new = tmp_path / "new.json"
+    new.write_text(json.dumps(made("swap", 9)))
+    assert asked(path, f"data.path={new}", f"out={tmp_path}/2.json") == 2
+    assert "a run that was trained on demonstrations of these tasks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["votes=-1"], "votes is -1; allowed: 0 or above"),
+        (["restarts=2", "noise=0.1", "select=oracle"],
+         "select is 'oracle'; allowed: q, residual, majority with data=arc, whose votes may not see"),
+    ],
+)  # fmt: skip
+def test_settings_of_a_vote_that_do_not_fit_are_refused(changes, message, copy, capsys):
+    assert asked(copy, *changes) == 2
+    assert message in said(capsys) and not (copy / "votes.jsonl").exists()
+
+
 def test_votes_are_refused_where_nothing_votes(tmp_path, capsys):
     assert tiny_train(tmp_path / "sudoku", "steps=1") == 0
     assert asked(tmp_path / "sudoku", "votes=3") == 2
@@ -167,18 +254,34 @@ def new(tmp_path) -> Path:
     return file
 
 
-def test_adaptation_trains_new_rows_alone_and_goes_on(copy, new, capsys):
-    def adapted(*changes: str) -> int:
-        settings = (f"run={copy}", str(new), "progress=false", "threads=1", *changes)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.argv", ["memhrm.adapt", *settings])
-            with pytest.raises(SystemExit) as ended:
-                command("adapt", adapt.main, bare="file")
-        return int(ended.value.code or 0)
+def adapted(run: Path, place: Path, *changes: str) -> int:
+    settings = (f"run={run}", str(place), "progress=false", "threads=1", *changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["memhrm.adapt", *settings])
+        with pytest.raises(SystemExit) as ended:
+            command("adapt", adapt.main, bare="file")
+    return int(ended.value.code or 0)
 
+
+def test_adaptation_takes_a_folder_of_tasks(copy, tmp_path, capsys):
+    """None of its tests is trained, whatever the name of the folder."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for rule in ("swap", "mirror"):
+        (mine / f"{rule}.json").write_text(json.dumps(made(f"{rule}-mine", 9)))
+    assert adapted(copy, mine, "steps=4") == 0
+    path = copy / "adapted/mine"
+    content = checkpoint.read(path / "checkpoints/last.pt")
+    trained = {task.key for task in read_tasks(mine)}
+    assert trained <= set(parted(content["model"]["puzzles.keys"].numpy())[0].tolist())
+    assert asked(path) == 0
+    assert "of 2 tasks with 2 tests" in capsys.readouterr().out
+
+
+def test_adaptation_trains_new_rows_alone_and_goes_on(copy, new, capsys):
     with pytest.warns(UserWarning, match="no puzzle of the test has an answer that is known"):
-        assert adapted("steps=6") == 0
-        assert adapted("steps=10") == 0
+        assert adapted(copy, new, "steps=6") == 0
+        assert adapted(copy, new, "steps=10") == 0
     said = capsys.readouterr().out
     path = copy / "adapted/new"
     assert "steps 7 to 10" in said and f"memhrm.evaluate run={path}" in said
@@ -241,6 +344,10 @@ def test_tasks_that_are_none_or_too_large_are_said(run):
     solver = memhrm.load(run)
     with pytest.raises(ValueError, match="the task: task given has no test pairs"):
         solver.solve_task({"train": made("swap")["train"]})
+    with pytest.raises(ValueError, match="variants is -3"):
+        solver.solve_task(made("swap"), variants=-3)
+    with pytest.raises(ValueError, match="questions is 'dict'; allowed: a list of texts; `solve_task` takes"):
+        solver.solve(made("swap"))  # pyright: ignore[reportArgumentType]
     large = made("double", most=6)
     large["test"] = [{"input": np.zeros((14, 2), int).tolist()}]
     with pytest.raises(ValueError, match="has a grid of 14 cells a side; the canvas has room for 10"):
@@ -249,6 +356,6 @@ def test_tasks_that_are_none_or_too_large_are_said(run):
 
 def test_a_poll_counts_unknown_tasks_as_not_solved():
     some = tasks()
-    poll = Poll([], some)
+    poll = Poll([HeldOut(task, (True,) * len(task.tests)) for task in some], [])
     assert poll.scores()["tasks"] == 4 and poll.scores()["pass@1000"] == 0 and poll.scores()["unknown"] == 4
     assert {len(tests) for tests in poll.submission().values()} == {1, 2}

@@ -12,7 +12,8 @@ from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.arc.variants import draw, identifiers_of
 from memhrm.data.arc.votes import place_of
 from memhrm.data.settings import parse
-from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation import votes
+from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.evaluation.votes import Ballot
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, puzzle_shape
@@ -83,6 +84,20 @@ def test_votes_do_not_depend_on_the_batch():
         )
     assert outcomes[0] == outcomes[1] == outcomes[2]
     assert {found[0][0] for found in outcomes[0]} == {(VARIANTS + 1) // 2}
+
+
+@pytest.mark.parametrize("protocol", ["transductive", "strict"])
+def test_no_vote_sees_the_output_of_a_test(protocol, monkeypatch):
+    made, some = ballot(protocol)
+    seen = []
+
+    def watched(model, episodes, *more, **others):
+        seen.append(episodes.labels)
+        return walk(model, episodes, *more, **others)
+
+    monkeypatch.setattr(votes, "walk", watched)
+    assert len(list(made.votes(some))) == 4
+    assert seen and not any(labels.any() for labels in seen)
 
 
 def test_fewer_variants_vote_if_asked():

@@ -17,6 +17,7 @@ from memhrm.data.arc.variants import draw, parted, variants_of
 from memhrm.data.dataset import Dataset
 from memhrm.runs.build import make_dataset
 from memhrm.runs.settings import parse
+from memhrm.runs.used import identities, unused
 
 SETS = {
     "training": tasks("training", 1),
@@ -123,25 +124,29 @@ def test_translation_moves_both_grids_alike_and_leaves_one_pair_of_a_task(folder
     assert (parted(unmoved["identifiers"])[1] == 0).all()
 
 
+OTHER = np.array([0, 3, 1, 2, 9, 8, 7, 4, 5, 6])
+"""Other colours."""
+
+
+def image(pair: Pair, symmetry: int = 3, colours: np.ndarray = OTHER) -> Pair:
+    """The pair turned and recoloured."""
+    return Pair(
+        *(colours[turned_slowly(grid, symmetry)].astype(np.uint8) for grid in (pair.input, pair.output))
+    )
+
+
 def changed(task: ArcTask, symmetry: int, colours: np.ndarray) -> ArcTask:
     """The task under another name, turned and recoloured, its pairs in another order."""
-
-    def image(pair: Pair) -> Pair:
-        return Pair(
-            *(colours[turned_slowly(grid, symmetry)].astype(np.uint8) for grid in (pair.input, pair.output))
-        )
-
-    some = [image(pair) for pair in (*task.demonstrations, *task.tests)][::-1]
+    some = [image(pair, symmetry, colours) for pair in (*task.demonstrations, *task.tests)][::-1]
     return ArcTask(f"new-{task.id}", "training", tuple(some[1:]), tuple(some[:1]))
 
 
 @pytest.mark.parametrize("protocol", ["transductive", "strict"])
 def test_a_task_that_is_trained_under_another_guise_is_not_scored(protocol, tmp_path):
     evaluation = SETS["evaluation"]
-    colours = np.array([0, 3, 1, 2, 9, 8, 7, 4, 5, 6])
     known = [
         *SETS["training"],
-        changed(evaluation[0], 3, colours),
+        changed(evaluation[0], 3, OTHER),
         replace(evaluation[1], id="copy", set="training"),
     ]
     folder = write_combined(tmp_path / "arc", {"training": known, "evaluation": evaluation})
@@ -155,6 +160,52 @@ def test_a_task_that_is_trained_under_another_guise_is_not_scored(protocol, tmp_
     with pytest.warns(UserWarning, match="left out"):
         left = make_dataset(parse(compose("train", [*words, "validation_size=0"]))).test
     assert set(left.sources) == {task.id for task in evaluation[2:]}
+
+
+@pytest.mark.parametrize("protocol", ["transductive", "strict"])
+def test_a_test_that_is_an_image_of_its_own_demonstration_is_scored(protocol, tmp_path):
+    """It was not trained on: with identifiers, tasks are told by what is trained of them."""
+    first, *others = SETS["evaluation"]
+    first = replace(first, tests=(image(first.demonstrations[0]),))
+    folder = write_combined(tmp_path / "arc", {"training": SETS["training"], "evaluation": [first, *others]})
+    dataset = loaded(folder, protocol=protocol)
+    assert unused(dataset, identities(dataset.train, dataset.task)) == (dataset, 0)
+
+
+GUISES = {
+    "a demonstration of another task": lambda task: replace(
+        SETS["training"][0], demonstrations=(image(task.tests[0]), *SETS["training"][0].demonstrations)
+    ),
+    "a test of a task of the same demonstrations": lambda task: replace(task, id="twin", set="training"),
+}
+
+
+@pytest.mark.parametrize("guise", GUISES)
+def test_that_test_is_left_out_if_another_task_trains_it(guise, tmp_path):
+    first, *others = SETS["evaluation"]
+    first = replace(first, tests=(image(first.demonstrations[0]), others[0].demonstrations[0]))
+    folder = write_combined(
+        tmp_path / "arc", {"training": [GUISES[guise](first)], "evaluation": [first, *others]}
+    )
+    dataset = loaded(folder)
+    left, count = unused(dataset, identities(dataset.train, dataset.task))
+    assert count == 2  # The second is a demonstration of the next task.
+    assert set(left.test.sources) == {task.id for task in others}
+
+
+def test_what_was_trained_with_identifiers_is_not_asked_strictly(folder):
+    trained, strict = loaded(folder), loaded(folder, protocol="strict")
+    used = identities(trained.train, trained.task)
+    assert (strict.test_used(used) == strict.test.told).all()
+    with pytest.raises(ValueError, match="none of the 17 test puzzles of arc can be scored"):
+        unused(strict, used)
+
+
+def test_pairs_are_known_again_on_another_canvas(folder):
+    large, small = loaded(folder, canvas=30), loaded(folder)
+    used = identities(small.train, small.task)
+    assert (used == identities(large.train, large.task)).all()
+    assert loaded(folder, canvas=30, test_sets=["training"]).test_used(used).all()
 
 
 def test_every_image_of_a_pair_has_its_class_key():

@@ -8,6 +8,7 @@ import pytest
 from memhrm.data import load
 from memhrm.data.arc.ruled import ArcRules, Ruled
 from memhrm.data.arc.rules import KINDS, best_guesses, grids, rules_of
+from memhrm.runs.used import identities
 
 COLOURS, SHIFT = 4, 2
 RNG = np.random.default_rng(0)
@@ -140,11 +141,53 @@ def test_tests_of_seen_and_of_new_rules():
     assert (
         numbers["rules=seen"] <= seen and numbers["rules=new"] | numbers["rules=new_compositions"] <= held_out
     )
-    composed = {n for n, rule in enumerate(dataset.task.rules) if "+" in rule.kind}
-    assert not numbers["rules=new"] & composed and numbers["rules=new_compositions"] <= composed
+    kinds = {
+        name: {dataset.task.rules[number].kind for number in of_test} for name, of_test in numbers.items()
+    }
+    assert kinds["rules=seen"] == kinds["rules=new"] == {"turns", "gravity", "colours+turns"}
+    assert kinds["rules=new_compositions"] == {"turns+gravity"}
     for one in series.values():
         assert one.optimum.mean() > 0.9 > 0.5 >= one.optimum_without_memory
     assert (dataset.held_out().inputs == loaded().held_out().inputs).all()
+
+
+def test_a_kind_that_is_not_trained_has_a_test_of_its_own():
+    dataset = loaded(kinds=["turns", "gravity+turns"], held_out_kinds=["gravity", "masks+turns"])
+    series = dataset.episodes.series(dataset.test)
+    kinds = {
+        name: {dataset.task.rules[number].kind for number in one.rules.ravel()}
+        for name, one in series.items()
+    }
+    assert kinds["rules=new"] == {"turns", "gravity+turns"}
+    assert kinds["rules=new_compositions"] == {"masks+turns"} and kinds["rules=new_kinds"] == {"gravity"}
+
+
+def test_rules_that_agree_on_one_grid_are_not_the_same():
+    """A colour that lies as its mirror image does on one grid: to keep it is there to keep and mirror it."""
+    dataset = loaded(kinds=["turns"], held_out_kinds=["masks+turns"])
+    task = dataset.task
+    assert isinstance(task, ArcRules)
+    assert sum(rule.kind == "masks+turns" for rule in task.rules) == 8 * 7
+    shown = task.shown(np.arange(len(task.rules)))
+    assert len(np.unique(shown.inputs, axis=0)) > 1
+    assert task.numbers(shown).tolist() == list(range(len(task.rules)))
+    assert len(set(identities(shown, task).tolist())) == len(task.rules)
+    for rule, given, output in zip(task.rules, shown.inputs, shown.labels):
+        grid = given.reshape(5, 5).astype(int) - 2
+        assert (slowly(rule.name, grid) == output.reshape(5, 5) - 2.0).all()
+
+
+def test_a_rule_is_known_again_in_another_set():
+    """Whatever other rules are there, and on whichever grid it is shown."""
+
+    def known(*kinds: str) -> dict[str, int]:
+        task = loaded(kinds=[*kinds], held_out_kinds=["masks+turns"]).task
+        assert isinstance(task, ArcRules)
+        shown = task.shown(np.arange(len(task.rules)))
+        return {rule.name: one for rule, one in zip(task.rules, identities(shown, task).tolist())}
+
+    few, many = known("turns"), known("gravity", "masks", "turns")
+    assert few.items() <= many.items() and len(few) < len(many)
 
 
 def test_every_kind_is_as_likely_as_any_other():

@@ -130,6 +130,8 @@ def test_missing_sets_and_folders(both, tmp_path):
     folder = write_combined(tmp_path / "kaggle", both)
     with pytest.raises(ValueError, match="has no set 'eval'; allowed: evaluation, training"):
         read_tasks(folder, ["training", "eval"])
+    (tmp_path / "one.json").write_text(json.dumps(GOOD))  # It names no set, and is in any.
+    assert [task.id for task in read_tasks(tmp_path / "one.json", ["training"])] == ["one"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds neither files of tasks nor folders of them"):
         read_tasks(tmp_path / "empty")

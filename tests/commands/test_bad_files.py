@@ -87,7 +87,7 @@ SUDOKUS: dict[str, tuple[bytes | str, str]] = {
     "utf16be.csv": (b"\xfe\xff" + f"{HEADER}\n{ROW}\n".encode("utf-16-be"), "it is in UTF-16"),
     "latin.csv": (
         f"{HEADER}\nh\xe9bdo,{QUESTION},{SOLVED},7\n".encode("latin-1"),
-        "not a text file in UTF-8",
+        "latin.csv:2: not a text file in UTF-8",
     ),
     "binary.csv": (bytes(range(256)) * 4, "binary.csv"),
     "zip.csv": (b"PK\x03\x04" + bytes(range(128, 256)), "not a text file in UTF-8"),

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from memhrm.config.command import compose
 from memhrm.cost.benchmark import Subject
 from memhrm.cost.matching import cost, match
 from memhrm.memory.usage import describe, words
 from memhrm.models.reasoner import count_parameters
+from memhrm.nn.attention import SHORT, sdpa
 from tiny import TINY, call, train, variations
 
 
@@ -69,9 +71,21 @@ ORACLE = ("data=contexts", "data.contexts=[2]", "memory.selector=oracle", "k=1")
 def test_the_cost_counted_is_that_of_the_real_model(words):
     config = compose("train", ["+memory=multicell", *SMALL, *words])
     subject = Subject(config)
-    subject.model.eval()
     assert cost(config).parameters == count_parameters(subject.model)
     assert cost(config).flops == subject.flops(subject.evaluation_step)
+    assert subject.model.training  # As it was.
+
+
+def test_the_products_of_attention_to_many_keys_are_counted_in_both_directions():
+    """Two forward; five backward, one of which computes the probabilities again, as they are not kept."""
+    subject = Subject(compose("train", SMALL))
+    q, k, v = torch.randn(3, 2, SHORT + 1, 2, 4, requires_grad=True).unbind()
+
+    def step() -> None:
+        sdpa(q, k, v).sum().backward()
+
+    product = 2 * 2 * 2 * (SHORT + 1) ** 2 * 4
+    assert subject.flops(step) * subject.run.batch_size == 7 * product
 
 
 @pytest.mark.parametrize("what", variations(["flops", "parameters"], 2))

@@ -189,6 +189,31 @@ def test_files_are_known_by_their_content(tmp_path):
     assert digests["a"] == digests["copy"] != digests["b"]
 
 
+def test_files_of_any_kind_are_known_by_their_content(tmp_path):
+    """Those that are read, each once: a test file does not count beside a holdout."""
+    task = '{"train": [{"input": [[1]], "output": [[1]]}], "test": [{"input": [[1]], "output": [[%s]]}]}'
+    texts = "text,category\nalpha,a\nbeta,%s\ngamma,c\n"
+    digests: dict[str, list[str]] = {}
+    for folder, text in (("a", "1"), ("copy", "1"), ("b", "2")):
+        place = tmp_path / folder
+        (place / "training").mkdir(parents=True)
+        (place / "training/one.json").write_text(task % text)
+        (place / "book.txt").write_text(text * 99)
+        (place / "texts.csv").write_text(texts % text)
+        (place / "test.csv").write_text(folder)
+        words = {
+            "prose": ("data=text", f"data.path={place}/book.txt", "data.vocabulary=x", "data.length=8"),
+            "arc": ("data=arc", f"data.path={place}"),
+            "one file": ("data=intent", f"data.path={place}/texts.csv", "data.holdout=1"),
+            "held out": (f"data.path={place}", "data.train_file=texts.csv", "data.holdout=1"),
+            "no folder": (f"data.train_file={place}/book.txt", f"data.test_file={place}/texts.csv"),
+        }
+        for name, of_name in words.items():
+            digests.setdefault(name, []).append(digest(run_of(*of_name)))
+    for name, (one, copy, other) in digests.items():
+        assert one == copy != other, name
+
+
 def test_a_line_says_what_the_memory_came_to():
     assert memory_line(run_of()) is None
     assert memory_line(run_of("+memory=none")) is None

@@ -248,7 +248,10 @@ def test_contexts_held_are_all_at_the_optimum_and_none_at_chance(words):
         made = maker.figures({**scores, "exact_accuracy_by_visit": {"2": accuracy}}, cells=2)
         assert made["contexts"] == 3 and made["contexts_held"] == pytest.approx(held)
         assert made["bits_held"] == pytest.approx(held * np.log2(6))
-        assert made["held_by_hash"] == pytest.approx(3 * (1 / 4 + 1 / 8 + 1 / 36)) and made["held_by_perfect"] == 2
+        assert (
+            made["held_by_hash"] == pytest.approx(3 * (1 / 4 + 1 / 8 + 1 / 36))
+            and made["held_by_perfect"] == 2
+        )
     assert "held_by_hash" not in maker.figures({**scores, "exact_accuracy_by_visit": best}, cells=0)
 
 

@@ -344,9 +344,11 @@ def test_what_was_written_at_a_feedback_learns_from_the_next_answers():
         assert (shown.grad is not None and shown.grad.abs().sum() > 0) == learns
 
 
+@pytest.mark.parametrize("lifetime", ["episode", "global"])
 @pytest.mark.parametrize("kept", ["kept", "reset", "frozen", "shuffled"])
-def test_evaluation_walks_an_episode_as_by_hand(kept):
-    run, data = configured("+memory=multicell", "k=3", "halting.halt_max_steps=2")
+def test_evaluation_walks_an_episode_as_by_hand(kept, lifetime):
+    words = "+memory=multicell", "k=3", "halting.halt_max_steps=2", f"memory.lifetime={lifetime}"
+    run, data = configured(*words)
     torch.manual_seed(0)
     model = parts.make_model(run, data).eval()
     episodes = data.held_out()

@@ -78,7 +78,7 @@ def test_missing_file_is_named(tmp_path: Path):
 
 def test_binary_file_is_named(tmp_path: Path):
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"a\.csv: not a text file in UTF-8"):
+    with pytest.raises(ValueError, match=r"a\.csv:1: not a text file in UTF-8; it is in UTF-16, save it as"):
         Sudoku(side=4).read(tmp_path / "a.csv")
 
 

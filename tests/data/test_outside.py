@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from memhrm import evaluate, export, probe, solve, train
+from memhrm.config.settings import SettingWarning
 from memhrm.config.trust import trust
 from memhrm.data import Sampler, load
 from memhrm.data.__main__ import main as data_command
 from memhrm.data.settings import parse
 from memhrm.runs.directory import RunDirectory
+from memhrm.runs.used import identities
 from tiny import TINY, command_line, variations
 
 OUTSIDE = Path(__file__).with_name("outside")
@@ -126,6 +128,22 @@ def test_it_trains_resumes_evaluates_exports_solves_and_is_probed(
         capsys.readouterr().err
     )
     assert Path("report/report.html").exists()
+
+
+def test_examples_that_are_made_twice_are_not_scored(here: Path, capsys: pytest.CaptureFixture[str]):
+    """A class of one's own may give an example again; its run is resumed and evaluated all the same."""
+    code = here / "sorting.py"
+    all_different = "rng.permutation(4**self.length)[:count]"
+    code.write_text(code.read_text().replace(all_different, "rng.integers(4**self.length, size=count)"))
+    sizes = ("data.length=4", "data.train_size=400", "data.test_size=60")
+    for steps in (2, 3):
+        with pytest.warns(SettingWarning, match="left out 48 of 60 test puzzles"):
+            assert trained("sorting", *sizes, f"steps={steps}") == 0, capsys.readouterr().err
+    dataset = parsed("sorting", length=4, train_size=400, test_size=60)
+    assert np.isin(dataset.test_identities, identities(dataset.train, dataset.task)).sum() == 48
+    assert command_line("evaluate", evaluate.main, "run=run", f"trust={OWN['sorting'].kind}", QUIET) == 0
+    for name in ("summary", "metrics"):
+        assert json.loads(Path(f"run/{name}.json").read_text())["puzzles"] == 6  # Six have chosen.
 
 
 def parsed(name: str, **changes):

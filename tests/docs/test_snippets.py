@@ -5,6 +5,7 @@ says what is added to a command so that it takes a second, `ELSEWHERE` what does
 that neither fits fails.
 """
 
+import csv
 import importlib
 import io
 import json
@@ -203,11 +204,12 @@ def demo(tmp_path_factory) -> Path:
     drawn = np.random.default_rng(0).choice(re.findall(r"\w+", ROOT.joinpath("LICENSE").read_text()), 900)
     (folder / "book.txt").write_text(" ".join(drawn))
     head, *texts = (ROOT / "docs/texts.csv").read_text().splitlines()
+    parts = {"train": texts[:36], "test": texts[36:], "oos_test": texts[24:36]}
+    whole = {part: [*csv.reader(lines)] for part, lines in parts.items()}
+    (folder / "data_full.json").write_text(json.dumps(whole))  # In the place of the real one.
     (folder / "intent").mkdir()
-    for number, part in ((0, "train"), (3, "test"), (2, "oos_test")):  # In the place of the real ones.
-        for name in ("banking77", "clinc150"):
-            lines = [head, *texts[:36]] if part == "train" else [head, *texts[12 * number :][:12]]
-            (folder / "intent" / f"{name}_{part}.csv").write_text("\n".join(lines))
+    for part in ("train", "test"):
+        (folder / "intent" / f"banking77_{part}.csv").write_text("\n".join([head, *parts[part]]))
     (folder / "tests").mkdir()
     os.symlink(ROOT / "tests/parity", folder / "tests/parity")
     nine = {"min_clues": 9, "max_clues": 9}  # Clues; the puzzles of data=sudoku4 have fewer.

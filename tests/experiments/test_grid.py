@@ -1,5 +1,6 @@
 """The studies: their grids, launching, rows, statistics, and the files they make."""
 
+import errno
 import json
 import math
 import os
@@ -17,27 +18,28 @@ import pytest
 from scipy import stats
 from torch.backends.cpu import get_cpu_capability
 
-from experiments import main_table, robustness
+from experiments import main_table, robustness, text
 from experiments.grid import results
 from experiments.grid.again import again, compare, expected
 from experiments.grid.comparison import comparison, contrast_cells
+from experiments.grid.job import _run
 from experiments.grid.launch import held, launch
 from experiments.grid.measures import addresses
 from experiments.grid.page import Page, Table, latex, plain
 from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
 from experiments.grid.stats import contrasts, differences, estimate, holm
-from experiments.grid.study import PAPER
+from experiments.grid.study import PAPER, Study, main
 from experiments.grid.tasks import MAZE, PUZZLES, SUDOKU4, SUDOKU6
 from experiments.grid.variants import MEMORIES, equal, sized
 from experiments.main_table import BASELINES
 from experiments.tables import NAMES, QUOTING, RESULTS, files, paper, quote, stale, studies, typed, unmade
-from memhrm.config.command import compose
+from memhrm.config.command import compose, given
 from memhrm.cost.matching import cost
 from memhrm.probes.addresses import address_numbers
 from memhrm.runs.settings import parse
 from planted import contexts
-from tiny import TINY
+from tiny import TINY, train
 
 WORDS = tuple(word for word in TINY if "progress" not in word and "threads" not in word)
 
@@ -80,16 +82,27 @@ def combinations(scale: str) -> list[tuple[str, ...]]:
 
 
 def check(words):
-    """Check settings: of data from files that are not here their names alone."""
-    config = compose("train", words)
-    path = config["data"].get("path")
-    if path is None or (ROOT / path).exists():
-        parse(config)
+    """Check settings as the training command does, which refuses those that change nothing."""
+    parse(compose("train", words), given(words))
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    """Stand in a folder with files in the place of the texts that the user has: a text of each category."""
+    (tmp_path / "runs/data/intent").mkdir(parents=True)
+    for name, count in (("banking77", 77), ("clinc150", 150)):
+        for part in ("train", "test"):
+            lines = ["text,category", *(f"some text,category {number}" for number in range(count))]
+            (tmp_path / f"runs/data/intent/{name}_{part}.csv").write_text("\n".join(lines))
+    (tmp_path / "runs/data/text.txt").write_text("some text " * 99)
+    for name in ("docs", "LICENSE"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
 @pytest.mark.parametrize("scale", ["cpu", *(pytest.param(one, marks=THOROUGH) for one in ("smoke", "gpu"))])
-def test_every_setting_of_every_grid_is_known(scale):
+def test_every_setting_of_every_grid_is_known(scale, texts):
     """Each setting in one combination in which it stands."""
     seen: set[str] = set()
     for words in combinations(scale):
@@ -100,8 +113,18 @@ def test_every_setting_of_every_grid_is_known(scale):
 
 @THOROUGH
 @pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
-def test_every_combination_of_settings_is_possible():
-    for words in combinations("cpu"):
+@pytest.mark.parametrize("scale", ["cpu", "smoke", "gpu"])
+def test_every_combination_of_settings_is_possible(scale, texts):
+    for words in combinations(scale):
+        check(words)
+
+
+@pytest.mark.parametrize("scale", ["cpu", pytest.param("smoke", marks=THOROUGH)])
+def test_every_run_on_texts_is_possible(scale, texts):
+    """What is drawn from files, and what is not, differs from run to run."""
+    every = {run.settings for run in text.STUDY.runs(scale)}
+    assert len(every) > 9
+    for words in every:
         check(words)
 
 
@@ -193,7 +216,7 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     assert "optim.warmup is 2, but the run" in launch(runs[:1], tmp_path, "local", [])[good]
     (good / "config.yaml").write_text(config)
 
-    rows = results.collect(runs, tmp_path)
+    rows, _ = results.collect(runs, tmp_path)
     assert len(rows) == 1
     row = rows.iloc[0]
     summary = json.loads((good / "summary.json").read_text())
@@ -209,6 +232,43 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     assert float(row["over_training"]) == pytest.approx(exact.mean(), rel=1e-5)
 
 
+def test_a_run_of_other_defaults_gives_no_row(tmp_path, monkeypatch, capsys):
+    run = run_of("plain", "steps=2")
+    path, file = run.folder(tmp_path / "smoke"), tmp_path / "out/experiments/results/some-smoke.csv"
+    assert train(path, "steps=2", "seed=3") == 0
+    study = Study("some", None, lambda found: Page({}), lambda scale: [run])
+    words = ["some", "--tables", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+
+    def rows() -> int:
+        with pytest.raises(SystemExit, match="0"):
+            main(study)
+        return len(results.read(file))
+
+    for name, now, before, why in (
+        ("config.yaml", "warmup: 2", "warmup: 7", "optim.warmup is 2, but the run"),
+        ("summary.json", '"step": 2,', '"step": 1,', "steps is 2; allowed: those of"),
+    ):
+        assert rows() == 1 and "left out" not in capsys.readouterr().err
+        text = (path / name).read_text()
+        (path / name).write_text(text.replace(now, before))
+        assert rows() == 0
+        said = capsys.readouterr().err
+        assert f"left out: 1 run of other defaults than today's; the first: {why}" in said
+        (path / name).write_text(text)
+
+
+def test_what_killed_a_job_is_said(tmp_path, monkeypatch):
+    (tmp_path / "dying.py").write_text(
+        "import os, sys\nprint('a warning', flush=True)\nos.kill(os.getpid(), int(sys.argv[1]))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for number, said in ((9, "SIGKILL: often out of memory"), (11, "Segmentation fault")):
+        with open(tmp_path / "output.txt", "a") as output:
+            error = _run(["dying", str(number)], output, output.fileno())
+        assert error == f"killed by signal {number} ({said}); its last line: a warning"
+
+
 @pytest.mark.thorough
 def test_rows_that_run_again_are_equal(tmp_path):
     runs = [run_of("good", "steps=2")]
@@ -216,7 +276,7 @@ def test_rows_that_run_again_are_equal(tmp_path):
     with pytest.raises(ValueError, match="there are no results in"):
         again(runs, file, tmp_path / "again", 1, 0, 1)
     assert launch(runs, tmp_path, "local", []) == {}
-    results.write(file, results.collect(runs, tmp_path))
+    results.write(file, results.collect(runs, tmp_path)[0])
     table, failures, right = again(runs, file, tmp_path / "again", 1, 0, 1)
     assert right and not failures
     assert table.rows[0][:3] == ["tiny", "good", "3"] and table.rows[0][-1] == "equal"
@@ -345,9 +405,18 @@ def test_intervals_and_paired_tests_are_students():
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
     assert estimate(after - before).p == pytest.approx(stats.ttest_rel(after, before).pvalue)
     assert math.isnan(estimate([0.5]).half) and math.isnan(estimate([0.5]).p)
-    assert estimate([0.0, 0.0]).p == 1.0 and estimate([0.5, 0.5]).p == 0.0
     assert estimate([0.5]).text() == "50.0" and found.text() == f"84.0 ± {100 * found.half:.1f}"
     assert (estimate([0.5]).text("+"), estimate([-0.5]).text("+")) == ("+50.0", "−50.0")
+
+
+def test_a_difference_without_spread_has_no_test():
+    """Also where rounding has made one: 0.8 - 0.7 is not 0.6 - 0.5."""
+    assert estimate([0.0, 0.0]).p == 1.0
+    for sample in ([0.5, 0.5], np.array([0.6, 0.8]) - np.array([0.5, 0.7])):
+        found = estimate(sample)
+        assert found.half == 0.0 and math.isnan(found.p) and math.isnan(found.detectable())
+        assert contrast_cells(found)[1:] == ["", ""]
+    assert contrast_cells(estimate([0.5, 0.5])) == ["+50.0 ± 0.0", "", ""]
 
 
 def test_a_difference_of_the_detectable_size_is_found_as_often_as_it_says():
@@ -414,20 +483,46 @@ def test_rows_survive_their_file_and_their_run_directories(tmp_path):
     )
     found = arrange(results.read(path))["T"]
     assert curves(found["a"], "curve").tolist() == [[1.0, 2.5]] and "curve" not in found["b"]
-    results.update(path, results.frame([a_row("b", 0, 0.75)]), runs)
+    none = results.frame([])
+    assert results.update(path, results.frame([a_row("b", 0, 0.75)]), runs, none) == 1
     rows = results.read(path)
     assert list(zip(rows["variant"], rows["exact_accuracy"])) == [("a", "0.5"), ("b", "0.75")]
     before = path.read_bytes()
-    results.update(path, results.frame([]), runs)
+    assert results.update(path, none, runs, none) == 0
     assert path.read_bytes() == before
     assert results.missing(path, runs) == [runs[2]]
     measured = replace(runs[1], measures=("depth",))
     assert results.missing(path, [measured]) == [measured]
-    results.update(path, results.frame([{**a_row("b", 0, 0.75), "depth.times": "1 2"}]), runs)
+    results.update(path, results.frame([{**a_row("b", 0, 0.75), "depth.times": "1 2"}]), runs, none)
     assert results.missing(path, [measured]) == []
     assert results.missing(tmp_path / "none.csv", runs) == runs
     with pytest.raises(ValueError, match="there are no results in"):
         results.read(tmp_path / "none.csv")
+
+
+def test_rows_of_outdated_runs_leave_the_file(tmp_path):
+    """A row of the same run that was computed elsewhere, or at another commit, stays."""
+    path, runs = tmp_path / "some.csv", [Run("T", name, 0, ("s",)) for name in ("a", "b", "c", "d")]
+    where = {"commit": "c", "device": "cpu", "torch": "2"}
+    rows = [a_row(name, 0, 0.5, **where) for name in "abc"] + [a_row("d", 0, 0.5)]
+    results.write(path, results.frame(rows))
+    old = [a_row("a", 0, 0.5, **where), a_row("b", 0, 0.5, **where | {"commit": "e"}), a_row("d", 0, 0.5)]
+    assert results.update(path, results.frame([]), runs, results.frame(old)) == 0
+    assert results.read(path)["variant"].tolist() == ["b", "c"]
+
+
+def test_rows_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "some.csv"
+    results.write(path, results.frame([a_row("a", 0, 0.5)]))
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        results.write(path, results.frame([a_row("a", 0, 0.75)]))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("path", sorted(results.FOLDER.glob("*.csv")), ids=lambda path: path.stem)

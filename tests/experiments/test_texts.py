@@ -5,13 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from sklearn.svm import LinearSVC
+from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.grid import texts
+from experiments import text as study
+from experiments.grid import measures, texts
+from experiments.grid.again import expected
+from experiments.grid.results import arrange, frame
+from experiments.grid.run import Variant
+from experiments.grid.tasks import CLINC, FEW_SHOT, LEFT_OUT, PROSE, TEXTS
+from memhrm.config.command import compose
+from memhrm.cost.matching import cost
 from memhrm.data import load
-from memhrm.data.text.files import read_labelled
 from memhrm.data.text.prose import FIRST, MASK
+from memhrm.evaluation.answers import EvaluationSettings
+from memhrm.evaluation.evaluate import evaluate
+from memhrm.probes.subject import subject_of
+from memhrm.runs.batches import Batches
+from memhrm.runs.build import make_dataset, make_learner, make_model
+from memhrm.runs.settings import parse
+from memhrm.system.ranks import Ranks
+from memhrm.training.step import train_step
+from tiny import TINY
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "texts.csv"
+ALONE = Ranks(0, 1, torch.device("cpu"))
 TEXT = "the cat sat on a mat and then it ran to the door where another cat was asleep "
 
 
@@ -82,15 +101,19 @@ def test_n_grams_of_many_tokens_are_shorter(prose):
     assert many.most == (2, 2) and np.isfinite(many.loss(prose.test.inputs[:2], prose.test.labels[:2]))
 
 
-def test_the_nearest_told_text_is_found_in_each_episode():
-    dataset = load(
-        kind="intent_episodes", name="few", path=str(SAMPLE.parent), train_file=SAMPLE.name,
-        test_file=SAMPLE.name, ways=(2,), test_ways=(2,), shots=3, questions=4, test_episodes=9,
-        held_out_categories=0.5,
-    )  # fmt: skip
-    found = texts.nearest(dataset)
+FEW = {
+    "kind": "intent_episodes", "name": "few", "path": str(SAMPLE.parent), "train_file": SAMPLE.name,
+    "test_file": SAMPLE.name, "ways": (2,), "test_ways": (2,), "shots": 3, "questions": 4, "test_episodes": 9,
+    "held_out_categories": 0.5,
+}  # fmt: skip
+
+
+def test_the_told_texts_of_each_episode_answer_its_questions():
+    """By the nearest of them, and by a linear classifier that is fitted on them."""
+    dataset = load(**FEW)
+    found = texts.told(dataset)
     vectors = texts._vectors().fit(dataset.train.sources)
-    episodes, right = dataset.held_out(), 0
+    episodes, right, fitted = dataset.held_out(), 0, 0
     mark = dataset.task.mark
     for row in range(9):
         said = vectors.transform(episodes.sources[row].tolist()).toarray()
@@ -99,10 +122,33 @@ def test_the_nearest_told_text_is_found_in_each_episode():
         for text, one in zip(episodes.sources[row], number):
             of_number[one].add(text)
         assert sorted(of_number) == [1, 2]
+        svm = LinearSVC(random_state=0).fit(said[:6], number[:6])
         for asked in range(6, 10):
             closest = max(range(6), key=lambda told: said[told] @ said[asked])
             right += number[closest] == number[asked]
-    assert found == {"nearest_ways=2": pytest.approx(right / 36)}
+            fitted += svm.predict(said[asked : asked + 1])[0] == number[asked]
+    assert found == {"nearest_ways=2": pytest.approx(right / 36), "svm_ways=2": pytest.approx(fitted / 36)}
+
+
+def test_a_memory_that_is_reset_is_measured_at_every_number_of_categories(tmp_path):
+    lines = [f"c{name} w{shot},c{name}" for name in range(8) for shot in range(5)]
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.csv").write_text("\n".join(["text,category", *lines]))
+    words = [word for word in TINY if not word.startswith(("data", "validation_size", "eval_every"))]
+    words += ["data=intent_episodes", f"data.path={tmp_path}", "data.held_out_categories=0.5", "steps=1"]
+    words += ["data.ways=[2,3]", "data.test_ways=[2,3]", "data.shots=2", "data.test_episodes=5"]
+    words += ["data.length=4", "data.bag=4", "data.buckets=99", "halting.halt_max_steps=1"]
+    words += ["loss.kind=softmax", "+memory=bicross", "memory.write_when=told", "validation_size=0"]
+    run = parse(compose("train", words))
+    dataset = make_dataset(run)
+    model = make_model(run, dataset).eval()
+    torch.nn.init.normal_(model.lm_head.weight)
+    found = measures.reset(subject_of(model, run, dataset, dataset.held_out(), name="few"))
+    assert list(found) == ["kept_ways=2", "reset_ways=2", "kept_ways=3", "reset_ways=3"]
+    for name, episodes in texts.tests(dataset).items():
+        scores = evaluate(model, dataset.task, episodes, EvaluationSettings(steps=1), ALONE)
+        assert found[f"kept_{name}"] == pytest.approx(scores["exact_accuracy"])
+        assert 0 <= found[f"reset_{name}"] <= 1
 
 
 def test_linear_classifiers_see_training_texts_alone(tmp_path):
@@ -133,12 +179,22 @@ class Fake:
 def test_a_bank_learns_the_categories_that_were_left_out():
     whole = load(kind="intent", name="intent", path=str(SAMPLE), holdout=12)
     dataset = load(kind="intent", name="intent", path=str(SAMPLE), holdout=12, left_out=1)
-    (gone,) = set(whole.task.categories) - set(dataset.task.categories)
+    kept = dataset.task.categories
+    (gone,) = set(whole.task.categories) - set(kept)
     assert len(dataset.train) + len(dataset.test) == 36 and (dataset.train.labels > 0).all()
     assert gone not in {dataset.task.decode_answer(one) for one in dataset.train.labels}
-    every = read_labelled(SAMPLE)
-    found = texts.added(Fake(dataset.task), every, every)
-    assert found == {"added": 1.0, "added_texts": 12, "added_tests": 12}
+    names = [whole.task.decode_answer(one) for one in whole.test.labels]
+    new, asked = 12 - names.count(gone), names.count(gone)
+    solver = Fake(dataset.task)
+    found = texts.added(solver, whole, kept)
+    assert found == {"added": 1.0, "all": pytest.approx(asked / 12), "texts": new, "tests": asked}
+    assert not {text for text, _ in solver.bank} & set(whole.test.sources)  # What is asked is not added.
+    solver = Fake(whole.task)
+    solver.bank.append(("", names[0]))
+    found = texts.added(solver, whole, kept)  # One that was trained with all of them.
+    share = np.mean([name == names[0] for name in names])
+    assert found["texts"] == 0 and found["all"] == pytest.approx(share) and found["added"] in (0, 1)
+    assert [texts.left_out(count) for count in (4, 77, 150)] == [1, 7, 15]
     some = [
         load(kind="intent", name="intent", path=str(SAMPLE), holdout=12, left_out=1, seed=seed)
         for seed in (0, 0, 1, 2, 3)
@@ -153,3 +209,138 @@ def test_a_bank_learns_the_categories_that_were_left_out():
     assert again.task.categories == known[0] and len(again.train) == len(dataset.train)
     with pytest.raises(ValueError, match=r"data\.left_out is 3; allowed: 0 to 2, as two must stay"):
         load(kind="intent", name="intent", path=str(SAMPLE), holdout=12, left_out=3)
+
+
+def flops(variant: Variant, *words: str) -> tuple[float, float]:
+    """Return the FLOPs of an answer and of the training step of a text."""
+    config = compose("train", ["batch_size=2", *words, *variant.overrides])
+    run = parse(config)
+    dataset = make_dataset(run)
+    learner = make_learner(run, make_model(run, dataset), ALONE, dataset)
+    with FlopCounterMode(display=False) as counted:
+        train_step(learner, *Batches(run, dataset, ALONE, 0).take(0))
+    assert learner.carry is not None and (learner.carry.steps == run.halting.halt_max_steps).all()
+    return cost(config).flops * run.halting.halt_max_steps, counted.get_total_flops() / 2
+
+
+def test_controls_take_the_flops_that_the_tables_say():
+    words = (
+        "experiment=intent",
+        f"data.path={SAMPLE}",
+        "data.holdout=12",
+        "data.length=9",
+        "data.buckets=99",
+    )
+    (two, _), (_, four) = (flops(one, *words) for one in study.CYCLES[1:3])
+    for one in study.FLAT:
+        answer, training = flops(one, *words)
+        assert answer == pytest.approx(two, rel=1e-3) and training == pytest.approx(four, rel=0.03)
+    words = ("experiment=text", f"data.path={SAMPLE}", "data.length=16")
+    (answer, training), flat = (flops(one, *words) for one in study.WRITERS)
+    assert answer == flat[0] and flat[1] == pytest.approx(1.5 * training, rel=0.05)
+
+
+def test_every_claim_on_texts_has_three_seeds_and_its_controls():
+    runs = study.STUDY.runs("cpu")
+    seeds = defaultdict(set)
+    for run in runs:
+        seeds[run.task, run.variant].add(run.seed)
+    assert set(map(len, seeds.values())) == {3} and {task for task, _ in seeds} == set(TEXTS["cpu"])
+    measured = {(run.task, run.seed, one) for run in runs for one in run.measures}
+    for task in TEXTS["cpu"]:
+        needed = {FEW_SHOT: ["told", "reset"], PROSE: ["grams", "samples"]}.get(task, ["linear"])
+        assert {(task, seed, one) for seed in range(3) for one in needed} <= measured
+    later = next(run for run in runs if run.variant == study.LATER)
+    assert f"data.left_out={texts.left_out(150)}" in later.settings and later.task == CLINC
+    assert LEFT_OUT["smoke"] == texts.left_out(4)
+
+
+def rows(task: str, variant: str, seeds: int, **cells: float | str) -> list[dict[str, object]]:
+    """Return rows whose numbers grow by a hundredth with each seed."""
+    usual = {"steps": 1.0, "flops": 2_000_000, "parameters": 9, "seconds": 60.0, "settings": "", **cells}
+    grown = {name for name, value in usual.items() if isinstance(value, float)}
+    return [
+        {"task": task, "variant": variant, "seed": seed}
+        | {name: value + 0.01 * seed if name in grown else value for name, value in usual.items()}
+        for seed in range(seeds)
+    ]
+
+
+def page(*made: list[dict[str, object]]):
+    return study.STUDY.render(arrange(frame([row for one in made for row in one])))
+
+
+def test_the_tables_on_categories_compare_what_is_of_the_same_seed():
+    linear = {"linear.svm": 0.8, "linear.bag": 0.7, "linear.svm_oos_auroc": 0.9}
+    found = page(
+        rows(CLINC, study.ONE.name, 3, exact_accuracy=0.85, macro_f1=0.8, oos_auroc=0.95, **linear),
+        rows(CLINC, study.BANK.name, 2, exact_accuracy=0.9, **{"added.added": 0.7, "added.all": 0.9}),
+        rows(
+            CLINC,
+            study.LATER,
+            2,
+            exact_accuracy=0.99,
+            **{"added.added": 0.6, "added.all": 0.88},
+            **{"added.tests": 70},
+        ),
+    )
+    lines = {line[0]: dict(zip(found.tables[CLINC].head[1:], line[1:])) for line in found.tables[CLINC].rows}
+    assert (
+        lines[study.SVM]["all texts"].startswith("81.0") and lines[study.SVM]["AUROC out of scope"] == "91.0"
+    )
+    assert lines[study.ONE.name]["less the SVM"] == "+5.0 ± 0.0"
+    assert lines["retrieval"]["less the SVM"] == "+10.0 ± 0.0" and lines["retrieval"]["seeds"] == "2"
+    assert lines["retrieval"]["less one H-cycle"] == "+5.0 ± 0.0" and study.LATER not in lines
+    assert study.SEARCH in found.tables[CLINC].caption and study.GRADIENT not in found.tables[CLINC].caption
+    later = found.tables["categories added later"]
+    assert later.head[2:] == ["the 70 texts of these categories", "all texts"]
+    assert [line[0] for line in later.rows][2] == "difference" and later.rows[2][1:] == [
+        "2",
+        "−10.0 ± 0.0",
+        "−2.0 ± 0.0",
+    ]
+    assert found.numbers[f"text/{CLINC}/{study.LATER}/difference"] == "−10.0 ± 0.0"
+
+
+def test_the_tables_of_episodes_and_prose_have_all_their_tests():
+    told = {f"told.{of}_ways={ways}": 0.5 for ways in (5, 20) for of in ("nearest", "svm")}
+    reset = {"reset.reset_ways=5": 0.05, "reset.reset_ways=20": 0.04}
+    scores = {"exact_accuracy": 0.6, "series.ways=20.exact_accuracy": 0.4}
+    losses = {"lm_loss": 2.0, **{f"series.masked={share}.lm_loss": 1.5 for share in ("0.15", "0.85", "1")}}
+    grams = {f"grams.grams_masked={share}": 2.25 for share in study.SHARES}
+    said = {"samples.prompt": "To be,\nor", "samples.text": " not\nto be | it"}
+    first, other = (one.name for one in study.WRITERS)
+    found = page(
+        rows(FEW_SHOT, "one memory", 3, **scores, **told, **reset),
+        rows(FEW_SHOT, "cells", 3, **scores, **reset),
+        rows(PROSE, first, 3, exact_accuracy=0.0, **losses, **grams, **said),
+        rows(PROSE, other, 3, exact_accuracy=0.0, **dict.fromkeys(losses, 1.0), **said),
+    )
+    table = found.tables[FEW_SHOT]
+    assert table.head[2:8] == [
+        f"{a}" for w in (5, 20) for a in (f"{w} categories", "less the nearest", "memory reset")
+    ]
+    assert [line[0] for line in table.rows] == [
+        study.NEAREST,
+        f"{study.SVM} of the told texts",
+        "one memory",
+        "cells",
+    ]
+    assert table.rows[3][2:8] == ["61.0 ± 2.5", "+10.0 ± 0.0", "6.0", "41.0 ± 2.5", "−10.0 ± 0.0", "5.0"]
+    assert found.numbers[f"text/{FEW_SHOT}/cells, 20/less the nearest"] == "−10.0 ± 0.0"
+    table = found.tables[PROSE]
+    assert [line[1] for line in table.rows] == ["3"] * 4 and table.rows[0][2:6] == ["2.26 ± 0.02"] * 4
+    assert table.rows[1][2:4] == ["1.51 ± 0.02", "2.01 ± 0.02"]
+    assert table.rows[3][:4] == ["difference", "3", "+0.50 ± 0.00", "+1.00 ± 0.00"]
+    assert found.numbers[f"text/{PROSE}/{first}, 0.5"] == "2.01 ± 0.02"
+    assert f"text/{PROSE}/{first}" not in found.numbers  # Exact windows say nothing.
+    table = found.tables[f"{PROSE}, samples"]
+    assert table.head[1] == "what it writes behind “To be, / or”" and table.rows[0] == [
+        first,
+        "not / to be | it",
+    ]
+
+
+def test_a_text_that_differs_by_seed_is_not_judged_on_another_processor():
+    assert not expected("1 x 2", ["1 x 1", "1 x 1"], 0.99) and expected("1 x 1", ["1 x 1", "1 x 1"], 0.99)
+    assert expected("a sample", ["one sample", "another"], 0.99)

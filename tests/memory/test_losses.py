@@ -19,7 +19,7 @@ from memhrm.training.halting import Halting
 from memhrm.training.losses import CROSS_ENTROPY, token_losses
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
-from memhrm.training.supervision import LossSettings
+from memhrm.training.supervision import LossSettings, Occasion
 
 SIGMOID = Halting.of(rule="sigmoid", halt_max_steps=3, halt_exploration_prob=0.0)
 
@@ -396,6 +396,20 @@ def test_the_judge_of_a_supervision_step_is_the_token_loss_of_each_example(batch
     z_H = torch.randn(4, SHAPE.num_tokens + 2, 16, generator=torch.Generator().manual_seed(0))
     by_hand = token_losses(model.logits(z_H), data["labels"], CROSS_ENTROPY["stablemax"])
     torch.testing.assert_close(seen[0][3].judge(z_H), by_hand)
+
+
+def test_where_something_is_told_no_label_tells_the_loss_and_nothing_is_imitated(batch):
+    model, data = reasoner_of({**CELLS, "selector": "lowest_loss"}), batch()
+    learner = learner_of(model)
+    carry = Carry.empty(learner.initial, data).refill(data, learner.initial)
+    asked, told = (
+        learner.supervise(carry, model.puzzle_rows(data["identifiers"]), None, Occasion(told=told))
+        for told in (False, True)
+    )
+    for trace in told.out.traces:
+        assert torch.equal(trace["indices"], trace["scores"].topk(2).indices)
+    assert loss_of("imitation", Situation(told.out.traces)) == 0
+    assert loss_of("imitation", Situation(asked.out.traces)) > 0
 
 
 @pytest.mark.parametrize("name", ["policy", "imitation"])

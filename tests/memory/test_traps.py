@@ -174,6 +174,23 @@ def test_trap_2_one_cell_trains_the_scorer_only_with_a_gate_over_all(gate):
     assert all(got[name] for name in got if name.startswith("exchange.read"))
 
 
+HELD = ("+memory=multicell", "memory.hold=example", "memory.gate=all", "model.H_cycles=3")
+CURES = ("memory.hold=feedback", "model.gradient_window=whole", "memory.horizon=2")
+
+
+@pytest.mark.parametrize("cure", [None, *CURES])
+def test_trap_2_a_choice_that_is_held_from_before_the_window_trains_no_scorer(cure):
+    if cure is None:
+        with pytest.warns(SettingWarning, match="lies before .* nothing trains the scorer") as warned:
+            subject = subject_of(*HELD)
+        assert all(one in str(warned[0].message) for one in CURES)
+    else:
+        subject = subject_of(*HELD, cure)  # A warning would be an error.
+    got = trained(subject)
+    assert got["store.scorer.weight"] == (cure is not None)
+    assert all(got[name] for name in got if name.startswith("exchange."))
+
+
 # 3. The mean of R bilinear forms is one bilinear form; scores need a scale.
 
 

@@ -104,24 +104,17 @@ def test_evaluation_writes_what_is_told(data):
     assert [not same(a.memory, b.memory) for a, b in pairwise(moments)] == told and any(told)
 
 
-def test_a_solver_writes_what_it_is_shown(tmp_path):
-    assert (
-        train(
-            tmp_path / "run",
-            *RECALL,
-            "+memory=bicross",
-            "memory.write_when=told",
-            "steps=1",
-            "validation_size=1",
-        )
-        == 0
-    )
+@pytest.mark.parametrize("lifetime", ["episode", "global"])
+def test_a_solver_writes_what_it_is_shown(lifetime, tmp_path):
+    words = "+memory=bicross", "memory.write_when=told", f"memory.lifetime={lifetime}"
+    assert train(tmp_path / "run", *RECALL, *words, "steps=1", "validation_size=1") == 0
     solver = memhrm.load(tmp_path / "run")
     episodes = load(**parse(compose("train", [*TINY, *RECALL])).data).held_out()
     moments = list(walk(solver.model, episodes, EvaluationSettings(steps=2)))
     questions, answers = (
         [solver.task.decode(row) for row in part[0]] for part in (episodes.inputs, episodes.labels)
     )
+    assert not same(moments[0].memory, moments[1].memory)
     for known, moment in enumerate(moments):
         examples = list(zip(questions, answers))[:known]
         wanted = solver.task.decode(moment.answers.tokens[0].numpy())

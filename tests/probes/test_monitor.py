@@ -3,9 +3,14 @@
 import json
 
 import pytest
+import torch
 
+from memhrm.config.command import compose
+from memhrm.probes.subject import subject_of
+from memhrm.runs import build as parts
 from memhrm.runs.directory import RunDirectory
-from tiny import train
+from memhrm.runs.settings import parse
+from tiny import TINY, train
 
 EPISODES = """
     data=recall data.test_size=20 data.lengths=[2,3] data.test_length=4 data.test_episodes=20
@@ -25,6 +30,22 @@ def test_a_run_that_is_looked_at_is_the_same_run(tmp_path, data):
             "probe/exact_accuracy_unwritten"} <= set(looks[0])  # fmt: skip
     before, after = ({k: v for k, v in run.summary().items() if k != "seconds"} for run in (plain, seen))  # pyright: ignore
     assert json.dumps(before) == json.dumps(after)
+
+
+def test_an_episode_is_remembered_as_in_evaluation_in_the_middle_of_training():
+    words = "+memory=multicell", "k=1", "data=contexts", "data.contexts=[2]", "data.test_contexts=2"
+    few = "data.curve=[]", "data.test_episodes=4", "data.test_size=20", "memory.fresh=[0.0,1.0]"
+    run = parse(compose("train", [*TINY, *words, *few]))
+    data = parts.make_dataset(run)
+    model = parts.make_model(run, data)
+    model.H_module.schedule(0, 10)  # In evaluation the last number of memory.fresh counts.
+    seen = []
+    for training in (True, False):
+        model.train(training)
+        seen.append(subject_of(model, run, data, data.held_out(), name="model").memory)
+        assert model.training == training
+    training, evaluation = seen
+    assert all(torch.equal(training[name], m) for name, m in evaluation.items())
 
 
 def test_a_run_without_cells_is_looked_at_as_far_as_there_is_something(tmp_path):

@@ -433,6 +433,10 @@ DATA = {
         f"data.length=20 data.bag=9 data.tokens={tokens} data.train_size=null data.test_size=null"
         for tokens in ("ngrams", "characters", "learned")
     },
+    "texts, drawn": "data=intent data.path=a data.train_file=texts.csv data.test_file=asked.csv "
+    "data.length=20 data.bag=9 data.shots=5 data.left_out=1 data.train_size=null data.test_size=null",
+    "texts, held out": "data=intent data.path=a/texts.csv data.holdout=9 data.length=20 data.bag=9 "
+    "data.shots=2 data.oos=asked.csv data.train_size=null data.test_size=null",
     **{
         f"prose, {tokens}": f"data=text data.path=a/prose.txt data.length=9 data.tokens={tokens} "
         "data.train_size=null data.test_size=null data.masked=[0.5,0.2]"

@@ -215,6 +215,41 @@ def test_files_of_others_are_kept(name, tmp_path, capsys):
     assert (tmp_path / name).read_text() == '{"mine": 1}'
 
 
+@pytest.mark.parametrize("changes", [(), ("optim.lr=0.5",), ("steps=9",)])
+def test_a_result_without_its_checkpoints_is_kept(changes, run, capsys):
+    shutil.rmtree(run / "checkpoints")
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    capsys.readouterr()
+    assert train(run, *CELLS, *changes) == 2
+    assert "which has the result of a run whose last.pt is gone; to train there again, remove" in error(
+        capsys
+    )
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+def test_a_run_that_ended_while_it_began_begins_again(tmp_path, monkeypatch, capsys):
+    """The environment was written, the settings were not."""
+
+    def killed(self, config, environment):
+        files.write_json(self.path / "environment.json", environment)
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "begin", killed)
+        assert train(tmp_path / "run") == 2
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.suffix] == ["environment.json"]
+    assert train(tmp_path / "run", "steps=1") == 0
+
+
+def test_a_new_run_has_no_best_checkpoint_of_one_that_was_killed(run, capsys):
+    for name in ("checkpoints/last.pt", "summary.json"):
+        (run / name).unlink()
+    assert (run / "checkpoints/best.pt").exists()
+    assert train(run, *CELLS, "eval_every=0", "steps=1") == 0
+    assert not (run / "checkpoints/best.pt").exists()
+    capsys.readouterr()
+
+
 def test_a_folder_with_other_files_is_fine(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     assert train(tmp_path, "steps=1") == 0 and (tmp_path / "notes.txt").read_text() == "mine"
@@ -424,6 +459,16 @@ def test_a_broken_file_of_a_run_is_named(name, content, run, capsys):
         said = capsys.readouterr().err
     if name != "environment.json" or said:
         assert name in said and said.count("\n") == 1, said
+
+
+def test_runs_that_are_being_extended_are_not_compared(run, capsys):
+    """The result is that of the earlier end, and the weights go on."""
+    assert call("compare", str(run)) == 0
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("\nsteps: 8\n", "\nsteps: 12\n"))
+    capsys.readouterr()
+    assert call("compare", str(run)) == 2
+    assert "is not finished; run its training command again to resume it" in error(capsys)
 
 
 def test_compare_and_bench_know_where_to_write_before_they_work(run, tmp_path, capsys):

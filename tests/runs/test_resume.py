@@ -1,17 +1,19 @@
 """A run that is stopped and resumed equals one that was never stopped, bit for bit."""
 
 import copy
+import itertools
 import json
 import os
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments.kill import compare, differences
 from memhrm.config.command import compose
-from memhrm.runs import checkpoint
+from memhrm.runs import checkpoint, log
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import check_same
 from memhrm.runs.settings import parse
@@ -75,6 +77,51 @@ def test_crash_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
     assert checkpoint.read(path / "checkpoints/last.pt")["step"] == 4
     assert train(path, *KINDS["trm"]) == 0
     assert differences(whole("trm"), path) == []
+
+
+def test_crash_between_two_checkpoints(whole, tmp_path, monkeypatch):
+    """The last step is the best one, and the run ends after one of its two files is there."""
+    write, written = checkpoint.write, []
+
+    def once(path, content):
+        if content["step"] == 8:
+            written.append(path.name)
+        if len(written) > 1:
+            raise OSError("power cut")
+        write(path, content)
+
+    path = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write", once)
+        assert train(path, *KINDS["trm"]) == 2
+    assert sorted(written) == ["best.pt", "last.pt"]
+    assert train(path, *KINDS["trm"]) == 0
+    summary = RunDirectory(path).summary()
+    assert summary is not None
+    assert checkpoint.read(path / "checkpoints/best.pt")["step"] == summary["best"]["step"] == 8
+    assert differences(whole("trm"), path) == []
+
+
+@pytest.mark.parametrize("processes", [None, 1, 2])
+def test_the_line_after_a_resume_is_that_of_all_its_steps(processes, whole, tmp_path, monkeypatch):
+    """Whatever the number of processes was; a checkpoint that does not tell it is of as many."""
+    at_step(monkeypatch, 6, send(signal.SIGTERM))
+    path = tmp_path / "run"
+    assert train(path, *KINDS["trm"]) == 128 + signal.SIGTERM
+    content = checkpoint.read(path / "checkpoints/last.pt")
+    assert len(content["pending"]) == 2  # Steps 5 and 6.
+    if processes is None:
+        del content["processes"]
+    else:
+        content["pending"][:, 1:] /= processes  # Each has its part, but for the norm of the gradient.
+        content["processes"] = processes
+    checkpoint.write(path / "checkpoints/last.pt", content)
+    clock = itertools.count()
+    monkeypatch.setattr(log, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert train(path, *KINDS["trm"]) == 0
+    assert differences(whole("trm"), path) == []
+    (line,) = (line for line in RunDirectory(path).metrics() if line["step"] == 8 and "train/loss" in line)
+    assert line["train/examples_per_second"] == 2 * 8  # Steps 7 and 8, in a second.
 
 
 @pytest.mark.parametrize("cut", [1, 20, -2])

@@ -28,6 +28,24 @@ def test_signal_ends_a_run_saved(name, tmp_path, monkeypatch, capsys):
     assert train(tmp_path / "run") == 0
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_a_signal_that_comes_twice_lets_the_run_save(name, tmp_path, monkeypatch):
+    """As from a manager of jobs, which tells every process, and from torchrun, which sends it on."""
+    number, ended = signal.Signals[name], []
+
+    def twice(_learner):
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+
+    at_step(monkeypatch, 5, twice)
+    before = signal.signal(number, lambda *_: ended.append(number))
+    try:
+        assert train(tmp_path / "run") == 128 + number
+    finally:
+        signal.signal(number, before)
+    assert ended == [] and checkpoint.read(tmp_path / "run/checkpoints/last.pt")["step"] == 5
+
+
 def test_hangup_that_is_ignored_stays_ignored(tmp_path, monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

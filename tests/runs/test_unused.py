@@ -147,6 +147,40 @@ def test_files_of_any_size_need_no_other_setting(tmp_path, capsys):
     assert train(tmp_path / "alone", again[0], "data.holdout=6", "validation_size=2") == 0
 
 
+def test_files_without_a_folder_are_trained_on(tmp_path, monkeypatch, capsys):
+    """They are found again from any folder; what a generator would need is refused."""
+    kinds = {"name": "s", "kind": "sudoku", "side": 4, "max_clues": 8}
+    write_set(tmp_path / "own", load_data(**kinds, train_size=30, test_size=24))
+    monkeypatch.chdir(tmp_path / "own")
+    files, sizes = ["data.train_file=./train.csv", "data.test_file=./test.csv"], ["data.test_size=null"]
+    assert train(tmp_path / "run", *files, *sizes, "validation_size=4") == 0
+    assert json.loads((tmp_path / "run/summary.json").read_text())["puzzles"] == 20
+    whole = parse(compose("train", files), frozenset({"data.train_file", "data.test_file"}))
+    assert (whole.data["train_size"], whole.data["test_size"]) == (None, None)
+
+    capsys.readouterr()
+    for word, message in (
+        (
+            "data.max_clues=7",
+            f"changes nothing with data.train_file={tmp_path}/own/train.csv: nothing is gen",
+        ),
+        ("data.seed=3", "data.seed is 3, which changes nothing with data.train_file="),
+        ("data.holdout=5", "data.test_file is ./test.csv, which changes nothing with data.holdout=5"),
+    ):
+        assert train(tmp_path / "other", *files, *sizes, word) == 2
+        assert message in said(capsys)
+    assert train(tmp_path / "other", files[0]) == 2
+    assert said(capsys).startswith(
+        "data.train_file is ./train.csv, which changes nothing with data.path=null"
+    )
+    assert train(tmp_path / "held", files[0], "data.holdout=9", "validation_size=4") == 0
+
+    monkeypatch.chdir(tmp_path)
+    assert command_line("evaluate", evaluate.main, "run=run", "progress=false") == 0
+    moved = ["data.train_file=own/train.csv", "data.test_file=own/test.csv"]
+    assert train(tmp_path / "run", *moved, *sizes, "validation_size=4", "steps=9") == 0
+
+
 @pytest.mark.parametrize("name", ["sudoku4", "sudoku6", "sudoku9", "maze", "recall", "episodes"])
 def test_the_validation_set_of_a_shipped_set_is_what_it_was(name):
     assert parse(compose("train", [f"data={name}"])).validation_size == 100

@@ -85,6 +85,33 @@ def test_training_episodes_are_varied_and_test_episodes_are_not(folder):
     assert (drawn.feedback[:, :6, 0] > dataset.task.mark).all()
 
 
+def test_every_number_is_trained_with_few_categories_too(tmp_path):
+    """Of as many as the largest test has: a label that no training episode has would never be answered."""
+    names = [f"c{number}" for number in range(8)]
+    lines = [f"{name} w{shot} x{shot % 3},{name}" for name in names for shot in range(9)]
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.csv").write_text("\n".join(["text,category", *lines]))
+    dataset = load(**{**SET, "path": str(tmp_path), "test_ways": (4, 2)})
+    task, maker = dataset.task, dataset.episodes
+    assert task.num_labels == 4
+    for episodes, ways in (
+        (maker.draw(dataset.train, 60, 10, np.random.default_rng(0)), 2),
+        (dataset.held_out(), 4),
+        (maker.series(dataset.test)["ways=2"], 2),
+    ):
+        told = 3 * ways
+        numbers = np.concatenate(
+            (episodes.feedback[:, :told, 0] - task.mark, episodes.labels[:, told:, 0]), axis=1
+        )
+        assert set(numbers.ravel()) == {1, 2, 3, 4}
+        for row, own in enumerate(numbers):
+            assert len(set(own)) == len(set(own[:told])) == ways
+            category = {text.split()[0] for text in episodes.sources[row]}
+            pairs = {(text.split()[0], number) for text, number in zip(episodes.sources[row], own)}
+            assert len(pairs) == len(category) == ways  # A category has one number in an episode.
+        assert episodes.optimum_without_memory == 1 / 4
+
+
 BAD = {
     "shots": (12, "data.shots is 12; allowed: less, as 0 categories have more texts than that"),
     "ways": ((3,), "data.ways is [3]; allowed: numbers up to 2, the categories that"),

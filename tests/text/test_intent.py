@@ -11,12 +11,15 @@ import memhrm
 from conftest import model_settings
 from memhrm import export, train
 from memhrm.config.command import compose
-from memhrm.data import Sampler, load
+from memhrm.data import Sampler, load, load_test
+from memhrm.data.episodes.episodes import alone
 from memhrm.data.sampler import IGNORE
 from memhrm.data.settings import parse as parse_data
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.tokens import Characters, Grams, words_of
 from memhrm.evaluation.answers import EvaluationSettings, walk
+from memhrm.evaluation.evaluate import evaluate
+from memhrm.memory import registry
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
 from memhrm.runs.build import label_weights, make_dataset, make_learner, make_model
@@ -50,9 +53,27 @@ def folder(tmp_path_factory) -> Path:
     return place
 
 
-def loaded(folder: Path, **changes):
+def dataset_values(folder: Path, **changes):
     usual = {"kind": "intent", "name": "texts", "path": str(folder), "length": 8, "bag": 6, "buckets": 200}
-    return load(**{**usual, **changes})
+    return {**usual, **changes}
+
+
+def loaded(folder: Path, **changes):
+    return load(**dataset_values(folder, **changes))
+
+
+def test_texts_without_a_label_use_cells_too():
+    task, cells = Intent(GRAMS, ["a", "b"]), {"name": "", "module": "memhrm.memory.multicell.MultiCell"}
+    texts = task.encode(["rain and snow", "sun", "bank card", "cash"], ["a", "a", "b", "b"])
+    torch.manual_seed(0)
+    model = Reasoner(model_settings(), puzzle_shape(task), registry.parse(cells))
+    how, found = EvaluationSettings(steps=2, loss="softmax"), []
+    for known in (4, 1):
+        texts.labels[known:] = 0
+        found.append(evaluate(model, task, alone(texts), how, Ranks(0, 1, torch.device("cpu"))))
+    every, few = found
+    assert (every["puzzles"], few["puzzles"]) == (4, 1)
+    assert few["cells"] == every["cells"] and sum(every["cells"]["usage"]) == pytest.approx(2)
 
 
 def test_words_are_letters_and_digits_or_one_other_character():
@@ -110,13 +131,30 @@ def test_faults_of_a_file_are_said_with_the_line(name, tmp_path):
 
 
 def test_what_is_no_utf8_and_categories_that_are_new_are_said(folder, tmp_path):
-    (tmp_path / "train.csv").write_bytes(b"text,category\n\xff,b\n")
-    with pytest.raises(ValueError, match=r"train.csv: not a text file in UTF-8"):
+    (tmp_path / "train.csv").write_bytes(b"text,category\na,b\n\xc3\xa4,c\n\xff,b\n")
+    with pytest.raises(ValueError, match=r"train.csv:4: not a text file in UTF-8$"):
         loaded(tmp_path)
     write(tmp_path, "train", 9, 3)
     (tmp_path / "test.csv").write_text("text,category\nhello,greeting\n")
     with pytest.raises(ValueError, match=r"test.csv:2: category is 'greeting', which no training text has"):
         loaded(tmp_path)
+
+
+def test_texts_that_are_held_out_stand_beside_those_of_no_category(folder, tmp_path):
+    """And a few texts of each category are drawn out of the others."""
+    (tmp_path / "texts.csv").write_bytes((folder / "train.csv").read_bytes())
+    (tmp_path / "oos.csv").write_text("text\nwhat is the meaning of life\nxyzzy\n")
+    usual = {"path": str(tmp_path / "texts.csv"), "holdout": 12}
+    plain, dataset = loaded(tmp_path, **usual), loaded(tmp_path, **usual, oos="oos.csv", shots=4)
+    assert dataset.test.sources.tolist() == [*plain.test.sources, "what is the meaning of life", "xyzzy"]
+    assert dataset.test.labels[:12].all() and not dataset.test.labels[12:].any()
+    assert np.bincount(dataset.train.labels[:, 0]).tolist() == [0, 4, 4, 4]
+    assert set(dataset.train.sources) < set(plain.train.sources)
+    for size, chosen in ((4, [8, 9, 10, 11]), (9, [6, 7, 8, 9, 10, 11])):  # What has a label chooses.
+        choosing, scored = dataset.episodes.pools(dataset.test, size)
+        assert choosing.tolist() == chosen and len(scored) == 14 - len(chosen)
+    other = load_test(**dataset_values(folder, oos=str(tmp_path / "oos.csv"), shots=4))
+    assert len(other.test) == 22 and not other.test.labels[20:].any()
 
 
 def test_a_long_text_is_cut_and_it_is_said(folder, tmp_path):
@@ -339,6 +377,7 @@ UNUSED = {
     "data.tokens=characters data.bag=3": "data.bag is 3, which changes nothing with data.tokens=characters",
     "data.vocabulary_size=300": "data.vocabulary_size is 300, which changes nothing with data.tokens=ngrams",
     "data.augment=false data.dropout=0.1": "data.dropout is 0.1, which changes nothing with data.augment=fal",
+    "data.seed=3": "data.seed is 3, which changes nothing with data.path=",
 }
 
 
@@ -349,3 +388,14 @@ def test_settings_that_change_nothing_are_refused(words, folder):
     with pytest.raises(ValueError) as error:
         parse(compose("train", given), names)
     assert str(error.value).startswith(UNUSED[words])
+
+
+@pytest.mark.parametrize("words", ["data.shots=3", "data.left_out=1", "data.holdout=9"])
+def test_a_seed_that_draws_texts_is_used(words, folder):
+    given = [*SMALL, "data=intent", f"data.path={folder}", words]
+    names = frozenset({"data.path", "data.seed", words.partition("=")[0]})
+    drawn = [
+        make_dataset(parse(compose("train", [*given, f"data.seed={seed}"]), names)).train.sources.tolist()
+        for seed in (0, 1, 2)
+    ]
+    assert drawn[0] != drawn[1] or drawn[0] != drawn[2]

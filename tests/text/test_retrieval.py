@@ -1,26 +1,37 @@
 """Retrieval: a bank of labelled texts that every H-step asks, and that can be edited without training."""
 
+import copy
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.func import functional_call
 
 import memhrm
 from conftest import model_settings
 from memhrm import bank, export, train
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.tokens import Grams
+from memhrm.evaluation.rollout import rollout
+from memhrm.memory import retrieval
 from memhrm.memory.index import Exact, Graph, recall
 from memhrm.memory.registry import parse
 from memhrm.memory.retrieval import NOTHING, Retrieval
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.models.settings import puzzle_shape
+from memhrm.probes.causal import effects
+from memhrm.probes.monitor import monitor_numbers
+from memhrm.probes.rollout import measured
+from memhrm.probes.subject import open_subject
 from memhrm.runs.bank import Entry, read_bank
-from memhrm.weights.restore import from_run, save, with_bank
-from tiny import TINY, command_line
+from memhrm.weights import edits
+from memhrm.weights.restore import FORMAT, MADE_BY, from_run, save, with_bank
+from memhrm.weights.tensors import read_tensors
+from tiny import TINY, call, command_line
 
 GRAMS = Grams(length=8, bag=6, least=2, most=3, buckets=50)
 TEXTS = ["rain and snow", "sun", "bank card", "cash", "wind", "coin", "snow"]
@@ -144,6 +155,79 @@ def test_a_bank_with_fewer_texts_than_are_read(size):
         torch.testing.assert_close(output.logits[:, :, 1:], head[:, :, 1:])
 
 
+def evaluated(model: Reasoner, dtype: torch.dtype, steps: int = 2) -> torch.Tensor:
+    """How well what is found matches, after each supervision step of a rollout, (steps, b, k)."""
+    examples = TASK.encode(["snow", "card cash"])
+    data = {"inputs": torch.from_numpy(examples.inputs).int(), "mask": torch.from_numpy(examples.mask),
+            "identifiers": torch.zeros(2, dtype=torch.int64)}  # fmt: skip
+    seen = rollout(model, data, model.initial_state(2, dtype), steps, dtype=dtype)
+    return torch.stack([step.state.memory["match"] for step in seen])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_bank_is_asked_with_the_weights_as_they_are(dtype):
+    """Against an index that is made anew for each."""
+    model = made().eval()
+    memory, weights, found = model.H_module, [], []
+    assert isinstance(memory, Retrieval)
+    optimiser = torch.optim.AdamW(memory.encode.parameters(), lr=0.1, fused=True)
+    for number in range(8):
+        found.append(evaluated(model, dtype))
+        weights.append(copy.deepcopy(memory.encode.state_dict()))
+        if number < 4:
+            with torch.no_grad():
+                memory.encode.vectors.neg_()
+        else:  # A fused optimiser changes weights that keep their version.
+            memory.schedule(number, 9)
+            for p in memory.encode.parameters():
+                p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(number))
+            optimiser.step()
+    for one, match in zip(weights, found, strict=True):
+        memory.encode.load_state_dict(one)
+        memory._indexed = None
+        assert torch.equal(match, evaluated(model, dtype))
+
+
+def test_a_copy_of_new_weights_in_the_place_of_an_old_one_is_not_taken_for_it():
+    model = made().eval()
+    memory, inputs = model.H_module, torch.from_numpy(TASK.encode(["snow"]).inputs).int()
+    weights = {name: p for name, p in model.named_parameters() if ".encode." in name}
+    given = model.initial_state(1), inputs, model.puzzle_rows(torch.zeros(1, dtype=torch.int64))
+
+    @torch.no_grad()
+    def match(copies: dict[str, torch.Tensor]) -> torch.Tensor:
+        state, _ = functional_call(model, copies, given)
+        return state.memory["match"]
+
+    copies, changed = {name: p.detach().bfloat16() for name, p in weights.items()}, "H_module.encode.vectors"
+    old, place = match(copies), copies.pop(changed).data_ptr()
+    tried = [weights[changed].detach().roll(1, dims=0).bfloat16() for _ in range(50)]
+    copies[changed] = next((one for one in tried if one.data_ptr() == place), tried[0])
+    found = match(copies)
+    memory._indexed = None
+    assert torch.equal(found, match(copies)) and not torch.equal(found, old)
+
+
+def test_what_is_added_has_a_key_in_the_precision_of_the_others():
+    model = made().eval()
+    memory = model.H_module
+    assert isinstance(memory, Retrieval)
+    evaluated(model, torch.bfloat16)
+    memory.add(*arrays(TASK.encode(["snow card"], ["weather"]))[:2])
+    found = evaluated(model, torch.bfloat16)
+    memory._indexed = None
+    assert torch.equal(found, evaluated(model, torch.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_bank_is_indexed_once_while_the_weights_stand_still(monkeypatch, dtype):
+    model, indexed, original = made().eval(), [], retrieval.made
+    monkeypatch.setattr(retrieval, "made", lambda *given: indexed.append(1) or original(*given))
+    for _ in range(3):
+        evaluated(model, dtype)
+    assert len(indexed) == 1
+
+
 def test_a_graph_finds_nearly_all_of_the_nearest():
     keys = torch.nn.functional.normalize(torch.randn(3000, 16, generator=torch.Generator().manual_seed(0)))
     queries = keys[:50] + 0.1
@@ -154,7 +238,21 @@ def test_a_graph_finds_nearly_all_of_the_nearest():
     brute = (queries @ keys.T).masked_fill(torch.isin(torch.arange(3000), torch.tensor([0, 2500])), -9)
     assert torch.equal(exact.nearest(queries, 8), brute.topk(8).indices)
     assert not torch.isin(graph.nearest(queries, 8), torch.tensor([0, 2500])).any()
-    assert recall(Graph(keys), keys, queries, 8) > 0.95 and recall(Exact(keys), keys, queries, 8) == 1
+    assert recall(Graph(keys), Exact(keys), queries, 8) > 0.95 and recall(graph, exact, queries, 8) > 0.95
+    assert recall(Exact(keys), Exact(keys), queries, 8) == 1
+
+
+def test_the_recall_of_a_bank_is_of_what_is_in_it(monkeypatch):
+    model = made(k=3, index="graph")
+    memory, asked = model.H_module, torch.from_numpy(TASK.encode(["snow and rain", "cash"]).inputs).int()
+    memory.relabel(torch.tensor([0]), torch.tensor([0]))
+    keys, graph = memory.indexed()
+    assert memory.recall(asked) == 1  # Of few examples a graph misses none.
+    nearest = (memory.encode(asked) @ keys.T).masked_fill(torch.arange(7) == 0, -9).topk(3).indices
+    missed = nearest.clone()
+    missed[0, 2] = 0
+    monkeypatch.setattr(graph, "nearest", lambda queries, k: missed)
+    assert memory.recall(asked) == pytest.approx(5 / 6)
 
 
 WORDS = {"weather": "rain sun wind snow", "money": "bank card cash coin", "food": "bread soup rice cake"}
@@ -201,6 +299,13 @@ def test_a_run_keeps_its_bank_and_so_does_an_export(run, tmp_path, capsys):
         assert sum(share for *_, share in found.examples) <= 1 and found.examples[0][1] == found.category
 
 
+def test_a_model_with_a_bank_is_probed(run):
+    subject = open_subject(run, puzzles=6)
+    assert list(measured(subject.initial_state())) == ["z_H", "z_L", "match"]  # Places have no size.
+    assert 0 <= monitor_numbers(subject)["exact_accuracy_unwritten"] <= 1
+    assert [effect["test"] for effect in effects(subject)] == ["zero", "reset", "freeze", "shuffle", "swap"]
+
+
 def test_a_category_that_is_added_is_answered_at_once_and_a_label_is_put_right(run):
     solver = memhrm.load(run)
     for text in ("soup and bread", "rice cake", "bread soup rice"):
@@ -242,3 +347,65 @@ def test_the_command_edits_the_bank(run, tmp_path, capsys):
         with pytest.raises(ValueError, match=message):
             bank.main(words)
     (run / "bank.csv").write_text(before)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "stablemax"])
+def test_what_an_answer_rests_on_are_parts_of_its_probability(run, loss):
+    """A part of its category's logit for each example, and the rest for the head."""
+    solver = memhrm.load(run)
+    solver.loss = loss
+    texts = ["snow and rain", "coin, card", "wind"]
+    logits, memory = solver._read(solver.task.encode(texts), None)
+    chances = [dict(found) for found in solver.classify(texts, top=9)]
+    for row, found in enumerate(solver.explain(texts, top=4)):
+        assert len(found.examples) == 4
+        for (_, category, share), match in zip(found.examples, memory["match"][row]):
+            label = 1 + solver.task.categories.index(category)
+            part = float((match - logits[row, 0, label]).exp())
+            assert share == pytest.approx(chances[row][category] * part, abs=2e-6)
+        for category, chance in chances[row].items():
+            assert sum(share for _, name, share in found.examples if name == category) <= chance + 1e-5
+    assert found.probability == pytest.approx(max(chances[-1].values()))
+
+
+def test_the_graph_says_what_it_finds(run, tmp_path, capsys):
+    new = tmp_path / "new.csv"
+    new.write_text("text,category\nsnow and rain,weather\ncoin,money\n")
+    bank.main(["show", f"run={run}", str(new)])
+    assert "the graph finds" not in capsys.readouterr().out
+    solver = memhrm.load(run)
+    solver.model.H_module.settings = replace(solver.model.H_module.settings, index="graph")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edits, "load", lambda path: solver)
+        bank.main(["show", f"run={run}", str(new)])
+    assert capsys.readouterr().out.endswith("the graph finds 100% of the k=4 nearest that the bank has\n")
+
+
+def test_a_text_that_the_bank_has_is_not_scored(run, tmp_path, capsys):
+    before = (run / "bank.csv").read_text()
+    tests = (Path(memhrm.load(run).data.path) / "test.csv").read_text().splitlines()
+    out = tmp_path / "scores.json"
+    words = [f"run={run}", f"out={out}", "overwrite=true", "progress=false", "threads=1"]
+    try:
+        assert call("evaluate", *words) == 0 and json.loads(out.read_text())["puzzles"] == 20
+        new = tmp_path / "new.csv"
+        new.write_text("\n".join(tests[:9]).replace(",weather", ",money"))  # Whatever label it has.
+        bank.main(["add", f"run={run}", str(new)])
+        assert call("evaluate", *words) == 0
+        scores = json.loads(out.read_text())
+        assert scores["puzzles"] == 12 and scores["left_out"] == 8
+        assert command_line("export", export.main, f"run={run}", f"out={tmp_path / 'm.safetensors'}") == 0
+        _, used = read_tensors(tmp_path / "m.safetensors").about(FORMAT, MADE_BY)
+        assert len(used.trained) == 48
+        new.write_text("\n".join(tests))
+        bank.main(["add", f"run={run}", str(new)])
+        capsys.readouterr()
+        assert call("evaluate", *words) == 2
+        assert "none of the 20 test puzzles of intent can be scored" in capsys.readouterr().err
+    finally:
+        (run / "bank.csv").write_text(before)
+
+
+def test_a_bank_may_be_empty(run):
+    restored = with_bank(from_run(run), [])
+    assert restored.bank == () and len(restored.used.trained) == 40

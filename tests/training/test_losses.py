@@ -1,15 +1,19 @@
 """Losses, halting and optimisers against their formulas."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from conftest import SHAPE, model_settings
 from memhrm.data.sampler import IGNORE
 from memhrm.data.sudoku.task import Sudoku
-from memhrm.models.reasoner import Output
+from memhrm.memory import registry
+from memhrm.memory.none import NO_MEMORY
+from memhrm.models.reasoner import Output, Reasoner
 from memhrm.nn.tables import PuzzleTable
 from memhrm.training.halting import Halting, confident, q_target
 from memhrm.training.losses import (
@@ -169,13 +173,25 @@ def test_schedules():
     assert [late.factor(s, 10) for s in (4, 8, 9, 10)] == pytest.approx([0.5, 1, 0.6, 0.2])
 
 
-def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(tiny_model):
-    model = tiny_model(positions="learned")
+RETRIEVAL = {"name": "retrieval", "module": "memhrm.memory.retrieval.Retrieval"}
+BANK = {f"H_module.{name}" for name in ("encode.vectors", "encode.weights", "sharpness")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "memory", "tables"),
+    [
+        ({"positions": "learned"}, 0, NO_MEMORY, {"embed.positions"}),
+        ({"decoder_layers": 1}, 0, NO_MEMORY, {"decoder.tokens"}),
+        ({}, 2, registry.parse(RETRIEVAL), BANK),
+    ],
+)
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(changes, labels, memory, tables):
+    model = Reasoner(model_settings(**changes), replace(SHAPE, num_labels=labels), memory)
     muon, adamw = Optimisers(model, OptimSettings.of(name="muon"), 10).main
     names = {id(p): name for name, p in model.named_parameters()}
     of = [{names[id(p)] for group in o.param_groups for p in group["params"]} for o in (muon, adamw)]
     assert isinstance(muon, torch.optim.Muon)
-    assert of[1] == {"embed.tokens", "embed.positions", "lm_head.weight", "q_head.weight", "q_head.bias"}
+    assert of[1] == {"embed.tokens", "lm_head.weight", "q_head.weight", "q_head.bias", *tables}
     assert of[0] | of[1] == set(names.values()) and not of[0] & of[1]
 
 

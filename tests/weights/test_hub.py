@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,10 +17,12 @@ import pytest
 import memhrm
 from memhrm import train as command
 from memhrm.config.command import compose
+from memhrm.data import load
 from memhrm.report.card import card
+from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import parse
-from tiny import call, command_line, train
+from tiny import call, command_line, train, write_set
 
 PUZZLE = "1.34" + "." * 12
 COMMIT = "c" * 40
@@ -187,6 +190,31 @@ def test_a_card_tells_no_path_of_the_machine(tmp_path):
     assert call("push", f"run={tmp_path / 'run'}", f"out={out}", *said) == 0
     text = out.read_text()
     assert "\nlicense: cc-by-4.0\n" in text and "Texts of our own, CC BY 4.0. Seed 0; 2 optimiser" in text
+
+
+def test_a_card_tells_the_files_of_a_run_without_a_folder_as_files(tmp_path):
+    data = load(kind="sudoku", name="s", side=4, max_clues=8, train_size=20, test_size=12)
+    write_set(tmp_path / "own", data)
+    places = [f"data.{part}_file={tmp_path}/own/{part}.csv" for part in ("train", "test")]
+    assert train(tmp_path / "run", *places, "data.test_size=null", "validation_size=2") == 0
+    text = card(tmp_path / "run", "own", "own.safetensors")
+    assert str(tmp_path) not in text and "data.train_file=FILE" in text and "data.test_file=FILE" in text
+    assert "license" not in text and "The data are files of the trainer's" in text
+
+
+def test_scores_of_other_weights_are_not_published(run, tmp_path, capsys):
+    """While a run is extended, and of a checkpoint before the end."""
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    config, last = (run / "config.yaml").read_text(), checkpoint.read(run / "checkpoints/last.pt")
+    checkpoint.write(run / "checkpoints/best.pt", {**last, "step": 4})
+    for words in (("artifact=a/b", "checkpoint=best"), ("repo=a/b", "checkpoint=best")):
+        assert call("push", f"run={run}", *words) == 2
+        said = "checkpoint is 'one of step 4'; allowed: one of step 8, whose weights the run's scores are of"
+        assert said in capsys.readouterr().err
+    (run / "config.yaml").write_text(config.replace("\nsteps: 8\n", "\nsteps: 12\n"))
+    for words in ("artifact=a/b", f"out={tmp_path}/card.md"):
+        assert call("push", f"run={run}", words) == 2
+        assert "allowed: a finished run, which has a summary.json of its steps=12" in capsys.readouterr().err
 
 
 def test_a_card_is_written_and_an_unfinished_run_has_none(run, tmp_path, capsys):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from memhrm.config.settings import advise, require
-from memhrm.data.arc.ruled import ArcRules, Ruled
+from memhrm.data.arc.ruled import ArcRules, Ruled, made_of
 from memhrm.data.arc.rules import KINDS, Rule, rules_of
 from memhrm.data.arc.tasks import COLOURS, MOST_SIDE
 from memhrm.data.examples import Examples
@@ -78,8 +78,8 @@ class ArcRulesSettings(DrawnSettings):
     def _parts(self) -> tuple[list[Rule], np.ndarray]:
         """Return all rules that differ, and which are trained; one of several kinds counts for the first."""
         listed = list(self._rules())
-        task = ArcRules([rule for rule, _ in listed], side=self.side, colours=self.colours)
-        _, first = np.unique(task.shown(np.arange(len(listed))).labels, axis=0, return_index=True)
+        _, outputs = made_of([rule for rule, _ in listed], self.side, self.colours)
+        _, first = np.unique(outputs.reshape(len(listed), -1), axis=0, return_index=True)
         kept = np.sort(first)
         return [listed[number][0] for number in kept], np.array([listed[number][1] for number in kept])
 

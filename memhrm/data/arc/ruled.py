@@ -18,14 +18,36 @@ from memhrm.data.examples import Examples, examples_of
 from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
 
+TELLING = 16
+"""Grids by which rules are told apart. On one of them different rules may agree; that more grids tell more
+apart has not been seen."""
+
+
+def made_of(rules: Sequence[Rule], side: int, colours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the grids by which rules are told apart, and what each rule makes of them.
+
+    Args:
+        rules: n rules.
+        side: S.
+        colours: colours beside the background.
+
+    Returns:
+        Tokens, ``(TELLING, s)`` and ``(n, TELLING, s)`` uint8; two rules that make the same are the same.
+    """
+    rng = np.random.default_rng(0)
+    inputs = np.concatenate([grids(1, side, colours, rng) for _ in range(TELLING)])
+    outputs = np.stack([rule.apply(inputs) for rule in rules])
+    inputs, outputs = (made.reshape(*made.shape[:-2], -1) + FIRST for made in (inputs, outputs))
+    return inputs.astype(np.uint8), outputs.astype(np.uint8)
+
 
 class ArcRules(Arc):
     """Tell which rule made the outputs of the demonstrations, and apply it.
 
-    An example of a set is a rule, shown on one grid.
+    An example of a set is a rule, shown on a grid on which no other that is shown on it makes the same.
 
     Args:
-        rules: all rules there are.
+        rules: all rules there are, no two of which are the same.
         side: S.
         colours: colours beside the background.
     """
@@ -37,24 +59,29 @@ class ArcRules(Arc):
         super().__init__(canvas=side, translate=False, identified=False)
         self.name = f"arc_rules{side}"
         self.rules, self.colours = tuple(rules), colours
-        self._grid = grids(1, side, colours, np.random.default_rng(0))
-        outputs = np.concatenate([rule.apply(self._grid) for rule in self.rules])
-        self._outputs = outputs.reshape(len(self.rules), -1).astype(np.uint8) + FIRST
-        self._numbers = {output.tobytes(): number for number, output in enumerate(self._outputs)}
+        inputs, outputs = made_of(self.rules, side, colours)
+        self._keys = row_keys(outputs.reshape(len(self.rules), -1), self.vocab_size)
+        self._numbers: dict[bytes, int] = {}  # Of a rule by its example, input and output.
+        for number, own in enumerate(outputs):
+            pairs = (pair.tobytes() for pair in np.concatenate((inputs, own), axis=1))
+            self._numbers[next(pair for pair in pairs if pair not in self._numbers)] = number
+        self._pairs = np.stack([np.frombuffer(pair, np.uint8) for pair in self._numbers])  # (rules, 2 s)
 
     def shown(self, numbers: np.ndarray) -> Examples:
         """Return rules of these numbers as examples, ``(n,)``."""
-        inputs = np.repeat(self._grid.reshape(1, -1) + FIRST, len(numbers), axis=0)
-        sources = [self.rules[number].kind for number in numbers]
-        return examples_of(inputs, self._outputs[numbers], sources=sources)
+        inputs, labels = np.split(self._pairs[numbers], 2, axis=1)
+        return examples_of(inputs, labels, sources=[self.rules[number].kind for number in numbers])
 
     def numbers(self, examples: Examples) -> np.ndarray:
         """Return the numbers of the rules that are examples, ``(n,)``."""
-        rows = examples.labels.astype(np.uint8)
-        return np.array([self._numbers[row.tobytes()] for row in rows], np.int64)
+        return self._numbers_of(examples.inputs, examples.labels)
+
+    def _numbers_of(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        pairs = np.concatenate((inputs, labels), axis=1).astype(np.uint8)
+        return np.array([self._numbers[pair.tobytes()] for pair in pairs], np.int64)
 
     def exhibit(self, parts: Sequence[Examples], source: str | None = None) -> tuple[str, str | None]:
-        """Return one rule, the first or the first of a kind, shown on the one grid."""
+        """Return one rule, the first or the first of a kind, shown on its grid."""
         return Task.exhibit(self, parts, source)
 
     def describe(self, examples: Examples) -> str:
@@ -63,8 +90,8 @@ class ArcRules(Arc):
         return "rules: " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(counts.items()))
 
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return a key of what each rule makes of the one grid; rules that make the same of it are one."""
-        return row_keys(np.asarray(labels), self.vocab_size)
+        """Return a key of what each rule makes of all grids by which rules are told apart."""
+        return self._keys[self._numbers_of(inputs, labels)]
 
 
 class Ruled(Drawn):
@@ -150,12 +177,15 @@ class Ruled(Drawn):
         return replace(episodes, best=best, blind=blind)
 
     def series(self, examples: Examples) -> dict[str, Episodes]:
-        """Return tests of the rules that are trained, and of the others, alone and composed."""
-        composed = np.array(["+" in str(kind) for kind in examples.sources], bool)
+        """Return tests of the rules that are trained, of others of their kinds, and of other kinds."""
+        kinds = {self.arc.rules[number].kind for number in self.trained}
+        known = np.array([kind in kinds for kind in examples.sources], bool)
+        composed = np.array(["+" in kind for kind in examples.sources], bool)
         parts: Mapping[str, Examples] = {
             "rules=seen": self.arc.shown(self.trained),
-            "rules=new": examples.without(composed),
-            "rules=new_compositions": examples.select(composed),
+            "rules=new": examples.select(known),
+            "rules=new_compositions": examples.select(~known & composed),
+            "rules=new_kinds": examples.select(~known & ~composed),
         }
         return {
             name: self._test(part, self.test_episodes, 0x5E + number)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -111,11 +111,23 @@ class ArcSettings(DataSettings):
             trained += [replace(one, tests=()) for one in tasks if one.set in self.test_sets]
         return task.require(task.examples([known(one) for one in trained], demonstrations=True, tests=True))
 
+    def elsewhere(self) -> dict[str, Any]:
+        """Return the settings of tasks in another place: all its sets are read.
+
+        Held out are the test sets that are there; where none is, all that there are.
+        """
+        there = {one.set for one in read_tasks(self._place())} - {""}
+        held_out = [name for name in self.test_sets if name in there] or sorted(there) or self.test_sets
+        return {"sets": None, "test_sets": tuple(held_out)}
+
+    def _place(self) -> Path:
+        return Path(str(self.path)).expanduser()
+
     def write(self, path: Path) -> str:
         """Write the tasks of the sets, of any size, as one file."""
         allowed = "the folder, or the file, of ARC's tasks, as path=FOLDER"
         require(self.path is not None, "path", None, allowed)
-        tasks = read_tasks(Path(str(self.path)).expanduser(), self.sets)
+        tasks = read_tasks(self._place(), self.sets)
         write_tasks(path, tasks)
         return f"{len(tasks):,} tasks: {counts(tasks, tasks)}"
 
@@ -131,6 +143,7 @@ class ArcSettings(DataSettings):
         require(not twice, "data.test_sets", given, f"sets of which no two have a task {twice[:1]}")
         allowed = f"sets with tasks that fit data.canvas={self.canvas}; {place} has {', '.join(there)}"
         require(len(held_out) > 0, "data.test_sets", given, allowed)
+        task.demonstrations |= {one.key: len(one.demonstrations) for one in fit}
         if any(one.key not in task.variants for one in fit):
             task.variants |= self._variants(found, fit)
         return fit

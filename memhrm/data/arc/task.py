@@ -12,11 +12,11 @@ import numpy as np
 
 from memhrm.data.arc.canvas import FIRST, TURNED, VOCABULARY, cropped, drawn, stacked
 from memhrm.data.arc.draw import in_terminal, side_by_side, svg
-from memhrm.data.arc.tasks import COLOURS, MOST_SIDE, ArcTask, Pair, grid_of, read_tasks
+from memhrm.data.arc.identity import OWNER, elsewhere, owners, pair_key
+from memhrm.data.arc.tasks import MOST_SIDE, ArcTask, Pair, grid_of, read_tasks
 from memhrm.data.arc.variants import PERMUTATIONS, identifiers_of, parted, variants_of
 from memhrm.data.checks import PuzzleError, number
 from memhrm.data.examples import Examples, examples_of, quantiles
-from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
 
 NO_VARIANTS = np.zeros(0, np.int64)
@@ -35,6 +35,7 @@ class Arc(Task):
 
     Attributes:
         variants: the numbers of the variants of each task, by its key.
+        demonstrations: how many each task has, likewise.
         fitting_tasks: how many tasks of each set fit the canvas, for people.
     """
 
@@ -54,6 +55,7 @@ class Arc(Task):
         if not identified:  # A told pair is one token for each cell of the two grids.
             self.answers, self.asks = VOCABULARY, False
         self.variants: dict[int, np.ndarray] = {}
+        self.demonstrations: dict[int, int] = {}
         self.fitting_tasks = ""
 
     def examples(self, tasks: Sequence[ArcTask], *, demonstrations: bool, tests: bool) -> Examples:
@@ -102,7 +104,7 @@ class Arc(Task):
         for row, text in enumerate(texts):
             try:
                 grids.append(self.fitting(grid_of(json.loads(text), field), field))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # Brackets in brackets without end.
                 raise PuzzleError(row, str(error)) from None
         return self._tokens(grids)
 
@@ -227,36 +229,33 @@ class Arc(Task):
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return a key of each pair that it shares with its images under symmetries and other colours.
 
-        It is the least of the eight images, in each of which the colours but 0 are numbered as they come.
+        It does not depend on the canvas.
         """
-        n, S = len(inputs), self.canvas
-        still, same = np.zeros((n, 2), np.int64), np.tile(np.arange(COLOURS), (n, 1))
-        images = []
-        for symmetry in range(8):
-            turn = np.full(n, symmetry)
-            both = np.concatenate(
-                [
-                    drawn(np.asarray(part).reshape(n, S, S), turn, same, still).reshape(n, self.seq_len)
-                    for part in (inputs, labels)
-                ],
-                axis=1,
-            )
-            images.append(row_keys(_numbered(both), VOCABULARY))
-        return np.sort(np.stack(images), axis=0)[0] if n else np.zeros(0, "S1")
+        both = (cropped(np.asarray(part).reshape(-1, self.canvas, self.canvas)) for part in (inputs, labels))
+        return np.array([pair_key(*pair) for pair in zip(*both)], np.bytes_)
+
+    def identities(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return a hash of each pair, ``(n,)`` uint64, whose last bits name no task."""
+        return super().identities(inputs, labels) & ~OWNER
+
+    def trained_identities(self, examples: Examples) -> np.ndarray:
+        """Return the identities of trained pairs; with identifiers a demonstration's names its task."""
+        found = super().trained_identities(examples)
+        if self.num_identifiers == 1:
+            return found
+        keys, _ = parted(examples.identifiers)
+        _, first, member = np.unique(examples.groups, return_index=True, return_inverse=True)
+        counts = np.array([self.demonstrations.get(int(key), 0) for key in keys[first]], np.int64)
+        place = np.arange(len(examples)) - first[member]  # In the task, whose demonstrations come first.
+        return np.where(place < counts[member], found | owners(keys), found)
+
+    def were_used(self, examples: Examples, identities: np.ndarray, used: np.ndarray) -> np.ndarray:
+        """Return which test pairs a run has used; with identifiers, not only as their own demonstrations."""
+        if self.num_identifiers == 1:
+            return np.isin(identities, used & ~OWNER)
+        return elsewhere(identities, parted(examples.identifiers)[0], used)
 
 
 def _swaps(codes: np.ndarray) -> np.ndarray:
     """Return whether variants make columns of rows, ``(n,)`` bool."""
     return TURNED[codes // PERMUTATIONS]
-
-
-def _numbered(tokens: np.ndarray) -> np.ndarray:
-    """Return rows of tokens in which the colours but 0 are numbered in the order in which they come."""
-    length = tokens.shape[1]
-    colours = np.arange(FIRST + 1, VOCABULARY, dtype=tokens.dtype)
-    where = tokens[:, :, None] == colours  # (n, length, 9)
-    first = np.where(where.any(axis=1), where.argmax(axis=1), length)
-    rank = first.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    table = np.tile(np.arange(VOCABULARY, dtype=tokens.dtype), (len(tokens), 1))
-    table[:, FIRST + 1 :] = rank + FIRST + 1
-    return np.take_along_axis(table, tokens.astype(np.intp), axis=1)

@@ -142,7 +142,7 @@ def read_tasks(path: Path, sets: Sequence[str] | None = None) -> list[ArcTask]:
 
     Args:
         path: the file or the folder.
-        sets: the sets to read; None: all that are there.
+        sets: the sets to read; None: all that are there. Tasks that name no set are read always.
 
     Raises:
         ValueError: there is no such set, or a file holds something else; the message names it.
@@ -152,18 +152,19 @@ def read_tasks(path: Path, sets: Sequence[str] | None = None) -> list[ArcTask]:
         found = _built(built) if built.exists() else _folder(path, sets)
     else:
         found = _file(path)
-    _require_sets(path, sets, {task.set for task in found})
-    chosen = [task for task in found if sets is None or task.set in sets]
+    if named := {task.set for task in found} - {""}:
+        _require_sets(path, sets, named)
+    chosen = [task for task in found if sets is None or task.set in (*sets, "")]
     if not chosen:
         raise ValueError(f"{path} holds no ARC tasks")
     return sorted(chosen, key=lambda task: (task.set, task.id))
 
 
 def _require_sets(path: Path, sets: Sequence[str] | None, there: Iterable[str]) -> None:
-    there = sorted(set(there) - {""})
+    there = sorted(there)
     for name in sets or ():
         if name not in there:
-            raise ValueError(f"{path} has no set {name!r}; allowed: {', '.join(there) or 'none'}")
+            raise ValueError(f"{path} has no set {name!r}; allowed: {', '.join(there)}")
 
 
 def _folder(path: Path, sets: Sequence[str] | None) -> list[ArcTask]:

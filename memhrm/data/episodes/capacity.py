@@ -13,7 +13,7 @@ def perfect(cells: int, contexts: int) -> float:
 
 
 def hashed(cells: int, contexts: int) -> float:
-    """Return the mean share of contexts that are held at the second visit if each has a random cell, for good.
+    """Return the mean share of contexts that are held at the second visit if each has a random cell for good.
 
     Of K + 1 contexts that share a cell, one is held if it comes last at first and first when all come again:
     E[1 / (K + 1)^2], where K is binomial, of c - 1 others and a chance of 1/N.

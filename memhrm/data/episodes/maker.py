@@ -144,6 +144,12 @@ class Alone(EpisodeMaker):
         return alone(test.select(choosing)), alone(test.select(scored))
 
     def pools(self, test: Examples, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the last ``size`` examples, rounded to whole groups, and the others."""
-        chosen = test.select(slice(None, None, -1)).part(size)[::-1]
+        """Return the last ``size`` examples, rounded to whole groups, and the others.
+
+        Where some have no labels, as texts out of scope, at most half of the others choose.
+        """
+        known = np.isin(test.groups, test.groups[(test.labels > 0).any(axis=1)])
+        rows = np.flatnonzero(known if known.any() else ~known)[::-1]
+        chosen = np.zeros(len(test), bool)
+        chosen[rows] = test.select(rows).part(size if len(rows) == len(test) else min(size, len(rows) // 2))
         return np.flatnonzero(chosen), np.flatnonzero(~chosen)

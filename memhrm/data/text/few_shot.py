@@ -29,7 +29,7 @@ class FewShotIntent(Task):
     Args:
         tokens: what makes tokens of texts.
         categories: the names of all categories.
-        ways: the most categories of an episode.
+        ways: the most categories of an episode: so many numbers there are.
         dropout: as in `Intent`.
     """
 
@@ -44,10 +44,8 @@ class FewShotIntent(Task):
             num_labels=ways,
             bag=tokens.bag,
         )
-        self.mark, self.categories = (
-            tokens.vocab_size,
-            tuple(categories),
-        )  # Behind the mark stand the numbers.
+        self.mark = tokens.vocab_size  # Behind it stand the numbers.
+        self.categories = tuple(categories)
         self._texts = Intent(tokens, categories, dropout=dropout)
 
     @property
@@ -175,11 +173,11 @@ class FewShot(Drawn):
         rows, numbers = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for episode in range(count):
             pools = [rng.permutation(of_category[one]) for one in rng.choice(enough, ways, replace=False)]
-            order = rng.permutation(told)
-            numbers[episode, :told] = order % ways + 1
+            order, given = rng.permutation(told), self._numbers(ways, rng)
+            numbers[episode, :told] = given[order % ways]
             rows[episode, :told] = [pools[place % ways][place // ways] for place in order]
             asked = rng.integers(ways, size=self.questions)
-            numbers[episode, told:] = asked + 1
+            numbers[episode, told:] = given[asked]
             rows[episode, told:] = [rng.choice(pools[one][self.shots :]) for one in asked]
         chosen = examples.select(rows.ravel())
         if self.augment and not test:
@@ -201,8 +199,14 @@ class FewShot(Drawn):
             sources=chosen.sources.reshape(shape),
             best=np.ones(shape),
             course=self.course(length),
-            blind=np.full(shape, 1 / ways),
+            blind=np.full(shape, 1 / task.num_labels),
         )
+
+    def _numbers(self, ways: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the numbers of an episode's categories, (W,), drawn out of all, so that each is trained."""
+        every = np.arange(1, self.few.num_labels + 1)
+        # All of them need no order: that of the categories is random.
+        return every if ways == len(every) else rng.permutation(every)[:ways]
 
     def series(self, examples: Examples) -> dict[str, Episodes]:
         """Return tests with other numbers of categories."""
@@ -223,5 +227,6 @@ class FewShot(Drawn):
         return [
             f"in episodes that tell {self.shots} texts of each of {ways} categories, then ask "
             f"{self.questions} others; of {len(np.unique(test.groups))} categories no text is trained",
-            f"exact at best {1 / ways:.1%} without memory",
+            f"exact at best {1 / self.few.num_labels:.1%} without memory, as a number is one of "
+            f"{self.few.num_labels}",
         ]

@@ -1,4 +1,4 @@
-"""Files of labelled texts: CSV with the columns text and category, as BANKING77 and CLINC150 have them."""
+"""Files of labelled texts: CSV with the columns text and category, as BANKING77 has them."""
 
 import csv
 import sys

@@ -181,14 +181,27 @@ class Prose(Task):
             joined += [np.array([MASK], np.int32), part]
         return np.concatenate(joined)
 
-    def decode(self, tokens: np.ndarray) -> str:
-        """Return the text of tokens, with `GAP` for each that is masked or unknown."""
-        text, run = [], []
+    def unknown(self, text: str) -> list[str]:
+        """Return the characters of a text that have no token, in their order."""
+        parts = text.split(GAP)  # Where there is an unknown token, each token is a character.
+        pairs = (pair for part in parts if part for pair in zip(part, self.script.encode(part)))
+        return [character for character, token in pairs if token == UNKNOWN]
+
+    def decode(self, tokens: np.ndarray, unknown: Sequence[str] = ()) -> str:
+        """Return the text of tokens, with `GAP` for each that is masked or unknown.
+
+        Args:
+            tokens: the tokens.
+            unknown: what the unknown tokens stand for, as `unknown` returns it; of those beyond nothing is
+                known.
+        """
+        text, run, said = [], [], iter(unknown)
         for token in [*np.asarray(tokens).tolist(), 0]:
             if token >= FIRST:
                 run.append(token)
                 continue
-            text += [self.script.decode(run), GAP if token in (MASK, UNKNOWN) else ""]
+            between = next(said, GAP) if token == UNKNOWN else GAP if token == MASK else ""
+            text += [self.script.decode(run), between]
             run = []
         return "".join(text)
 

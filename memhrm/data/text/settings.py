@@ -146,21 +146,27 @@ class IntentSettings(TextSettings):
             allowed = "null, or those that data.left_out leaves"
             require(fits, "data.categories", list(categories), allowed)
 
-    def read(self, task: Task, place: Path, part: Part) -> Examples:
-        """Return the texts of a file; those of the test with the texts that belong to no category."""
-        assert isinstance(task, Intent)
-        found = super().read(task, place, part) if self.left_out == 0 else self._kept(task, place)
-        if part == "train" and self.shots is not None:
-            return found.select(_few(found.labels[:, 0], self.shots, self.seed))
-        if part == "train" or self.oos is None:
-            return found
-        outside = read_labelled(place.parent / expand("data.oos", self.oos), required=False)
-        return concatenate([found, task.encode([one.text for one in outside])])
+    @property
+    def draws(self) -> bool:
+        """Whether the seed says which texts of the files are taken."""
+        return self.shots is not None or self.left_out > 0
 
-    def _kept(self, task: Intent, place: Path) -> Examples:
+    def read(self, task: Task, place: Path, part: Part) -> Examples:
         """Return the texts of a file whose category is not left out."""
+        if self.left_out == 0:
+            return super().read(task, place, part)
         found = task.read(place, solve=False)
         return task.require(found.select(np.flatnonzero(found.labels[:, 0])))
+
+    def completed(self, task: Task, found: Examples, folder: Path, part: Part) -> Examples:
+        """Return a few texts of each category for training, and those of none besides for the test."""
+        if part == "train":
+            few = None if self.shots is None else _few(found.labels[:, 0], self.shots, self.seed)
+            return found if few is None else found.select(few)
+        if self.oos is None:
+            return found
+        outside = read_labelled(folder / expand("data.oos", self.oos), required=False)
+        return concatenate([found, task.encode([one.text for one in outside])])
 
     def of_file(self, categories: Sequence[str]) -> tuple[str, ...]:
         """Return the categories of the training file that are not left out."""
