@@ -133,11 +133,11 @@ def _image(subject: Subject, rng: np.random.Generator) -> Subject:
     inputs, labels, identifiers = (
         tensor.cpu().numpy() for tensor in (subject.inputs, subject.labels, subject.identifiers)
     )
-    puzzles = examples_of(inputs, np.maximum(labels, 0), identifiers=identifiers)
+    mask = None if subject.mask is None else subject.mask.cpu().numpy()
+    puzzles = examples_of(inputs, np.maximum(labels, 0), identifiers=identifiers, mask=mask)
     batch = batch_of(subject.task.augment(puzzles, rng))
-    return replace(
-        subject, **{name: torch.from_numpy(batch[name]) for name in ("inputs", "labels", "identifiers")}
-    )
+    changed = "inputs", "labels", "identifiers", *(() if mask is None else ("mask",))
+    return replace(subject, **{name: torch.from_numpy(batch[name]) for name in changed})
 
 
 def _solutions(subject: Subject) -> Tensor | None:

@@ -26,6 +26,7 @@ from memhrm.models.settings import puzzle_shape
 from memhrm.probes.causal import effects
 from memhrm.probes.monitor import monitor_numbers
 from memhrm.probes.rollout import measured
+from memhrm.probes.stability import relabelled
 from memhrm.probes.subject import open_subject
 from memhrm.runs.bank import Entry, read_bank
 from memhrm.weights import edits
@@ -304,6 +305,9 @@ def test_a_model_with_a_bank_is_probed(run):
     assert list(measured(subject.initial_state())) == ["z_H", "z_L", "match"]  # Places have no size.
     assert 0 <= monitor_numbers(subject)["exact_accuracy_unwritten"] <= 1
     assert [effect["test"] for effect in effects(subject)] == ["zero", "reset", "freeze", "shuffle", "swap"]
+    wrong = replace(subject, labels=3 - subject.labels)  # A variant of a text lacks some of its tokens.
+    found = relabelled(wrong, tries=2)
+    assert found is not None and found["solved"].shape == (2, len(found["rows"])) and len(found["rows"]) > 0
 
 
 def test_a_category_that_is_added_is_answered_at_once_and_a_label_is_put_right(run):
