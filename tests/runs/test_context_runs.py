@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from memhrm.data import load as load_data
+from memhrm.data.episodes.capacity import hashed
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs import contexts
 from memhrm.runs.directory import RunDirectory
@@ -67,7 +68,7 @@ def test_a_summary_says_what_is_held_by_the_number_of_contexts(run, summary):
         held = count * (one["exact_accuracy_by_visit"]["2"] - first) / (second - first)
         assert one["contexts"] == count and one["contexts_held"] == pytest.approx(held)
         assert one["bits_held"] == pytest.approx(held) and one["held_by_perfect"] == count
-        assert one["held_by_hash"] == pytest.approx(4 * (1 - 0.75**count))
+        assert one["held_by_hash"] == pytest.approx(count * hashed(4, count))
 
 
 def test_the_command_that_evaluates_gives_the_same_and_other_numbers_of_contexts(run, summary, tmp_path):
@@ -97,7 +98,7 @@ def test_a_table_and_a_figure_show_contexts_held_beside_the_references(run, summ
     )
     assert held["contexts of an episode"] == ["1", "2", "4"]
     assert held["best possible"] == ["1.0", "2.0", "4.0"] and exact["best possible"][0] == "100.0%"
-    assert held["4 cells, by a hash"] == ["1.0", "2.7"] and held["8 cells, by a hash"] == ["1.9"]
+    assert held["4 cells, by a hash"] == ["1.0", "2.2"] and held["8 cells, by a hash"] == ["1.8"]
     for name, at in (("run", ("contexts=1", "contexts=4")), ("again", ("contexts=2",))):
         told = json.loads((run if name == "run" else again).joinpath("summary.json").read_text())["series"]
         assert held[name] == [f"{told[one]['contexts_held']:z.1f}" for one in at]
