@@ -149,6 +149,8 @@ def render(found: dict[str, Variants]) -> Page:
     less_cells = {contexts: _less_cells(found, contexts) for contexts in at}
     planned = {contexts: contrasts(found, PLANNED, held(contexts)) for contexts in at}
     page.tables["planned"] = planned_table(planned[most(at)])
+    by_hash = {f"{contexts}": f"{contexts * hashed(32, contexts):.1f}" for contexts in at}
+    page.add_numbers("contexts/hash", by_hash)  # What 32 cells would hold.
     for task, of_task in found.items():
         page.tables[task] = table(of_task, [*PRIMARY, *CONTROLS, *CAPACITY], less_cells[most(at)][task], at)
         page.tables[f"{task} addresses"] = addresses(of_task)
@@ -258,7 +260,7 @@ def numbers(found: Variants, at: Sequence[int]) -> dict[str, str]:
 
     VARIANT/C is the contexts held of C, VARIANT/C/least that of the worst seed; in %, VARIANT/gap GAP the
     accuracy after it, VARIANT/agreement how often a context's cell is found again, VARIANT/revised and /other
-    those after a change; VARIANT/MFLOP a step; hash/C what 32 cells would hold by a hash.
+    those after a change; VARIANT/MFLOP a step.
     """
     shares = {
         **{f"gap {gap}": f"exact_accuracy_by_gap.{gap}" for gap in GAPS},
@@ -271,7 +273,6 @@ def numbers(found: Variants, at: Sequence[int]) -> dict[str, str]:
         result[f"{variant}/MFLOP"] = f"{values(rows, 'flops').mean() / 1e6:.1f}"
     for contexts in at:
         name = held(contexts)
-        result[f"hash/{contexts}"] = f"{contexts * hashed(32, contexts):.1f}"
         result |= {
             f"{variant}/{contexts}": over_seeds(rows, name).text(scale=1) for variant, rows in found.items()
         }

@@ -61,6 +61,8 @@ def render(found: dict[str, Variants]) -> Page:
     page = Page({task: table(of_task) for task, of_task in found.items()})
     for task, of_task in found.items():
         page.add_numbers(f"hops/{task}", numbers(of_task))
+    guess = {f"{hops}": f"{100 * without_memory(SYMBOLS, hops):.1f}" for hops in BY_HOPS}
+    page.add_numbers("hops/guess", guess)  # The best that is possible without a memory.
     page.add_figure("", draw, found, size=(6.8, 3.1))
     return page
 
@@ -109,10 +111,9 @@ def numbers(found: Variants) -> dict[str, str]:
 
     VARIANT/h is the exact accuracy at h hops, VARIANT/h/least that of the worst seed, VARIANT/affected and so
     on that of each kind in `CHANGED`. VARIANT/loss is by how much affected questions are answered worse than
-    unaffected ones, VARIANT/loss/seeds the same seed by seed. guess/h is the best that is possible without a
-    memory.
+    unaffected ones, VARIANT/loss/seeds the same seed by seed.
     """
-    result = {f"guess/{hops}": f"{100 * without_memory(SYMBOLS, hops):.1f}" for hops in BY_HOPS}
+    result = {}
     for variant, rows in found.items():
         for hops in (h for h in range(1, 9) if f"exact_accuracy_by_hops.{h}" in rows):
             exact = 100 * diagonal(rows, hops)

@@ -26,13 +26,14 @@ def fetched(name: str) -> Path:
         ValueError: the name is none, or the artifact cannot be fetched.
     """
     artifact, _, version = name.removeprefix(PREFIX).partition(":")
+    version = version or "latest"
     require(in_parts(artifact, 2, 3), "path", name, "wandb://ENTITY/PROJECT/NAME, or with :VERSION")
     try:
         import wandb
 
         cache: Path = wandb.env.get_cache_dir()  # pyright: ignore[reportAttributeAccessIssue]
-        folder = Path(cache, "memhrm", artifact, version or "latest")
-        found = wandb.Api().artifact(f"{artifact}:{version or 'latest'}", type=KIND)
+        folder = Path(cache, "memhrm", artifact, version)
+        found = wandb.Api().artifact(f"{artifact}:{version}", type=KIND)
         found.download(root=folder, path_prefix=WEIGHTS)
     except Exception as error:  # It raises errors of its own and those of its HTTP library.
         raise ValueError(f"{name} cannot be fetched: {console.one_line(error)}") from None
