@@ -6,7 +6,7 @@ from memhrm.data.examples import Examples, examples_of
 from memhrm.data.grid import GridTask
 from memhrm.data.loading import load, load_test
 from memhrm.data.maze.task import Maze
-from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
+from memhrm.data.sampler import IGNORE, Sampler
 from memhrm.data.settings import DataSettings
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.data.task import Task
@@ -22,7 +22,6 @@ __all__ = [
     "Sampler",
     "Sudoku",
     "Task",
-    "evaluation_batches",
     "examples_of",
     "load",
     "load_test",

@@ -100,11 +100,20 @@ def _generated(settings: DataSettings, generate: Callable[[DataSettings, Countin
 
 
 def _code(settings: DataSettings) -> list[str]:
-    """Return a hash of the file of a class of the user's own, which may change with each version of it."""
-    if type(settings).__module__.startswith("memhrm."):
+    """Return hashes of the files that a class of the user's own may be made of.
+
+    They are those of its package, or those beside its module: a set is made again rather than kept from an
+    older version.
+    """
+    top = type(settings).__module__.partition(".")[0]
+    if top == "memhrm":
         return []
-    file = sys.modules[type(settings).__module__].__file__
-    return [] if file is None else [hashlib.sha256(Path(file).read_bytes()).hexdigest()]
+    module = sys.modules[top]
+    if hasattr(module, "__path__"):
+        files = [file for folder in module.__path__ for file in Path(folder).rglob("*.py")]
+    else:
+        files = [] if module.__file__ is None else Path(module.__file__).parent.glob("*.py")
+    return sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 
 USUAL = {
@@ -112,16 +121,20 @@ USUAL = {
     "told": lambda examples: examples.told is None,
     "identifiers": lambda examples: not examples.identifiers.any(),
     "groups": lambda examples: np.array_equal(examples.groups, np.arange(len(examples))),
+    "sources": lambda examples: bool((examples.sources == "generated").all()),
 }
-"""Arrays that are not kept where they are what `examples_of` makes of None."""
+"""Arrays that are not kept where they are as usual: what `examples_of` makes of None, sources "generated"."""
 
 
 def _pack(examples: Examples, part: str) -> dict[str, np.ndarray]:
     names = ["inputs", "labels", "ratings", *(name for name, usual in USUAL.items() if not usual(examples))]
-    return {f"{part}_{name}": getattr(examples, name) for name in names}
+    arrays = {f"{part}_{name}": getattr(examples, name) for name in names}
+    # As text: an array of objects would be pickled.
+    return {name: values.astype(str) if values.dtype == object else values for name, values in arrays.items()}
 
 
 def _unpack(file: Mapping[str, np.ndarray], part: str, task: Task) -> Examples:
     inputs, labels, ratings = (file[f"{part}_{name}"] for name in ("inputs", "labels", "ratings"))
     others = {name: file[f"{part}_{name}"] for name in USUAL if f"{part}_{name}" in file}
-    return task.require(examples_of(inputs, labels, ratings, ["generated"] * len(inputs), **others))
+    others.setdefault("sources", np.full(len(inputs), "generated"))
+    return task.require(examples_of(inputs, labels, ratings, **others))

@@ -126,8 +126,11 @@ def _content(line: str, comments: bool) -> str:
 def _delimiter(header: str) -> str | None:
     """Return what separates the names of a header; None if the line is none."""
     for delimiter in DELIMITERS:
-        names = [NAMES.get(name.strip().lower()) for name in next(csv.reader([header], delimiter=delimiter))]
-        if "question" in names:
+        try:
+            names = next(csv.reader([header], delimiter=delimiter))
+        except csv.Error:  # Longer than any header.
+            return None
+        if any(NAMES.get(name.strip().lower()) == "question" for name in names):
             return delimiter
     return None
 
@@ -136,7 +139,7 @@ def _table(path: Path, file: Iterable[str], delimiter: str, comments: bool) -> I
     reader = csv.reader(file, strict=True, delimiter=delimiter)
     try:
         header: list[str] = []
-        while not _content("".join(header), comments):
+        while not _content("".join(header), comments).strip():
             header = next(reader)
         names = [NAMES.get(name.strip().lower(), "") for name in header]
         for name in set(names) - {""}:

@@ -1,6 +1,5 @@
 """Batches as a pure function of a seed and an index, so that resuming needs no state."""
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +9,6 @@ from memhrm.data.examples import Examples
 from memhrm.data.task import Task
 
 IGNORE = -100  # the label of positions that carry no loss
-PADDING = {"labels": IGNORE, "mask": True}  # of rows that fill a batch; 0 elsewhere
 MOST_SEED = (1 << 64) - 1  # half of the key of the generator
 _ORDER, _AUGMENT = 0, 1  # separate streams of random numbers under one seed
 
@@ -83,7 +81,8 @@ class Sampler:
     """
 
     def __init__(self, puzzles: Examples, task: Task, *, batch_size: int, seed: int, augment: bool) -> None:
-        _require_puzzles(puzzles)
+        if not isinstance(puzzles, Examples):
+            raise ValueError(f"puzzles is {shown(puzzles)}; allowed: Examples")
         if not isinstance(task, Task):
             raise ValueError(f"task is {shown(task)}; allowed: a Task")
         if not len(puzzles):
@@ -127,33 +126,3 @@ class Sampler:
         if self.augment:
             part = self.task.require(self.task.augment(part, _generator(self.seed, index, _AUGMENT)))
         return batch_of(part)
-
-
-def evaluation_batches(puzzles: Examples, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """Return all puzzles once, in order, as pairs of a batch and its number of real rows.
-
-    Batches are as in `Sampler.batch`. The last one is filled up to ``batch_size`` with rows of padding (input
-    0, label -100, identifier and group 0, mask True: a row without any token has nothing to attend to), which
-    come after the real rows.
-
-    Raises:
-        ValueError: ``puzzles`` is no `Examples`, or the batch size is no number from 1.
-    """
-    _require_puzzles(puzzles)
-    return _parts(puzzles, number("batch_size", batch_size, 1))
-
-
-def _require_puzzles(puzzles: Examples) -> None:
-    if not isinstance(puzzles, Examples):
-        raise ValueError(f"puzzles is {shown(puzzles)}; allowed: Examples")
-
-
-def _parts(puzzles: Examples, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    for start in range(0, len(puzzles), batch_size):
-        part = puzzles.select(slice(start, start + batch_size))
-        missing = batch_size - len(part)
-        batch = batch_of(part)
-        for name, values in batch.items():
-            widths = ((0, missing), *[(0, 0)] * (values.ndim - 1))
-            batch[name] = np.pad(values, widths, constant_values=PADDING.get(name, 0))
-        yield batch, len(part)

@@ -45,7 +45,8 @@ class DataSettings(Settings, ABC):
         train_size: training examples to generate, or to draw from the file; null takes all there are.
         test_size: test examples, likewise.
         holdout: number of training examples that take the place of the test examples; 0 keeps the latter.
-        augment: whether training batches hold random variants of the examples (`Task.augment`).
+        augment: whether training batches hold random variants of the examples (`Task.augment`); with kind
+            episodes, those of the test too.
         seed: seed of the generator and of every draw from the files.
         cache: folder that keeps generated sets; null means $MEMHRM_CACHE, or else ``~/.cache/memhrm``. Where
             it cannot be written, sets are generated every time.

@@ -19,7 +19,6 @@ from memhrm.data import (
     Maze,
     Sampler,
     Sudoku,
-    evaluation_batches,
     load,
     load_test,
 )
@@ -359,7 +358,6 @@ CALLS = {
         True,
         2**70,
     ),
-    **each("evaluation", lambda s, bad: evaluation_batches(puzzles(), bad), None, 0, -1, 1.5, "8", True),
     **each(
         "examples_of",
         lambda s, bad: examples_of(bad, bad, [1], ["x"]),

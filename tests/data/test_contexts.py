@@ -237,6 +237,26 @@ def test_a_hash_holds_as_many_contexts_as_counting_all_hashes_says(cells, contex
     assert (perfect(cells, contexts) == 1) == (cells >= contexts)
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_hash_holds_more_if_visits_are_interleaved(times):
+    contexts, cells = 3, 2
+    held = []
+    for taken in product(range(cells), repeat=contexts):
+        for order in set(permutations(sorted([*range(contexts)] * times))):
+            kept, seen, found = {}, [0] * contexts, 0
+            for context in order:
+                seen[context] += 1
+                found += seen[context] == 2 and kept[taken[context]] == context
+                kept[taken[context]] = context
+            held.append(found)
+    assert hashed(cells, contexts, "interleaved") == pytest.approx(np.mean(held) / contexts)
+
+
+def test_a_hash_of_many_contexts_is_counted_too():
+    assert hashed(32, 1200) * 1200 == pytest.approx(32 * 32 / 1200, rel=0.05)  # 1/j^2, with j near c/N.
+    assert hashed(1, 40) == pytest.approx(1 / 40**2) and hashed(32, 64) == pytest.approx(0.25056438)
+
+
 @pytest.mark.parametrize("words", [(), ("data.held_out_rules=0.5", "data.revises=true")])
 def test_contexts_held_are_all_at_the_optimum_and_none_at_chance(words):
     maker, _ = parts(loaded(*words))

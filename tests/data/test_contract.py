@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.data import Examples, Sampler, Sudoku, evaluation_batches, examples_of
+from memhrm.data import Examples, Sampler, Sudoku, examples_of
 from memhrm.data.examples import concatenate
 from memhrm.data.keys import row_keys
-from memhrm.data.sampler import IGNORE
+from memhrm.data.sampler import IGNORE, batch_of
 from memhrm.data.score import score
 
 
@@ -20,7 +20,7 @@ def test_what_is_left_out_is_as_in_sudokus():
     plain = some()
     assert plain.mask is None and plain.identifiers.tolist() == [0] * 6
     assert plain.groups.tolist() == list(range(6)) and plain.ratings.tolist() == [-1] * 6
-    assert "mask" not in next(evaluation_batches(plain, 4))[0]
+    assert "mask" not in batch_of(plain)
 
 
 def test_every_array_follows_its_row():
@@ -36,19 +36,16 @@ def test_every_array_follows_its_row():
     batch, rows = drawn.batch(3), drawn.rows(3)
     assert batch["mask"].dtype == bool and (batch["mask"] == mask[rows]).all()
     assert (batch["identifiers"] == rows * 300).all() and (batch["groups"] == examples.groups[rows]).all()
-    batches = list(evaluation_batches(examples, 4))
-    whole = {name: np.concatenate([batch[name][:real] for batch, real in batches]) for name in batch}
+    whole = batch_of(examples)
     assert (whole["mask"] == mask).all() and (whole["identifiers"] == examples.identifiers).all()
-    last, real = batches[-1]
-    assert last["mask"][real:].all() and not last["identifiers"][real:].any()
 
 
 def test_one_label_an_example():
     tokens = np.array([[300, 1, 0], [2, 50_000, 9]])
     examples = examples_of(tokens, np.array([[2], [0]]), mask=tokens > 0)
-    batch, _ = next(evaluation_batches(examples, 3))
+    batch = batch_of(examples)
     assert batch["inputs"].dtype == np.int32 and batch["inputs"][1].tolist() == [2, 50_000, 9]
-    assert batch["labels"].tolist() == [[2], [IGNORE], [IGNORE]]
+    assert batch["labels"].tolist() == [[2], [IGNORE]]
 
 
 def test_sets_are_put_together_without_mixing_their_groups():

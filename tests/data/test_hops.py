@@ -12,7 +12,8 @@ from memhrm.data import load
 from memhrm.data.checks import PuzzleError
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.episodes.guesses import with_pieces, without_memory
-from memhrm.data.episodes.hops import FIRST, Hops
+from memhrm.data.episodes.hops import FIRST, Hops, functions
+from memhrm.data.examples import quantiles
 from memhrm.data.sampler import IGNORE
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.runs import build as parts
@@ -188,6 +189,23 @@ def test_texts_are_read_and_written():
     for question, answer in (("3", "1"), ("ffff1", "1"), ("f6", "1"), ("1f", "1"), ("f1", "12"), ("f1", "f")):
         with pytest.raises(PuzzleError):
             task.encode([question], [answer])
+    for questions, answers in ((["f1", "f2"], ["1"]), (["f1"], ["1", "2"]), ([31], ["1"]), (["f1"], [1])):
+        with pytest.raises(ValueError):
+            task.encode(questions, answers)
+
+
+def test_a_function_is_the_same_one_whatever_the_longest_question():
+    few, many = (Hops(symbols=5, hops=hops) for hops in (3, 9))
+    ours, others = (functions(task, None, np.random.default_rng(0)) for task in (few, many))
+    known = few.identities(ours.inputs, ours.labels)
+    assert len(set(known)) == 120 and (many.identities(others.inputs, others.labels) == known).all()
+
+
+def test_fixed_points_are_counted():
+    task = Hops(symbols=5, hops=3)
+    every = functions(task, None, np.random.default_rng(0))
+    fixed = [sum(a == b for a, b in enumerate(one)) for one in permutations(range(5))]
+    assert task.describe(every) == quantiles("fixed points", np.array(fixed))
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,19 @@ def test_a_generated_set_is_kept_until_its_code_changes(here: Path, monkeypatch:
     code.write_text(code.read_text().replace("rng.permutation(4**self.length)", "np.arange(4**self.length)"))
     forget(monkeypatch)
     assert (parsed("sorting", cache=str(here / "cache")).test.inputs != first.test.inputs).any()
+    (here / "beside.py").write_text("RULE = 1\n")  # What the class may import.
+    parsed("sorting", cache=str(here / "cache"))
+    assert len(list((here / "cache").iterdir())) == 3
+
+
+def test_a_kept_set_knows_where_its_examples_come_from(here: Path, monkeypatch: pytest.MonkeyPatch):
+    code = here / "sorting.py"
+    text = code.read_text().replace('["generated"] * len(inputs)', '["odd", "even"] * (len(inputs) // 2)')
+    code.write_text(text)
+    forget(monkeypatch)
+    made, kept = (parsed("sorting", cache=str(here / "cache")).train for _ in range(2))
+    assert kept.sources.dtype == object and set(kept.sources) == {"odd", "even"}
+    assert (kept.sources == made.sources).all()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memhrm.data.examples import Examples, examples_of
-from memhrm.data.sampler import IGNORE, Sampler, evaluation_batches
+from memhrm.data.sampler import IGNORE, Sampler
 from memhrm.data.sudoku.generate import Difficulty, all_sudokus4
 from memhrm.data.sudoku.task import Sudoku
 
@@ -74,22 +74,6 @@ def test_augmented_batch_holds_images_of_the_rows():
 def test_augmentation_differs_between_epochs():
     drawn = sampler(1, batch_size=1)
     assert len({drawn.batch(index)["inputs"].tobytes() for index in range(20)}) > 15
-
-
-@pytest.mark.parametrize(
-    ("count", "reals"), [(50, [16, 16, 16, 2]), (48, [16, 16, 16]), (49, [16, 16, 16, 1]), (3, [3])]
-)
-def test_evaluation_covers_all_puzzles_once_and_pads_the_last_batch(count: int, reals: list[int]):
-    some = puzzles(count)
-    batches = list(evaluation_batches(some, 16))
-    assert [real for _, real in batches] == reals
-    assert all(batch["inputs"].shape == (16, 16) for batch, _ in batches)
-    assert (np.concatenate([batch["inputs"][:real] for batch, real in batches]) == some.inputs).all()
-    assert (np.concatenate([batch["labels"][:real] for batch, real in batches]) == some.labels).all()
-    last, real = batches[-1]
-    assert (last["inputs"][real:] == 0).all()
-    assert (last["labels"][real:] == IGNORE).all()
-    assert (last["identifiers"][real:] == 0).all()
 
 
 @pytest.mark.parametrize(

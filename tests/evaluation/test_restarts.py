@@ -12,9 +12,10 @@ import torch
 from conftest import SHAPE, model_settings
 from memhrm.config.command import compose
 from memhrm.config.settings import SettingWarning
-from memhrm.data import Examples, Sudoku, evaluation_batches
+from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
+from memhrm.data.sampler import batch_of
 from memhrm.evaluate import main
 from memhrm.evaluation.answers import EvaluationSettings, answer
 from memhrm.evaluation.evaluate import evaluate
@@ -125,8 +126,7 @@ def puzzles_of(labels: np.ndarray | None = None) -> Examples:
 
 
 def tensors(puzzles: Examples) -> dict[str, torch.Tensor]:
-    batch, _ = next(evaluation_batches(puzzles, len(puzzles)))
-    return {name: torch.from_numpy(array) for name, array in batch.items()}
+    return {name: torch.from_numpy(array) for name, array in batch_of(puzzles).items()}
 
 
 @torch.no_grad()

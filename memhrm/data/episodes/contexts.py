@@ -217,7 +217,7 @@ class Contexts(Drawn):
             bits = math.log2(len(self.rules.permutations))
             found |= {"contexts_held": held, "bits_held": bits * held}
             if cells:
-                found["held_by_hash"] = contexts * hashed(cells, contexts)
+                found["held_by_hash"] = contexts * hashed(cells, contexts, self.plan.test_order)
                 found["held_by_perfect"] = contexts * perfect(cells, contexts)
         return found
 

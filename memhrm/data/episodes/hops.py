@@ -12,6 +12,7 @@ import numpy as np
 
 from memhrm.data.checks import PuzzleError, number
 from memhrm.data.examples import Examples, examples_of, quantiles
+from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
 
 SYMBOLS = "123456789"
@@ -47,9 +48,11 @@ class Hops(Task):
 
     def encode(self, questions: Sequence[str], answers: Sequence[str] | None = None) -> Examples:
         """Return questions, as "ff3", with their answers, as "5"."""
+        if answers is not None and len(answers) != len(questions):
+            raise ValueError(f"there are {len(answers)} answers to {len(questions)} questions")
         inputs, labels = (np.zeros((len(questions), self.seq_len), np.int32) for _ in range(2))
         for row, question in enumerate(questions):
-            hops = len(question) - 1
+            hops = len(question) - 1 if isinstance(question, str) else 0
             if not 1 <= hops <= self.hops or question[:-1] != "f" * hops:
                 raise PuzzleError(row, f"question is {question!r}; allowed: 1 to {self.hops} f and a symbol")
             inputs[row, :hops], inputs[row, hops] = APPLY, self._symbol(row, "question", question[-1])
@@ -69,7 +72,7 @@ class Hops(Task):
         return both[0], both[1]
 
     def _symbol(self, row: int, field: str, text: str) -> int:
-        if len(text) != 1 or text not in self.alphabet[1:]:
+        if not isinstance(text, str) or len(text) != 1 or text not in self.alphabet[1:]:
             raise PuzzleError(row, f"{field} has {text!r}; allowed: one of {self.alphabet[1:]}")
         return self.alphabet.index(text) + 1
 
@@ -82,9 +85,15 @@ class Hops(Task):
         """Return the answer to a question, which stands at its first token."""
         return self.decode(labels[:1])
 
+    def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return a key of each function, whatever the longest question."""
+        return row_keys(labels[:, : self.symbols], self.vocab_size - 1)
+
     def describe(self, examples: Examples) -> str:
         """Return one line on the functions of a set: their fixed points."""
-        return quantiles("fixed points", ((examples.inputs == examples.labels) & examples.labels > 0).sum(1))
+        return quantiles(
+            "fixed points", ((examples.inputs == examples.labels) & (examples.labels > 0)).sum(axis=1)
+        )
 
 
 def functions(task: Hops, count: int | None, rng: np.random.Generator) -> Examples:

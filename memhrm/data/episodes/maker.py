@@ -19,7 +19,7 @@ class EpisodeMaker(ABC):
 
     Attributes:
         task: the task of the examples.
-        augment: whether training episodes hold random symmetry images of the examples.
+        augment: whether episodes hold random symmetry images of the examples.
         seed: seed of the test episodes.
         lengths: examples of a training episode; several lengths each have an equal part of the training.
         test_length: examples of a test episode.

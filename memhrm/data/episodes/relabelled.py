@@ -38,7 +38,8 @@ class Plan:
             which all positions agree.
         held_out_rules: share of the rules that are for the test alone, which then has no others.
         hints: largest share of empty cells that training questions have filled; each draws its share
-            uniformly.
+            uniformly. One that then has no more clues than some example stays as it was: it might be another
+            example, of the test perhaps.
     """
 
     digits: int
@@ -130,7 +131,9 @@ class Relabelled(Drawn):
         inputs, labels = drawn.inputs, drawn.labels
         if self.plan.hints > 0 and not test:
             filled = rng.random(inputs.shape) < self.plan.hints * rng.random((len(inputs), 1))
-            inputs = np.where(filled & (inputs < self.first), labels, inputs)
+            hinted = np.where(filled & (inputs < self.first), labels, inputs)
+            more = self._clues(hinted) > self._clues(examples.inputs).max()
+            inputs = np.where(more[:, None], hinted, inputs)
         own, part = self.own_rules[test], self._parts[test]
         before, after = own[part.draw(count, rng)], own[part.draw(count, rng)]
         if self.plan.favour > 0 and not test:
@@ -158,6 +161,9 @@ class Relabelled(Drawn):
             best=np.broadcast_to(best, (count, length)),
             course=usual_course(length),
         )
+
+    def _clues(self, inputs: np.ndarray) -> np.ndarray:
+        return (inputs >= self.first).sum(axis=1)
 
     def _shown(self, plain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return at which positions the feedback has the answer, (n, p, s) bool."""
