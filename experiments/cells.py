@@ -19,6 +19,8 @@ from experiments.grid.stats import over_seeds
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import ANALYSED, EPISODES, FEWER_SEEDS, RECALL
 from experiments.grid.variants import CONTROLS, MEMORIES, sized
+from memhrm.config.command import compose
+from memhrm.probes.causal import meaningful
 from memhrm.report.figures import LIGHT
 
 ON_PUZZLES = pick(
@@ -49,7 +51,7 @@ def render(found: dict[str, Variants]) -> Page:
         for task, of_task in found.items()
     }
     disturbed = {
-        task: [[name, f"{len(rows)}", *_changes(rows).values()] for name, rows in of_task.items()]
+        task: [[name, f"{len(rows)}", *_change_cells(rows)] for name, rows in of_task.items()]
         for task, of_task in found.items()
     }
     page = Page()
@@ -64,8 +66,23 @@ def render(found: dict[str, Variants]) -> Page:
 
 
 def _changes(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the change of the exact accuracy, in points, by what disturbs the memory."""
-    return {test: over_seeds(rows, f"inside.{test}_change").text("+") for test in TESTS}
+    """Return the change of the exact accuracy, in points, by each test that was made."""
+    names = {test: f"inside.{test}_change" for test in TESTS}
+    return {test: over_seeds(rows, name).text("+") for test, name in names.items() if name in rows}
+
+
+def _change_cells(rows: pd.DataFrame) -> list[str]:
+    """Return the change by each test; an empty cell for one that can show nothing."""
+    changes, shown = _changes(rows), _shown(rows)
+    return [changes[test] if test in shown else "" for test in TESTS]
+
+
+def _shown(rows: pd.DataFrame) -> list[str]:
+    """Return the tests that can show something of runs whose settings are the same but for the seed."""
+    config = compose("train", rows["settings"].iloc[0].split())
+    memory = config["memory"]
+    writes = memory["write_in_evaluation"] and memory["write_when"] == "always"
+    return meaningful(config["halting"]["halt_max_steps"], config["model"]["H_cycles"], writes)
 
 
 def _usage_cells(rows: pd.DataFrame) -> list[str]:
@@ -78,17 +95,14 @@ def _usage_cells(rows: pd.DataFrame) -> list[str]:
     def mean(name: str) -> float:
         return values(rows, f"inside.{name}").mean()
 
-    label = next(name for name in ("rule", "puzzle") if f"inside.information_{name}_value" in rows)
+    used = [f"{mean('usage_entropy'):.2f}", f"{mean('dead'):.1f}", f"{mean('alike_cls'):.2f}"]
+    labels = [name for name in ("rule", "puzzle") if f"inside.information_{name}_value" in rows]
+    if not labels:  # Of a few puzzles with as many rules, at one H-step.
+        return [*used, "", ""]
     value, low, high = (
-        f"{mean(f'information_{label}_{key}'):.3f}" for key in ("value", "null_low", "null_high")
+        f"{mean(f'information_{labels[0]}_{key}'):.3f}" for key in ("value", "null_low", "null_high")
     )
-    return [
-        f"{mean('usage_entropy'):.2f}",
-        f"{mean('dead'):.1f}",
-        f"{mean('alike_cls'):.2f}",
-        f"{label}: {value}",
-        f"{low} to {high}",
-    ]
+    return [*used, f"{labels[0]}: {value}", f"{low} to {high}"]
 
 
 def usage(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
@@ -106,11 +120,15 @@ def usage(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
 
 
 def effects(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
-    """Draw the change of the exact accuracy under each disturbance, mean over seeds and its interval."""
-    axes = figure.subplots()
+    """Draw the change of the exact accuracy under each disturbance, mean over seeds and its interval.
+
+    A test that can show nothing is left out.
+    """
+    axes, shown = figure.subplots(), [_shown(rows) for _, _, rows in found]
     for number, test in enumerate(TESTS):
-        estimates = [over_seeds(rows, f"inside.{test}_change") for _, _, rows in found]
-        at = np.arange(len(found)) + 0.18 * (number - 1.5)
+        places = [place for place, tests in enumerate(shown) if test in tests]
+        estimates = [over_seeds(found[place][2], f"inside.{test}_change") for place in places]
+        at = np.array(places) + 0.18 * (number - 1.5)
         halves = [0.0 if np.isnan(one.half) else 100 * one.half for one in estimates]
         means = [100 * one.mean for one in estimates]
         axes.errorbar(at, means, halves, fmt="o", markersize=3, color=LIGHT[number], label=test, linewidth=1)

@@ -94,7 +94,7 @@ def table(found: Variants) -> Table:
         [
             variant,
             f"{len(rows)}",
-            *(f"{100 * diagonal(rows, h).mean():.1f}" for h in hops),
+            *(estimate(diagonal(rows, h)).text() for h in hops),
             *(estimate(by_change(rows, one)).text() for one in changed),
             f"{values(rows, 'flops').mean() / 1e6:.1f}",
             f"{int(values(rows, 'parameters').mean()):,}",
@@ -125,7 +125,7 @@ def numbers(found: Variants) -> dict[str, str]:
             result[f"{variant}/{changed}"] = f"{100 * by_change(rows, changed).mean():.1f}"
         if _columns("affected")[0] in rows:
             loss = 100 * (by_change(rows, "unaffected") - by_change(rows, "affected"))
-            result[f"{variant}/loss"] = f"{loss.mean():.1f}"
+            result[f"{variant}/loss"] = estimate(loss).text("+", scale=1)
             result[f"{variant}/loss/seeds"] = ", ".join(f"{one:.1f}" for one in loss)
     return result
 

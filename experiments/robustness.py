@@ -24,8 +24,6 @@ from experiments.grid.tasks import FEWER_SEEDS, FIXED, LONG, NINE, OTHERWISE, SE
 from experiments.grid.variants import CONTROLS, EQUAL, MODELS, equal, placed_memories, sized
 from experiments.main_table import SCORES, WINDOWS, planned_table
 from experiments.scaling import best_noise
-from experiments.scaling import numbers as scaling_numbers
-from memhrm.config.console import plural
 
 PLAIN = "TRM, g=2"
 NEAR = placed_memories("TRM", "augment")
@@ -114,7 +112,7 @@ def render(found: dict[str, Variants]) -> Page:
         page.add_figure("curves", learning, flat, size=(6.8, 2.6))
     if NINE in trained:
         page.tables["at test time"] = scaled_table(trained[NINE])
-        page.add_numbers("robustness/at test time", scaling_numbers(trained[NINE]))
+        page.add_numbers("robustness/at test time", added(trained[NINE]))
         for baseline in (PLAIN, *LARGER):
             page.add_numbers(f"robustness/at test time/less {baseline}", deeper(trained[NINE], baseline))
         page.add_figure("at test time", scaled, trained[NINE], size=(6.8, 2.6))
@@ -156,27 +154,46 @@ def learning(figure: Any, found: dict[str, Variants]) -> None:
 
 
 def scaled_table(found: Variants) -> Table:
-    """Return the exact accuracy with more restarts, of which that with the highest Q counts, and more steps.
+    """Return what more restarts add to the exact accuracy, the highest Q counting, and what more steps add.
 
-    Beside the restarts stands an oracle, which finds the right one among all.
+    The two are measured on other puzzles, and so from another accuracy each. Beside the restarts stands an
+    oracle, which finds the right one among all.
     """
     lines = []
     for variant, rows in found.items():
-        noise = best_noise(rows)
-        ways = [
-            curves(rows, f"noisy.q_{noise:g}"),
-            curves(rows, f"noisy.oracle_{noise:g}")[:, -1:],
-            curves(rows, "depth.exact")[:, 1:],
-        ]
-        exact = [f"{100 * one:.1f}" for way in ways for one in way.mean(axis=0)]
-        lines.append([variant, f"{len(rows)}", f"{answer_mflop(rows):.1f}", f"{noise:g}", *exact])
-    first = next(iter(found.values()))
+        (_, restarts), (_, steps) = ways(rows)
+        noise = f"{best_noise(rows):g}"
+        oracle = curves(rows, f"noisy.oracle_{noise}")[:, -1:]
+        cells = [*_gains(np.hstack([restarts, oracle])), *_gains(steps)]
+        lines.append([variant, f"{len(rows)}", f"{answer_mflop(rows):.1f}", noise, *cells])
+    restarts, steps = (times[1:] for times, _ in ways(next(iter(found.values()))))
     head = [
-        *(plural(int(number), "restart") for number in curves(first, "noisy.restarts")[0]),
-        "oracle",
-        *(f"{times:g}x the steps" for times in curves(first, "depth.times")[0, 1:]),
+        *("noise", "one restart", *(f"{number:g} restarts" for number in restarts), "oracle"),
+        *("the steps of training", *(f"{times:g}x the steps" for times in steps)),
     ]
-    return Table(["exact, %", "seeds", "MFLOP", "noise", *head], lines)
+    return Table(["exact, %", "seeds", "MFLOP", *head], lines)
+
+
+def _gains(exact: np.ndarray) -> list[str]:
+    """Return the first column of exact accuracies, ``(seeds, c)``, and what the others are more, in %."""
+    first, *more = 100 * exact.mean(axis=0)
+    return [f"{first:.1f}", *(f"{one - first:+.1f}" for one in more)]
+
+
+def ways(rows: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return for restarts and for steps the cost in times of one answer, and the exact accuracy, by seed."""
+    restarts = (curves(rows, "noisy.restarts")[0], curves(rows, f"noisy.q_{best_noise(rows):g}"))
+    return [restarts, (curves(rows, "depth.times")[0], curves(rows, "depth.exact"))]
+
+
+def added(found: Variants) -> dict[str, str]:
+    """Return the numbers for the text: VARIANT/restarts N is what N restarts add, /steps N as many steps."""
+    return {
+        f"{variant}/{name} {at:g}": estimate(gain).text("+")
+        for variant, rows in found.items()
+        for name, (times, exact) in zip(("restarts", "steps"), ways(rows))
+        for at, gain in zip(times[1:], (exact - exact[:, :1]).T[1:])
+    }
 
 
 def deeper(found: Variants, baseline: str) -> dict[str, str]:
@@ -194,21 +211,16 @@ def deeper(found: Variants, baseline: str) -> dict[str, str]:
 
 
 def scaled(figure: Any, found: Variants) -> None:
-    """Draw the exact accuracy against the cost of an answer, with more restarts and with more steps."""
+    """Draw what more restarts and more steps add to the exact accuracy, against the cost of an answer."""
     panels = figure.subplots(1, 2, sharey=True)
     for number, (variant, rows) in enumerate(found.items()):
-        style = line_style(number)
-        ways = (
-            ("noisy.restarts", f"noisy.q_{best_noise(rows):g}"),
-            ("depth.times", "depth.exact"),
-        )
-        for axes, (times, exact) in zip(panels, ways):
-            cost = answer_mflop(rows) * curves(rows, times)[0]
-            axes.plot(cost, 100 * curves(rows, exact).mean(axis=0), label=variant, **style)
+        for axes, (times, exact) in zip(panels, ways(rows)):
+            gain = 100 * (exact - exact[:, :1]).mean(axis=0)
+            axes.plot(answer_mflop(rows) * times, gain, label=variant, **line_style(number))
     for axes, title in zip(panels, ("restarts, the highest Q", "supervision steps")):
         axes.set_xscale("log")
         axes.set(xlabel="MFLOP of an answer", title=title)
-    panels[0].set_ylabel("exact, %")
+    panels[0].set_ylabel("exact, points more")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=6.5)
 
 
