@@ -31,6 +31,8 @@ from memhrm.config.command import compose
 from memhrm.models.recursion import gradient_start
 from memhrm.runs.settings import RunSettings, parse
 
+SCALE = "cpu"
+
 
 def _cycles(run: RunSettings) -> str:
     """Return the H-cycles, or the part of one, that are in the gradient window."""
@@ -79,34 +81,34 @@ ROWS: dict[str, Callable[[RunSettings], Any]] = {
 """What each line says of a run."""
 
 
-def page(scale: str) -> Page:
-    """Return the table at a scale: a column for each task, with TRM where variants differ in the model."""
-    episodes = EPISODES[scale]
+def page() -> Page:
+    """Return the tables: a column for each task, with TRM where variants differ in the model."""
+    episodes = EPISODES[SCALE]
     named = {
-        **{task.name: task for task in PUZZLES[scale]},
+        **{task.name: task for task in PUZZLES[SCALE]},
         RECALL: episodes[RECALL],
         "episodes of Sudoku": episodes[SUDOKUS],
-        **{task.name: task for task in (CONTEXTS[scale], HOPS[scale])},
+        **{task.name: task for task in (CONTEXTS[SCALE], HOPS[SCALE])},
     }
-    puzzles = {task.name for task in PUZZLES[scale]}
-    model = sized(pick(MODELS, "TRM"), scale)[0].overrides
+    puzzles = {task.name for task in PUZZLES[SCALE]}
+    model = sized(pick(MODELS, "TRM"), SCALE)[0].overrides
     runs = {
         name: parse(compose("train", (*task.overrides, *(model if name in puzzles else ()))))
         for name, task in named.items()
     }
     lines = [[title, *(f"{value(run)}" for run in runs.values())] for title, value in ROWS.items()]
-    return Page({"": Table(["", *runs], lines), "kinds": kinds(scale)})
+    return Page({"": Table(["", *runs], lines), "kinds": kinds()})
 
 
-def kinds(scale: str) -> Table:
+def kinds() -> Table:
     """Return a line for each further task: the one that it is like, and its own settings."""
-    episodes, otherwise = EPISODES[scale], OTHERWISE[scale]
-    (sudoku,) = (task for task in PUZZLES[scale] if task.name == SUDOKU6)
+    episodes, otherwise = EPISODES[SCALE], OTHERWISE[SCALE]
+    (sudoku,) = (task for task in PUZZLES[SCALE] if task.name == SUDOKU6)
     like: dict[Task, list[Task]] = {
         sudoku: [otherwise[name] for name in (FIXED, LONG, NINE)],
-        episodes[RECALL]: [episodes[RECURSIVE], episodes[NEW_RULES], *RECALL_KINDS[scale]],
-        CONTEXTS[scale]: CONTEXT_KINDS[scale],
-        HOPS[scale]: HOPS_KINDS[scale],
+        episodes[RECALL]: [episodes[RECURSIVE], episodes[NEW_RULES], *RECALL_KINDS[SCALE]],
+        CONTEXTS[SCALE]: CONTEXT_KINDS[SCALE],
+        HOPS[SCALE]: HOPS_KINDS[SCALE],
     }
     lines = [
         [task.name, base.name, " ".join(word for word in task.overrides if word not in base.overrides)]
@@ -116,6 +118,6 @@ def kinds(scale: str) -> Table:
     return Table(["", "as", "but for"], lines)
 
 
-def files(scale: str) -> dict[str, bytes]:
+def files() -> dict[str, bytes]:
     """Return the tables' files by their path in paper/."""
-    return page(scale).files("hyperparameters", scale)
+    return page().files("hyperparameters", SCALE)

@@ -27,7 +27,7 @@ MACRO = re.compile(r"\\newcommand\{\\(\w+)\}\[\d\]\{\\result\{([^}]*)\}\}")
 SET = re.compile(r"\\setresult\{([^}]+)\}\{(.*)\}$", re.MULTILINE)
 _END = "<!-- end -->"
 QUOTED = re.compile(rf"(<!-- paper/(\S+) -->\n).*?({_END})", re.DOTALL)
-NUMBER = re.compile(rf"(<!-- result: ([^>]+) -->)[^<]*({_END})")
+NUMBER = re.compile(rf"(<!-- result: ([^>]+) -->).*?({_END})", re.DOTALL)
 MEASURED = re.compile(r"\d+\.\d+|\d+ %|\d+\\,\\%|\d+ points")
 """What a measured number looks like, in Markdown or TeX."""
 SOURCE = re.compile(r"python -m |make demo|LOG\.md\)|paper/tables/")
@@ -60,7 +60,7 @@ def files() -> dict[str, bytes]:
                 made |= study.files(scale)
     for scale in SCALES:
         made |= answer.files(scale)
-    return made | hyperparameters.files("cpu") | hours.files(studies(), "cpu")
+    return made | hyperparameters.files() | hours.files(studies(), "cpu")
 
 
 def stale(made: dict[str, bytes], folder: Path) -> list[str]:

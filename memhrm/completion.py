@@ -27,7 +27,7 @@ complete -o default -F _memhrm memhrm
     "zsh": """\
 _memhrm() {
   local -a found
-  found=("${(@f)$(memhrm completion zsh --line "${BUFFER[1,CURSOR]}" 2>/dev/null)}")
+  found=("${(@f)$(memhrm completion zsh --line "${(j: :)words[1,CURRENT]}" 2>/dev/null)}")
   found=(${found:#})
   if (( $#found )); then compadd -S '' -- $found; else _files; fi
 }
@@ -42,7 +42,7 @@ complete -c memhrm -a '(memhrm completion fish --line (commandline -cp) 2>/dev/n
 
 def words_of(line: str) -> list[str]:
     """Return the words behind memhrm of a line that is typed; the last one is unfinished."""
-    return line.split(" ")[1:] if " " in line else []
+    return line.lstrip().split(" ")[1:]  # Fish keeps the space behind `&&`.
 
 
 def answer(shell: str, line: str) -> list[str]:

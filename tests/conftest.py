@@ -2,12 +2,16 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # Before PyTorch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"  # Before PyTorch is imported; commands that tests start have it too.
 
+import copy
+import functools
 import signal
 
+import hydra
 import pytest
 import torch
+from omegaconf import DictConfig
 
 from memhrm.data.sampler import schedule
 from memhrm.models.reasoner import Reasoner
@@ -17,6 +21,24 @@ torch.set_num_threads(1)
 
 if hasattr(signal, "SIGHUP"):  # Under nohup it is ignored, here and in the runs that tests start.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+_compose = hydra.compose
+
+
+@functools.cache
+def _composed(name: str, overrides: tuple[str, ...]) -> DictConfig:
+    return _compose(config_name=name, overrides=list(overrides))
+
+
+def compose_once(config_name: str, overrides: list[str]) -> DictConfig:
+    """Compose as Hydra does, each list of words once: nearly half of those of the tests are repetitions."""
+    if any("searchpath" in word for word in overrides):  # A folder of the test, whose files may change.
+        return _compose(config_name=config_name, overrides=overrides)
+    return copy.deepcopy(_composed(config_name, tuple(overrides)))
+
+
+hydra.compose = compose_once
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,13 +12,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import hydra
 from omegaconf import DictConfig
 
-from experiments.grid.run import ROOT, failure, measure_file
+from experiments.grid.run import ROOT, failure, is_measured
 from memhrm.system.files import read_json
 
 
@@ -33,15 +34,19 @@ def work(path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (path / "failed.txt").unlink(missing_ok=True)
         job = read_json(path / "job.json")
-        train = ["memhrm.train", *job["settings"], "progress=false", f"dir={path}"]
-        steps = {path / "summary.json": train} | {
-            measure_file(path, name): ["experiments.grid.measures", name, str(path)]
-            for name in job["measures"]
-        }
-        for command in [command for file, command in steps.items() if not file.exists()]:
+        for command in _missing(path, job):
             if error := _run(command, output, lock.fileno()):
                 (path / "failed.txt").write_text(f"{command[0]}: {error}\n")
                 return
+
+
+def _missing(path: Path, job: dict[str, Any]) -> Iterator[list[str]]:
+    """Yield the modules that are still to be run, with their arguments: first the training."""
+    if not (path / "summary.json").exists():
+        yield ["memhrm.train", *job["settings"], "progress=false", f"dir={path}"]
+    for name in job["measures"]:
+        if not is_measured(path, name):
+            yield ["experiments.grid.measures", name, str(path)]
 
 
 def _run(command: list[str], output: TextIO, lock: int) -> str | None:

@@ -17,10 +17,11 @@ from tqdm import tqdm
 from experiments.grid.run import ROOT, Run, complete, failure
 from memhrm.config.command import compose
 from memhrm.config.settings import require
+from memhrm.config.words import quote
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import check_same
 from memhrm.runs.settings import parse
-from memhrm.system.files import write_json
+from memhrm.system.files import read_json, write_json
 
 EVERY = 2.0  # Seconds between looks at the files.
 
@@ -51,10 +52,13 @@ def launch(runs: Sequence[Run], root: Path, launcher: str, settings: Sequence[st
         return failures
     for path, run in missing.items():
         threads = ["threads=1"] if launcher == "local" else []  # As many runs at once as there are cores.
-        job = {"settings": [*run.settings, f"seed={run.seed}", *threads], "measures": run.measures}
-        write_json(path / "job.json", job)
+        file = path / "job.json"
+        waiting = read_json(file)["measures"] if file.exists() else []  # Of a study that shares the run.
+        measures = list(dict.fromkeys((*run.measures, *waiting)))
+        write_json(file, {"settings": [*run.settings, f"seed={run.seed}", *threads], "measures": measures})
         (path / "failed.txt").unlink(missing_ok=True)
-    jobs = [f"launcher={launcher}", f"hydra.sweep.dir={root / '.jobs'}", f"job={','.join(map(str, missing))}"]
+    paths = ",".join(quote(str(path)) for path in missing)
+    jobs = [f"launcher={launcher}", f"hydra.sweep.dir={quote(str(root / '.jobs'))}", f"job={paths}"]
     command = [sys.executable, "-m", "experiments.grid.job", "-m", *jobs, *settings]
     with open(root / "launcher.txt", "w") as output, _interrupted_by_sigterm():
         process = subprocess.Popen(

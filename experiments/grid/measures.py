@@ -50,20 +50,28 @@ VOTES = 8  # Variants of a task of ARC that vote beside the task itself.
 
 def depth(subject: Subject) -> dict[str, Any]:
     """Return the exact accuracy after 1, 2, 4, ... times the supervision steps of training."""
-    steps = rollout(subject, DEEPER * subject.halt_max_steps)
-    times = [2**i for i in range(DEEPER.bit_length())]
-    exact = steps.exact.mean(axis=1)
+    exact = rollout(subject, DEEPER * subject.halt_max_steps).exact
     return {
-        "times": times,
-        "exact": [exact[time * subject.halt_max_steps - 1] for time in times],
-        "by_step": exact[: subject.halt_max_steps],
-        "unsolved_again": float((steps.exact.any(axis=0) & ~steps.exact[-1]).mean()),
+        **_by_times(exact, subject),
+        "by_step": exact[: subject.halt_max_steps].mean(axis=1),
+        "unsolved_again": float((exact.any(axis=0) & ~exact[-1]).mean()),
     }
 
 
+def _by_times(exact: np.ndarray, subject: Subject) -> dict[str, Any]:
+    """Return the exact accuracy, of answers ``(S, n)``, after 1, 2, 4, ... times the steps of training."""
+    times = [2**i for i in range(DEEPER.bit_length())]
+    return {"times": times, "exact": [exact[time * subject.halt_max_steps - 1].mean() for time in times]}
+
+
 def noisy(subject: Subject) -> dict[str, Any]:
-    """Return the exact accuracy of the restart chosen among 1, 2, 4, ..., by rule and noise on the states."""
-    few, found = subject.select(slice(FEW)), {}
+    """Return the exact accuracy of the restart chosen among 1, 2, 4, ..., by rule and noise on the states.
+
+    `depth_times` and `depth_exact` are those of `depth`, on the puzzles of the restarts.
+    """
+    few = subject.select(slice(FEW))
+    deeper = _by_times(rollout(few, DEEPER * few.halt_max_steps).exact, few)
+    found = {f"depth_{name}": value for name, value in deeper.items()}
     first = rollout(few, few.halt_max_steps)
     for noise in NOISE:
         curves = restarts(few, RESTARTS, noise, first=first)
@@ -212,7 +220,7 @@ def _dataset(subject: Subject) -> Dataset:
 
 MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "depth": (depth, 10**6),
-    "noisy": (noisy, FEW),
+    "noisy": (noisy, 10**6),
     "inside": (inside, 10**6),
     "positions": (positions, 10**6),
     "addresses": (addresses, 10**6),

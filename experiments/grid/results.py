@@ -51,7 +51,8 @@ def collect(runs: Iterable[Run], root: Path) -> tuple[pd.DataFrame, pd.DataFrame
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows as text, with the columns that say what a row is first."""
-    table = pd.DataFrame([{name: _text(value) for name, value in row.items()} for row in rows], dtype=str)
+    texts = [{name: _text(value) or None for name, value in row.items()} for row in rows]  # As when read.
+    table = pd.DataFrame(texts, dtype=str)
     return table.reindex(columns=list(dict.fromkeys([*FIRST, *table.columns])))
 
 
@@ -164,11 +165,8 @@ def update(path: Path, rows: pd.DataFrame, runs: Sequence[Run], old: pd.DataFram
     known = pd.concat([read(path), rows]) if path.exists() else rows
     known = known.drop_duplicates(KEY, keep="last")
     known = known.merge(old[ORIGIN], how="left_anti", on=ORIGIN)
-    order = pd.DataFrame(
-        [(run.task, run.variant, str(run.seed), " ".join(run.settings)) for run in runs],
-        columns=KEY,
-        dtype=str,
-    )
+    keys = ((run.task, run.variant, run.seed, " ".join(run.settings)) for run in runs)
+    order = frame(dict(zip(KEY, key)) for key in keys)[KEY]
     write(path, order.merge(known, on=KEY))
     return len(known.merge(order, how="left_anti", on=KEY))
 

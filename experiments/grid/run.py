@@ -121,9 +121,13 @@ def merge(runs: Sequence[Run], root: Path) -> list[Run]:
 
 def complete(path: Path, run: Run) -> bool:
     """Return whether the run in a directory is trained and everything asked for is measured."""
-    return (path / "summary.json").exists() and all(
-        measure_file(path, name).exists() for name in run.measures
-    )
+    return (path / "summary.json").exists() and all(is_measured(path, name) for name in run.measures)
+
+
+def is_measured(path: Path, name: str) -> bool:
+    """Return whether a measure is of the run's last weights: it is not older than their result."""
+    file = measure_file(path, name)
+    return file.exists() and file.stat().st_mtime_ns >= (path / "summary.json").stat().st_mtime_ns
 
 
 def measure_file(path: Path, name: str) -> Path:

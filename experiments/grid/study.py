@@ -66,19 +66,24 @@ def _command(study: Study) -> int:
     out = args.out or (ROOT if args.scale != "smoke" else root)
     folder = out / FOLDER.relative_to(ROOT)
     results, failures = study.results(args.scale, folder), {}
+    workers = [f"workers={args.workers}"] if args.launcher == "local" else []
+    settings = [*workers, *args.settings]
     if args.rows is not None:
         if study.measure is not None:
             raise ValueError(
                 f"--rows is {args.rows}; allowed with studies that train, and {study.name} measures"
             )
-        table, failures, right = again(chosen, results, root / "again", args.rows, args.draw, args.workers)
+        table, failures, verdicts = again(
+            chosen, results, root / "again", args.rows, args.draw, args.launcher, settings
+        )
         print(table.markdown())
-        return _report(failures) or int(not right)
+        passed, differ = sum(one.passed for one in verdicts), sum(bool(one.beyond) for one in verdicts)
+        print(f"{passed} passed, {differ} differ, {len(verdicts) - passed - differ} not judged")
+        return _report(failures) or int(differ > 0)
     if study.measure is None:
         if not args.tables:
-            workers = [f"workers={args.workers}"] if args.launcher == "local" else []
             asked = merge(missing(results, chosen), root)
-            failures = launch(asked, root, args.launcher, [*workers, *args.settings])
+            failures = launch(asked, root, args.launcher, settings)
         rows, old = collect(runs, root)
         others = update(results, rows, runs, old)
         if others:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from memhrm.config import console, manual
-from memhrm.config.defaults import CONFIGS, configurations
+from memhrm.config.defaults import CONFIGS, config_dir, configurations
 from memhrm.config.settings import Settings
 from memhrm.config.words import name_of, named, quoted, sorted_out, swept, unreadable, value_of
 
@@ -174,7 +174,8 @@ def plain(config: Any, *, whole: bool = True) -> dict[str, Any]:
 def compose(name: str, overrides: Sequence[str], *, whole: bool = True) -> dict[str, Any]:
     """Return the configuration configs/NAME.yaml with overrides, for commands that need several.
 
-    The overrides are written as on the command line: a path is the text that is typed.
+    The overrides are written as on the command line: a path is the text that is typed. Inside of a command
+    they may choose from the folder of its --config-dir, too.
 
     whole: whether a value that is still missing is an error.
 
@@ -183,13 +184,15 @@ def compose(name: str, overrides: Sequence[str], *, whole: bool = True) -> dict[
     """
     import hydra
 
-    from memhrm.config.explain import check_choices, check_names
+    from memhrm.config.explain import check_choices, check_files, check_names, searched
 
-    words = quoted(overrides)
+    words, folder = quoted(overrides), config_dir()
     check_choices(name, words)
     check_names(name, words)
-    with _explained(name, words), configurations():
-        config = hydra.compose(config_name=name, overrides=words)
+    if folder:
+        check_files(folder, words)
+    with _explained(name, words, folder), configurations():
+        config = hydra.compose(config_name=name, overrides=[*words, *searched(folder)])
     return plain(config, whole=whole)
 
 

@@ -18,6 +18,9 @@ SECOND = {
 }
 """The second words of commands that have some."""
 
+ALSO = {"bench": "train"}
+"""The commands that take every setting of another."""
+
 
 def candidates(commands: Iterable[str], words: Sequence[str]) -> list[str]:
     """Return what the last of some words can become.
@@ -48,7 +51,7 @@ def _settings(command: str, words: Sequence[str]) -> Mapping[str, Sequence[str]]
         found["+memory" if group == "memory" else group] = manual.options(group)
     for setting in manual.everything(command, words):
         found[setting.name] = _values(setting)
-    return found
+    return {**_settings(ALSO[command], words), **found} if command in ALSO else found
 
 
 def _values(setting: manual.Setting) -> Sequence[str]:

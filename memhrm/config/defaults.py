@@ -49,6 +49,15 @@ def configurations() -> Iterator[None]:
         state.hydra = outer
 
 
+def config_dir() -> str | None:
+    """Return the folder that --config-dir gives to the command that Hydra runs; None without."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    outer = GlobalHydra.instance().hydra
+    paths = outer.config_loader.get_search_path().get_path() if outer else []
+    return next((one.path.removeprefix("file://") for one in paths if one.provider == "command-line"), None)
+
+
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Return both groups of settings in one; where they differ, the second one counts."""
     merged = dict(first)

@@ -153,7 +153,7 @@ def _unknown_key(key: str, name: str, words: Sequence[str], folder: str | None) 
         allowed = ", ".join(manual.options("memory"))
         return f"{key}: no memory is chosen; choose one with +memory=NAME; allowed: {allowed}"
     first = [split(word)[0] for word in choices]  # Of a sweep.
-    node: Any = _tree(name, first if folder is None else [*first, f"hydra.searchpath=[{_address(folder)}]"])
+    node: Any = _tree(name, [*first, *searched(folder)])
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, dict):
@@ -165,8 +165,9 @@ def _unknown_key(key: str, name: str, words: Sequence[str], folder: str | None) 
     return f"{key} cannot be set"
 
 
-def _address(folder: str) -> str:
-    return quote(f"file://{Path(folder).absolute()}")
+def searched(folder: str | None) -> list[str]:
+    """Return the override with which Hydra looks for configurations in a folder, too; none without one."""
+    return [f"hydra.searchpath=[{quote(f'file://{Path(folder).absolute()}')}]"] if folder else []
 
 
 def _tree(name: str, choices: Sequence[str]) -> Any:

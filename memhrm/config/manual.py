@@ -65,14 +65,21 @@ def chosen(group: str, option: str) -> list[Setting]:
     text = _read(f"{group}/{option}.yaml")
     place = "" if text.startswith("# @package _global_") else f"{group}."
     merged: dict[str, Setting] = {}
-    for parent in re.findall(r"^  - (\w+)$", text, re.MULTILINE):
-        if parent != "_self_":
-            merged |= {setting.name: setting for setting in chosen(group, parent)}
+    for parent in _parents(text):
+        merged |= {setting.name: setting for setting in chosen(group, parent)}
     for setting in settings(f"{group}/{option}.yaml"):
         name = f"{place}{setting.name}"
         words = setting.words or (merged[name].words if name in merged else "")
         merged[name] = replace(setting, name=name, words=words)
     return list(merged.values())
+
+
+def overrides(experiment: str) -> dict[str, str]:
+    """Return the option that an experiment, or one that it builds on, chooses from each other group."""
+    text, found = _read(f"experiment/{experiment}.yaml"), {}
+    for parent in _parents(text):
+        found |= overrides(parent)
+    return found | dict(re.findall(r"^  - override /(\w+): (\w+)$", text, re.MULTILINE))
 
 
 def explained(found: Iterable[Setting], others: Iterable[Setting]) -> list[Setting]:
@@ -87,19 +94,20 @@ def names(name: str) -> list[str]:
 
 
 def everything(name: str, words: Sequence[str] = ()) -> list[Setting]:
-    """Return all settings of a command, with the options of its groups that words choose."""
-    text = _read(f"{name}.yaml")
-    choice = dict(re.findall(r"^  - (\w+): (\w+)$", text, re.MULTILINE))
-    usual = [s for group, option in choice.items() if option != "null" for s in chosen(group, option)]
-    for word in words:
-        group, option = name_of(word), word.partition("=")[2]
-        if group in groups(name) and option in options(group) and group != "experiment":
-            choice[group] = option
+    """Return all settings of a command, with the options of groups and the experiment that words choose."""
+    choice = dict(re.findall(r"^  - (\w+): (?!null$)(\w+)$", _read(f"{name}.yaml"), re.MULTILINE))
+    usual = [setting for group, option in choice.items() for setting in chosen(group, option)]
+    there, given = groups(name), [(name_of(word), word.partition("=")[2]) for word in words]
+    own = {group: option for group, option in given if group in there and option in options(group)}
+    experiment = own.pop("experiment", None)
+    choice |= (overrides(experiment) if experiment else {}) | own
     found: dict[str, Setting] = {}
     for group, option in choice.items():
-        if option != "null":
-            found |= {setting.name: setting for setting in explained(chosen(group, option), usual)}
-    return [*found.values(), *settings(f"{name}.yaml")]
+        found |= {setting.name: setting for setting in explained(chosen(group, option), usual)}
+    found |= {setting.name: setting for setting in settings(f"{name}.yaml")}
+    for setting in chosen("experiment", experiment) if experiment else ():
+        found[setting.name] = replace(found.get(setting.name, setting), default=setting.default)
+    return list(found.values())
 
 
 def page(name: str, purpose: str, words: Sequence[str] = ()) -> str:
@@ -168,6 +176,11 @@ def _hung(head: str, words: str, column: int) -> list[str]:
     return textwrap.wrap(words, _WIDTH, initial_indent=head, subsequent_indent=" " * column) or [
         head.rstrip()
     ]
+
+
+def _parents(text: str) -> list[str]:
+    """Return the options of its own group that an option builds on."""
+    return [parent for parent in re.findall(r"^  - (\w+)$", text, re.MULTILINE) if parent != "_self_"]
 
 
 def _head(file: str) -> list[str]:

@@ -1,6 +1,7 @@
 """How fast a configuration runs, how much memory it takes, how near it comes to what the machine can do."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from memhrm.config.trust import trust_own
 from memhrm.data.sampler import schedule
 from memhrm.data.settings import parse as parse_data
 from memhrm.data.task import Task
@@ -94,7 +96,7 @@ class Subject:
             next(rollout(self.model, self.batch, self.learner.initial, 1, dtype=self.run.dtype))
 
     def flops(self, step: Callable[[], None]) -> float:
-        """Floating-point operations per example of a step, by PyTorch's counter (matrix products)."""
+        """Floating-point operations of a step per row, by PyTorch's counter (matrix products)."""
         with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_THE_COUNTER) as counter:
             step()
         return counter.get_total_flops() / self.run.batch_size
@@ -137,12 +139,16 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 2048, repe
 
 @dataclass(frozen=True)
 class Measured:
-    """What one configuration costs. Rates are medians over the repetitions."""
+    """What one configuration costs. Rates are medians over the repetitions.
+
+    A batch has many rows, each with an example at a time; a question is an example that is to be answered, in
+    `halt_max_steps` supervision steps. What is told in episodes takes further ones.
+    """
 
     name: str
     parameters: int
-    train_flops: float  # per example and optimiser step
-    evaluation_flops: float  # per example and supervision step
+    train_flops: float  # per row and optimiser step
+    evaluation_flops: float  # per row and supervision step
     train_seconds: list[float]  # per optimiser step
     evaluation_seconds: list[float]  # per supervision step
     matmul_rates: list[float]  # FLOP/s, measured beside each training step
@@ -157,19 +163,21 @@ class Measured:
         shares = [
             self.train_flops * self.batch_size / s / r for s, r in zip(self.train_seconds, self.matmul_rates)
         ]
+        each = self.train_flops / self.horizon / 1e9
+        whole = self.evaluation_flops * self.halt_max_steps / 1e9
         return [
             ("configuration", self.name),
             ("parameters", f"{self.parameters:,}"),
-            ("training", f"{self.batch_size * self.horizon / train:,.1f} examples/s"),
+            ("training", f"{self.batch_size * self.horizon / train:,.1f} supervision steps of a row/s"),
             ("  per supervision step", f"{1000 * train / self.horizon:,.1f} ms"),
-            ("  per example", f"{self.train_flops / 1e9:,.3f} GFLOP"),
+            ("  per step of a row", f"{each:,.3f} GFLOP"),
             (
                 "  share of matmul rate",
                 f"{median(shares):.0%} of {median(self.matmul_rates) / 1e9:,.0f} GFLOP/s",
             ),
-            ("evaluation", f"{self.batch_size / evaluation / self.halt_max_steps:,.1f} examples/s"),
+            ("evaluation", f"{self.batch_size / evaluation / self.halt_max_steps:,.1f} questions/s"),
             ("  per supervision step", f"{1000 * evaluation:,.1f} ms"),
-            ("  per example, whole", f"{self.evaluation_flops * self.halt_max_steps / 1e9:,.3f} GFLOP"),
+            ("  per question", f"{whole:,.3f} GFLOP"),
             ("peak memory", f"{self.peak_bytes / 2**20:,.0f} MiB"),
         ]
 
@@ -216,11 +224,11 @@ def measure(configs: dict[str, dict[str, Any]], repeat: int) -> list[Measured]:
 def peak_memory(config: dict[str, Any]) -> int:
     """Bytes that model, optimiser and training steps take at most, in a process of their own."""
     command = [sys.executable, "-m", "memhrm.cost.benchmark"]
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(command, input=json.dumps(config), capture_output=True, text=True, cwd=root)
+    root, told = Path(__file__).parents[2], json.dumps([os.getcwd(), config])
+    done = subprocess.run(command, input=told, capture_output=True, text=True, cwd=root)
     if done.returncode:
         raise ValueError(f"the process that measures memory failed: {done.stderr.strip()[-500:]}")
-    return int(done.stdout)
+    return int(done.stdout.split()[-1])  # A class of the user's own may say something before.
 
 
 def _peak_of_this_process(config: dict[str, Any]) -> int:
@@ -248,4 +256,7 @@ def _resident(field: str) -> int:
 
 
 if __name__ == "__main__":
-    print(_peak_of_this_process(json.load(sys.stdin)))
+    folder, config = json.load(sys.stdin)
+    os.chdir(folder)
+    trust_own(config)  # The process that started this one has the classes already.
+    print(_peak_of_this_process(config))

@@ -3,6 +3,7 @@
 b batch, s token.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from memhrm.config.settings import require
+from memhrm.config.settings import MOST, require
 from memhrm.data.settings import parse as parse_data
 from memhrm.models.reasoner import NO_GUIDE, Guide, Reasoner, count_parameters
 from memhrm.models.settings import puzzle_shape
@@ -50,18 +51,20 @@ def match(
 ) -> tuple[int, Cost]:
     """Return the `model.hidden_size` at which `config` costs nearly what `target` does, and its cost there.
 
-    Widths are multiples of twice the heads, so that rotary positions fit.
+    Widths are multiples of twice the model's heads, so that rotary positions fit, and of the memory's.
 
     Raises:
         ValueError: even 64 times the target's width costs less than the target.
     """
-    wanted = getattr(cost(target), what)
-    unit = 2 * int(config["model"]["num_heads"])
+    wanted, model = getattr(cost(target), what), config["model"]
+    unit = math.lcm(2 * int(model["num_heads"]), (config.get("memory") or {}).get("num_heads") or 1)
 
     def at(units: int) -> Cost:
-        return cost({**config, "model": {**config["model"], "hidden_size": units * unit}})
+        return cost({**config, "model": {**model, "hidden_size": units * unit}})
 
-    low, high = 1, 2
+    tokens = model["puzzle_emb_len"] or MOST  # The prefix must hold the numbers of a puzzle.
+    low = max(1, math.ceil((model["puzzle_emb_ndim"] or 0) / (tokens * unit)))
+    high = low + 1
     limit = 64 * int(target["model"]["hidden_size"]) // unit
     while getattr(at(high), what) < wanted:  # Cost grows with width: double, then halve the interval.
         low, high = high, 2 * high

@@ -123,6 +123,14 @@ class Task(ABC):
         """Return the text of the labels of an example, ``(l,)``, or of as many predicted ones."""
         return str(int(labels[0])) if self.num_labels else self.decode(labels)
 
+    def asked(self, inputs: np.ndarray) -> np.ndarray:
+        """Return which labels questions ask for, as far as they tell: tokens ``(n, s)`` to ``(n, l)`` bool.
+
+        By default it is those of all tokens that are no padding, or the one label. How sure a model is of an
+        answer is how sure it is of these (``sure=confidence``).
+        """
+        return np.ones((len(inputs), 1), bool) if self.num_labels else inputs > 0
+
     def pairs(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the tokens of what an episode shows, questions and their answers: ``(n, s)`` each.
 

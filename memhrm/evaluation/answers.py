@@ -6,7 +6,7 @@ n episodes, p examples of each, b batch, s token.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from memhrm.config.settings import MOST_STEPS, advise, check_types, require, require_size
 from memhrm.data.episodes.episodes import Episodes
+from memhrm.data.task import Task
 from memhrm.evaluation.restarts import RULES, Answers, chosen, relative_change
 from memhrm.evaluation.rollout import Halts, Noise, Step, rollout, select
 from memhrm.memory.base import Memory
@@ -45,7 +46,7 @@ class EvaluationSettings:
         threshold: stop a row at the first step at which it is so sure of its answer; None runs every row to
             the end, as published.
         sure: what says how sure it is. q: sigmoid(q_halt); confidence: the mean probability of the tokens of
-            the answer, or that of the label.
+            the answer that the question asks for (`Task.asked`), or that of the label.
         batch_size: rows at a time.
         loss: the cross-entropy that is reported.
         write: whether the memory is written; what is written ends with the episode, whatever the lifetime is,
@@ -94,8 +95,8 @@ class EvaluationSettings:
         if tau is None:
             return None
         if self.sure == "q":
-            return lambda output, mask: confident(output.q_halt, tau)
-        return lambda output, mask: confidence(output.logits, self.loss, mask) > tau
+            return lambda output, asked: confident(output.q_halt, tau)
+        return lambda output, asked: confidence(output.logits, self.loss, asked) > tau
 
 
 class Moment(NamedTuple):
@@ -120,58 +121,82 @@ def walk(
     episodes: Episodes,
     settings: EvaluationSettings,
     *,
+    task: Task | None = None,
     kept: Kept = "kept",
-    first: int = 0,
+    first: int | np.ndarray = 0,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     look: Look | None = None,
 ) -> Iterator[Moment]:
     """Go through b episodes example by example, and yield those that are asked; the model is on its device.
 
+    The model computes `settings.batch_size` rows at a time.
+
     Args:
         model: the model.
         episodes: the episodes.
         settings: how each example is answered.
+        task: says which labels are asked for; None: all.
         kept: what becomes of the memory; a difference to "kept" is what the memory does for the answers.
-        first: the place of the first episode among all, of which what is drawn is a function.
+        first: the place among all of the first episode, or of each, (b,); what is drawn is a function of it.
         device: the device of the model.
         dtype: the precision of the computation.
-        look: is shown every supervision step.
+        look: is shown every supervision step of those rows.
     """
     lasting = model.H_module.settings.lasts and kept != "reset"
     if kept == "frozen":
         settings = replace(settings, write=False)
     initial = model.initial_state(len(episodes), dtype)
     memory = initial.memory
+    numbers = first if isinstance(first, np.ndarray) else first + np.arange(len(episodes))
+    size = settings.batch_size
+    parts = [slice(start, start + size) for start in range(0, len(episodes), size)]
+
+    def show(at: int, told: bool, rows: slice, step: Step) -> None:
+        if look is not None:
+            look(at, told, step._replace(rows=step.rows + rows.start))
+
     for at, (asked, told) in enumerate(zip(*episodes.course)):
-        places = (first + np.arange(len(episodes))) * episodes.length + at
+        places = numbers * episodes.length + at
         if asked:
-            data = tensors(episodes.batch(at), device)
-            start, asking = (
-                initial._replace(memory=memory),
-                None if look is None else partial(look, at, False),
-            )
-            answers = answer(model, data, settings, start, places, dtype, asking)
+            batch = episodes.batch(at)
+            if task is not None:
+                batch["asked"] = task.asked(batch["inputs"])
+            data, state = tensors(batch, device), initial._replace(memory=memory)
+            found = []
+            for rows in parts:
+                asking, begun = select(data, rows), select(state, rows)
+                looking = partial(show, at, False, rows)
+                found.append(answer(model, asking, settings, begun, places[rows], dtype, looking))
+            answers = _joined(found)
             yield Moment(at, data, answers, memory)
             memory = answers.state.memory if lasting else memory
         if told and lasting:
-            (shown,) = rollout(
-                model,
-                tensors(episodes.batch(at, feedback=True), device),
-                initial._replace(memory=memory),
-                1,
-                done=settings.steps,
-                dtype=dtype,
-                places=places,
-                write=settings.write,
-                told=True,
-                feedback=asked,
-            )
-            memory = shown.state.memory
-            if look is not None:
-                look(at, True, shown)
+            data, state = tensors(episodes.batch(at, feedback=True), device), initial._replace(memory=memory)
+            memories = []
+            for rows in parts:
+                (shown,) = rollout(
+                    model,
+                    select(data, rows),
+                    select(state, rows),
+                    1,
+                    done=settings.steps,
+                    dtype=dtype,
+                    places=places[rows],
+                    write=settings.write,
+                    told=True,
+                    feedback=asked,
+                )
+                memories.append(shown.state.memory)
+                show(at, True, rows, shown)
+            memory = _joined(memories)
             if kept == "shuffled":
                 memory = {name: tensor.roll(1, dims=0) for name, tensor in memory.items()}
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Return the rows of all parts, trees of tensors, as one tree."""
+    return parts[0] if len(parts) == 1 else pytree.tree_map(lambda *tensors: torch.cat(tensors), *parts)
 
 
 def tensors(batch: dict[str, np.ndarray], device: torch.device | str) -> dict[str, Tensor]:
@@ -221,7 +246,7 @@ def attempt(
     cells = torch.zeros(len(places), model.H_module.cells, dtype=torch.float64, device=device)
     quiet = settings.restarts > 1 and restart == 0
     noise = Noise(sigma=0.0 if quiet else settings.noise, seed=settings.seed, restart=restart)
-    stopped, ended, mask = [], [], data.get("mask")
+    stopped, ended, asked = [], [], data.get("asked")
     for step in rollout(
         model,
         data,
@@ -251,7 +276,7 @@ def attempt(
             exact_by_step=exact[rows],
             exact_share=exact[rows, -1].double(),
             lm_loss=token_losses(out.logits, labels, CROSS_ENTROPY[settings.loss]),
-            confidence=confidence(out.logits, settings.loss, None if mask is None else mask[rows]),
+            confidence=confidence(out.logits, settings.loss, None if asked is None else asked[rows]),
             selected=cells[rows],
             state=step.state,
         )

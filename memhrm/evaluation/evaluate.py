@@ -7,6 +7,7 @@ n episodes, p examples of each, b batch, s token.
 
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -51,7 +52,8 @@ def evaluate(
         saw the labels. In episodes of more than one example also the number of `episodes`,
         `exact_accuracy_by_position`, the best possible with memory, `optimum_by_position`, and without,
         `optimum_without_memory`, and for each of their facets `exact_accuracy_by_FACET` and
-        `optimum_by_FACET`, which say the mean for each value that occurs.
+        `optimum_by_FACET`, which say the mean for each value that occurs. A best possible that is not known
+        is left out.
     """
     model.eval()
     answered = episodes.answered
@@ -70,7 +72,7 @@ def evaluate(
         if number % ranks.size != ranks.rank:
             continue
         part = episodes.select(slice(first, first + settings.batch_size))
-        moments = walk(model, part, settings, first=first, device=ranks.device, dtype=dtype)
+        moments = walk(model, part, settings, task=task, first=first, device=ranks.device, dtype=dtype)
         for position, moment in enumerate(moments):
             at = moment.at
             tally.add(part.inputs[:, at], part.labels[:, at], moment.answers, first, position)
@@ -79,9 +81,11 @@ def evaluate(
     if settings.restarts > 1 and settings.select == "oracle":
         scores["upper_bound"] = True
     if episodes.length > 1:
-        scores["optimum_by_position"] = episodes.optimum.tolist()
-        scores["optimum_without_memory"] = episodes.optimum_without_memory
         scores["episodes"] = len(episodes)
-        for name, facet in facets.items():
-            scores[f"optimum_by_{name}"] = facet.means(episodes.best[:, answered])
+        if not np.isnan(blind := episodes.optimum_without_memory):
+            scores["optimum_without_memory"] = blind
+        if not np.isnan(optimum := episodes.optimum).any():
+            scores["optimum_by_position"] = optimum.tolist()
+            for name, facet in facets.items():
+                scores[f"optimum_by_{name}"] = facet.means(episodes.best[:, answered])
     return scores | (maker.figures(scores, cells=model.H_module.cells) if maker is not None else {})

@@ -23,8 +23,8 @@ class Answers(NamedTuple):
     tokens: (b, s). steps: supervision steps, (b,). q_halt: (b,). residual: the relative change of z_H over
     the last step, of which added noise is no part, (b,). exact: (b,) bool. exact_by_step: after each step,
     (b, steps) bool; a row that stopped keeps its answer. exact_share: the share of the restarts that are
-    exact, (b,). lm_loss: (b,). confidence: the mean probability of the tokens, or that of the one label,
-    (b,). selected: how often each cell was, (b, N). state: after the last step.
+    exact, (b,). lm_loss: (b,). confidence: the mean probability of the tokens that are asked for, or that
+    of the one label, (b,). selected: how often each cell was, (b, N). state: after the last step.
     """
 
     tokens: Tensor

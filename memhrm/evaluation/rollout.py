@@ -21,7 +21,7 @@ Intervene = Callable[[int, State], State]
 """(supervision step from 0, the state before it) to the state with which the step is taken."""
 
 Halts = Callable[[Output, Tensor | None], Tensor]
-"""(output of a supervision step, mask of its tokens) to the rows that take no further step, (b,) bool."""
+"""(output of a supervision step, which labels are asked for) to the rows that stop there, (b,) bool."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,8 @@ def rollout(
 
     Args:
         model: the model, on the device of the examples.
-        data: the examples as in a batch, (b, ...) each, without the labels if need be.
+        data: the examples as in a batch, (b, ...) each, without the labels if need be; with `asked`, which
+            labels are asked for, (b, l) bool.
         start: the state that the first step begins with, (b, ...).
         supervision_steps: the most steps of a row.
         done: supervision steps that the rows have taken before; what is drawn goes on from there.
@@ -142,7 +143,7 @@ def rollout(
         state, output = run(state, data["inputs"][rows], puzzle_rows, guide, mask)
         stops = torch.full_like(rows, number == last, dtype=torch.bool)
         if halts is not None:
-            stops |= halts(output, mask)
+            stops |= halts(output, data["asked"][rows] if "asked" in data else None)
         yield Step(number, rows, before, state, output, stops)
         if stops.any():
             rows, state = rows[~stops], select(state, ~stops)

@@ -113,7 +113,9 @@ class Ballot:
         """Return a grid and sigmoid(q_halt) for each row; `first` is the number of the first among all."""
         device = self.model.H_init.device
         episodes = self._episodes(tasks, rows)
-        *_, last = walk(self.model, episodes, self.settings, first=first, device=device, dtype=self.dtype)
+        *_, last = walk(
+            self.model, episodes, self.settings, task=self.arc, first=first, device=device, dtype=self.dtype
+        )
         side = self.arc.canvas
         grids = cropped(last.answers.tokens.cpu().numpy().reshape(-1, side, side))
         return zip(grids, torch.sigmoid(last.answers.q_halt.double()).tolist())

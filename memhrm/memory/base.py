@@ -156,6 +156,11 @@ class MemorySettings(Settings):
         """Whether the memory reads `Context.address`, which only data with contexts have."""
         return False
 
+    @property
+    def stages(self) -> int:
+        """The most equal parts of the training in which the memory has settings of their own."""
+        return 1
+
     def within(self, episodes: bool, contexts: bool = False) -> Self:
         """Return the settings with what null stands for in data with or without episodes and contexts.
 
@@ -200,7 +205,7 @@ class HModule(nn.Module):
         noise_size: random numbers that an H-step wants per example, u.
         noise_in_evaluation: whether it draws in evaluation too; else it is greedy there.
         cells: cells among which an H-step selects; the trace then has `indices`, (b, k), and `scores`, (b,
-            cells).
+            cells), and, unless it is the selected cells that are written, `written_cells`, (b, n).
         always_active: cells, the first ones, that every example selects.
         any_length: whether it does the same whatever the number of positions, padding left out.
         has_maps: whether the trace has, where `Context.maps` asks for them, `read_map` and `write_map`, (b,
@@ -241,6 +246,11 @@ class HModule(nn.Module):
         self._remembered.append(name)
         if note:
             self._notes.append(name)
+
+    @property
+    def writes(self) -> bool:
+        """Whether an H-step writes a memory: it remembers something that is no note."""
+        return len(self._notes) < len(self._remembered)
 
     def unwritten(self, before: Memory, after: Memory) -> Memory:
         """Return the memory of an H-step that writes nothing: as it was before, with the notes of after.
@@ -283,6 +293,8 @@ class HModule(nn.Module):
 
     def schedule(self, step: int, total: int) -> None:
         """Set what changes over the training; called before each optimiser step.
+
+        A run whose memory is not of this package and has a schedule cannot be extended to more steps.
 
         step: optimiser steps done. total: those of the whole run.
         """

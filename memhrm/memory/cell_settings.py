@@ -245,6 +245,11 @@ class CellSettings(ExchangeSettings):
         return min(self.k_stages or (self.active,))
 
     @property
+    def stages(self) -> int:
+        """As `MemorySettings.stages`: those of `k_stages` or of `fresh`."""
+        return max(len(self.k_stages or ()), len(self.fresh or ()), 1)
+
+    @property
     def most_written(self) -> int:
         """The most cells that an example writes at an H-step."""
         return self.cells if self.writes == "all" else self.written or max(self.k_stages or (self.active,))

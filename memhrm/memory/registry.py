@@ -37,3 +37,12 @@ def parse(values: Mapping[str, Any]) -> MemorySettings:
 def make(settings: MemorySettings, shape: HShape) -> HModule:
     """Return the H-module of these settings."""
     return MODULES.find(settings.module)(settings, shape)
+
+
+def depends_on_steps(settings: MemorySettings) -> bool:
+    """Return whether a memory may be trained otherwise in a run of more steps, as far as is known.
+
+    What a module that is not of this package makes of the steps is not known.
+    """
+    own = MODULES.find(settings.module).schedule.__module__.startswith("memhrm.")
+    return settings.stages > 1 or not own

@@ -24,6 +24,11 @@ def selected(traces: Sequence[Trace]) -> Tensor:
     return torch.stack([hits(trace) for trace in traces]).sum(dim=0)
 
 
+def wrote(traces: Sequence[Trace]) -> Tensor:
+    """Return in how many of the H-steps, all of which write, each example wrote each cell, (b, N)."""
+    return selected([{**trace, "indices": trace.get("written_cells", trace["indices"])} for trace in traces])
+
+
 def own_entropy(counts: Tensor) -> Tensor:
     """Return the entropy in nats of the cells that each example selected: counts (b, N) to (b,)."""
     p = counts / counts.sum(dim=-1, keepdim=True).clamp(min=1)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 from memhrm.config.settings import MOST, Settings, require, require_size
 from memhrm.memory.base import MemorySettings
 from memhrm.memory.none import NO_MEMORY
+from memhrm.nn.blocks import inner_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +170,13 @@ class ModelSettings(Settings):
 
     def _published_window(self) -> str:
         return "one_step" if self.H_net == "own" and self.L_cycles > 0 else "last_cycle"
+
+    def inner_width(self, expansion: float | None = None) -> int:
+        """Return the inner width of a gated linear unit over the channels.
+
+        expansion: None: the model's.
+        """
+        return inner_width(self.hidden_size, self.expansion if expansion is None else expansion)
 
     def puzzle_width(self) -> int:
         """Return the numbers per puzzle identifier, e."""

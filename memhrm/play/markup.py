@@ -88,7 +88,7 @@ def _cells(frame: Frame) -> str:
     """Return the memory's cells as dots: full where they are read, with a ring where they are written."""
 
     def listed(cells: frozenset[int]) -> str:
-        return ", ".join(str(cell + 1) for cell in sorted(cells)) or "none"
+        return ", ".join(map(str, sorted(cells))) or "none"
 
     said = f"cells read: {listed(frame.read)}; written: {listed(frame.written)}"
     dots = "".join(

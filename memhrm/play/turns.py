@@ -19,7 +19,6 @@ from memhrm.play.frames import Frame, drawn, frames
 from memhrm.play.markup import frame_html, told_html
 from memhrm.play.parts import Change, Parts
 from memhrm.play.visit import Visit
-from memhrm.report.film import right_answer
 from memhrm.runs.bank import keeps_bank
 from memhrm.weights.server import LENGTH
 from memhrm.weights.solver import Solver
@@ -120,7 +119,7 @@ class Turns:
         ]
         steps[0]["slider"] |= {"visible": count > 1, "maximum": max(2, count)}
         steps[0]["visit"] = state
-        steps[-1]["say"] = said_html(_verdict(self._choices, question, state))
+        steps[-1]["say"] = said_html(_verdict(state))
         return steps
 
     def slide(self, at: float, state: Visit) -> Parts:
@@ -191,16 +190,12 @@ def _shown(state: Visit, at: int) -> str:
     return f'<div class="memhrm-answers">{"".join(every)}</div>'
 
 
-def _verdict(choices: Choices, question: str, state: Visit) -> str:
+def _verdict(state: Visit) -> str:
     """Say how many squares of each answer are wrong, where a search finds the right one."""
-    solver = choices.solver(next(iter(state.seen)))  # The others answer the same questions.
-    boards = {name: seen[-1].boards for name, seen in state.seen.items()}
-    known = (
-        any(boards.values()) and right_answer(solver, solver.task.encode([question]).inputs[0]) is not None
-    )
-    if not known:
+    last = {name: seen[-1] for name, seen in state.seen.items()}
+    if not all(one.graded for one in last.values()):
         return "Done."
-    wrong = {name: sum(board.wrong for _, board in shown) for name, shown in boards.items()}
+    wrong = {name: sum(board.wrong for _, board in one.boards) for name, one in last.items()}
     return "; ".join(
         f"{name}: {f'{count} squares are wrong' if count else 'solved'}" for name, count in wrong.items()
     )

@@ -15,7 +15,7 @@ from memhrm.probes.addresses import (
     overwritten,
     retention,
 )
-from memhrm.probes.attention import attention_maps, on_grid, readable
+from memhrm.probes.attention import attention_maps, on_grid
 from memhrm.probes.causal import effects
 from memhrm.probes.cells import (
     active_cells,
@@ -54,7 +54,7 @@ __all__ = [
     "cell_information", "cells_taken", "chance", "cls_trajectories", "co_selection", "contexts_of", "cosines",
     "dead_cells", "effects", "from_solution", "mean_cosine", "measured", "monitor_numbers", "norms",
     "on_grid", "one_blank", "open_subject", "over_steps", "overwritten", "paired", "pca",
-    "puzzle_information", "quartiles", "readable", "relabelled", "residual_auroc", "residuals", "restarts",
+    "puzzle_information", "quartiles", "relabelled", "residual_auroc", "residuals", "restarts",
     "retention", "roll_out", "selection_counts", "subject_of", "switching", "trajectories", "usage",
     "usage_entropy", "weight_shares", "with_null", "within_episodes"
 ]  # fmt: skip

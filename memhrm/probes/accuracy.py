@@ -18,9 +18,8 @@ def over_steps(rollout: Rollout) -> dict[str, Any]:
     Returns:
         `exact` and `token_accuracy`, the share of puzzles solved and the mean share of labelled tokens that
         are right, (S,) each; `first_solved`, the step, from 1, after which a puzzle is first solved, (n,), 0
-        for never; `histogram`, how many puzzles are first solved at each step, (S + 1,), number 0 is never;
-        `unsolved_again`, the share of puzzles that are solved after some step and not after the last; and
-        `trained`, the supervision steps of training.
+        for never; and `unsolved_again`, the share of puzzles that are solved after some step and not after
+        the last.
     """
     exact = rollout.exact
     ever = exact.any(axis=0)
@@ -29,7 +28,5 @@ def over_steps(rollout: Rollout) -> dict[str, Any]:
         "exact": exact.mean(axis=1),
         "token_accuracy": rollout.accuracy.mean(axis=1, dtype=np.float64),
         "first_solved": first,
-        "histogram": np.bincount(first, minlength=len(exact) + 1),
         "unsolved_again": float((ever & ~exact[-1]).mean()),
-        "trained": rollout.halt_max_steps,
     }

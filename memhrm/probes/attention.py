@@ -10,7 +10,6 @@ from einops import rearrange
 
 from memhrm.config.settings import require
 from memhrm.data.task import Task
-from memhrm.memory.base import HModule
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject
 
@@ -30,11 +29,6 @@ class Maps:
     write: np.ndarray
     cells: np.ndarray | None
     traces: dict[str, np.ndarray]
-
-
-def readable(module: HModule) -> bool:
-    """Return whether this H-module has maps."""
-    return module.has_maps
 
 
 def attention_maps(subject: Subject, step: int, H_step: int = -1) -> Maps:

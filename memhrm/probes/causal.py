@@ -17,6 +17,9 @@ from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import Intervene, Rollout, of_size, rollout
 from memhrm.probes.subject import Subject
 
+WHOLE = "zero", "reset", "freeze", "shuffle", "swap"
+"""The tests of the whole memory."""
+
 
 class Disturbance(NamedTuple):
     """One test.
@@ -48,11 +51,11 @@ def effects(
 ) -> list[dict[str, Any]]:
     """Return how each test changes the answers.
 
-    Tests of the whole memory: `zero` and `reset` set it to zero, as far as it is `of_size`, or to what the
-    module starts with, before each step; `freeze` never writes it; `shuffle` gives each puzzle the memory of
-    another one before each step, `swap` once, before the step in the middle. Tests of one cell, for memories
-    with cells: `knock_out` keeps it from being selected or, if all cells always are, resets it before each
-    step; `force` selects it at every H-step.
+    Tests of the whole memory, those that are `meaningful`: `zero` and `reset` set it to zero, as far as it is
+    `of_size`, or to what the module starts with, before each step; `freeze` never writes it; `shuffle` gives
+    each puzzle the memory of another one before each step, `swap` once, before the step in the middle. Tests
+    of one cell, for memories with cells: `knock_out` keeps it from being selected or, if all cells always
+    are, resets it before each step; `force` selects it at every H-step.
 
     Args:
         subject: the model and its puzzles.
@@ -65,11 +68,11 @@ def effects(
         A dict for each test: `test`, `description`, `cell` (None for the whole memory); `exact` and
         `accuracy`, the disturbed scores; `change`, `low`, `high` and `accuracy_change`, `accuracy_low`,
         `accuracy_high`, the disturbed scores less the undisturbed ones, with 95 % intervals over the puzzles
-        (`paired`), each test on its own. An empty list for a model without memory.
+        (`paired`), each test on its own. An empty list for a model without memory, or that only has notes.
     """
     steps = subject.halt_max_steps if steps is None else steps
     require_size("steps", steps)
-    if not subject.model.H_module.starts():
+    if not subject.model.H_module.writes:
         return []
     if baseline is None:
         baseline = rollout(subject, steps, batch_size=batch_size)
@@ -105,6 +108,21 @@ def effects(
     return found
 
 
+def meaningful(steps: int, H_cycles: int, writes: bool) -> list[str]:
+    """Return the tests of the whole memory that can show something, by name.
+
+    The middle of a single supervision step is its beginning, so that `swap` is `shuffle`. `freeze` is nothing
+    where a question writes nothing, nor with a single H-step, after which nothing reads what it wrote.
+
+    Args:
+        steps: supervision steps.
+        H_cycles: H-steps of each.
+        writes: whether a question writes the memory.
+    """
+    useless = {"swap": steps == 1, "freeze": steps * H_cycles == 1 or not writes}
+    return [test for test in WHOLE if not useless.get(test)]
+
+
 def _tests(subject: Subject, steps: int, seed: int, baseline: Rollout) -> Iterator[Disturbance]:
     rng = np.random.default_rng(seed)
 
@@ -121,11 +139,15 @@ def _tests(subject: Subject, steps: int, seed: int, baseline: Rollout) -> Iterat
     def swap(step: int, state: State) -> State:
         return _from_other_rows(state, rng) if step == steps // 2 else state
 
-    yield Disturbance("zero", "memory set to zero before each step", intervene=zero)
-    yield Disturbance("reset", "memory put back to its start before each step", intervene=reset)
-    yield Disturbance("freeze", "memory not written", write=False)
-    yield Disturbance("shuffle", "memory of another puzzle before each step", intervene=shuffle)
-    yield Disturbance("swap", "memory of another puzzle once, in the middle", intervene=swap)
+    every = (
+        Disturbance("zero", "memory set to zero before each step", intervene=zero),
+        Disturbance("reset", "memory put back to its start before each step", intervene=reset),
+        Disturbance("freeze", "memory not written", write=False),
+        Disturbance("shuffle", "memory of another puzzle before each step", intervene=shuffle),
+        Disturbance("swap", "memory of another puzzle once, in the middle", intervene=swap),
+    )
+    shown = meaningful(steps, subject.model.settings.H_cycles, subject.writes_at_questions)
+    yield from (test for test in every if test.name in shown)
     if subject.model.H_module.cells:
         yield from _single_cells(subject, active_cells(baseline.traces)[:steps])
 

@@ -47,7 +47,10 @@ def accuracy_by_position(
 
 
 def best_accuracy(subject: Subject) -> dict[str, Any]:
-    """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`."""
+    """Return the best possible exact accuracy at each puzzle, `with_memory` (p,) and `without_memory`.
+
+    They are nan where they are not known.
+    """
     episodes = _episodes(subject)
     return {"with_memory": episodes.optimum, "without_memory": episodes.optimum_without_memory}
 

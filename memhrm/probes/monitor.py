@@ -7,6 +7,7 @@ import numpy as np
 from memhrm.evaluation.rollout import evaluating
 from memhrm.probes import cells
 from memhrm.probes.addresses import agreement, contexts_of, overwritten
+from memhrm.probes.causal import meaningful
 from memhrm.probes.information import puzzle_information
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject
@@ -24,10 +25,11 @@ MATRIX = 16
 
 
 def monitor_numbers(subject: Subject) -> dict[str, Any]:
-    """Return numbers of the first puzzles at the training depth; the model stays in the mode it was in.
+    """Return numbers of some puzzles at the training depth; the model stays in the mode it was in.
 
     Returns:
-        `exact_accuracy` and `accuracy`. With a memory: `exact_accuracy_unwritten`, the same without a write.
+        `exact_accuracy` and `accuracy`. With a memory, where `freeze` is `meaningful`:
+        `exact_accuracy_unwritten`, the same without a write.
         With cells: `usage_entropy` in nats and `usage_entropy_share` of log N; `null_corrected_information`
         about the puzzle in nats, with the ends of its 95 % interval, `null_corrected_information_low` and
         `_high`; `switching_H_steps` and `switching_supervision`, the share of the active cells that change;
@@ -37,14 +39,15 @@ def monitor_numbers(subject: Subject) -> dict[str, Any]:
         does not apply is left out.
     """
     with evaluating(subject.model):
-        return _numbers(subject.select(slice(PUZZLES)), subject.halt_max_steps)
+        return _numbers(subject.select(subject.spread(PUZZLES)), subject.halt_max_steps)
 
 
 def _numbers(subject: Subject, steps: int) -> dict[str, Any]:
     module, memory = subject.model.H_module, subject.select(slice(1)).initial_state().memory
     seen = rollout(subject, steps)
     found = {"exact_accuracy": _mean(seen.exact[-1]), "accuracy": _mean(seen.accuracy[-1])}
-    if memory:
+    shown = meaningful(steps, subject.model.settings.H_cycles, subject.writes_at_questions)
+    if module.writes and "freeze" in shown:
         found["exact_accuracy_unwritten"] = _mean(rollout(subject, steps, write=False).exact[-1])
     if not module.cells:
         return found
@@ -62,7 +65,7 @@ def _numbers(subject: Subject, steps: int) -> dict[str, Any]:
         "dead_cells": float(len(cells.dead_cells(seen.traces))),
     }
     if module.cells > 1 and "cells" in memory and memory["cells"].ndim == 4:
-        kept = rollout(subject.select(slice(KEPT)), steps, keep=("cells",)).states["cells"]
+        kept = rollout(subject.select(subject.spread(KEPT)), steps, keep=("cells",)).states["cells"]
         for name, matrix in cells.cosines(kept[-1:]).items():
             found[f"cosine_{name}"] = cells.mean_cosine(matrix[0])
             if module.cells <= MATRIX:

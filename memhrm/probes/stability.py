@@ -16,6 +16,9 @@ from memhrm.config.settings import require
 from memhrm.data.examples import examples_of
 from memhrm.data.sampler import batch_of
 from memhrm.data.sudoku.task import BLANK, Sudoku
+from memhrm.data.task import Task
+from memhrm.data.text.intent import Intent
+from memhrm.data.text.prose import Prose
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 
@@ -102,11 +105,11 @@ def relabelled(
     Returns:
         `rows` (f,), the puzzles that are not exact after the last step; `solved` (R, f) bool, whether each
         variant is; `any`, the share solved in at least one variant, and `mean`, the mean share, nan where
-        nothing fails. None where answers do not follow from the questions alone, as in episodes with a secret
-        rule, which a symmetry would break.
+        nothing fails. None where answers do not follow from the questions alone, as in episodes; and for a
+        task without symmetries, as texts, whose variants lack some of their words.
     """
     require(tries >= 1, "tries", tries, "1 or above")
-    if not _by_the_rules(subject):
+    if not (_has_symmetries(subject.task) and _by_the_rules(subject)):
         return None
     count = _steps(subject, steps)
     if baseline is None:
@@ -147,8 +150,14 @@ def _solutions(subject: Subject) -> Tensor | None:
     return subject.labels.cpu()
 
 
+def _has_symmetries(task: Task) -> bool:
+    return type(task).augment is not Task.augment and not isinstance(task, Intent | Prose)
+
+
 def _by_the_rules(subject: Subject) -> bool:
-    """Return whether each answer solves its question by the rules of the task."""
+    """Return whether each answer solves its question, by itself and by the rules of the task."""
+    if subject.episodes is not None and subject.episodes.length > 1:
+        return False
     try:
         subject.task.check(subject.inputs.cpu().numpy(), np.maximum(subject.labels.cpu().numpy(), 0))
     except ValueError:

@@ -32,12 +32,16 @@ class Subject:
 
     inputs: tokens, (n, s) int32, on any device. labels: (n, s) or (n, 1), -100 where there is none.
     mask: (n, s) bool, False at padding; None: nothing is padded.
-    groups: labels of the puzzles, (n,) each, those that differ between them: `rating` (-1 unknown), `source`.
+    groups: labels of the puzzles, (n,) each, those that several puzzles share and others lack: `source`, in
+        episodes `rule` and `family`, with one label an example `category`; and `rating`, -1 where unknown.
     address: numbers of the puzzles' contexts and cues, (n, 2) int32; None: there are no contexts.
     memory: what the memory holds when a puzzle begins, (n, ...) each; None: what it starts with.
     halt_max_steps: the supervision steps of training. write: whether evaluation writes the memory.
+    judges: whether training taught the Q-head; else it says nothing.
     dtype: the precision in which the run trained and evaluates.
     places: each puzzle's place in the evaluation, (n,), of which noise is a function; None: in order.
+    unlabelled: examples that were left out since they have no label, as evaluation does.
+    step: optimiser steps that the weights have had; None: not known.
     episodes, dataset: all of each puzzle's episode, and what it was made of.
     """
 
@@ -54,8 +58,11 @@ class Subject:
     memory: Memory | None = None
     halt_max_steps: int
     write: bool
+    judges: bool = True
     dtype: torch.dtype = torch.float32
     places: np.ndarray | None = None
+    unlabelled: int = 0
+    step: int | None = None
     dataset: Dataset | None = None
     episodes: Episodes | None = None
 
@@ -97,6 +104,10 @@ class Subject:
             episodes=None if self.episodes is None else self.episodes.select(chosen),
         )
 
+    def spread(self, most: int) -> np.ndarray:
+        """Return the rows of up to `most` puzzles, evenly spaced."""
+        return spread(len(self), most)
+
     def initial_state(self) -> State:
         """Return the state with which the puzzles begin, on the model's device."""
         state = self.model.initial_state(len(self), self.dtype)
@@ -114,10 +125,12 @@ def open_subject(
     weights: Literal["ema", "raw"] = "ema",
     data: Mapping[str, Any] | None = None,
 ) -> Subject:
-    """Return a run's model, on the CPU, with the first `puzzles` of those that the run is tested on.
+    """Return a run's model, on the CPU, with up to `puzzles` of those that the run is tested on.
 
-    For a run on episodes it is one puzzle of each, at the last position of the longest training episodes
-    (with contexts, at a later one whose rule has been shown), with the memory that the earlier puzzles left.
+    They are evenly spaced, since files may be sorted. For a run on episodes it is one puzzle of each, at the
+    last position of the longest training episodes or the next that is asked (with contexts, at a later one
+    whose rule has been shown), with the memory that the earlier puzzles left. Texts without a label are left
+    out.
 
     data: settings of the `data` group that take the place of the run's (other files, another `test_size`);
         all their held-out puzzles then serve, none is set aside for validation.
@@ -133,8 +146,9 @@ def open_subject(
     restored = from_run(path, checkpoint, weights)
     run = restored.run
     test = scored(run, restored.used, restored.content.get("data"), data or {})
-    chosen = test.episodes.select(slice(puzzles))
-    return subject_of(restored.model, run, test.dataset, chosen, name=path.resolve().name, path=path)
+    model, name = restored.model, path.resolve().name
+    subject = subject_of(model, run, test.dataset, test.episodes, name=name, path=path, puzzles=puzzles)
+    return replace(subject, step=restored.step)
 
 
 def subject_of(
@@ -145,8 +159,11 @@ def subject_of(
     *,
     name: str,
     path: Path | None = None,
+    puzzles: int | None = None,
 ) -> Subject:
     """Return a model with the example of each episode that `open_subject` names.
+
+    Where examples have one label, those without any are left out; unless all lack it.
 
     Args:
         model: the model.
@@ -155,60 +172,90 @@ def subject_of(
         episodes: the episodes.
         name: what the subject is called.
         path: the directory of the run, if there is one.
+        puzzles: the most episodes, which are evenly spaced; None: all of them.
 
     Raises:
         ValueError: there are no episodes.
     """
     require(len(episodes) >= 1, "puzzles", len(episodes), "1 or above; there is none to look at")
     at = probed_place(dataset, episodes)
+    labelled = (episodes.labels[:, at] > 0).any(axis=1)
+    if not (dataset.task.num_labels and labelled.any()):
+        labelled = np.ones(len(episodes), bool)
+    rows = np.flatnonzero(labelled)
+    rows = rows[spread(len(rows), len(rows) if puzzles is None else puzzles)]
+    chosen = episodes.select(rows)
     return Subject(
         name=name,
         path=path,
         model=model,
         task=dataset.task,
-        **examples(episodes, at),
-        memory=_memory_before(model, run, episodes, at),
+        **examples(chosen, at),
+        memory=_memory_before(model, run, chosen, at, rows),
         halt_max_steps=run.halting.halt_max_steps,
         write=run.memory.write_in_evaluation,
+        judges=run.loss.judges,
         dtype=run.dtype,
-        places=np.arange(len(episodes)) * episodes.length + at,
+        places=rows * episodes.length + at,
+        unlabelled=int((~labelled).sum()),
         dataset=dataset,
-        episodes=episodes,
+        episodes=chosen,
     )
+
+
+def spread(count: int, most: int) -> np.ndarray:
+    """Return which of `count` rows to take, up to `most` and evenly spaced, since files may be sorted."""
+    few = min(count, most)
+    return np.arange(few) * count // max(few, 1)
 
 
 def probed_place(dataset: Dataset, episodes: Episodes) -> int:
     """Return the place of the example that is probed, from 0.
 
-    It is the last one of the longest training episodes; with contexts the first one from there on at which
-    every episode visits a context whose rule has been shown, since any other can only be guessed.
+    It is the last one of the longest training episodes, or the next one that is asked; with contexts the
+    first one from there on at which every episode visits a context whose rule has been shown, since any other
+    can only be guessed. Where there is none, it is the last one that is asked.
     """
-    at = min(max(dataset.episodes.lengths), episodes.length) - 1
-    if episodes.address is None:
-        return at
-    known = np.flatnonzero((episodes.facets["gap"].index[:, at:] >= 0).all(axis=0))
-    return at + int(known[0]) if len(known) else episodes.length - 1
+    answered = episodes.answered
+    later = answered[answered >= min(max(dataset.episodes.lengths), episodes.length) - 1]
+    if episodes.address is not None:
+        later = later[(episodes.facets["gap"].index[:, later] >= 0).all(axis=0)]
+    return int(later[0] if len(later) else answered[-1])
 
 
 def examples(episodes: Episodes, at: int = 0) -> dict[str, Any]:
-    """Return a subject's fields for example `at` of each episode: the batch, and groups for people."""
+    """Return a subject's fields for example `at` of each episode: the batch, and groups for people.
+
+    Of values that are shared by less than two examples, on average, nothing can be found out. Those of a
+    rating need not be shared: they are binned (`memhrm.probes.information.cell_information`).
+    """
+    count, labels = len(episodes), episodes.labels[:, at]
     known = {
         "rule": episodes.rules[:, at],
         "family": episodes.families,
         "rating": episodes.ratings[:, at],
         "source": episodes.sources[:, at].astype(str),
     }
+    if episodes.length == 1 and labels.shape[1] == 1:
+        known["category"] = labels[:, 0]
+    different = {name: len(np.unique(values)) for name, values in known.items()}
+    most = dict.fromkeys(known, count // 2) | {"rating": count}
     return {
         **{name: torch.from_numpy(array) for name, array in episodes.batch(at).items()},
-        "groups": {name: values for name, values in known.items() if len(np.unique(values)) > 1},
+        "groups": {name: values for name, values in known.items() if 1 < different[name] <= most[name]},
     }
 
 
-def _memory_before(model: Reasoner, run: RunSettings, episodes: Episodes, at: int) -> Memory:
-    """Return the memory with which example `at` of each episode, which is asked, begins."""
+def _memory_before(
+    model: Reasoner, run: RunSettings, episodes: Episodes, at: int, rows: np.ndarray
+) -> Memory:
+    """Return the memory with which example `at` of each episode, which is asked, begins.
+
+    rows: the places of the episodes in the evaluation, (n,).
+    """
     if at == 0:
         return model.initial_state(len(episodes), run.dtype).memory
     how = EvaluationSettings(steps=run.halting.halt_max_steps, write=run.memory.write_in_evaluation)
     with evaluating(model):  # In training it is looked at as it trains.
-        moments = walk(model, episodes, how, device=model.H_init.device, dtype=run.dtype)
+        moments = walk(model, episodes, how, first=rows, device=model.H_init.device, dtype=run.dtype)
         return next(moment.memory for moment in moments if moment.at == at)

@@ -82,8 +82,8 @@ def cells_taken(subject: Subject) -> Taken:
                     cells = trace[name].cpu().numpy() if name in trace else chosen
                     masks[told][rows[:, None], at, cells] = True
 
-    how, first_episode = EvaluationSettings(steps=subject.halt_max_steps), int(subject.numbered()[0])
-    for moment in walk(model, episodes, how, first=first_episode // episodes.length, look=look,
+    how, numbers = EvaluationSettings(steps=subject.halt_max_steps), subject.numbered() // episodes.length
+    for moment in walk(model, episodes, how, first=numbers, look=look,
                        device=model.H_init.device, dtype=subject.dtype):  # fmt: skip
         exact[:, moment.at] = moment.answers.exact.cpu().numpy()
     apart = module.always_active

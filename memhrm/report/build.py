@@ -88,7 +88,7 @@ def _about(run: ProbedRun) -> dict[str, Any]:
         "memory": model.H_module.settings.name,
         "task": subject.task.name,
         "parameters": count_parameters(model),
-        "step": run.metrics[-1]["step"] if run.metrics else None,
+        "step": subject.step,
         "puzzles": len(subject),
         "halt_max_steps": subject.halt_max_steps,
         "exact_accuracy": float(run.near.exact[-1].mean()),

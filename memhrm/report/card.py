@@ -128,10 +128,8 @@ def _made(
 
 def _index(name: str, run: RunSettings, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the score on the test as the hub reads it (https://huggingface.co/docs/hub/model-cards)."""
-    count, exact = summary.get("puzzles"), summary["exact_accuracy"]
-    about: dict[str, Any] = {}
-    if count:
-        about = {"examples": count, "interval": [round(100 * one, 1) for one in _interval(exact, count)]}
+    count, exact = summary["puzzles"], summary["exact_accuracy"]
+    about = {"examples": count, "interval": [round(100 * one, 1) for one in _interval(exact, count)]}
     metrics = [{"type": "exact_accuracy", "name": "exact, %", "value": round(100 * exact, 1), "args": about}]
     if best := _best(summary):
         metrics.append({"type": "best_possible", "name": "best possible, %", "value": float(best)})
@@ -155,11 +153,10 @@ def _table(summary: Mapping[str, Any]) -> str:
     head = ["test", "examples", "exact, %", "95 % interval", "labels right, %", *more]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for at, (name, scores) in enumerate(tests.items()):
-        count, exact = scores.get("puzzles"), scores["exact_accuracy"]
-        low, high = (None, None) if not count else _interval(exact, count)
-        between = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
-        right = f"{100 * scores['accuracy']:.1f}"
-        cells = [name, f"{count or '':,}", f"{100 * exact:.1f}", between, right]
+        count, exact = scores["puzzles"], scores["exact_accuracy"]
+        low, high = _interval(exact, count)
+        between, right = f"{100 * low:.1f} to {100 * high:.1f}", f"{100 * scores['accuracy']:.1f}"
+        cells = [name, f"{count:,}", f"{100 * exact:.1f}", between, right]
         cells += [values[at] for values in more.values()]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

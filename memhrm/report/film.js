@@ -155,7 +155,7 @@
       const wrong = [...frame].map((_, i) => isWrong(shot, frame, i)), count = wrong.filter(Boolean).length;
       const text = `Step ${step + 1} of ${shot.frames.length}: `
         + (count ? `${count} wrong ${count === 1 ? "token" : "tokens"}` : "all tokens right")
-        + `; the Q-head gives it a ${(100 * shot.q[step]).toFixed(1)} % chance of being right.`
+        + (shot.q ? `; the Q-head gives it a ${(100 * shot.q[step]).toFixed(1)} % chance of being right.` : ".")
         + (step + 1 > film.trained ? " Beyond the training depth." : "");
       status.textContent = text;
       if (before && drawn !== shot) drawShown(before, film, shot);

@@ -4,6 +4,7 @@ s tokens of an example.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,24 +33,27 @@ def film(
     Raises:
         ValueError: as `Solver.solve`.
     """
-    seen = solver.follow(question, steps, examples)
     asked = solver.task.encode([question]).inputs[0]
-    right, last = right_answer(solver, asked), max(one.step for one in seen if one.example is None)
+    right = right_answer(solver, asked)  # Before the steps, which end when the time of the answer is over.
+    seen = solver.follow(question, steps, examples)
+    last = max(one.step for one in seen if one.example is None)
     pictures = []
     for number, one in enumerate(seen):
         if one.example is not None:
             pictures.append(_of_example(solver, one, examples[one.example]))
             continue
         before = seen[number - 1] if number and seen[number - 1].example is None else None
+        own = right is not None and _is_right(solver, asked, one.tokens)
         answer = board_of(
             solver.task,
             one.tokens,
             question=asked,
             before=None if before is None else before.tokens,
-            right=right,
+            right=one.tokens if own else right,
         )
         words = f"step {one.step} of {last}, {sure(solver, one)}"
-        pictures.append(_picture(solver, [*_asked(solver, asked), ("answer", answer)], words, one))
+        picture = _picture(solver, [*_asked(solver, asked), ("answer", answer)], words, one)
+        pictures.append(replace(picture, graded=right is not None))
     return pictures
 
 
@@ -60,13 +64,19 @@ def sure(solver: Solver, one: Seen) -> str:
 
 
 def right_answer(solver: Solver, question: np.ndarray) -> np.ndarray | None:
-    """Return the right answer to a question, (s,), where a search finds it; None elsewhere."""
+    """Return a right answer to a question, (s,), where a search finds one; None elsewhere."""
     if solver.task.answers:
         return None  # It depends on the episode.
     try:
         return solver.task.solve(question[None])[0]
     except ValueError:
         return None
+
+
+def _is_right(solver: Solver, question: np.ndarray, answer: np.ndarray) -> bool:
+    """Return whether an answer is known to be right itself, as any shortest path of a maze is."""
+    verdict = solver.task.verdict(question[None], answer[None])
+    return verdict is not None and bool(verdict.keeps_givens[0] and verdict.keeps_rules[0])
 
 
 def _asked(solver: Solver, question: np.ndarray) -> list[tuple[str, Board]]:

@@ -26,6 +26,7 @@ class Picture:
         cells: memory cells there are; 0: none are drawn.
         read: the cells that are read.
         written: those that are written.
+        graded: whether the right answer is known, and wrong squares are marked.
     """
 
     boards: Sequence[tuple[str, Board]]
@@ -35,6 +36,7 @@ class Picture:
     cells: int = 0
     read: frozenset[int] = frozenset()
     written: frozenset[int] = frozenset()
+    graded: bool = False
 
 
 def pillow() -> Any:

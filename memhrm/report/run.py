@@ -38,13 +38,18 @@ class ProbedRun:
 
     @cached_property
     def far(self) -> Rollout:
-        """Roll out the first `few_puzzles` to `settings.depth` times the training depth."""
+        """Roll out some puzzles, `few_puzzles` of them, to `settings.depth` times the training depth."""
         return rollout(self.few(), self.depth * self.settings.depth)
 
     def few(self, most: int | None = None) -> Subject:
-        """Return the first puzzles: `most` of them, or `few_puzzles` if that is less or nothing is given."""
+        """Return some puzzles: `most` of them, or `few_puzzles` if that is less or nothing is given."""
         few = self.settings.few_puzzles
-        return self.subject.select(slice(few if most is None else min(most, few)))
+        return self.subject.select(self.subject.spread(few if most is None else min(most, few)))
+
+    @cached_property
+    def near_few(self) -> Rollout:
+        """Return what `near` has of the puzzles of `few`."""
+        return self.near.select(self.subject.spread(self.settings.few_puzzles))
 
     @cached_property
     def examples(self) -> dict[str, int]:
@@ -67,6 +72,11 @@ class ProbedRun:
             return None
         return int(self.subject.numbered()[0]) % episodes.length + 1
 
+    def number(self, row: int) -> int:
+        """Return the number of a puzzle, or of its episode, among those of the evaluation, from 1."""
+        episodes = self.subject.episodes
+        return int(self.subject.numbered()[row]) // (1 if episodes is None else episodes.length) + 1
+
     @property
     def cells(self) -> int:
         """Return the number of memory cells; 0 for a memory without."""
@@ -74,8 +84,8 @@ class ProbedRun:
 
     @property
     def remembers(self) -> bool:
-        """Return whether the model has a memory."""
-        return bool(self.subject.model.H_module.starts())
+        """Return whether the model has a memory that it writes."""
+        return self.subject.model.H_module.writes
 
 
 def shared_depth(runs: list[ProbedRun]) -> int | None:

@@ -11,6 +11,7 @@ from memhrm.config.settings import SettingWarning
 from memhrm.data.loading import files_of
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.none import NO_MEMORY
+from memhrm.memory.registry import depends_on_steps
 from memhrm.runs.settings import RunSettings, parse
 
 FREE = (
@@ -51,8 +52,9 @@ def _content(path: Path) -> str:
 def check_same(run: RunSettings, saved: Mapping[str, Any], where: Path) -> None:
     """Refuse to resume a run with settings that would make it another run.
 
-    More steps are allowed where nothing, as a schedule of the learning rate, depends on their number. A
-    setting that did not exist when the run was begun counts as its default, which changes nothing.
+    More steps are allowed where nothing depends on their number, as a schedule of the learning rate or of
+    the memory does. A setting that did not exist when the run was begun counts as its default, which changes
+    nothing.
 
     Args:
         run: the settings with which the run is to go on.
@@ -68,8 +70,8 @@ def check_same(run: RunSettings, saved: Mapping[str, Any], where: Path) -> None:
             began = parse(saved)
     except ValueError as error:
         raise ValueError(f"another version of memhrm began the run in {where}: {error}") from error
-    stages = parse_data(began.data).stages
-    free = (*FREE, "steps") if began.optim.schedule == "constant" and stages == 1 else FREE
+    fixed = parse_data(began.data).stages > 1 or depends_on_steps(began.memory)
+    free = FREE if fixed or began.optim.schedule != "constant" else (*FREE, "steps")
     old, new = (_flat(one.config(), free) for one in (began, run))
     for name in sorted(
         old.keys() | new.keys(), key=lambda name: (name == "k", name)

@@ -25,6 +25,7 @@ from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.memory.registry import parse as parse_memory
+from memhrm.memory.retrieval import RetrievalSettings
 from memhrm.models.recursion import gradient_start
 from memhrm.models.settings import ModelSettings
 from memhrm.runs.unused import refuse_unused
@@ -98,17 +99,25 @@ class RunSettings(Settings):
         require(whole, "loss.returns", self.loss.returns, "step without memory.horizon=episode")
         allowed = "false with model.puzzle_emb_ndim=0: without a puzzle table nothing would learn"
         require(not self.optim.freeze or self.model.puzzle_width() > 0, "optim.freeze", True, allowed)
-        m = self.model
+        m, memory = self.model, self.memory
+        once = m.H_cycles * self.halting.halt_max_steps == 1 and not parse_data(self.data).in_episodes
+        never_read = once and memory.lifetime != "global"
+        writes = memory.module != NO_MEMORY.module and not isinstance(memory, RetrievalSettings)
+        advise(
+            never_read and writes,
+            "with model.H_cycles=1 and halting.halt_max_steps=1 the memory is never read after it was "
+            "written: an example has one H-step, and the next one a new memory",
+        )
         alone = gradient_start(m.window(), m.H_cycles, 0)[0] == m.H_cycles - 1
         longer = "{cycles: 2} or memory.horizon=2 do" if m.H_cycles > 1 else "memory.horizon=2 does"
         advise(
-            isinstance(self.memory, ExchangeSettings) and alone and self.memory.horizon == 1,
+            isinstance(memory, ExchangeSettings) and alone and memory.horizon == 1 and not never_read,
             f"with one H-step in model.gradient_window={m.gradient_window} nothing trains the write of the "
             f"memory; {longer}",
         )
-        cut = gradient_start(m.window(), m.H_cycles, m.L_cycles)[0] > 0 and self.memory.horizon == 1
+        cut = gradient_start(m.window(), m.H_cycles, m.L_cycles)[0] > 0 and memory.horizon == 1
         advise(
-            cut and isinstance(self.memory, CellSettings) and self.memory.learns_once,
+            cut and isinstance(memory, CellSettings) and memory.learns_once,
             "with memory.hold=example cells are chosen at the first H-step of an example, which lies before "
             f"model.gradient_window={m.gradient_window}: nothing trains the scorer; memory.hold=feedback, "
             "model.gradient_window=whole or memory.horizon=2 do",

@@ -117,11 +117,12 @@ def require_alike(setting: str, file: str, summaries: Mapping[str, Mapping[str, 
     """Refuse to draw results in one figure unless all are of runs on episodes of one kind.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they are not, or their best possible is not known.
     """
     best = [summary.get("optimum_by_position") for summary in summaries.values()]
     if best[0] is None or any(other != best[0] for other in best):
-        raise ValueError(f"{setting} is {file}; allowed with runs on episodes, all of one kind")
+        allowed = "runs on episodes, all of one kind, of which the best possible is known"
+        raise ValueError(f"{setting} is {file}; allowed with {allowed}")
 
 
 def in_episodes(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -145,24 +146,28 @@ def positions(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     left = {name: summary for name, summary in summaries.items() if key in summary}
     while left:
         first = next(iter(left.values()))
-        best = first["optimum_by_position"]
-        blind = first.get("optimum_without_memory", best[0])  # Old summaries lack it.
-        same = {name: summary for name, summary in left.items() if summary["optimum_by_position"] == best}
+        best = first.get("optimum_by_position")
+        blind = first.get("optimum_without_memory", best and best[0])  # Old summaries lack it.
+        same = {name: summary for name, summary in left.items() if summary.get("optimum_by_position") == best}
         lines += _chart({name: summary[key] for name, summary in same.items()}, best, blind)
         left = {name: summary for name, summary in left.items() if name not in same}
     return lines
 
 
-def _chart(found: Mapping[str, Sequence[float]], best: Sequence[float], blind: float) -> list[str]:
-    """Return a chart and a table beside the best possible, with memory and without."""
-    series = {"best without memory": [blind] * len(best), "best with memory": best, **found}
-    at = milestones(len(best))
+def _chart(
+    found: Mapping[str, Sequence[float]], best: Sequence[float] | None, blind: float | None
+) -> list[str]:
+    """Return a chart and a table beside the best possible, with memory and without, where it is known."""
+    length = len(next(iter(found.values())))
+    limits = {"best without memory": None if blind is None else [blind] * length, "best with memory": best}
+    known = {name: values for name, values in limits.items() if values is not None}
+    series, at = {**known, **found}, milestones(length)
     width = max(map(len, series)) + 2
     lines = [f"{'puzzle':<{width}}" + "".join(f"{place:>8}" for place in at)]
     for name, values in series.items():
         cells = (f"{values[place - 1]:>8.1%}" for place in at if place <= len(values))
         lines.append(f"{name:<{width}}" + "".join(cells))
-    chart = curves(series, ".-o*+x#@")
+    chart = curves(series, ".-o*+x#@"[len(limits) - len(known) :])
     return ["", "exact accuracy by puzzle of the episode", *chart, "", *lines, ""]
 
 

@@ -74,13 +74,24 @@ class Run:
         return not self.every_cell or self.memory.written is not None
 
     @cached_property
+    def weighs(self) -> bool:
+        """Whether anything depends on how high the cells score, beside the choice of them."""
+        m = self.memory
+        losses = (self.loss.memory.get(name) for name in ("diverse", "balance", "information", "self_sup"))
+        return not m.one_weight or m.straight_through != "none" or any(losses)
+
+    @cached_property
     def scored(self) -> bool:
         """Whether anything depends on the scores of the cells."""
-        m = self.memory
         chosen = {"policy": True, "lowest_loss": True, "topk": self.picks}
-        losses = (self.loss.memory.get(name) for name in ("diverse", "balance", "information", "self_sup"))
-        weighs = not m.one_weight or m.straight_through != "none"
-        return chosen.get(m.selector, False) or weighs or any(losses)
+        return chosen.get(self.memory.selector, False) or self.weighs
+
+    @cached_property
+    def ranks(self) -> bool:
+        """Whether the order of the scores is all that counts."""
+        m = self.memory
+        added = m.score_noise > 0 or m.load_bias > 0 or (m.combine == "logsumexp" and m.projections > 1)
+        return m.selector == "topk" and not self.weighs and not added
 
     @cached_property
     def asks(self) -> bool:
@@ -99,6 +110,11 @@ class Run:
     def selects_by(self, selector: str) -> bool:
         """Whether cells are selected like this, as far as is known."""
         return self.cells and self.memory.selector == selector
+
+    @cached_property
+    def inner(self) -> int:
+        """The inner width of feed-forward nets over channels."""
+        return self.model.inner_width()
 
     @property
     def reads_texts(self) -> bool:
@@ -190,6 +206,9 @@ RULES = (
          "with memory.placement=replace and no L-net: there are no blocks"),
     Rule(("model.expansion",), lambda r: not r.blocks and r.memory.expansion is not None,
          "with memory.expansion={memory.expansion} and no blocks"),
+    Rule(("model.gradient_window",), lambda r: r.model.H_cycles == 1 and r.model.L_cycles <= 1,
+         "with model.H_cycles=1 and model.L_cycles={model.L_cycles}: every window is the whole recursion",
+         (None, "last_cycle", {"cycles": 1})),
     Rule(("model.told_cycles",), lambda r: not r.episodes, "with data={data.name}, which tells nothing",
          (None,)),
     # The memory.
@@ -203,6 +222,9 @@ RULES = (
     Rule(("memory.lifetime",), lambda r: r.memory.lifetime == "episode" and not r.episodes,
          "with data={data.name}, which has no episodes", (None,)),
     Rule(("memory.rate",), lambda r: r.memory.lifetime != "global", "with memory.lifetime={memory.lifetime}"),
+    Rule(("memory.expansion",),
+         lambda r: not r.foreign and r.model.inner_width(r.memory.expansion) == r.inner,
+         "with model.expansion={model.expansion}: the inner width is {inner} with both", (None,)),
     Rule(("memory.shared_cell", "memory.decay"), lambda r: r.selects_by("all"),
          "with memory.selector=all, which uses every cell at every H-step", (0, False, None)),
     Rule(("memory.decay", "memory.usage_average"), lambda r: r.every_cell,
@@ -216,6 +238,8 @@ RULES = (
          ("none", 0, False)),
     Rule(("memory.score_scale", "memory.fresh"), lambda r: r.cells and not r.scored,
          "with memory.selector={memory.selector} and memory.gate={memory.gate}: no score is used", (0,)),
+    Rule(("memory.score_scale",), lambda r: r.cells and r.ranks,
+         "with k={memory.k} and memory.gate={memory.gate}: the order of the scores is all that counts"),
     Rule(("memory.score_noise",), lambda r: r.cells and not (r.memory.selector == "topk" and r.picks),
          "with memory.selector={memory.selector} and k={memory.k} of {memory.cells} cells", (0,)),
     Rule(("memory.load_bias",),

@@ -71,18 +71,16 @@ def softmax(logits: Tensor) -> Tensor:
     return logits.float().softmax(dim=-1)
 
 
-def confidence(logits: Tensor, loss: str, mask: Tensor | None = None) -> Tensor:
+def confidence(logits: Tensor, loss: str, asked: Tensor | None = None) -> Tensor:
     """Return how sure a model is of its answers: the mean probability of their tokens, or of the label, (b,).
 
     Args:
         logits: (b, s, v); (b, 1, C + 1) with one label per example.
         loss: name of the cross-entropy, which says what the probabilities are.
-        mask: which tokens are there, (b, s) bool; None: all. One label does not depend on it.
+        asked: which labels are asked for, (b, s) or (b, 1) bool; None: all. Where there is none, it is 0.
     """
-    surest = PROBABILITIES[loss](logits).amax(dim=-1)
-    if mask is None or surest.shape[1] == 1:
-        return surest.mean(dim=-1)
-    return masked_mean(surest.unsqueeze(-1), mask).squeeze(-1)
+    surest = PROBABILITIES[loss](logits).amax(dim=-1, keepdim=True)
+    return masked_mean(surest, asked).squeeze(-1)
 
 
 CROSS_ENTROPY: dict[str, CrossEntropy] = {

@@ -9,9 +9,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from memhrm.data.sampler import IGNORE
 from memhrm.memory.bank import absorb
 from memhrm.memory.base import HModule, Situation, Trace
-from memhrm.memory.usage import selected
+from memhrm.memory.usage import wrote
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State
 from memhrm.system.ranks import sum_gradients, summed
@@ -176,7 +177,7 @@ def train_step(
         with torch.no_grad():
             sure = None
             if learner.halting.rule == "confidence":
-                sure = confidence(supervised.out.logits, learner.loss.kind, carry.data.get("mask"))
+                sure = confidence(supervised.out.logits, learner.loss.kind, carry.data["labels"] != IGNORE)
             halted = learner.halting(supervised.out, carry.steps, least, sure)
         observed.append(Observed(supervised, carry, halted, shown))
         learner.carry = carry.advance(supervised.state, halted, keep_memory_graph=number < len(batches))
@@ -191,7 +192,7 @@ def train_step(
     grad_norm, lr = learner.optimisers.step(learner.step, puzzle_rows)
     h_module.settle(_traces(observed))
     if memory.lifetime == "global":
-        _absorb(h_module, observed)
+        _absorb(h_module, observed, occasions)
     learner.average.update_parameters(learner.model)
     return Stepped(observed, loss.detach(), grad_norm, lr)
 
@@ -228,11 +229,12 @@ def returns(rewards: Sequence[Tensor | None], discount: float) -> list[Tensor | 
     return found[::-1]
 
 
-def _absorb(h_module: HModule, observed: Sequence[Observed]) -> None:
+def _absorb(h_module: HModule, observed: Sequence[Observed], occasions: Sequence[Occasion]) -> None:
     """Let the bank take up what the rows have written since they all started from it."""
-    chose = selected(_traces(observed)) if h_module.cells else None
-    written = observed[-1].supervised.state.memory
-    absorb(h_module.starts(), written, chose, h_module.settings.rate, summed)
+    always, written = h_module.settings.write_when == "always", observed[-1].supervised.state.memory
+    traces = _traces([seen for seen, occasion in zip(observed, occasions) if always or occasion.told])
+    counts = wrote(traces) if h_module.cells and traces else None
+    absorb(h_module.starts(), written, counts, h_module.settings.rate, summed)
 
 
 def _traces(observed: Sequence[Observed]) -> list[Trace]:

@@ -17,7 +17,7 @@ from memhrm.config.console import plural
 from memhrm.config.settings import require
 from memhrm.memory.base import HModule
 from memhrm.runs import checkpoint
-from memhrm.runs.directory import RunDirectory, locked
+from memhrm.runs.directory import RunDirectory, locked, mapping
 from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import read_json, require_writable, write_json
 from memhrm.weights.restore import Restored
@@ -168,13 +168,18 @@ def check_cells(setting: str, cells: Sequence[int], count: int) -> None:
     require(fits, setting, list(cells), f"cells 0 to {count - 1}, each at most once, and at least one")
 
 
+_KEPT = ("environment.json", "origin.json")
+
+
 def check_free(out: Path, run: Path, overwrite: bool) -> None:
-    """Refuse to write a run where something is that is not to be replaced.
+    """Refuse what `write_run` cannot write, before anything is computed.
 
     Raises:
         ValueError: `out` is the run itself or above it, is taken, or is taken by something that is no run; or
-            nothing can be written there.
+            nothing can be written there; or a file of the run that goes into the new one is damaged.
     """
+    for name in _KEPT:
+        _mapping(run / name)
     above = run.resolve().is_relative_to(out.resolve())
     require(not above, "out", str(out), "a directory that is not that of the run, nor above it")
     require_writable("out", out)
@@ -199,11 +204,11 @@ def write_run(out: Path, source: RunDirectory, restored: Restored, origin: dict[
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     directory = RunDirectory(unfinished)
     try:
-        directory.begin(content["config"], _json(source.path / "environment.json") or {})
+        environment, earlier = (_mapping(source.path / name) for name in _KEPT)
+        directory.begin(content["config"], environment)
         if (source.path / "metrics.jsonl").exists():
             shutil.copy(source.path / "metrics.jsonl", unfinished)
             directory.rewind(content["step"])
-        earlier = _json(source.path / "origin.json")
         about = {"run": str(source.path), "step": content["step"], **origin}
         about |= {"origin": earlier} if earlier else {}
         write_json(unfinished / "origin.json", about)
@@ -222,5 +227,5 @@ def _places(name: str) -> Iterator[tuple[str, str]]:
     yield "average", f"module.H_module.{name}_init"
 
 
-def _json(path: Path) -> Any:
-    return read_json(path) if path.exists() else None
+def _mapping(path: Path) -> dict[str, Any]:
+    return mapping(path, read_json(path)) if path.exists() else {}

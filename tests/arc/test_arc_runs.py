@@ -18,6 +18,9 @@ from memhrm.config.command import command
 from memhrm.data.arc.tasks import json_of, read_tasks
 from memhrm.data.arc.variants import parted
 from memhrm.evaluation import votes
+from memhrm.probes.episodes import best_accuracy
+from memhrm.probes.subject import open_subject
+from memhrm.report.card import card
 from memhrm.runs import checkpoint
 from memhrm.weights.poll import HeldOut, Poll
 from tiny import TINY, at_step, command_line, said, send
@@ -323,6 +326,10 @@ def test_a_strict_run_votes_and_solves_tasks_that_it_never_saw(memory, folder, n
     assert command_line("train", train.main, *words(folder, path, *strict)) == 0
     assert asked(path) == 0
     assert len(json.loads((path / "submission.json").read_text())) == 4
+    assert not any("optimum" in name for name in json.loads((path / "metrics.json").read_text()))
+    text = card(path, "strict", "strict")
+    assert "best possible" not in text and "Without memory" not in text  # Nobody knows it.
+    assert np.isnan(best_accuracy(open_subject(path, puzzles=2))["without_memory"])
     file = tmp_path / "model.safetensors"
     assert command_line("export", export.main, f"run={path}", f"out={file}") == 0
     values = json.loads(new.read_text())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from memhrm.config.command import compose
-from memhrm.cost.benchmark import Subject
+from memhrm.cost.benchmark import Measured, Subject
 from memhrm.cost.matching import cost, match
 from memhrm.memory.usage import describe, words
 from memhrm.models.reasoner import count_parameters
@@ -101,6 +101,35 @@ def test_the_width_that_matches_is_the_nearest_of_all(what):
 
     assert abs(getattr(found, what) - wanted) == distance(width)
     assert distance(width) == min(distance(candidate) for candidate in range(4, 100, 4))
+
+
+@pytest.mark.parametrize(
+    ("words", "unit", "least"),
+    [
+        (("+memory=carry_add", "model.puzzle_emb_ndim=64"), 4, 64),
+        (("+memory=bicross", "memory.num_heads=3", "model.hidden_size=48"), 12, 12),
+    ],
+)
+def test_the_widths_that_are_tried_fit_what_else_is_given(words, unit, least):
+    target = compose("train", ["+memory=carry_add", *SMALL, "model.hidden_size=96"])
+    width, found = match(compose("train", [*SMALL, *words]), target, "parameters")
+    assert width % unit == 0 and width >= least
+    assert found.parameters == pytest.approx(cost(target).parameters, rel=0.3)
+
+
+def test_what_is_measured_has_a_unit_of_its_own():
+    """A row takes 4 supervision steps in an optimiser step, a question 8: the same rate of steps."""
+    figures = dict(
+        Measured(
+            name="x", parameters=1, train_flops=12e9, evaluation_flops=1e9, train_seconds=[0.4],
+            evaluation_seconds=[0.1], matmul_rates=[1e12], peak_bytes=0, batch_size=10, horizon=4,
+            halt_max_steps=8,
+        ).rows()
+    )  # fmt: skip
+    assert figures["training"] == "100.0 supervision steps of a row/s"
+    assert figures["  per step of a row"] == "3.000 GFLOP"
+    assert figures["evaluation"] == "12.5 questions/s"
+    assert figures["  per question"] == "8.000 GFLOP"
 
 
 def test_the_command_that_matches(capsys):

@@ -26,10 +26,15 @@ CASES = {
         "halting.rule=q_learning",
         "halting.rule=confidence",
     ],
+    "memhrm train experiment=contexts data.con": ["data.contexts="],
+    "memhrm train experiment=contexts data=sudoku4 data.con": [],
+    "memhrm bench model.mix": ["model.mixer="],
+    "memhrm bench experiment=rec": ["experiment=recall"],
+    "memhrm bench match=": ["match=parameters", "match=flops"],
     "memhrm train progress=": ["progress=false", "progress=true"],
     "memhrm train seed=": [],
     "memhrm nothing se": [],
-    "memhrm data in": ["inspect"],
+    " memhrm data in": ["inspect"],
     "memhrm film puz": ["puzzle="],
 }
 
@@ -64,9 +69,13 @@ def test_the_command_prints_scripts_and_candidates(capsys):
 SHELLS = {
     "bash": 'source <("$PYTHON" -m memhrm completion bash); COMP_LINE="memhrm train model=trm"; '
     'COMP_POINT=${#COMP_LINE}; _memhrm 2>/dev/null; echo "${COMPREPLY[@]}"',
+    "zsh": "compdef() { }; compadd() { shift 3; print -r -- $@ }; "
+    'BUFFER="cd x && A=1 memhrm train model=trm"; CURSOR=$#BUFFER; '
+    "words=(memhrm train model=trm); CURRENT=3; "
+    'eval "$("$PYTHON" -m memhrm completion zsh)"; _memhrm',
     "fish": '"$PYTHON" -m memhrm completion fish | source; complete -C "memhrm train model=trm"',
 }
-SAID = {"bash": "trm trm_mlp", "fish": "model=trm\nmodel=trm_mlp"}
+SAID = {"bash": "trm trm_mlp", "zsh": "model=trm model=trm_mlp", "fish": "model=trm\nmodel=trm_mlp"}
 
 
 @pytest.mark.thorough

@@ -240,3 +240,17 @@ def test_one_cycle_is_warned_of_with_what_helps():
         warnings.simplefilter("error")
         run_of("+memory=bicross")
         run_of("experiment=recall", "+memory=bicross")
+
+
+@pytest.mark.parametrize("memory", ["bicross", "carry_add"])
+def test_a_memory_that_is_not_read_again_is_warned_of(memory):
+    once = f"+memory={memory}", "model.H_cycles=1", "halting.halt_max_steps=1"
+    for more in ((), ("memory.horizon=2",)):
+        with pytest.warns(SettingWarning, match="is never read after it was written") as warned:
+            run_of(*once, *more)
+        assert len(warned) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run_of(*once[:1], "model.H_cycles=1", "memory.horizon=2")
+        run_of(*once, "memory.lifetime=global", "memory.horizon=2")
+        run_of("+memory=none", *once[1:])

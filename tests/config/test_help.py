@@ -50,7 +50,8 @@ def leaves(values: dict, prefix: str = "") -> dict:
 
 CHOICES = (
     "", "+memory=aggregate logger=wandb", "data=maze model=hrm", "data=recall optim=muon",
-    "data=episodes +memory=tokens model=feedforward",
+    "data=episodes +memory=tokens model=feedforward", "experiment=contexts", "experiment=episodes optim=muon",
+    "experiment=trm_arc2",
 )  # fmt: skip
 PAGES = [*((name, []) for name in HYDRA if name != "train"), *(("train", words.split()) for words in CHOICES)]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from memhrm.data import Examples, Sampler, Sudoku, examples_of
+from memhrm.config.command import compose
+from memhrm.data import Examples, Sampler, Sudoku, examples_of, load
 from memhrm.data.examples import concatenate
 from memhrm.data.keys import row_keys
 from memhrm.data.sampler import IGNORE, batch_of
@@ -103,6 +104,24 @@ def test_exact_is_one_thing_for_numpy_and_torch():
     tensors = score(*(torch.from_numpy(array) for array in (labelled, answers, labels)))
     for one, other in zip(found, tensors):
         assert one.tolist() == other.tolist()
+
+
+ASKING = {
+    "sudoku4": "",
+    "maze": "data.side=5",
+    "recall": "data.test_episodes=5",
+    "hops": "data.test_episodes=5 data.early=true",
+    "contexts": "data.test_episodes=5 data.curve=[]",
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_question_tells_which_labels_it_asks_for(name):
+    sizes = ["data.train_size=20", "data.test_size=10", *ASKING[name].split()]
+    data = load(**compose("train", [f"data={name}", *sizes])["data"])
+    episodes = data.held_out()
+    for at in episodes.answered:
+        assert (data.task.asked(episodes.inputs[:, at]) == (episodes.labels[:, at] > 0)).all()
 
 
 def test_keys_do_not_depend_on_the_rows_beside():

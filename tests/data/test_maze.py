@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memhrm.data.collect import collect
-from memhrm.data.maze.generate import Layout, mark_shortest_path, random_mazes
+from memhrm.data.maze.generate import Layout, RandomMazes, mark_shortest_path
 from memhrm.data.maze.task import Maze
 
 
@@ -28,8 +28,16 @@ def reference_distances(grid: str, side: int) -> list[int]:
 def some_mazes(side: int = 8, count: int = 60, min_length: int = 6, unique: bool = False):
     task = Maze(side=side)
     layout = Layout.of(min_walls=0.25, max_walls=0.45, min_length=min_length, unique=unique)
-    draw = random_mazes(task, layout)
+    draw = RandomMazes(task, layout)
     return task, collect(task, count, draw, np.random.default_rng(0), lambda done, total: None)
+
+
+def test_a_verdict_knows_a_shortest_path_from_others():
+    task = Maze(side=3)
+    answers = ["So #o Go ", "Soo#ooGoo", "So #  Go ", "So  o Go "]  # Shortest, a crowd, broken, a wall less.
+    found = task.verdict(*(task.tokens("grid", texts) for texts in (["S  #  G  "] * 4, answers)))
+    assert found.keeps_givens.tolist() == [True, True, True, False]
+    assert found.keeps_rules.tolist() == [True, False, False, True]
 
 
 def test_distances_are_those_of_a_plain_search():

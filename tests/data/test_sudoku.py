@@ -8,13 +8,21 @@ import pytest
 from memhrm.data.collect import collect
 from memhrm.data.examples import examples_of
 from memhrm.data.keys import row_keys
-from memhrm.data.sudoku.generate import Difficulty, all_sudokus4, random_sudokus
+from memhrm.data.sudoku.generate import Difficulty, RandomSudokus, all_sudokus4
 from memhrm.data.sudoku.solver import random_grids, solve
 from memhrm.data.sudoku.task import Sudoku
 
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def test_a_verdict_looks_at_the_givens_and_at_the_rules():
+    task, solved = Sudoku(side=4), "1234341221434321"
+    answers = [solved, "2" + solved[1:], "1234" * 4]
+    found = task.verdict(*(task.tokens("grid", texts) for texts in (["1" + "." * 15] * 3, answers)))
+    assert found.keeps_givens.tolist() == [True, False, True]
+    assert found.keeps_rules.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("side", [4, 6, 9])
@@ -58,7 +66,7 @@ def test_augmentation_leaves_unlabelled_positions():
 def test_collected_puzzles_are_in_different_classes_and_within_bounds():
     task = Sudoku(side=6)
     bounds = Difficulty.of(min_clues=10, max_clues=11, min_guesses=0, max_guesses=1)
-    puzzles = collect(task, 150, random_sudokus(task, bounds), rng(), lambda done, total: None)
+    puzzles = collect(task, 150, RandomSudokus(task, bounds), rng(), lambda done, total: None)
     assert len(np.unique(task.class_keys(puzzles.inputs, puzzles.labels))) == len(puzzles) == 150
     assert set((puzzles.inputs > 1).sum(axis=1).tolist()) == {10, 11}
     assert (puzzles.ratings <= 1).all()

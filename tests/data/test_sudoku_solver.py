@@ -144,6 +144,19 @@ def test_guesses_are_those_of_the_recursive_solver(side: int, count: int):
     assert solve(puzzles, shape, limit=1).guesses.tolist() == expected
 
 
+def test_a_search_is_given_up_after_so_many_guesses():
+    """The other puzzles are searched as if nothing had been given up."""
+    shape = shape_of(9)
+    puzzles = dig(random_grids(30, shape, rng(2)), shape, rng(3), min_clues=0)
+    whole = solve(puzzles, shape)
+    most = int(np.sort(whole.guesses)[-3])
+    found, done = solve(puzzles, shape, most_guesses=most), whole.guesses <= most
+    assert 0 < done.sum() < len(puzzles)
+    for name, values in vars(whole).items():
+        assert (getattr(found, name)[done] == values[done]).all()
+    assert (found.guesses[~done] == most + 1).all()
+
+
 def test_dug_puzzles_are_unique_and_minimal():
     shape = shape_of(6)
     for puzzle in dig(random_grids(8, shape, rng()), shape, rng(1), min_clues=0).tolist():

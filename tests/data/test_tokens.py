@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memhrm.data import Examples, GridTask, Maze, Sampler, Sudoku, Task, evaluation_batches
+from memhrm.data import Examples, GridTask, Maze, Sampler, Sudoku, Task
+from memhrm.data.checks import PuzzleError
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.examples import examples_of
 from memhrm.data.keys import row_keys
+from memhrm.data.sampler import batch_of
 from memhrm.data.sudoku.solver import random_grids, solve
 
 SOLVED = "1234341221434321"
@@ -37,7 +39,7 @@ def small_set(inputs: np.ndarray, labels: np.ndarray | None = None) -> Examples:
 def test_large_tokens_are_kept():
     puzzles = small_set(tokens([1, 300]), tokens([70_000, 255]))
     assert puzzles.inputs.tolist() == [[1, 300]] and puzzles.labels.tolist() == [[70_000, 255]]
-    [(batch, _)] = evaluation_batches(puzzles, 1)
+    batch = batch_of(puzzles)
     assert batch["inputs"].tolist() == [[1, 300]] and batch["labels"].tolist() == [[70_000, 255]]
 
 
@@ -144,6 +146,17 @@ def test_questions_without_an_answer_are_refused(task: Task, question: str, mess
     assert message in str(caught.value)
 
 
+def test_a_question_whose_search_takes_too_long_is_refused(monkeypatch):
+    questions = SUDOKU.tokens("question", [SOLVED, "1234" + "." * 12])
+    monkeypatch.setattr("memhrm.data.sudoku.task.MOST_GUESSES", 0)
+    assert (SUDOKU.solve(questions[:1]) == questions[:1]).all()
+    with pytest.raises(
+        PuzzleError, match=r"question takes too long to solve: .* more than 0 guesses"
+    ) as caught:
+        SUDOKU.solve(questions)
+    assert caught.value.row == 1
+
+
 BAD: list[Any] = [None, 5, True, 1.5, b"12", "x", {1}, [None], [[1], [2, 3]], {}, float("nan")]
 
 
@@ -225,10 +238,6 @@ def test_bad_batches(index: Any):
     sampler = Sampler(puzzles, SUDOKU, batch_size=2, seed=0, augment=False)
     with pytest.raises(ValueError, match="index is"):
         sampler.batch(index)
-    with pytest.raises(ValueError, match="batch_size is"):
-        evaluation_batches(puzzles, index)
-    with pytest.raises(ValueError, match="puzzles is"):
-        evaluation_batches(index, 1)
 
 
 @pytest.mark.parametrize("side", [None, 5, 4.0, True, "4", [4], -1, 10**9])

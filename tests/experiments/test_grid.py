@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -11,20 +12,22 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 from torch.backends.cpu import get_cpu_capability
 
-from experiments import main_table, robustness, text
+from experiments import cells, main_table, robustness, text
 from experiments.grid import results
-from experiments.grid.again import again, compare, expected
+from experiments.grid.again import again, compare, spread
 from experiments.grid.comparison import comparison, contrast_cells
-from experiments.grid.job import _run
+from experiments.grid.job import _missing, _run
 from experiments.grid.launch import held, launch
-from experiments.grid.measures import addresses
+from experiments.grid.measures import addresses, depth, noisy
 from experiments.grid.page import Page, Table, latex, plain
 from experiments.grid.results import arrange, curves
 from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, grid, merge
@@ -37,6 +40,7 @@ from experiments.tables import NAMES, QUOTING, RESULTS, files, paper, quote, sta
 from memhrm.config.command import compose, given
 from memhrm.cost.matching import cost
 from memhrm.probes.addresses import address_numbers
+from memhrm.probes.subject import open_subject
 from memhrm.runs.settings import parse
 from planted import contexts
 from tiny import TINY, train
@@ -200,9 +204,13 @@ def test_a_row_of_a_changed_tree_says_so():
 
 
 def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
+    tmp_path /= "of Zoë, (1) [a]=b"
     runs = [run_of("good", "steps=2", measures=("depth",)), run_of("bad", "data.side=5")]
     good, bad = (run.folder(tmp_path) for run in runs)
+    bad.mkdir(parents=True)
+    (bad / "job.json").write_text('{"measures": ["inside"]}')  # Of a study that shares the run, and waits.
     wrong = launch(runs, tmp_path, "local", ["workers=2"])
+    assert json.loads((bad / "job.json").read_text())["measures"] == ["inside"]
     assert list(wrong) == [bad] and "data.side is 5" in wrong[bad]
     assert complete(good, runs[0]) and not complete(bad, runs[1])
     bar = capfd.readouterr().err
@@ -210,6 +218,9 @@ def test_a_grid_keeps_what_is_finished_and_names_what_fails(tmp_path, capfd):
     before = (good / "summary.json").stat().st_mtime_ns
     assert launch(runs[:1], tmp_path, "local", []) == {}
     assert (good / "summary.json").stat().st_mtime_ns == before
+    restarted, deeper = noisy(subject := open_subject(good)), depth(subject)  # Of the same puzzles here.
+    assert restarted["depth_times"] == deeper["times"] and restarted["depth_exact"] == deeper["exact"]
+    assert restarted["depth_exact"][0] == restarted["q_1"][0]
 
     config = (good / "config.yaml").read_text()
     (good / "config.yaml").write_text(config.replace("warmup: 2", "warmup: 7"))
@@ -269,57 +280,126 @@ def test_what_killed_a_job_is_said(tmp_path, monkeypatch):
         assert error == f"killed by signal {number} ({said}); its last line: a warning"
 
 
+@pytest.mark.parametrize("lost", ["summary.json", "measure-depth.json"])
+def test_a_measure_of_earlier_weights_is_done_again(lost, tmp_path):
+    run = Run("T", "v", 0, ("s",), ("depth", "noisy"))
+    job = {"settings": ["s"], "measures": run.measures}
+    for time_ns, name in enumerate(("summary.json", "measure-depth.json", "measure-noisy.json")):
+        (tmp_path / name).write_text("{}")
+        os.utime(tmp_path / name, ns=(time_ns, time_ns))
+    assert complete(tmp_path, run) and not list(_missing(tmp_path, job))
+    (tmp_path / lost).unlink()
+    asked = []
+    for module, *words in _missing(tmp_path, job):
+        asked.append(words[0] if module.endswith("measures") else "training")
+        (tmp_path / "summary.json").touch()  # Newer than all measures.
+    assert asked == (["training", "depth", "noisy"] if lost == "summary.json" else ["depth", "noisy"])
+    assert not complete(tmp_path, run)
+
+
 @pytest.mark.thorough
 def test_rows_that_run_again_are_equal(tmp_path):
     runs = [run_of("good", "steps=2")]
-    file = tmp_path / "some-cpu.csv"
+    file, place = tmp_path / "some-cpu.csv", (1, 0, "local", ["workers=1"])
     with pytest.raises(ValueError, match="there are no results in"):
-        again(runs, file, tmp_path / "again", 1, 0, 1)
+        again(runs, file, tmp_path / "again", *place)
     assert launch(runs, tmp_path, "local", []) == {}
     results.write(file, results.collect(runs, tmp_path)[0])
-    table, failures, right = again(runs, file, tmp_path / "again", 1, 0, 1)
-    assert right and not failures
+    table, failures, verdicts = again(runs, file, tmp_path / "again", *place)
+    assert verdicts[0].passed and not failures
     assert table.rows[0][:3] == ["tiny", "good", "3"] and table.rows[0][-1] == "equal"
     results.write(file, results.read(file).assign(lm_loss="9"))
-    table, _, right = again(runs, file, tmp_path / "again", 1, 0, 1)
-    assert not right and table.rows[0][-1] == "differs: lm_loss"
+    table, _, verdicts = again(runs, file, tmp_path / "again", *place)
+    assert not verdicts[0].passed and table.rows[0][-1] == "differs: lm_loss"
     with pytest.raises(ValueError, match="--rows is 2; allowed: 1 to 1"):
-        again(runs, file, tmp_path / "again", 2, 0, 1)
+        again(runs, file, tmp_path / "again", 2, *place[1:])
 
 
-def test_a_row_must_be_equal_on_its_machine_and_within_the_spread_of_seeds_on_another():
-    def row(exact: str, device: str = "cpu A", **more: str) -> dict[str, str]:
-        return {
-            "task": "T",
-            "device": device,
-            "torch": "2",
-            "exact": exact,
-            "size": "5",
-            "seconds": exact,
-            **more,
-        }
+@pytest.mark.parametrize("changed", [False, True, None])
+def test_rows_run_again_with_the_code_of_today(changed, tmp_path, monkeypatch, capsys):
+    """A run that another commit left is not taken, nor one of a tree that may have changed since."""
+    run = Run("T", "some", 0, ("s",))
+    where = {"commit": "before", "device": "cpu", "torch": "2"}
+    rows = results.frame([a_row("some", 0, 0.5, **where, steps="1")])
+    code = {"git": None, "device": "cpu", "packages": {"torch": "2"}}
+    launched = []
 
-    seeds = [row(exact) for exact in ("0.50", "0.60", "0.55")]
-    old = seeds[0]
-    assert str(compare(old, old | {"seconds": "9", "new": "1"}, seeds)) == "equal"
-    assert str(compare(old, row("0.51"), seeds)) == "differs: exact"
-    assert str(compare(old, row("0.51", "cpu B"), seeds)) == "within the spread of seeds"
-    assert str(compare(old, row("0.51", "cpu B"), seeds[:1])) == "one seed, not judged"
-    assert str(compare(old, row("1.51", "cpu B"), seeds)) == "differs: exact"
-    assert str(compare(old, row("0.50", "cpu B", size="6"), seeds)) == "differs: size"  # No seed changes it.
-    lists = [one | {"curve": f"{one['exact']} 1"} for one in seeds]
-    assert str(compare(lists[0], lists[0] | {"device": "cpu B", "curve": "0.6 0.9"}, lists)).startswith(
-        "within"
+    def launch(runs, root, launcher, settings):
+        path = run.folder(root)
+        launched.append((root, launcher, settings, path.exists()))
+        path.mkdir(parents=True, exist_ok=True)
+        return {}
+
+    monkeypatch.setattr("experiments.grid.again.launch", launch)
+    monkeypatch.setattr("experiments.grid.again.environment", lambda device: code)
+    monkeypatch.setattr(
+        "experiments.grid.again.collect", lambda runs, root: (rows.assign(device="other"), rows)
     )
-    assert str(compare(lists[0], lists[0] | {"device": "cpu B", "curve": "9 9"}, lists)) == "differs: curve"
+    words = ["some", "--rows", "1", "--launcher", "slurm", "a=b"]
+    monkeypatch.setattr(sys, "argv", [*words, "--runs", str(tmp_path), "--out", str(tmp_path)])
+    results.write(tmp_path / "experiments/results/some-smoke.csv", rows)
+    for commit in ("one", "two", "two"):
+        code["git"] = None if changed is None else {"commit": commit, "changed": changed}
+        with pytest.raises(SystemExit, match="0"):
+            main(Study("some", None, lambda found: Page({}), lambda scale: [run]))
+        assert capsys.readouterr().out.endswith("1 passed, 0 differ, 0 not judged\n")
+    assert [there for *_, there in launched] == [False, False, changed is False]
+    assert len({root for root, *_ in launched}) == (1 if changed is None else 2)
+    assert {(launcher, *settings) for _, launcher, settings, _ in launched} == {("slurm", "a=b")}
 
 
-def test_the_prediction_interval_holds_one_more_seed_as_often_as_it_says():
-    """Of 2,000 rows of four normal seeds and one more, 5 % lie outside at the level of 95 %."""
+def rows_of(*of_variants: list[float], **more: str) -> list[dict[str, str]]:
+    """Return the rows of a task, by variant and seed, made on one processor."""
+    place = {"task": "T", "settings": "s", "device": "cpu A", "torch": "2", "parameters": "5", **more}
+    return [
+        {**place, "variant": f"v{number}", "seed": f"{seed}", "exact_accuracy": f"{exact:.4g}", "loss": "1"}
+        for number, of_seeds in enumerate(of_variants)
+        for seed, exact in enumerate(of_seeds)
+    ]
+
+
+def test_a_row_must_be_equal_on_its_machine():
+    old, *_ = rows = rows_of([0.5])
+    assert str(compare(old, old | {"seconds": "9", "new": "1"}, rows)) == "equal"
+    verdict = compare(old, old | {"loss": "1.0001", "new": "1"}, rows)
+    assert str(verdict) == "differs: loss" and not verdict.passed
+
+
+def test_a_row_lies_within_the_spread_of_seeds_on_another_machine():
+    """Also where its variant has one seed, as the spread is that of all variants."""
+    rows = rows_of([0.85, 0.91, 0.88], [0.52, 0.47, 0.51], [0.95, 0.97, 0.91], [0.7])
+    for old in (rows[0], rows[-1]):
+        noise = {"device": "cpu B", "loss": "7"}
+        for more, said in (
+            ({"exact_accuracy": f"{float(old['exact_accuracy']) - 0.04:.4g}"}, "within the spread of seeds"),
+            ({"exact_accuracy": "0"}, "differs: exact_accuracy"),
+            ({"parameters": "6"}, "differs: parameters"),
+            ({"parameters": "6", "exact_accuracy": "0"}, "differs: parameters"),
+        ):
+            verdict = compare(old, old | noise | more, rows)
+            assert str(verdict) == said and verdict.passed == said.startswith("within")
+        lost = {name: cell for name, cell in (old | noise).items() if name != "exact_accuracy"}
+        assert str(compare(old, lost, rows)) == "differs: exact_accuracy"
+        wrong = old | {"exact_accuracy": "0"}  # The committed one, which must not make the spread larger.
+        assert not compare(wrong, old | noise, [wrong if row is old else row for row in rows]).passed
+
+
+def test_a_row_is_not_judged_where_no_spread_is_known():
+    for rows in (rows_of([0.5], [0.9]), rows_of([0.5, 0.6, 0.55], [0.9, 0.8])):
+        new = rows[0] | {"device": "cpu B", "exact_accuracy": "0"}
+        verdict = compare(rows[0], new, rows)
+        assert str(verdict) == "not judged" and not (verdict.passed or verdict.beyond)
+        assert str(compare(rows[0], new | {"parameters": "6"}, rows)) == "differs: parameters"
+
+
+def test_two_seeds_differ_by_more_than_the_spread_as_often_as_it_says():
+    """Of 2,000 rows, each with three variants of four normal seeds beside it, 5 % at the level of 95 %."""
     rng, outside = np.random.default_rng(0), 0
-    for draw in 10 + rng.normal(size=(2000, 5)):
-        cells = [f"{x}" for x in draw]
-        outside += not expected(cells[0], cells[1:], 0.95)
+    for draw in 10 + rng.normal(size=(2000, 14)):
+        rows = rows_of(*draw[2:].reshape(3, 4).tolist())
+        most = spread(rows, "exact_accuracy", 0.95)
+        assert most is not None
+        outside += abs(draw[0] - draw[1]) > most
     assert outside / 2000 == pytest.approx(0.05, abs=0.015)
 
 
@@ -504,9 +584,13 @@ def test_rows_of_outdated_runs_leave_the_file(tmp_path):
     """A row of the same run that was computed elsewhere, or at another commit, stays."""
     path, runs = tmp_path / "some.csv", [Run("T", name, 0, ("s",)) for name in ("a", "b", "c", "d")]
     where = {"commit": "c", "device": "cpu", "torch": "2"}
-    rows = [a_row(name, 0, 0.5, **where) for name in "abc"] + [a_row("d", 0, 0.5)]
+    rows = [a_row(name, 0, 0.5, **where) for name in "abc"] + [a_row("d", 0, 0.5, **where | {"commit": ""})]
     results.write(path, results.frame(rows))
-    old = [a_row("a", 0, 0.5, **where), a_row("b", 0, 0.5, **where | {"commit": "e"}), a_row("d", 0, 0.5)]
+    old = [
+        a_row("a", 0, 0.5, **where),
+        a_row("b", 0, 0.5, **where | {"commit": "e"}),
+        a_row("d", 0, 0.5, **where | {"commit": ""}),  # Outside of a repository.
+    ]
     assert results.update(path, results.frame([]), runs, results.frame(old)) == 0
     assert results.read(path)["variant"].tolist() == ["b", "c"]
 
@@ -540,6 +624,41 @@ def test_every_committed_row_is_of_a_run_of_its_grid():
             assert set(zip(rows["task"], rows["variant"], rows["seed"])) <= runs, study.name
 
 
+def test_a_test_of_the_memory_that_can_show_nothing_has_an_empty_cell():
+    """With a single H-step, whether or not it was measured; and where a question writes nothing."""
+    changes = {f"inside.{test}_change": -0.5 for test in cells.TESTS}
+    meaningful = {f"inside.{test}_change": -0.5 for test in ("zero", "shuffle")}
+    several = "experiment=recall +memory=bicross model.H_cycles=2 halting.halt_max_steps=2"
+    kinds = {
+        "one": (several.partition(" model")[0], changes),
+        "new": (several.partition(" model")[0], meaningful),
+        "several": (several, changes),
+        "told": (f"{several} memory.write_when=told", changes),
+    }
+    rows = [
+        {"task": "recall", "variant": name, "seed": seed, "settings": settings, **found}
+        for name, (settings, found) in kinds.items()
+        for seed in (0, 1)
+    ]
+    page = cells.render(arrange(results.frame(rows)))
+    one, every = "−50.0 ± 0.0", ["zero", "freeze", "shuffle", "swap"]
+    shown = {
+        row[0]: [test for test, cell in zip(every, row[2:]) if cell == one]
+        for row in page.tables["effects"].rows
+    }
+    assert shown == {
+        "recall": [],
+        "one": ["zero", "shuffle"],
+        "new": ["zero", "shuffle"],
+        "several": every,
+        "told": ["zero", "shuffle", "swap"],
+    }
+    figure = Figure()
+    page.figures["effects"][0](figure)
+    (axes,) = figure.axes
+    assert [len(drawn.lines[0].get_xdata()) for drawn in axes.containers] == [4, 1, 4, 2]  # Of each test.
+
+
 def test_a_table_is_the_same_in_every_form():
     base = Variant("base")
     rows = [a_row("base", 0, 0.5), a_row("base", 1, 0.6)]
@@ -570,11 +689,16 @@ def test_files_carry_no_date_and_are_the_same_twice():
     assert b"CreationDate" not in first["figures/some-cpu-line.pdf"]
 
 
-def test_the_paper_is_what_the_results_give():
-    """Byte for byte, without a run."""
+@pytest.mark.parametrize("drawn", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_the_paper_is_what_the_results_give(drawn, monkeypatch):
+    """Byte for byte, without a run; figures take half of the time."""
+    if not drawn:
+        monkeypatch.setattr("experiments.grid.page._pdf", lambda draw, size: b"")
+        drawing = SimpleNamespace(file=lambda: "")
+        monkeypatch.setattr("experiments.grid.page.figures.draw", lambda *_: drawing)
     made = files()
     assert made, "no results are committed"
-    assert stale(made, PAPER) == []
+    assert [name for name in stale(made, PAPER) if drawn or not name.startswith("figures/")] == []
     for page in QUOTING:
         text = page.read_text()
         assert quote(text, made) == text, page
@@ -607,6 +731,12 @@ def test_a_text_quotes_numbers_as_they_are_made():
     assert quote(text, made) == "It holds <!-- result: a/one, M=2 -->−3.1 ± 0.2 %<!-- end --> of"
     with pytest.raises(ValueError, match="a/two is quoted and made by no result"):
         quote("<!-- result: a/two --><!-- end -->", made)
+    small = {"tables/a-cpu-numbers.tex": rb"\setresult{a/p}{$<$0.001}" + b"\n"}
+    text = "p <!-- result: a/p -->0.026<!-- end -->, p <!-- result: a/p -->0.5<!-- end -->"
+    now = quote(text, small)
+    assert now == re.sub(r"0[.\d]+", "<0.001", text) and typed(now) == []
+    larger = {"tables/a-cpu-numbers.tex": rb"\setresult{a/p}{0.5}" + b"\n"}
+    assert quote(now, larger) == re.sub("0.026", "0.5", text)
 
 
 @pytest.mark.parametrize("signs", ["50 %", "a_b", "−1.5 ± 0.3", "3.4 × 10⁻⁶", "~ ^ \\ { }"])

@@ -11,7 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import text as study
 from experiments.grid import measures, texts
-from experiments.grid.again import expected
 from experiments.grid.results import arrange, frame
 from experiments.grid.run import Variant
 from experiments.grid.tasks import CLINC, FEW_SHOT, LEFT_OUT, PROSE, TEXTS
@@ -339,8 +338,3 @@ def test_the_tables_of_episodes_and_prose_have_all_their_tests():
         first,
         "not / to be | it",
     ]
-
-
-def test_a_text_that_differs_by_seed_is_not_judged_on_another_processor():
-    assert not expected("1 x 2", ["1 x 1", "1 x 1"], 0.99) and expected("1 x 1", ["1 x 1", "1 x 1"], 0.99)
-    assert expected("a sample", ["one sample", "another"], 0.99)

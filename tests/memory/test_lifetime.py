@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from memhrm.training.carry import Carry
 from memhrm.training.halting import Halting
 from memhrm.training.optim import OptimSettings
 from memhrm.training.step import Learner, train_step
-from memhrm.training.supervision import LossSettings
+from memhrm.training.supervision import LossSettings, Occasion
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 NONE = torch.zeros(4, dtype=torch.int32)
@@ -148,7 +149,7 @@ def test_example_a_row_that_halted_starts_from_the_initial_memory(name, batch):
             assert torch.equal(found[key][row], (new if done else went_on)[key][row]), (key, row)
 
 
-@pytest.mark.parametrize("first", [None, *itertools.product([True, False], repeat=4)])
+@pytest.mark.parametrize("first", [None, (True, False, True, False)])
 @pytest.mark.parametrize("lifetime", ["example", "episode", "global"])
 def test_the_lifetime_says_which_rows_start_anew(lifetime, first, batch):
     halted = [True, True, False, False]
@@ -194,33 +195,41 @@ GLOBAL = {**CELLS, "lifetime": "global", "rate": 0.25}
 
 
 @pytest.mark.parametrize("horizon", [1, 2])
-@pytest.mark.parametrize("values", [GLOBAL, {**GLOBAL, "selector": "policy"}, {**GLOBAL, "selector": "all"}])
+@pytest.mark.parametrize("changes", [
+    {}, {"selector": "policy"}, {"selector": "all"}, {"written": 1}, {"writes": "all"},
+    {"write_when": "told", "gate": "all", "shared_cell": False},
+])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:k=2 changes nothing")
-def test_global_the_bank_moves_by_the_mean_change_over_the_rows_that_selected_a_cell(values, horizon, batch):
-    learner = learner_of(reasoner_of({**values, "horizon": horizon}))
+def test_global_the_bank_moves_by_the_mean_change_over_the_rows_that_wrote_a_cell(changes, horizon, batch):
+    told = "write_when" in changes  # In the last step, which alone writes.
+    settings = registry.parse({**GLOBAL, **changes, "horizon": horizon}).within(episodes=told)
+    learner = learner_of(reasoner_of(asdict(settings)))
     bank = learner.model.H_module.starts()
     met = []
     learner.model.H_module.register_forward_pre_hook(lambda _, args: met.append(args[2]["cells"].clone()))
     for number in range(3):
         before = {key: start.clone() for key, start in bank.items()}
         noise, met[:] = noise_of(learner.model, number), []
-        batches = [batch(number + index) for index in range(horizon)]
-        stepped = train_step(learner, batches, [NONE] * horizon, [noise] * horizon)
+        begins = torch.ones(4, dtype=torch.bool)  # Every step has examples of its own.
+        batches = [{**batch(number + index), "begins": begins} for index in range(horizon)]
+        occasions = [Occasion(told=told and index == horizon - 1) for index in range(horizon)]
+        stepped = train_step(learner, batches, [NONE] * horizon, [noise] * horizon, occasions)
         for row in range(4):  # Every row, halted or not, starts from the bank.
             assert torch.equal(met[0][row], before["cells"])
         written = {key: m.detach() for key, m in stepped.observed[-1].supervised.state.memory.items()}
+        writing = stepped.observed[-1:] if told else stepped.observed
         for cell in range(4):
-            selected = [
+            wrote = [
                 row
                 for row in range(4)
-                if any(cell in trace["indices"][row].tolist()
-                       for seen in stepped.observed for trace in seen.supervised.out.traces)
+                if any(cell in trace["written_cells"][row].tolist()
+                       for seen in writing for trace in seen.supervised.out.traces)
             ]  # fmt: skip
             expected = before["cells"][cell].clone()
-            for row in selected:
-                expected += 0.25 * (written["cells"][row, cell] - before["cells"][cell]) / len(selected)
+            for row in wrote:
+                expected += 0.25 * (written["cells"][row, cell] - before["cells"][cell]) / len(wrote)
             torch.testing.assert_close(bank["cells"][cell], expected)
-            if not selected:
+            if not wrote:
                 assert torch.equal(bank["cells"][cell], before["cells"][cell])
         usage = before["usage"] + 0.25 * (written["usage"] - before["usage"]).mean(dim=0)
         torch.testing.assert_close(bank["usage"], usage)
@@ -238,16 +247,16 @@ def test_global_the_bank_of_one_memory_moves_by_the_mean_change_of_all_rows(valu
     torch.testing.assert_close(bank, before + 0.5 * (written - before).mean(dim=0))
 
 
-def test_global_rows_that_did_not_choose_a_cell_do_not_dilute_its_change():
+def test_global_rows_that_did_not_write_a_cell_do_not_dilute_its_change():
     """By hand, with two processes that have the same rows: sums and counts are taken over both.
 
-    Cell 0 decays in row 1, which did not choose it; cell 2 decays in both rows.
+    Cell 0 decays in row 1, which did not write it; cell 2 decays in both rows.
     """
     bank = {"cells": torch.zeros(3, 2, 1), "usage": torch.tensor([0.5, 0.5, 0.0])}
     cells, usage = torch.zeros(2, 3, 2, 1), torch.tensor([[0.5, 0.7, 0.0], [0.5, 0.9, 0.4]])
     cells[0, 0], cells[0, 1], cells[1, 1, 0], cells[1, 0], cells[:, 2] = 1.0, 2.0, 6.0, -0.1, -0.2
-    chose = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]])
-    absorb(bank, {"cells": cells, "usage": usage}, chose, 0.5, lambda x: 2 * x)
+    wrote = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 0.0]])
+    absorb(bank, {"cells": cells, "usage": usage}, wrote, 0.5, lambda x: 2 * x)
     torch.testing.assert_close(
         bank["cells"].squeeze(-1), torch.tensor([[0.5, 0.5], [2.0, 0.5], [-0.1, -0.1]])
     )

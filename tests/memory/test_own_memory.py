@@ -7,21 +7,44 @@ from pathlib import Path
 
 import pytest
 
+from memhrm.config.command import compose
+from memhrm.cost.benchmark import peak_memory
 from memhrm.runs.directory import RunDirectory
 from pages import fading
-from tiny import TINY
+from tiny import TINY, call
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.thorough
-def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
+SMALL = ("model.hidden_size=16", "model.num_heads=2", "batch_size=8")
+
+
+def write(folder: Path) -> str:
+    """Write the files of README into a folder, and return its command."""
     code, config, command = fading()
     assert len(code.splitlines()) + len(config.splitlines()) < 60
-    (tmp_path / "fading.py").write_text(code)
-    (tmp_path / "my_configs/memory").mkdir(parents=True)
-    (tmp_path / "my_configs/memory/fading.yaml").write_text(config)
-    words = command.split()
+    (folder / "fading.py").write_text(code)
+    (folder / "my_configs/memory").mkdir(parents=True)
+    (folder / "my_configs/memory/fading.yaml").write_text(config)
+    return command
+
+
+def test_a_memory_of_ones_own_is_measured_and_matched(tmp_path, monkeypatch, capsys):
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    own = ("--config-dir", "my_configs", "+memory=fading", "memory.decay=0.5", *SMALL)
+    try:
+        assert call("bench", *own, "target=+memory=carry_add") == 0, capsys.readouterr().err
+    finally:
+        sys.modules.pop("fading", None)
+    config = compose("train", [*TINY, "+memory=none", "memory.module=fading.Fading", "+memory.decay=0.5"])
+    assert peak_memory(config) > 0
+    assert "fading" not in sys.modules  # It was another process that looked for it.
+
+
+@pytest.mark.thorough
+def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
+    words = write(tmp_path).split()
     assert words[:3] == ["python", "-m", "memhrm.train"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
@@ -40,6 +63,8 @@ def test_a_memory_of_ones_own_trains_evaluates_and_is_loaded(tmp_path):
     trust = ("run=run", "trust=fading.Fading")
     assert "exact accuracy" in run("-m", "memhrm.evaluate", *trust, "progress=false")
     run("-m", "memhrm.export", *trust)
+    out = ("model.H_cycles=2", "repeat=1", "out=cost.json")
+    assert "peak memory" in run("-m", "memhrm.bench", *words[3:], *SMALL, *out)
     opened = run("-c", "import fading, memhrm; s = memhrm.load('run/model.safetensors')\n"
                  "print(type(s.model.H_module).__name__, s.solve(['1' + '.' * 15]))")  # fmt: skip
     assert opened.startswith("Fading")

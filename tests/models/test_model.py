@@ -191,7 +191,8 @@ def test_gradient_windows_begin_where_they_say():
     assert gradient_start("one_step", 3, 6) == (2, 5)
     assert gradient_start("last_cycle", 3, 6) == (2, 0)
     assert gradient_start(2, 3, 6) == (1, 0)
-    assert gradient_start("one_step", 1, 0) == (0, 0)
+    for window in ("one_step", "last_cycle", "whole", 1):  # What has one step of each has one window.
+        assert {gradient_start(window, 1, steps) for steps in (0, 1)} == {(0, 0)}
 
 
 @pytest.mark.parametrize("window", ["one_step", "last_cycle", {"cycles": 2}, {"cycles": 3}])

@@ -21,7 +21,7 @@ from memhrm.data.settings import parse
 from memhrm.data.sudoku.task import Sudoku
 from memhrm.play.boards import START, edited, task_in, text_of
 from memhrm.play.choices import Choices
-from memhrm.play.frames import drawn, frames
+from memhrm.play.frames import Frame, drawn, frames
 from memhrm.play.markup import frame_html, told_html
 from memhrm.play.space import needed, write_space
 from memhrm.play.turns import Turns
@@ -112,6 +112,25 @@ def test_wrong_and_changed_squares_are_said(tmp_path):
     page = frame_html("run", every, 1)
     wrong, changed = every[1].boards[0][1].wrong, every[1].boards[0][1].changed
     assert wrong > 0 and page.count(', wrong"') == wrong and page.count(", changed") == changed
+
+
+def test_the_right_answer_is_searched_once_for_each_answer(monkeypatch):
+    found, original = [], Sudoku.solve
+
+    def solve(task, inputs):
+        found.append(original(task, inputs))
+        return found[-1]
+
+    monkeypatch.setattr(Sudoku, "solve", solve)
+    turns, state = Turns(Choices(), 2), Visit()
+    *_, last = turns.solve("sudoku4", "sudoku4-multicell", "1..4..1.2....3..", 1, state)
+    assert len(found) == 2 and set(state.seen) == {"sudoku4", "sudoku4-multicell"}
+    assert last["say"].count("solved") + last["say"].count("wrong") == 2
+
+
+def test_cells_are_numbered_from_0():
+    one = Frame((), "", cells=3, read=frozenset({2, 0}))
+    assert "cells read: 0, 2; written: none" in frame_html("cells", [one], 0)
 
 
 def test_a_run_that_is_given_comes_first_and_stands_beside_its_like(tmp_path):

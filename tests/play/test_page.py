@@ -10,10 +10,10 @@ import pytest
 
 from chromium import BROWSER, WIDTHS, is_light
 
+if BROWSER is None:  # Asked first: to import the page's library takes seconds.
+    pytest.skip("there is no browser", allow_module_level=True)
 pytest.importorskip("gradio")
 pytest.importorskip("websockets")
-if BROWSER is None:
-    pytest.skip("there is no browser", allow_module_level=True)
 
 from driven import Driven, ended
 from memhrm import train as command

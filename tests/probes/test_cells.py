@@ -263,8 +263,6 @@ def test_memories_without_maps_say_so():
         attention.attention_maps(planted([0], [2]), 0)
     with pytest.raises(ValueError, match=r"step is -1; allowed: 0 or above"):
         attention.attention_maps(small(BICROSS), -1)
-    assert attention.readable(small(ADD).model.H_module)
-    assert not attention.readable(small(None).model.H_module)
 
 
 # The light probe.

@@ -1,16 +1,28 @@
 """Episodes: accuracy against position, and a subject with the memory that its episode has made."""
 
+from collections import defaultdict
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from memhrm.config.command import compose
 from memhrm.data import Dataset
+from memhrm.data.episodes.episodes import telling
+from memhrm.evaluation.answers import EvaluationSettings, Moment, walk
+from memhrm.evaluation.rollout import Step
 from memhrm.probes.causal import effects
 from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
 from memhrm.probes.intervals import wilson
 from memhrm.probes.rollout import rollout
-from memhrm.probes.subject import Subject
-from planted import EPISODES, LENGTH, planted, recall
+from memhrm.probes.subject import Subject, probed_place, subject_of
+from memhrm.probes.taken import cells_taken
+from memhrm.runs.build import make_dataset, make_model
+from memhrm.runs.settings import parse
+from planted import EPISODES, LENGTH, RECALL, contexts, planted, recall
 
 
 def rules(subject: Subject) -> np.ndarray:
@@ -45,6 +57,30 @@ def test_a_planted_rule_is_kept_forgotten_and_taken_from_the_neighbour():
         np.testing.assert_allclose(found["exact"], expected[kept], err_msg=kept)
         assert (found["low"] <= found["exact"]).all() and (found["exact"] <= found["high"]).all()
         assert (found["low"] < found["high"]).all()
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_parts_of_the_episodes_give_what_the_whole_gives(kept):
+    """The memories are swapped among all episodes nevertheless."""
+    subject = recall()
+    episodes = subject.episodes
+    assert episodes is not None
+
+    def walked(size: int) -> tuple[list[Moment], dict[tuple[int, bool], list[int]]]:
+        seen = defaultdict(list)
+
+        def look(at: int, told: bool, step: Step) -> None:
+            assert len(step.rows) == len(step.state.z_H) <= size
+            seen[at, told] += step.rows.tolist()
+
+        how = EvaluationSettings(steps=1, noise=0.1, batch_size=size)
+        return list(walk(subject.model, episodes, how, kept=kept, first=3, look=look)), seen
+
+    (parts, rows), (whole, every) = walked(7), walked(EPISODES)
+    assert rows == every and set(map(len, rows.values())) == {EPISODES}
+    for one, other in zip(parts, whole, strict=True):
+        assert torch.equal(one.answers.tokens, other.answers.tokens)
+        torch.testing.assert_close((one.answers, one.memory), (other.answers, other.memory))
 
 
 def test_cells_right_by_counting():
@@ -105,21 +141,62 @@ def test_a_short_test_episode_ends_at_its_last_puzzle():
     assert recall("data.test_length=2").numbered()[:3].tolist() == [1, 3, 5]
 
 
+@pytest.mark.parametrize(
+    "told, longest, place",
+    [([1, 0, 0, 0, 0], 3, 2), ([1, 1, 1, 0, 0], 2, 3), ([0, 0, 1, 1, 1], 5, 1), ([1, 1, 1, 1, 0], 9, 4)],
+)
+def test_what_is_probed_is_asked(told, longest, place):
+    """The last of the longest training episodes, the next that is asked, or else the last that is."""
+    episodes = recall().episodes
+    assert episodes is not None
+    dataset: Any = SimpleNamespace(episodes=SimpleNamespace(lengths=(1, longest)))
+    assert probed_place(dataset, replace(episodes, course=telling([bool(one) for one in told]))) == place
+
+
+def test_in_contexts_too_what_is_probed_is_asked():
+    """Where the rule has been shown: of 8 puzzles, the first 4 are first visits."""
+    cued = contexts(4)
+    assert cued.dataset is not None and cued.episodes is not None
+    assert probed_place(cued.dataset, cued.episodes) == 4
+    fifth = telling([at == 4 for at in range(8)])
+    assert probed_place(cued.dataset, replace(cued.episodes, course=fifth)) == 5
+    late = telling([at >= 4 for at in range(8)])
+    assert probed_place(cued.dataset, replace(cued.episodes, course=late)) == 3
+
+
+def test_a_few_episodes_are_spread_and_drawn_for_as_in_the_evaluation():
+    """With cells that are chosen at random, what an episode leaves depends on its place among all."""
+    words = "+memory=multicell", "k=3", "memory.selector=random"
+    run = parse(compose("train", [*(word for word in RECALL if "+memory" not in word), *words]))
+    dataset = make_dataset(run)
+    model, episodes = make_model(run, dataset).eval(), dataset.held_out()
+    every, few = (subject_of(model, run, dataset, episodes, name="", puzzles=most) for most in (None, 7))
+    rows = np.arange(7) * EPISODES // 7
+    assert (
+        len(every) == EPISODES
+        and len(few) == 7
+        and few.numbered().tolist() == every.numbered()[rows].tolist()
+    )
+    assert np.array_equal(few.inputs, every.inputs[rows]) and few.memory is not None
+    for name, m in few.memory.items():
+        assert every.memory is not None
+        torch.testing.assert_close(m, every.memory[name][torch.from_numpy(rows)])
+    np.testing.assert_array_equal(cells_taken(few).first, cells_taken(every).first[rows])
+    assert every.spread(3).tolist() == [0, 13, 26] and few.spread(99).tolist() == list(range(7))
+
+
 def test_disturbing_what_the_episode_has_made():
-    """Put back it repeats the question; of another episode it is right where that has the same rule; and one
-    that is not written in this puzzle has been before."""
+    """Put back it repeats the question; of another episode it is right where that has the same rule."""
     subject = recall()
     rule = rules(subject)[:, 2]
     found = {effect["test"]: effect["exact"] for effect in effects(subject)}
     assert found["reset"] == pytest.approx((rule == identity(subject)).mean())
-    assert found["freeze"] == 1
     assert found["zero"] == 0
-    rng = np.random.default_rng(0)
-    for test in ("shuffle", "swap"):
-        circle = rng.permutation(EPISODES)
-        owner = np.empty_like(circle)
-        owner[circle] = np.roll(circle, 1)
-        assert found[test] == pytest.approx((rule == rule[owner]).mean()), test
+    circle = np.random.default_rng(0).permutation(EPISODES)
+    owner = np.empty_like(circle)
+    owner[circle] = np.roll(circle, 1)
+    assert found["shuffle"] == pytest.approx((rule == rule[owner]).mean())
+    assert set(found) == {"zero", "reset", "shuffle"}  # It has one H-step.
 
 
 def test_intervals_of_shares():

@@ -71,7 +71,6 @@ def test_every_function_returns_plain_values():
         "puzzle_information": probes.puzzle_information(traces["indices"], 4, shuffles=3),
         "cell_information": probes.cell_information(traces, {"rule": labels}, shuffles=3),
         "quartiles": probes.quartiles(np.arange(20)),
-        "readable": probes.readable(subject.model.H_module),
         "attention_maps": vars(found_maps),
         "on_grid": probes.on_grid(subject.task, found_maps.read),
         "effects": probes.effects(subject),

@@ -174,6 +174,11 @@ def test_as_evaluation_counts(subject, name, sigma):
     assert looked_at.groups["source"].tolist() == ["a", "b"] * (n // 2)
     alike = replace(puzzles, ratings=np.full(n, -1, np.int32))
     assert list(examples(each_alone(alike))["groups"]) == ["source"]
+    for shared, told in ((n, False), (n // 2 + 1, False), (n // 2, True), (1, False)):
+        own = np.minimum(np.arange(n), shared - 1).astype(str).astype(object)  # So many different ones.
+        assert ("source" in examples(each_alone(replace(puzzles, sources=own)))["groups"]) == told
+    one_label = replace(puzzles, labels=1 + np.arange(n, dtype=np.int32)[:, None] % 2)
+    assert examples(each_alone(one_label))["groups"]["category"].tolist() == [1, 2] * (n // 2)
 
 
 def test_selected_puzzles_keep_what_is_drawn_for_them(subject):
@@ -354,7 +359,9 @@ def test_a_run_is_opened_with_the_puzzles_that_it_is_tested_on(run):
     raw = open_subject(str(run), puzzles=4, checkpoint="best", weights="raw")
     best = checkpoint.read(RunDirectory(run).best)
     torch.testing.assert_close(raw.model.q_head.weight.detach(), best["model"]["q_head.weight"])
-    np.testing.assert_array_equal(raw.inputs, test.inputs[:4, 0])
+    np.testing.assert_array_equal(raw.inputs, test.inputs[[0, 2, 5, 7], 0])  # Evenly spaced.
+    assert raw.numbered().tolist() == [0, 2, 5, 7] and raw.judges
+    assert (looked_at.step, raw.step) == (content["step"], best["step"])
     other = open_subject(run, data={"test_size": 6})
     assert len(other) == 6
 

@@ -1,5 +1,6 @@
 """Stability, with a planted model that fails in known ways on known grids."""
 
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from memhrm.data import Examples, Maze, Sudoku
+from memhrm.data.episodes.episodes import Episodes, usual_course
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.data.sudoku.task import BLANK
@@ -229,6 +231,37 @@ def test_answers_that_do_not_follow_from_the_questions_have_none_of_it():
     secret = examples_of(puzzles.inputs, np.array([0, 0, 3, 4, 5, 2])[puzzles.labels], np.zeros(N), ["x"] * N)
     subject = subject_of(wander, secret)
     assert one_blank(subject) is None and from_solution(subject) is None and relabelled(subject) is None
+
+
+def test_without_symmetries_and_in_episodes_there_are_no_variants():
+    """The task's own `augment` changes nothing; and in an episode others come before a puzzle."""
+
+    def nothing(inputs: np.ndarray, step: int) -> np.ndarray:
+        return np.zeros_like(inputs)
+
+    assert relabelled(subject_of(nothing, sudokus(), Still(side=4)), tries=1) is None
+    solved = each_alone(sudokus())
+    alone, pairs = (
+        replace(subject_of(nothing, sudokus()), episodes=one) for one in (solved, doubled(solved))
+    )
+    assert relabelled(alone, tries=1) is not None
+    assert relabelled(pairs, tries=1) is None and one_blank(pairs) is None and from_solution(pairs) is None
+
+
+class Still(Sudoku):
+    """Sudoku without its symmetries."""
+
+    augment = Task.augment
+
+
+def doubled(episodes: Episodes) -> Episodes:
+    """Each puzzle twice, in an episode of two."""
+    twice = {
+        one.name: np.repeat(value, 2, axis=1)
+        for one in fields(episodes)
+        if isinstance(value := getattr(episodes, one.name), np.ndarray) and value.ndim > 1
+    }
+    return replace(episodes, **twice, course=usual_course(2))
 
 
 def test_no_try_is_refused():

@@ -3,6 +3,8 @@
 import importlib
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from memhrm.data.sudoku.task import Sudoku
 from memhrm.report.board import board_of
 from memhrm.report.film import film, right_answer
 from memhrm.report.gif import animated
+from memhrm.weights.answerer import Seen
 from memhrm.weights.opening import load
 from tiny import call, train
 
@@ -93,7 +96,21 @@ def test_a_board_marks_what_is_given_changed_and_wrong():
     assert board_of(arc, np.zeros(16, int)).squares[0].colour is None  # There is no grid.
 
 
-def test_a_gif_has_a_picture_for_each_step_and_shows_what_changes(plain):
+def test_any_shortest_path_is_right():
+    maze = Maze(side=3)
+    both, longer, cut = (maze.tokens("grid", [text])[0] for text in ("Soo  o  G", "Sooo oooG", "S oo oo G"))
+    other = maze.tokens("grid", ["S  o  ooG"])[0]
+    steps = [
+        Seen(None, False, n + 1, "", one, 0.5, 0.1, [], [])
+        for n, one in enumerate((both, other, longer, cut))
+    ]
+    model = SimpleNamespace(H_module=SimpleNamespace(cells=0))
+    solver: Any = SimpleNamespace(task=maze, model=model, judges=True, follow=lambda *given: steps)
+    wrong = [board.wrong for one in film(solver, "S       G") for _, board in one.boards]
+    assert wrong[:2] == [0, 0] and all(wrong[2:])
+
+
+def test_a_gif_has_a_picture_for_each_step_and_shows_what_changes(plain, monkeypatch):
     solver = load(plain)
     pictures = film(solver, PUZZLE, steps=6)
     assert len(pictures) == 6 and pictures[0].words.startswith("step 1 of 6, Q 0.")
@@ -102,6 +119,8 @@ def test_a_gif_has_a_picture_for_each_step_and_shows_what_changes(plain):
     only = "1234341221434321"
     found = right_answer(solver, solver.task.encode([only.replace("1", ".", 1)]).inputs[0])
     assert found is not None and solver.task.decode(found) == only
+    monkeypatch.setattr("memhrm.data.sudoku.task.MOST_GUESSES", -1)
+    assert right_answer(solver, found) is None  # It takes too long to find.
     lasting = [frame.info["duration"] for frame in frames(animated(pictures, 0.25))]
     assert len(lasting) == 6 or len({one.boards[0][1] for one in pictures}) < 6  # Equal ones are joined.
     assert sum(lasting) == 8 * 250

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,17 +27,18 @@ from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import open_subject
 from memhrm.probes.taken import cells_taken
 from memhrm.report import figures, maps, page
-from memhrm.report.build import flat, plain
+from memhrm.report.build import _about, flat, plain
 from memhrm.report.curves import Series, curves
 from memhrm.report.page import change, sentences
 from memhrm.report.run import ProbedRun
-from memhrm.report.sections import SECTIONS, accuracy, attention, cells
+from memhrm.report.sections import SECTIONS, accuracy, attention, cells, episodes
 from memhrm.report.sections.films import film_data, given, shown_answers
 from memhrm.report.sections.learning import logged
 from memhrm.report.settings import ReportSettings
 from memhrm.runs.summary import labels
 from memhrm.weights.prune import kept_cells
 from memhrm.weights.transfer import check_cells
+from planted import recall, small
 from tiny import command_line, train
 
 SMALL = """
@@ -110,13 +112,15 @@ def episodic(tmp_path_factory) -> Path:
 
 def test_a_run_on_episodes_is_looked_at_with_the_memory_of_its_episodes(episodic):
     page = (episodic / "report.html").read_text()
-    assert {"episodes", "cells", "information", "attention", "causal", "films"} <= sections(page)
+    assert {"episodes", "cells", "attention", "causal", "films"} <= sections(page)
+    lead = page[page.index('<section id="episodes">') :].partition("</p>")[0]
+    assert "6 episodes that ask 4 puzzles" in lead and "digits" not in lead
     assert "stability" not in sections(page)  # No answer follows from its question alone.
     assert "are for puzzle 3 of each episode" in page and "solved (puzzle 3 of episode" in page
     for pointless in ("<h3>Switching<", "<h3>Usage entropy<", ">not written<", "once<"):
         assert pointless not in page  # With one H-step.
     numbers = json.loads((episodic / "numbers.json").read_text())["runs"]["cells"]
-    assert set(numbers["information"]) == {"rule"} and "addresses" not in numbers
+    assert "information" not in numbers and "addresses" not in numbers  # Hardly two puzzles share a rule.
     assert set(numbers["episodes"]) >= {"kept", "reset", "frozen", "shuffled", "optimum"}
 
 
@@ -160,10 +164,11 @@ def test_a_film_of_contexts_has_the_cells_that_each_puzzle_took(contextual):
     assert page.count('<div class="legend">') == 2
     for name, film in zip(("seen", "unseen"), films(page)):
         subject = open_subject(contextual.parent.parent / name, puzzles=6)
-        taken = cells_taken(subject)
+        assert subject.episodes is not None
+        taken, numbers = cells_taken(subject), subject.numbered() // subject.episodes.length + 1
         assert film["cells"] == 4
         for label, shot in zip(film["labels"], film["shots"]):
-            (row,) = (int(number) - 1 for number in re.findall(r"of episode (\d+)", label))
+            ((row,),) = (np.flatnonzero(numbers == int(n)) for n in re.findall(r"of episode (\d+)", label))
             assert len(shot["taken"]) == len(shot["shown"]) == 3
             for at, puzzle in enumerate(shot["taken"]):
                 masks = [one[told][row, at] for told in (False, True) for one in (taken.read, taken.written)]
@@ -234,7 +239,7 @@ def test_cells_count_from_0_in_every_name():
         {"test": "knock_out", "cell": cell, "change": change, "low": change - 0.02, "high": change + 0.02}
         for cell, change in enumerate((-0.125, 0.0, -0.5))
     ]
-    run = fake(cells=found, causal={"effects": out, "meaningful": []})
+    run = fake(cells=found, causal={"effects": out})
     assert sentences("cells", run) == [
         "It uses 2 of its 3 memory cells, with a usage entropy of 51 % of the maximum. Cell 2 is used most, "
         "in 75.0 % of the H-steps; the most weight goes to cell 0, 90.0 %."
@@ -371,15 +376,22 @@ def test_numbers_are_those_of_the_functions(runs, both):
     for name, path in runs.items():
         subject = open_subject(path, puzzles=6)
         near = over_steps(rollout(subject, 3))
-        far = over_steps(rollout(subject.select(slice(4)), 6))
+        far = over_steps(rollout(subject.select([0, 1, 3, 4]), 6))  # Evenly spaced.
         for kind, found in (("near", near), ("far", far)):
-            for key in ("exact", "token_accuracy", "first_solved", "histogram"):
+            for key in ("exact", "token_accuracy", "first_solved"):
                 np.testing.assert_array_equal(numbers[f"{name}/accuracy/{kind}/{key}"], found[key])
         plain = json.loads((both / "numbers.json").read_text())["runs"][name]
         assert plain["about"]["exact_accuracy"] == near["exact"][-1]
         assert plain["about"]["puzzles"] == 6
     assert "plain/cells/usage" not in numbers
     np.testing.assert_allclose(numbers["cells/cells/usage"].sum(axis=-1), 1)  # k = 1.
+
+
+def test_the_optimiser_steps_are_those_of_the_weights():
+    """The log goes on behind the best checkpoint."""
+    subject = replace(small(None), step=4)
+    run = ProbedRun(0, "a", subject, ReportSettings.of(), [{"step": 4}, {"step": 8}])
+    assert _about(run)["step"] == 4
 
 
 def test_page_needs_nothing_else(both):
@@ -445,6 +457,35 @@ def test_film_holds_what_was_answered():
     assert shot["frames"] == ["1  4" + " " * 12, answer] and shot["answer"] == answer
     assert shot["given"] == [1, 0, 0, 1] + [0] * 12
     assert shot["question"] == "" and shot["q"] == [0.25, 0.5]
+
+
+def test_a_head_that_was_not_trained_is_not_judged(runs):
+    """Nor does the film say what it thinks."""
+    subject = replace(open_subject(runs["plain"], puzzles=2), judges=False)
+    run = ProbedRun(0, "a", subject, ReportSettings.of(), [])
+    assert SECTIONS["q_head"].compute(run) is None
+    found = SECTIONS["films"].compute(run)
+    assert found and not any("q" in one for one in found.values())
+    assert not any("q" in shot for shot in film_data(subject.task, list(found.values()))["shots"])
+    assert not recall("loss.q_halt=0").judges and recall().judges
+
+
+def test_the_best_without_memory_is_that_of_all_questions(monkeypatch):
+    """Where facts are told first, memory helps at the first question too."""
+    drawn, part, rising = [], SimpleNamespace(drawing="chart"), [0.25, 1.0]
+    monkeypatch.setattr(episodes, "curves", lambda key, series, **words: drawn.append(series) or part)
+    summary = {"exact_accuracy_by_position": [0.5, 0.5], "episodes": 9, "optimum_by_position": [1.0, 1.0]}
+    episodes.position_drawing("a", {"run": summary | {"optimum_without_memory": 0.25}})
+    episodes.position_drawing("a", {"run": summary | {"optimum_by_position": rising}})  # An old summary.
+    found = {"optimum": {"with_memory": np.ones(2), "without_memory": 0.25}}
+    kept = {"exact": np.ones(2), "low": np.ones(2), "high": np.ones(2)}
+    numbers = {"episodes": found | {"kept": kept}}
+    run: Any = SimpleNamespace(numbers=numbers, label="a", index=0, remembers=False)
+    episodes.show([run])
+    for series in drawn:
+        (blind,) = [one for one in series if one.label == "best without memory"]
+        assert list(blind.y) == [0.25, 0.25]
+    assert len(drawn) == 3
 
 
 def test_what_is_given():

@@ -31,6 +31,14 @@ def run(tmp_path_factory):
     return path
 
 
+def test_a_chart_has_the_best_possible_where_it_is_known():
+    found = {"exact_accuracy_by_position": [0.25, 1.0]}
+    text = "\n".join(positions({"a": found}))
+    assert " o a" in text and "best" not in text
+    text = "\n".join(positions({"a": {**found, "optimum_without_memory": 0.5}}))
+    assert "- best without memory  o a" in text and "best with memory" not in text
+
+
 def test_a_solver_is_shown_examples_as_an_episode_shows_them(run):
     solver, restored = memhrm.load(run), from_run(run)
     episodes = load_data(**restored.run.data).held_out()

@@ -116,7 +116,7 @@ TRAINED = {  # The overrides of each context, and the groups of settings tried i
         f"{CELLS} memory.selector=random memory.gate=none memory.projections=2",
         ("memory.projections", "memory.combine", "memory.score_scale", "memory.pooling", "memory.gate"),
     ),
-    "one": (f"{CELLS} k=1", ("loss.self_sup", "memory.gate")),
+    "one": (f"{CELLS} k=1", ("loss.self_sup", "memory.gate", "memory.score_scale")),
     "recipe": (
         f"{ON_CONTEXTS} k=1 memory.cls=key memory.score_norm=layer memory.fresh=[0.5] memory.hold=feedback "
         "memory.straight_through=both memory.gate=none memory.center=0.5 memory.pooling=attend "
@@ -356,10 +356,6 @@ def without_what_is_unused(seen: dict, name: str) -> dict:
     return {**seen, **{key: v for key, v in (("weights", weights), ("metrics", metrics)) if key in seen}}
 
 
-USED: set[str] = set()
-"""The settings that changed something in some context."""
-
-
 def walk(config: dict, names: list[str], look, context: str) -> None:
     """Give each setting another value: it must change something, or be refused and change nothing."""
     config = parse(config).config()
@@ -384,12 +380,10 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
             wrong.append(
                 f"{context}: {name} {'is refused but changes ' + str(where) if why else 'is silent'}"
             )
-        elif why is None:
-            USED.add(name)
     assert not wrong, "\n".join(wrong)
 
 
-USUAL = ("everything", "recall", "files")
+USUAL = ("recall", "files")
 """Contexts that are always tried; the others are variations."""
 
 

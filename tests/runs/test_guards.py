@@ -11,15 +11,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import memhrm
+from experiments.kill import compare
 from memhrm import evaluate, export, prune, solve
 from memhrm.data import __main__ as data
 from memhrm.published.weights import to_published
-from memhrm.runs import checkpoint, loop
+from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory, locked
 from memhrm.system import files
 from memhrm.weights.restore import from_run
@@ -108,7 +110,7 @@ def test_a_broken_checkpoint_is_refused_by_every_command(way, what, run, tmp_pat
     assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and path.name != ".lock"] == []
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 def test_any_single_flipped_bit_is_seen_or_changes_nothing(seed, finished, tmp_path):
     """A checkpoint and exported files are read as they were written, or not at all."""
     for name in ("checkpoints/last.pt", "model.safetensors", "memory.safetensors"):
@@ -117,7 +119,7 @@ def test_any_single_flipped_bit_is_seen_or_changes_nothing(seed, finished, tmp_p
         flip(path, 1, seed)
         try:
             if path.suffix == ".pt":
-                found, whole = (checkpoint.read(file)["model"] for file in (path, finished / name))
+                found, whole = (checkpoint.read(file) for file in (path, finished / name))
             elif path.stem == "model":
                 found, whole = (memhrm.load(file).model.state_dict() for file in (path, finished / name))
             else:
@@ -127,7 +129,7 @@ def test_any_single_flipped_bit_is_seen_or_changes_nothing(seed, finished, tmp_p
         except ValueError as refused:
             assert str(path) in str(refused)
             continue
-        assert all(torch.equal(found[key], whole[key]) for key in whole)
+        assert not compare(found, whole, "")
 
 
 def test_exported_weights_that_are_not_finite_are_refused(finished, tmp_path):
@@ -350,16 +352,6 @@ def test_a_run_goes_on_with_the_same_puzzles_wherever_they_lie(tmp_path, monkeyp
     assert "a hash of the puzzles" in error(capsys)
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["eval_batch_size=3", "model.checkpoint_activations=true", "checkpoint_every=1", "data.cache=cache"],
-)
-def test_settings_that_change_no_number_are_free_on_resume(change, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert train(tmp_path / "run", "steps=2") == 0
-    assert train(tmp_path / "run", "steps=3", change) == 0
-
-
 # init
 
 
@@ -402,6 +394,13 @@ def test_init_that_does_not_fit_is_refused(source, finished, tmp_path, monkeypat
 # solve
 
 
+def follows_the_rules(grid: str) -> bool:
+    """Whether each row, column and box of a 4x4 grid holds all digits."""
+    cells = np.array(list(grid)).reshape(4, 4)
+    boxes = cells.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
+    return all(sorted(unit) == list("1234") for unit in (*cells, *cells.T, *boxes))
+
+
 def test_solve_answers_and_judges(run, tmp_path, capsys):
     questions = ["1" + "." * 15, "12343412....4321", "." * 16]
     (tmp_path / "p.txt").write_text("\n".join(questions) + "\n")
@@ -415,8 +414,7 @@ def test_solve_answers_and_judges(run, tmp_path, capsys):
         asked, answer, givens, rules, q = line.split(",")
         assert asked == question and answer == solver.solve([question])[0]
         assert givens == ("yes" if all(g in (".", a) for g, a in zip(question, answer)) else "no")
-        rows = ("".join(sorted(answer[start : start + 4])) == "1234" for start in range(0, 16, 4))
-        assert rules == "no" or all(rows)
+        assert rules == ("yes" if follows_the_rules(answer) else "no")
         assert 0 <= float(q) <= 1
     assert "of 3 answers keep the givens and the rules" in captured.err
 
@@ -448,17 +446,19 @@ def test_solver_from_python_refuses_what_is_no_puzzle(run):
 # Broken files beside the checkpoint.
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[1, 2]", b"a:\n\t- b: c: d"])
-@pytest.mark.parametrize("name", ["summary.json", "config.yaml", "environment.json"])
+BROKEN = (b"", b"{", b"\xff\xfe\x00", b"[1, 2]", b"a:\n\t- b: c: d")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [*(("summary.json", one) for one in BROKEN), ("config.yaml", BROKEN[3]), ("environment.json", BROKEN[3])],
+)
 def test_a_broken_file_of_a_run_is_named(name, content, run, capsys):
     (run / name).write_bytes(content)
     capsys.readouterr()
-    try:
-        assert train(run, *CELLS) in (0, 2)
-    finally:
-        said = capsys.readouterr().err
-    if name != "environment.json" or said:
-        assert name in said and said.count("\n") == 1, said
+    assert train(run, *CELLS) == 2
+    said = capsys.readouterr().err
+    assert name in said and said.count("\n") == 1, said
 
 
 def test_runs_that_are_being_extended_are_not_compared(run, capsys):
@@ -478,4 +478,3 @@ def test_compare_and_bench_know_where_to_write_before_they_work(run, tmp_path, c
         assert call(*words) == 2
         assert "overwrite=true" in capsys.readouterr().err
     assert taken.read_text() == "mine"
-    assert loop.train  # imported for its signals

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pytest
 
 from experiments.kill import compare, differences
 from memhrm.config.command import compose
+from memhrm.memory.none import NoMemory
 from memhrm.runs import checkpoint, log
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.identity import check_same
@@ -232,6 +234,32 @@ def test_more_steps_are_refused_where_the_schedule_depends_on_them(whole, tmp_pa
     path = Path(shutil.copytree(whole("muon"), tmp_path / "run"))
     assert train(path, *KINDS["muon"], "steps=12") == 2
     assert "steps is 12, but the run in" in capsys.readouterr().err
+
+
+class Own(NoMemory):
+    """A memory of one's own with a schedule."""
+
+    def schedule(self, step: int, total: int) -> None:
+        """Do what nobody knows."""
+
+
+@pytest.mark.parametrize(
+    ("extended", "words"),
+    [
+        (True, "+memory=multicell"),
+        (True, "+memory=multicell memory.k_stages=[2]"),
+        (False, "+memory=multicell memory.k_stages=[4,2]"),
+        (True, "+memory=multicell memory.fresh=[0.5]"),
+        (False, "+memory=multicell memory.fresh=[0.25,0.5]"),
+        (False, "experiment=contexts data.contexts=[8] +memory=multicell k=1"),
+        (False, f"+memory=none memory.module={__name__}.Own"),
+    ],
+)
+def test_more_steps_are_refused_where_the_memory_depends_on_them(extended, words, tmp_path):
+    constant = "optim.schedule=constant", "optim.decay_from=0"
+    began, longer = (parse(compose("train", [*words.split(), *constant, f"steps={n}"])) for n in (8, 12))
+    with nullcontext() if extended else pytest.raises(ValueError, match="steps is 12, but the run in"):
+        check_same(longer, began.config(), tmp_path)
 
 
 @pytest.mark.parametrize("changes", [("log_every=1",), ("checkpoint_every=100",), ("progress=true",)])

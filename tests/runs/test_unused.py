@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memhrm import evaluate, probe
-from memhrm.config.command import compose
+from memhrm.config.command import compose, given
 from memhrm.config.settings import MOST, build, convert
 from memhrm.data import load as load_data
 from memhrm.memory.exchange import ExchangeSettings
@@ -28,6 +28,9 @@ GIVEN = {
     "probe_every=5": "probe_every is 5, which changes nothing with probe=none",
     "data.test_file=x.csv": "data.test_file is x.csv, which changes nothing with data.path=null",
     "+memory=bicross memory.rate=0.5": "memory.rate is 0.5, which changes nothing with memory.lifetime",
+    "+memory=bicross memory.expansion=2.0": "memory.expansion is 2.0, which changes nothing with model."
+    "expansion=1.0: the inner width is 256 with both",
+    "model.gradient_window=whole": "model.gradient_window is whole, which changes nothing with model.H",
 }
 
 
@@ -44,6 +47,25 @@ def test_what_a_file_sets_or_says_that_it_is_off_is_not_refused():
     off = "loss.policy=0", "memory.shared_cell=false", "memory.decay=0", "k=8"
     given = frozenset(word.partition("=")[0] for word in off)
     parse(compose("train", ["+memory=multicell", "memory.selector=all", *off]), given)
+
+
+USED_BESIDE = {
+    "model.H_cycles=1 model.L_cycles=1 model.gradient_window=": ("last_cycle", "{cycles:1}"),
+    "model.H_cycles=1 model.L_cycles=2 model.gradient_window=": ("one_step",),
+    "+memory=bicross model.hidden_size=256 memory.expansion=2.0 ": ("memory.tokens=9",),
+    "+memory=multicell memory.score_scale=none ": (
+        *("k=2", "k=1 memory.gate=all", "k=1 loss.information=0.1", "k=1 memory.load_bias=0.1"),
+        *("k=1 memory.score_noise=0.1", "k=1 memory.straight_through=read", "k=1 memory.selector=policy"),
+        "k=1 memory.projections=2 memory.combine=logsumexp",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "words", [f"{one}{more}" for one, several in USED_BESIDE.items() for more in several]
+)
+def test_what_has_an_effect_beside_the_others_is_not_refused(words):
+    parse(compose("train", words.split()), given(words.split()))
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,11 @@ from memhrm.evaluation.evaluate import evaluate
 from memhrm.memory import registry
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import puzzle_shape
+from memhrm.probes.rollout import rollout
+from memhrm.probes.subject import open_subject
+from memhrm.report.page import worded
+from memhrm.report.run import ProbedRun
+from memhrm.report.settings import ReportSettings
 from memhrm.runs.build import label_weights, make_dataset, make_learner, make_model
 from memhrm.runs.settings import parse
 from memhrm.system.ranks import Ranks
@@ -289,6 +294,23 @@ def test_a_classifier_is_trained_evaluated_and_exported(run, tmp_path):
         shares = [share for _, share in one]
         assert {name for name, _ in one} == set(WORDS) and shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_texts_without_a_label_are_not_probed(run):
+    """They are at the end of the test; the others are evenly spaced."""
+    summary = json.loads((run / "summary.json").read_text())
+    subject = open_subject(run)
+    assert (len(subject), subject.unlabelled) == (summary["puzzles"], summary["out_of_scope"])
+    assert rollout(subject, subject.halt_max_steps).exact[-1].mean() == pytest.approx(
+        summary["exact_accuracy"]
+    )
+    assert list(subject.groups) == ["category"]  # Each text is its own source.
+    few = open_subject(run, puzzles=5)
+    assert len(few) == 5 and few.numbered().tolist() == [0, 4, 8, 12, 16]
+    numbers = {"about": {"path": "", "name": "text", "position": None}}
+    report = ProbedRun(0, "mine", few, ReportSettings.of(), [], numbers)
+    caption = worded("overview", runs=[report])["caption"]
+    assert "Of mine, 2 examples without a label are left out." in caption
 
 
 def test_a_memory_serves_a_classifier_too(folder, tmp_path):

@@ -14,7 +14,10 @@ from memhrm import train
 from memhrm.data import Sampler, load
 from memhrm.data.sampler import IGNORE
 from memhrm.data.text.prose import FIRST, GAP, MASK, UNKNOWN, Letters, Parts, Prose, learn_parts
+from memhrm.evaluation.answers import EvaluationSettings, tensors
+from memhrm.evaluation.evaluate import evaluate
 from memhrm.evaluation.rollout import rollout
+from memhrm.system.ranks import Ranks
 from memhrm.weights.restore import from_run, save
 from memhrm.weights.tensors import read_tensors
 from memhrm.weights.writing import Manner, write
@@ -72,6 +75,7 @@ def test_a_masked_token_never_shows_its_target(file):
     ):
         inputs, labels = episodes.inputs[:, 0], episodes.labels[:, 0]
         covered = inputs == MASK
+        assert (task.asked(inputs) == covered).all()
         assert (covered.sum(axis=1) == 16 * share).all() and not labels[~covered].any()
         assert (
             np.where(covered, labels, inputs) == np.where(covered & (labels == 0), 0, dataset.test.inputs)
@@ -177,6 +181,20 @@ def test_a_model_fills_in_what_is_masked(run):
     assert summary["accuracy"] > summary["series"]["masked=1"]["accuracy"] > 0.1  # A space is most frequent.
     solver = memhrm.load(run)
     assert len(solver.solve(["the c_t"])[0]) == 16
+
+
+def test_an_answer_ends_when_the_model_is_sure_of_what_is_masked(run, file):
+    """Against the first step by hand; of other tokens, which are never trained, nothing is asked."""
+    model, data = memhrm.load(run).model, loaded(file, masked=(0.25,))
+    episodes = data.held_out()
+    batch = tensors(episodes.batch(0), "cpu")
+    first = next(rollout(model, batch, model.initial_state(len(episodes)), 1)).output.logits
+    masked = batch["inputs"] == MASK
+    sure = (first.softmax(dim=-1).amax(dim=-1) * masked).sum(dim=1) / masked.sum(dim=1)
+    threshold = float(sure.sort().values[len(sure) // 2 :][:2].mean())  # Between two of them.
+    how = EvaluationSettings(steps=2, loss="softmax", threshold=threshold, sure="confidence")
+    found = evaluate(model, data.task, episodes, how, Ranks(0, 1, torch.device("cpu")))
+    assert found["steps"] == pytest.approx(float(2 - (sure > threshold).float().mean()))
 
 
 @pytest.mark.parametrize("order", ["confidence", "left"])

@@ -11,6 +11,7 @@ from conftest import SHAPE
 from memhrm.data import Examples, Sudoku
 from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
+from memhrm.data.sampler import IGNORE
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.system.ranks import Ranks
@@ -76,14 +77,16 @@ def test_rows_halt_where_the_mean_probability_of_the_answer_is_above_the_thresho
     model = tiny_model()
     torch.nn.init.normal_(model.lm_head.weight)
     learner = learner_of(model, "confidence", loss=LossSettings.of(kind=loss))
-    learner.halting = replace(learner.halting, threshold=threshold)
-    (seen,) = train_step(learner, [batch(0)], [NONE]).observed
+    learner.halting, data = replace(learner.halting, threshold=threshold), batch(0)
+    data["labels"][:, 2:] = IGNORE
+    (seen,) = train_step(learner, [data], [NONE]).observed
     logits = seen.supervised.out.logits.double()
     shares = {
         "softmax": logits.exp(),
         "stablemax": torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp(max=0))),
     }[loss]
-    sure = (shares / shares.sum(dim=-1, keepdim=True)).amax(dim=-1).mean(dim=-1)
+    surest = (shares / shares.sum(dim=-1, keepdim=True)).amax(dim=-1)
+    sure = torch.stack([row[labels != IGNORE].mean() for row, labels in zip(surest, data["labels"])])
     assert torch.equal(seen.halted, sure > threshold) and seen.halted.unique().numel() == 2
 
 

@@ -114,7 +114,7 @@ class Demonstrations(EpisodeMaker):
             families=np.zeros(n, np.int32),
             ratings=of_episodes(varied.ratings),
             sources=of_episodes(varied.sources),
-            best=np.ones((n, length)),
+            best=np.full((n, length), np.nan),
             course=self.course(length),
         )
 

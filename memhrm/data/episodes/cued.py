@@ -65,6 +65,10 @@ class Cued(GridTask):
         tokens[:, : self.cue_length] = 0
         return tokens
 
+    def asked(self, inputs: np.ndarray) -> np.ndarray:
+        """Return where the digits of questions stand, ``(n, s)`` bool."""
+        return inputs >= self.first
+
     def render(self, tokens: np.ndarray) -> str:
         """Return a question or labels for people, with a blank where there is no label."""
         return super().render(tokens).replace("?", " ")

@@ -89,7 +89,7 @@ class Episodes:
         ratings: ``(n, p)`` int32.
         sources: ``(n, p)`` str objects.
         best: ``(n, p)`` the best possible probability of an exact answer to each example, given what its
-            episode has shown before.
+            episode has shown before; nan where it is not known.
         course: which examples are asked, and which told.
         address: ``(n, p, 2)`` int32, the number of the example's context within its episode, in the order of
             first visits, and the number of the context's cue among all cues; None without contexts.
@@ -128,14 +128,14 @@ class Episodes:
 
     @property
     def optimum(self) -> np.ndarray:
-        """Return the best possible exact accuracy at each place of the episode that is asked, in order."""
+        """Return the best possible exact accuracy at each place that is asked, in order; nan if not known."""
         best = self.best[:, self.answered]
         first = best[:1]
         return (first + (best - first).mean(axis=0))[0]  # Where all are equal, exactly what they are.
 
     @property
     def optimum_without_memory(self) -> float:
-        """Return the best possible exact accuracy without memory."""
+        """Return the best possible exact accuracy without memory; nan if it is not known."""
         if self.blind is None:
             return float(self.optimum[0])
         return float(self.blind[:, self.answered].mean())

@@ -60,6 +60,10 @@ class Hops(Task):
             labels[row, 0] = self._symbol(row, "answer", answer)
         return examples_of(inputs, labels, mask=inputs > 0)
 
+    def asked(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the first token of each question, where its answer stands: ``(n, s)`` bool."""
+        return (inputs > 0) & (np.arange(self.seq_len) == 0)
+
     def pairs(self, questions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the tokens of facts, as "3" = "5", or several at once, as "37" = "52": (n, s) each."""
         both = np.zeros((2, len(questions), self.seq_len), np.int32)

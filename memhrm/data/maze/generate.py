@@ -31,14 +31,24 @@ class Layout(Settings):
     unique: bool
 
 
-class _Mazes(Trials):
-    """Mazes with random walls."""
+class RandomMazes(Trials):
+    """A source of mazes with random walls, rated by the moves from start to goal.
+
+    The start is random, and the goal is a random cell at least ``min_length`` moves away. The share of walls
+    of each trial is uniform between its bounds. Mazes in which no cell is far enough from the start are left
+    out; with ``unique``, so are mazes with several shortest paths.
+
+    Args:
+        task: their task.
+        layout: their bounds.
+    """
 
     def __init__(self, task: Maze, layout: Layout) -> None:
         self.task, self.layout = task, layout
         self.lengths, self.single = Reach(), 0
 
     def __call__(self, count: int, rng: np.random.Generator, /) -> Examples:
+        """Return the puzzles of ``count`` trials that are within the bounds."""
         task, layout = self.task, self.layout
         mazes = np.arange(count)
         cells = task.seq_len
@@ -61,22 +71,14 @@ class _Mazes(Trials):
         return examples_of(questions[possible], answers, length[possible], ["generated"] * len(answers))
 
     def chance(self) -> float:
+        """Return an estimate of the chance that a trial is within the bounds, biased upwards."""
         return self.lengths.chance_above(self.layout.min_length, 1.5)
 
     def found(self) -> str:
+        """Return, for messages, what came closest to each bound that trials rarely meet."""
         reached = f", where data.min_length is {self.layout.min_length} and the longest path was "
         reached += f"{self.lengths.most:.0f} moves"
         return reached + (f", and {self.single} had a single shortest path" if self.layout.unique else "")
-
-
-def random_mazes(task: Maze, layout: Layout) -> Trials:
-    """Return a source of mazes rated by the moves from start to goal.
-
-    The start is random, and the goal is a random cell at least ``min_length`` moves away. The share of walls
-    of each trial is uniform between its bounds. Mazes in which no cell is far enough from the start are left
-    out; with ``unique``, so are mazes with several shortest paths.
-    """
-    return _Mazes(task, layout)
 
 
 def _ranks(rng: np.random.Generator, count: int, cells: int) -> np.ndarray:

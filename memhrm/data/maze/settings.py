@@ -8,7 +8,7 @@ import numpy as np
 from memhrm.config.settings import require
 from memhrm.data.collect import Progress, collect
 from memhrm.data.examples import Examples
-from memhrm.data.maze.generate import Layout, random_mazes
+from memhrm.data.maze.generate import Layout, RandomMazes
 from memhrm.data.maze.task import MOST_SIDE, Maze
 from memhrm.data.settings import DataSettings
 
@@ -45,5 +45,5 @@ class MazeSettings(Layout, DataSettings):
         return Maze(side=self.side)
 
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
-        """Return ``count`` puzzles in random order, no two symmetric; None for all that can be listed."""
-        return collect(self.task(), count, random_mazes(self.task(), self), rng, progress)
+        """Return ``count`` puzzles in random order, no two symmetric."""
+        return collect(self.task(), count, RandomMazes(self.task(), self), rng, progress)

@@ -46,14 +46,20 @@ def _within(values: np.ndarray, low: int | None, high: int | None) -> np.ndarray
     return (values >= (0 if low is None else low)) & (values <= (np.inf if high is None else high))
 
 
-class _Sudokus(Trials):
-    """Puzzles made from random full grids by `dig`."""
+class RandomSudokus(Trials):
+    """A source of puzzles made from random full grids by `dig`, rated by guesses (`solver.search`).
+
+    Args:
+        task: their task.
+        difficulty: their bounds.
+    """
 
     def __init__(self, task: Sudoku, difficulty: Difficulty) -> None:
         self.task, self.bounds = task, difficulty
         self.clues, self.guesses = Reach(), Reach()
 
     def __call__(self, count: int, rng: np.random.Generator, /) -> Examples:
+        """Return the puzzles of ``count`` trials that are within the bounds."""
         task = self.task
         grids = random_grids(count, task.shape, rng)
         puzzles = dig(grids, task.shape, rng, min_clues=self.bounds.min_clues or 0)
@@ -65,6 +71,7 @@ class _Sudokus(Trials):
         return rated.select(self.bounds.allows_guesses(rated.ratings))
 
     def chance(self) -> float:
+        """Return an estimate of the chance that a trial is within the bounds, biased upwards."""
         clues, guesses = self.bounds.max_clues, self.bounds.min_guesses
         chance = 1.0 if clues is None else self.clues.chance_below(clues)
         if guesses and self.guesses.most < guesses:
@@ -73,6 +80,7 @@ class _Sudokus(Trials):
         return chance
 
     def found(self) -> str:
+        """Return, for messages, what came closest to each bound that trials rarely meet."""
         reached = ""
         if self.bounds.max_clues is not None:
             reached += f", where data.max_clues is {self.bounds.max_clues} and the fewest clues were "
@@ -81,11 +89,6 @@ class _Sudokus(Trials):
             reached += f", where data.min_guesses is {self.bounds.min_guesses} and the most guesses were "
             reached += f"{self.guesses.most:.0f}"
         return reached
-
-
-def random_sudokus(task: Sudoku, difficulty: Difficulty) -> Trials:
-    """Return a source of puzzles made from random full grids by `dig`, rated by guesses (`solver.search`)."""
-    return _Sudokus(task, difficulty)
 
 
 def _rated(task: Sudoku, puzzles: np.ndarray, grids: np.ndarray, difficulty: Difficulty) -> Examples:

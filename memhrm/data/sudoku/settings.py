@@ -9,7 +9,7 @@ from memhrm.config.settings import require
 from memhrm.data.collect import Progress, collect
 from memhrm.data.examples import Examples
 from memhrm.data.settings import DataSettings
-from memhrm.data.sudoku.generate import Difficulty, all_sudokus4, random_sudokus
+from memhrm.data.sudoku.generate import Difficulty, RandomSudokus, all_sudokus4
 from memhrm.data.sudoku.task import Sudoku
 
 FEWEST_CLUES = {4: 4, 6: 8, 9: 17}
@@ -50,7 +50,7 @@ class SudokuSettings(Difficulty, DataSettings):
     def generate(self, count: int | None, rng: np.random.Generator, progress: Progress) -> Examples:
         """Return ``count`` puzzles in random order, no two symmetric; None for all that can be listed."""
         if self.side != 4:
-            return collect(self.task(), count, random_sudokus(self.task(), self), rng, progress)
+            return collect(self.task(), count, RandomSudokus(self.task(), self), rng, progress)
         puzzles = all_sudokus4(self.task(), self, rng)
         if count is not None and count > len(puzzles):
             raise ValueError(

@@ -4,6 +4,7 @@ Each cell holds its candidates as bits, bit ``d - 1`` for digit ``d``. Arrays ke
 last, so that every operation runs along contiguous memory.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,7 @@ def propagate(candidates: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndar
     return candidates, consistent
 
 
-def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
+def search(candidates: np.ndarray, shape: Shape, *, limit: int, most_guesses: float = math.inf) -> Search:
     """Search every puzzle depth first for up to ``limit`` solutions.
 
     Between propagations the search guesses: in the first of the cells with the fewest candidates it takes the
@@ -92,6 +93,7 @@ def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
         candidates: ``(side^2, n)`` uint16.
         shape: the shape of the grids.
         limit: the number of solutions at which the search of a puzzle stops.
+        most_guesses: the search of a puzzle that takes more guesses is given up at the first of them.
     """
     cells, n = candidates.shape
     solutions, guesses, depth = np.zeros((3, n), np.int32)
@@ -124,11 +126,12 @@ def search(candidates: np.ndarray, shape: Shape, *, limit: int) -> Search:
         depth[rows[back]] -= 1
         state[:, back] = stack[rows[back], depth[rows[back]]].T
         closed[back] = False
+        closed |= guesses[rows] > most_guesses
         rows, state = rows[~closed], state[:, ~closed]
     return Search(solutions, guesses, grids)
 
 
-def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
+def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2, most_guesses: float = math.inf) -> Search:
     """Search puzzles for up to ``limit`` solutions.
 
     Args:
@@ -136,6 +139,7 @@ def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
         shape: the shape of the grids.
         limit: most solutions to look for. With 1, ``guesses`` measures difficulty; with 2, ``solutions``
             tells whether the solution is unique.
+        most_guesses: the search of a puzzle that takes more guesses is given up, as in `search`.
 
     Raises:
         ValueError: `puzzles` has another shape, or a number in it is not a token.
@@ -144,7 +148,7 @@ def solve(puzzles: np.ndarray, shape: Shape, *, limit: int = 2) -> Search:
     if puzzles.shape[1] != shape.side**2:
         raise ValueError(f"puzzles have shape {puzzles.shape}; allowed: {shape.side**2} cells a row")
     in_range("puzzles", puzzles, 1, shape.side + 1)
-    return search(candidates_of(puzzles, shape.side), shape, limit=limit)
+    return search(candidates_of(puzzles, shape.side), shape, limit=limit, most_guesses=most_guesses)
 
 
 def random_grids(count: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,8 @@ from memhrm.data.sudoku.symmetry import BOXES, canonical, fingerprint, shape_of
 
 BLANK = 1
 UNITS = ("row", "column", "box")
+MOST_GUESSES = 5000
+"""Guesses after which the search for an answer is given up: hard puzzles take hundreds, few of them more."""
 
 
 class Sudoku(GridTask):
@@ -77,11 +79,14 @@ class Sudoku(GridTask):
         """Return the only answers to questions ``(n, s)``, found by search: ``(n, s)``.
 
         Raises:
-            ValueError: a question contradicts itself, has no answer or several; a `PuzzleError` says which.
+            ValueError: a question contradicts itself, has no answer or several, or the search takes more than
+                `MOST_GUESSES`; a `PuzzleError` says which.
         """
         inputs = self.checked("inputs", inputs)
         self.check_questions(inputs)
-        found = solve(inputs, self.shape, limit=2)
+        found = solve(inputs, self.shape, limit=2, most_guesses=MOST_GUESSES)
+        slow = f"question takes too long to solve: its search needs more than {MOST_GUESSES:,} guesses"
+        require_none(found.guesses > MOST_GUESSES, slow)
         require_none(found.solutions == 0, "question has no answer")
         require_none(found.solutions > 1, "question has several answers")
         return found.grids

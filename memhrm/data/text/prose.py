@@ -173,6 +173,10 @@ class Prose(Task):
                 labels[row, : len(tokens)] = np.where(tokens == MASK, _labels(right), 0)
         return examples_of(inputs, labels, mask=inputs > 0)
 
+    def asked(self, inputs: np.ndarray) -> np.ndarray:
+        """Return which tokens are masked, ``(n, s)`` bool."""
+        return inputs == MASK
+
     def with_gaps(self, text: str) -> np.ndarray:
         """Return the tokens of a text in which `GAP` stands for a masked token."""
         parts = [self.script.encode(part) if part else np.zeros(0, np.int32) for part in text.split(GAP)]

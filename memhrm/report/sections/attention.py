@@ -21,7 +21,7 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
     `one_read` and `one_write` those of one puzzle, (k, rows, columns); `one_cells` its active cells, (k,), -1
     for a memory without cells.
     """
-    if not attention.readable(run.subject.model.H_module):
+    if not run.subject.model.H_module.has_maps:
         return None
     few = run.few(PUZZLES)
     step = attention.attention_maps(few, run.depth - 1)

@@ -21,28 +21,18 @@ Rows = dict[str, list[tuple[float, ...] | None]]
 
 
 def compute(run: ProbedRun) -> dict[str, Any] | None:
-    """Return the effects; None without memory, or for one puzzle, which has no other to swap with.
-
-    `meaningful` are the tests of the whole memory that can show something: with one supervision step, a swap
-    in the middle is a shuffle; with one H-step in all, nothing reads what is written.
-    """
-    subject = run.subject.select(slice(run.settings.causal_puzzles))
-    if not run.remembers or len(subject) < 2:
+    """Return the effects; None without memory, or for one puzzle, which has no other to swap with."""
+    rows = run.subject.spread(run.settings.causal_puzzles)
+    if not run.remembers or len(rows) < 2:
         return None
-    found = effects(subject, seed=run.settings.seed, baseline=run.near.select(slice(len(subject))))
-    H_steps = run.depth * subject.model.settings.H_cycles
-    useless = {"swap": run.depth == 1, "freeze": H_steps == 1}
-    meaningful = [test for test in WHOLE if not useless.get(test)]
-    return {"puzzles": len(subject), "effects": found, "meaningful": meaningful}
+    found = effects(run.subject.select(rows), seed=run.settings.seed, baseline=run.near.select(rows))
+    return {"puzzles": len(rows), "effects": found}
 
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
     """Return the figures: of the whole memory, and of single cells."""
     celled = [run for run in runs if run.cells]
-    whole: Rows = {
-        text: [_points(run, test) if test in run.numbers["causal"]["meaningful"] else None for run in runs]
-        for test, text in WHOLE.items()
-    }
+    whole: Rows = {text: [_points(run, test) for run in runs] for test, text in WHOLE.items()}
     parts = [_chart("causal-whole", runs, whole)]
     for test in ("knock_out", "force"):
         cells = range(max((run.cells for run in celled), default=0))
@@ -57,7 +47,7 @@ def _chart(key: str, runs: list[ProbedRun], rows: Rows) -> ReportPart:
 
 
 def _points(run: ProbedRun, test: str, cell: int | None = None) -> tuple[float, ...] | None:
-    """Return the change of a test and its interval in points, if the test was made."""
+    """Return the change of a test and its interval in points, if the test was made: it can show something."""
     for one in run.numbers["causal"]["effects"]:
         if (one["test"], one["cell"]) == (test, cell):
             return tuple(100 * one[key] for key in ("change", "low", "high"))

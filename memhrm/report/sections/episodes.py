@@ -38,8 +38,8 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
 
 def show(runs: list[ProbedRun]) -> list[ReportPart]:
     """Return the figures, and a table of some positions."""
-    optimum = runs[0].numbers["episodes"]["optimum"]["with_memory"]
-    best = _best(optimum)
+    known = runs[0].numbers["episodes"]["optimum"]
+    optimum, best = known["with_memory"], _best(known["with_memory"], known["without_memory"])
     parts = [curves("episodes-position", [_series(run, "kept", run.label, run.index) for run in runs] + best)]
     for run in (run for run in runs if run.remembers):
         series = [_series(run, kept, MEMORY[kept], number) for number, kept in enumerate(KEPT)]
@@ -49,7 +49,7 @@ def show(runs: list[ProbedRun]) -> list[ReportPart]:
         for run in runs
         for kept in KEPT
         if kept in run.numbers["episodes"]
-    } | {"best possible": optimum}
+    } | ({"best possible": optimum} if best else {})
     if len(optimum) > 2:
         texts = [[name, *(percent(exact[at]) for at in SHOWN)] for name, exact in rows.items()]
         parts.append(table("episodes-table", texts))
@@ -61,11 +61,13 @@ def _series(run: ProbedRun, kept: str, label: str, number: int) -> Series:
     return Series(label, found["exact"], run=number, band=(found["low"], found["high"]))
 
 
-def _best(best: Sequence[float] | np.ndarray) -> list[Series]:
-    """Return the best possible accuracy, which at the first puzzle is that without memory."""
+def _best(best: Sequence[float] | np.ndarray, blind: float) -> list[Series]:
+    """Return the best possible accuracy, with memory and without; nothing where it is not known."""
+    if np.isnan(best).any():
+        return []
     return [
         Series("best with memory", best, run=None, dashed=True),
-        Series("best without memory", [best[0]] * len(best), run=None),
+        Series("best without memory", [blind] * len(best), run=None),
     ]
 
 
@@ -84,8 +86,10 @@ def position_drawing(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> D
     for number, (label, summary) in enumerate(summaries.items()):
         exact = np.array(summary["exact_accuracy_by_position"])
         series.append(Series(label, exact, run=number, band=wilson(exact, summary["episodes"])))
-    best = next(iter(summaries.values()))["optimum_by_position"]
-    drawn = curves("episodes-position", series + _best(best), name=name).drawing
+    first = next(iter(summaries.values()))
+    best = first["optimum_by_position"]
+    blind = first.get("optimum_without_memory", best[0])  # Old summaries lack it.
+    drawn = curves("episodes-position", series + _best(best, blind), name=name).drawing
     assert drawn is not None
     return drawn
 

@@ -32,8 +32,9 @@ def compute(run: ProbedRun) -> dict[str, Any] | None:
             "inputs": one.inputs[0].cpu().numpy(),
             "labels": one.labels[0].cpu().numpy(),
             "tokens": seen.tokens[:, 0],
-            "q": expit(seen.q_halt[:, 0].astype(float)),
         }
+        if one.judges:
+            found[kind]["q"] = expit(seen.q_halt[:, 0].astype(float))
         if (episodes := one.episodes) is not None and episodes.length > 1:
             before = slice(int(one.numbered()[0]) % episodes.length)
             shown = shown_answers(one.task, episodes.feedback[0, before])
@@ -66,7 +67,7 @@ def show(runs: list[ProbedRun]) -> list[ReportPart]:
             run.numbers["films"],
             {"name": f"film-{run.index}", "cells": run.cells, "trained": run.depth},
         )
-        about["labels"] = [f"{LABELS[kind]} ({what} {one['row'] + 1})" for kind, one in found.items()]
+        about["labels"] = [f"{LABELS[kind]} ({what} {run.number(one['row'])})" for kind, one in found.items()]
         film = about | film_data(run.subject.task, list(found.values()))
         films.append(ReportPart(kind="film", words={"title": run.label}, film=film))
     return films
@@ -95,7 +96,7 @@ def _shot(
         "shown": [[_text(task, question), task.decode(answer)] for question, answer in pairs],
         "taken": [[np.flatnonzero(cells).tolist() for cells in puzzle] for puzzle in more.get("taken", ())],
         "frames": [_text(task, one) for one in tokens],
-        "q": np.round(more["q"], 4).tolist(),
+        **({"q": np.round(more["q"], 4).tolist()} if "q" in more else {}),
         **{name: np.round(more[name].tolist(), 3).tolist() for name in TRACED if name in more},
     }
 

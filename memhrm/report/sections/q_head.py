@@ -11,14 +11,18 @@ from memhrm.report.run import ProbedRun
 RULES = {"q": "highest Q", "residual": "lowest residual", "majority": "majority", "oracle": "oracle"}
 
 
-def compute(run: ProbedRun) -> dict[str, Any]:
-    """Return the calibration at all steps of the training depth, and the restarts of some puzzles."""
+def compute(run: ProbedRun) -> dict[str, Any] | None:
+    """Return the calibration at all steps of the training depth, and the restarts of some puzzles.
+
+    None where training did not teach the Q-head.
+    """
+    if not run.subject.judges:
+        return None
     settings, few = run.settings, run.few()
-    first = run.near.select(slice(len(few)))
     return {
         "calibration": calibration(run.near.q_halt, run.near.exact),
         "puzzles": len(few),
-        "restarts": restarts(few, settings.restarts, settings.noise, seed=settings.seed, first=first),
+        "restarts": restarts(few, settings.restarts, settings.noise, seed=settings.seed, first=run.near_few),
     }
 
 

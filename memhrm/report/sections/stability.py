@@ -11,13 +11,12 @@ VARIANTS = 8
 
 
 def compute(run: ProbedRun) -> dict[str, Any] | None:
-    """Return None for episodes: a symmetry would break the secret rule that their answers follow."""
+    """Return None where there is nothing of it: in episodes, and for a task without symmetries, as texts."""
     subject, seed = run.few(), run.settings.seed
-    near = run.near.select(slice(len(subject)))
     found = {
         "one_blank": one_blank(subject, seed=seed),
         "from_solution": from_solution(subject),
-        "relabelled": relabelled(subject, tries=VARIANTS, seed=seed, baseline=near),
+        "relabelled": relabelled(subject, tries=VARIANTS, seed=seed, baseline=run.near_few),
     }
     known = {name: value for name, value in found.items() if value is not None}
     return {"puzzles": len(subject), **known} if known else None
