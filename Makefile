@@ -29,7 +29,7 @@ demo: $(STAMP)
 	@echo "  $(PY) -m memhrm train +memory=multicell k=2 seed=1     # memory cells on Sudoku"
 	@echo "  $(PY) -m memhrm train --help                           # models, memories, data and every setting"
 
-# About seven minutes on two free cores, and two for the set-up.
+# About five minutes on two free cores, and two for the set-up.
 test: $(STAMP)
 	$(PY) -m pytest -n 2 --dist worksteal
 
