@@ -5,6 +5,7 @@
 The runs are those of the main table, on Sudoku, and of the episodes, on recall, where the memory is needed.
 """
 
+from functools import cache
 from textwrap import fill
 from typing import Any
 
@@ -79,7 +80,12 @@ def _change_cells(rows: pd.DataFrame) -> list[str]:
 
 def _shown(rows: pd.DataFrame) -> list[str]:
     """Return the tests that can show something of runs whose settings are the same but for the seed."""
-    config = compose("train", rows["settings"].iloc[0].split())
+    return _meaningful(rows["settings"].iloc[0])
+
+
+@cache  # The table and the figure ask the same.
+def _meaningful(settings: str) -> list[str]:
+    config = compose("train", settings.split())
     memory = config["memory"]
     writes = memory["write_in_evaluation"] and memory["write_when"] == "always"
     return meaningful(config["halting"]["halt_max_steps"], config["model"]["H_cycles"], writes)

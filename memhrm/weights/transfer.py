@@ -23,6 +23,9 @@ from memhrm.system.files import read_json, require_writable, write_json
 from memhrm.weights.restore import Restored
 from memhrm.weights.tensors import read_tensors, write_tensors
 
+_KEPT = ("environment.json", "origin.json")
+"""Files of a run that go into one that is made of it."""
+
 FORMAT = "memhrm memory 2"
 
 
@@ -166,9 +169,6 @@ def check_cells(setting: str, cells: Sequence[int], count: int) -> None:
     """Refuse numbers that are not those of cells, or that come twice."""
     fits = len(cells) > 0 and len(set(cells)) == len(cells) and all(0 <= i < count for i in cells)
     require(fits, setting, list(cells), f"cells 0 to {count - 1}, each at most once, and at least one")
-
-
-_KEPT = ("environment.json", "origin.json")
 
 
 def check_free(out: Path, run: Path, overwrite: bool) -> None:

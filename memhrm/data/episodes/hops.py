@@ -95,9 +95,8 @@ class Hops(Task):
 
     def describe(self, examples: Examples) -> str:
         """Return one line on the functions of a set: their fixed points."""
-        return quantiles(
-            "fixed points", ((examples.inputs == examples.labels) & (examples.labels > 0)).sum(axis=1)
-        )
+        fixed = (examples.inputs == examples.labels) & (examples.labels > 0)
+        return quantiles("fixed points", fixed.sum(axis=1))
 
 
 def functions(task: Hops, count: int | None, rng: np.random.Generator) -> Examples:
