@@ -85,7 +85,7 @@ class Reference:
         if self.options.placement == "augment":
             z_H = level(z_H, z_L)
         if self.kind == "bicross":
-            results = [self.one_memory(z_H[e], z_L[e], memory["m"][e]) for e in range(len(z_H))]
+            results = [self.one_memory(z_H[e], z_L[e], memory["m"][e], write) for e in range(len(z_H))]
         else:
             losses = self.losses_of_cells(z_H, z_L, memory["cells"], judge)
             held = [
@@ -100,6 +100,7 @@ class Reference:
                     z_H[e],
                     z_L[e],
                     {name: x[e] for name, x in memory.items()},
+                    write,
                     None if noise is None else noise[e].tolist(),
                     None if losses is None else losses[e].tolist(),
                     (0, 0) if address is None else tuple(address[e].tolist()),
@@ -114,11 +115,12 @@ class Reference:
         noted = {name: x for name, x in after.items() if name.startswith("asked_")}
         return torch.stack(states), after if write else {**memory, **noted}, stack(traces)
 
-    def one_memory(self, z_H: Tensor, z_L: Tensor, m: Tensor) -> tuple[Tensor, Memory, Trace]:
+    def one_memory(self, z_H: Tensor, z_L: Tensor, m: Tensor, write: bool) -> tuple[Tensor, Memory, Trace]:
         """Compute BiCrossAttn for one example: z_H, z_L (t, d), m (l, d)."""
         dz = self.read_attention(norm(z_H + z_L), norm(m), norm(m))
         z_H = self.residual("read_residual", z_H, dz, self.normed)
-        m = self.written(m, norm(z_H + z_L), self.normed)
+        if write:
+            m = self.written(m, norm(z_H + z_L), self.normed)
         return z_H, {"m": m}, norms(z_H, m)
 
     def many_cells(
@@ -126,6 +128,7 @@ class Reference:
         z_H: Tensor,
         z_L: Tensor,
         memory: Memory,
+        write: bool,
         noise: list[float] | None,
         losses: list[float] | None,
         address: tuple[int, ...],
@@ -180,7 +183,7 @@ class Reference:
                 rows.append(m)
             else:
                 rows.append(cells[i] if i in A else cells[i] * (1 - o.decay * (1 - usage[i])))
-        trace |= norms(z_H, torch.stack([rows[i] for i in W]))
+        trace |= norms(z_H, torch.stack([(rows if write else cells)[i] for i in W]))
         noted = {}
         if o.fresh:
             noted["written"] = torch.stack([torch.ones_like(x) if i in W else x

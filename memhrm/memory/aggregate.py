@@ -65,8 +65,10 @@ class Aggregate(CellModule):
         z_H = exchange.read_residual(z_H, dz)
 
         h_plus = layer_norm(z_H + z_L)
-        written = self._write(active, before, selection, h_plus, present)
-        written = store.finish(before, written, selection, h.dtype)
+        written = before
+        if context.write:
+            written = self._write(active, before, selection, h_plus, present)
+            written = store.finish(before, written, selection, h.dtype)
         trace |= norms(z_H, written, present)
         if context.maps:
             trace |= self._maps(h, tokens, h_plus, before, selection, present)

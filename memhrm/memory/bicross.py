@@ -41,10 +41,9 @@ class BiCross(HModule):
         known = layer_norm(m.to(h.dtype))
         dz = exchange.read.out(exchange.read(h, known.unsqueeze(1)).squeeze(2))
         z_H = exchange.read_residual(z_H, dz)
-        if not (context.write or context.maps):
-            return z_H, memory, norms(z_H, m, present)
         h_plus = layer_norm(z_H + z_L)
-        m = exchange.write_residual(m, exchange.write(known, h_plus, present))
+        if context.write:
+            m = exchange.write_residual(m, exchange.write(known, h_plus, present))
         trace = norms(z_H, m, present)
         if context.maps:
             one = torch.ones_like(known[:, :1, 0])

@@ -49,7 +49,9 @@ class MultiCell(CellModule):
         z_H = exchange.read_residual(z_H, dz)
 
         h_plus = layer_norm(z_H + z_L)
-        written = store.finish(before, exchange.write_cells(before, h_plus, present), selection, h.dtype)
+        written = before
+        if context.write:
+            written = store.finish(before, exchange.write_cells(before, h_plus, present), selection, h.dtype)
         trace |= norms(z_H, written, present)
         if context.maps:
             weights, targets = selection.read.weights, layer_norm(before.to(h.dtype))

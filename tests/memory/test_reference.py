@@ -407,8 +407,7 @@ def test_without_write_every_H_step_reads_the_memory_as_it_was_and_notes_what_it
         return (z_L + injection).tanh()
 
     def H_step(h, z_H, z_L, memory, level):
-        # The one memory computes no write where none is kept; the trace has its norm.
-        context = world.context(h)._replace(write=kind == "bicross")
+        context = world.context(h)._replace(write=False)
         z_H, after, trace = module(z_H, z_L, memory, context)
         return z_H, module.unwritten(memory, after), trace
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import memhrm
 from memhrm.config.command import compose
@@ -59,6 +60,26 @@ def test_only_a_step_that_tells_something_writes(memory):
     assert same(asked.memory, start.memory) and same(frozen.memory, start.memory)
     assert torch.equal(same_answer.logits, wanted.logits)  # With one H-cycle nothing is read after the write.
     assert memory == "carry_add" or not same(told.memory, start.memory)
+
+
+@pytest.mark.parametrize("memory", ["bicross", "multicell", "aggregate"])
+def test_a_write_that_is_not_kept_is_not_computed(memory):
+    _, data, model = made(memory, *RECALL)
+    inputs, start = torch.from_numpy(data.test.inputs[:4]).int(), model.initial_state(4)
+    write = model.H_module.get_submodule("exchange.write")
+    called = []
+    write.register_forward_hook(lambda *_: called.append(True))
+
+    def cost(told: bool) -> int:
+        called.clear()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model.eval()(start, inputs, model.puzzle_rows(torch.zeros(4)), Guide(told=told))
+        return counter.get_total_flops()
+
+    told = cost(told=True)
+    assert called
+    asked = cost(told=False)
+    assert not called and asked < told
 
 
 @pytest.mark.parametrize("written", ["told", "always"])
