@@ -19,7 +19,7 @@ from memhrm.memory.none import NO_MEMORY
 from memhrm.models.recursion import Recursion, State, gradient_start
 from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
-from memhrm.nn.attention import rotary_table
+from memhrm.nn.attention import axial_rotary_table, rotary_table
 from memhrm.nn.blocks import AttentionMixer, Block, Level, MLPMixer
 from memhrm.nn.decoder import Decoder
 from memhrm.nn.embedding import InputEmbedding
@@ -93,7 +93,8 @@ class Reasoner(nn.Module):
         self.settings = settings = settings.beside(memory)
         self.shape = shape
         d, length = settings.hidden_size, settings.prefix_length() + shape.num_tokens
-        axial, layout = settings.positions == "axial", shape.layout or (1, shape.num_tokens)
+        axial = settings.positions in ("axial", "axial_rope")
+        layout = shape.layout or (1, shape.num_tokens)
         allowed = "with data whose positions lie in several rows and columns"
         require(not axial or min(layout) > 1, "model.positions", settings.positions, allowed)
         self.embed = InputEmbedding(
@@ -132,8 +133,11 @@ class Reasoner(nn.Module):
         nn.init.constant_(self.q_head.bias, -5.0)
         self.register_buffer("H_init", truncated_normal_(torch.empty(d), std=1.0))
         self.register_buffer("L_init", truncated_normal_(torch.empty(d), std=1.0))
-        rotary = settings.positions == "rope" and settings.mixer == "attention"
-        table = rotary_table(length, d // settings.num_heads) if rotary else None
+        table, head_width = None, d // settings.num_heads
+        if settings.positions == "rope" and settings.mixer == "attention":
+            table = rotary_table(length, head_width)
+        elif settings.positions == "axial_rope":
+            table = axial_rotary_table(layout, head_width, settings.prefix_length())
         self.register_buffer("rotary", table, persistent=False)
 
     def shortened(self, tokens: int) -> "Reasoner":

@@ -79,7 +79,7 @@ class ModelSettings(Settings):
         gradient_window: one_step (HRM), last_cycle (TRM), {cycles: g}, the last g whole H-cycles, or whole,
             all of them; null: see `beside`.
         positions: positions of the tokens, rotary or learned; axial: learned ones of the row and of the
-            column, added, for what lies in rows and columns.
+            column, added, for what lies in rows and columns; axial_rope: these, and rotary ones of both.
         puzzle_emb_ndim: numbers per puzzle identifier, e; 0 for none; null: the width.
         puzzle_emb_len: tokens of the prefix that they fill; 0 for as few as hold them.
         decoder_layers: blocks of a decoder that says masked tokens one after the other; 0: all at once.
@@ -103,7 +103,7 @@ class ModelSettings(Settings):
     told_cycles: int | None
     L_cycles: int
     gradient_window: str | dict | None
-    positions: Literal["rope", "learned", "axial", "none"]
+    positions: Literal["rope", "learned", "axial", "axial_rope", "none"]
     puzzle_emb_ndim: int | None
     puzzle_emb_len: int
     decoder_layers: int
@@ -122,11 +122,14 @@ class ModelSettings(Settings):
         require(self.expansion > 0 and wide <= MOST, "model.expansion", self.expansion,
                 f"a number above 0, up to {MOST // d:,} with model.hidden_size={d}")  # fmt: skip
         if self.mixer == "attention" or self.decoder_layers:
-            paired = 2 if self.positions == "rope" else 1  # Rotation pairs the channels of a head.
+            # Rotation pairs the channels of a head, those of rows and those of columns.
+            paired = {"rope": 2, "axial_rope": 4}.get(self.positions, 1)
             if d % (n * paired):
                 fits = [str(i) for i in range(1, min(d, 1024) + 1) if d % (i * paired) == 0]
                 few = ", ".join(fits) or "no number; choose an even width"
                 require(False, "model.num_heads", n, f"with model.hidden_size={d}: {few}")
+        turns = self.mixer == "attention" or self.positions != "axial_rope"
+        require(turns, "model.positions", self.positions, "with model.mixer=attention")
         own = self.H_net == "own"
         require(own == (self.H_layers > 0), "model.H_layers", self.H_layers,
                 "above 0 with H_net=own, 0 with H_net=shared")  # fmt: skip

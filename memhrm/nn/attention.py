@@ -117,9 +117,39 @@ def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor
     Su et al., arXiv 2104.09864, in half-rotation form: channel i turns with channel i + head_width / 2. The
     first half of the sines is negative.
     """
-    frequency = theta ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
-    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency).unsqueeze(1)
-    cos, sin = angle.cos(), angle.sin()
+    return _table(_angles(torch.arange(length), head_width, theta))
+
+
+def axial_rotary_table(
+    layout: tuple[int, int], head_width: int, prefix: int = 0, theta: float = 100.0
+) -> Tensor:
+    """Return those of positions in rows and columns: a half of the pairs turns with each.
+
+    Heo et al., arXiv 2403.13298, whose theta it is.
+
+    Args:
+        layout: rows and columns.
+        head_width: channels of a head, c, divisible by four.
+        prefix: positions before those, which do not turn.
+        theta: base of the frequencies.
+
+    Returns:
+        The table, (2, prefix + rows * columns, 1, c).
+    """
+    at = torch.arange(layout[0] * layout[1])
+    both = [_angles(of, head_width // 2, theta) for of in (at // layout[1], at % layout[1])]
+    return _table(F.pad(torch.cat(both, dim=1), (0, 0, prefix, 0)))
+
+
+def _angles(at: Tensor, width: int, theta: float) -> Tensor:
+    """Return by how much each pair of `width` channels turns at places (t,), (t, width / 2)."""
+    frequency = theta ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+    return torch.outer(at.float(), frequency)
+
+
+def _table(angle: Tensor) -> Tensor:
+    """Return the table of angles (t, c / 2)."""
+    cos, sin = angle.unsqueeze(1).cos(), angle.unsqueeze(1).sin()
     return torch.stack((torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)))
 
 

@@ -177,6 +177,9 @@ model.H_net=own | model.H_layers is 0 | H_net=own
 model.mixer=conv
 model.positions=sine
 data=hops model.positions=axial | model.positions is 'axial' | rows and columns
+data=hops model.positions=axial_rope | model.positions is 'axial_rope' | rows and columns
+model.mixer=mlp model.positions=axial_rope | model.positions is 'axial_rope' | model.mixer=attention
+model.positions=axial_rope model.hidden_size=24 model.num_heads=4 | model.num_heads is 4 | 1, 2, 3, 6
 model.gradient_window=all
 model.gradient_window=2
 model.gradient_window={cycles:2} | model.gradient_window | 2

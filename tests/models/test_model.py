@@ -15,7 +15,7 @@ from memhrm.models.recursion import gradient_start
 from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.nn import attention as attend
 from memhrm.nn import swiglu as units
-from memhrm.nn.attention import rotary_table, rotate
+from memhrm.nn.attention import axial_rotary_table, rotary_table, rotate
 from memhrm.nn.blocks import SwiGLU, add_rms, inner_width, normed_gate
 from memhrm.nn.layers import truncated_normal_
 from memhrm.nn.swiglu import silu_gate, swiglu
@@ -284,6 +284,39 @@ def test_axial_positions_are_those_of_row_and_column(tiny_model, batch):
         ValueError, match=r"model.positions is 'axial'; allowed: with data whose positions lie"
     ):
         Reasoner(model_settings(positions="axial"), replace(SHAPE, layout=(1, 16)))
+
+
+def test_axial_rotary_positions_turn_half_a_head_with_the_row_and_half_with_the_column(tiny_model):
+    table = axial_rotary_table((3, 5), 8, prefix=2)
+    for at in range(15):
+        here = table[:, 2 + at, 0]
+        for places, pairs in ((at // 5, (0, 1)), (at % 5, (2, 3))):
+            alone = rotary_table(places + 1, 4, theta=100.0)[:, places, 0]
+            for own, pair in enumerate(pairs):
+                assert torch.equal(here[:, pair], alone[:, own])
+                assert torch.equal(here[:, 4 + pair], alone[:, 2 + own])
+    still = torch.tensor([1.0, 0.0]).view(2, 1, 1).expand(2, 2, 8)
+    assert torch.equal(table[:, :2, 0].abs(), still)
+    model = tiny_model(positions="axial_rope")
+    assert torch.equal(model.rotary, axial_rotary_table((4, 4), 8, prefix=2)) and hasattr(model.embed, "rows")
+
+
+def test_with_axial_rotary_positions_attention_sees_how_far_cells_lie_apart():
+    """A query and a key, moved together over the grid, match as before."""
+    table = axial_rotary_table((4, 4), 8).double()
+    random = torch.Generator().manual_seed(0)
+    q, k = torch.randn(2, 8, dtype=torch.float64, generator=random)
+    turned_q, turned_k = (rotate(x.expand(1, 16, 1, 8), table)[0, :, 0] for x in (q, k))
+    match = (turned_q @ turned_k.T).view(4, 4, 4, 4)
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1)):
+        origin = max(-column, 0)
+        same = [
+            match[r, c, r + row, c + column]
+            for r in range(4 - row)
+            for c in range(origin, 4 - max(column, 0))
+        ]
+        torch.testing.assert_close(torch.stack(same), same[0].expand(len(same)))
+    assert not torch.isclose(match[0, 0, 0, 1], match[0, 0, 1, 0])
 
 
 @pytest.mark.parametrize(

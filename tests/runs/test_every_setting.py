@@ -198,7 +198,7 @@ OTHER = {
     "model.name": "mine", "model.mixer": ("mlp", "attention"), "model.hidden_size": 16, "model.num_heads": 1,
     "model.expansion": 100.0, "model.H_net": ("own", "shared"),
     "model.gradient_window": ({"cycles": 2}, {"cycles": 1}),
-    "model.positions": ("axial", "learned", "rope"), "model.puzzle_emb_ndim": 3,
+    "model.positions": ("axial_rope", "axial", "learned", "rope"), "model.puzzle_emb_ndim": 3,
     "model.attention": "xformers", "model.unit": "normed", "model.puzzle_emb_len": 2,
     "memory.name": "mine", "memory.module": "no.Such", "memory.lifetime": ("global", "episode"),
     "memory.horizon": 2, "memory.write_when": "told", "model.told_cycles": 1, "memory.rate": 0.5,
