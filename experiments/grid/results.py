@@ -27,6 +27,8 @@ Variants = dict[str, pd.DataFrame]
 FOLDER = ROOT / "experiments" / "results"
 EARLIER = {"cells.information": "cells.usage_information"}
 """Columns that had other names when their rows and runs were made."""
+STAYS = {"confusions"}
+"""What stays in the directory of a run: a long list that no table shows."""
 FIRST = ["task", "variant", "seed", "settings", "config", "commit", "device", "torch"]
 KEY = ["task", "variant", "seed", "settings"]
 ORIGIN = [*KEY, "commit", "device", "torch"]
@@ -84,7 +86,7 @@ def row(run: Run, path: Path) -> dict[str, Any]:
             f"{measure}.{name}": value for measure, found in measures.items() for name, value in found.items()
         },
     }
-    return {EARLIER.get(name, name): value for name, value in cells.items()}
+    return {EARLIER.get(name, name): value for name, value in cells.items() if name not in STAYS}
 
 
 def origin(run: Run, path: Path) -> dict[str, Any]:
