@@ -72,9 +72,7 @@ def row(run: Run, path: Path) -> dict[str, Any]:
         **origin(run, path),
         "config": digest(settings),
         **pd.json_normalize(directory.summary() or {}).to_dict("records")[0],
-        "flops": _flops(
-            json.dumps({**config, "dir": None, "seed": 0, "data": {**config["data"], "seed": 0}})
-        ),
+        "flops": flops(config),
         "trained_puzzles": sum(finished) if finished else None,
         "depth": depth(settings),
         "curve_steps": [line["step"] for line in curve],
@@ -120,9 +118,16 @@ def provenance(environment: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def flops(config: Mapping[str, Any]) -> int:
+    """Return the FLOPs of one supervision step forward, per example, with the settings of a run."""
+    data = config["data"]
+    if not data.get("left_out"):  # The seed draws the categories that are left out, and the others are named.
+        data = {**data, "seed": 0}
+    return _flops(json.dumps({**config, "dir": None, "seed": 0, "data": data}))
+
+
 @cache
 def _flops(config: str) -> int:
-    """Return the FLOPs of one supervision step forward, per example."""
     return cost(json.loads(config)).flops
 
 

@@ -231,7 +231,7 @@ _SHORT_TEXTS = "data.length=20"
 """All words of all but one text of CLINC150 in 200."""
 _SAMPLE = ("experiment=intent", "data.path=docs/texts.csv", "data.holdout=12", *_TINY, "steps=3")
 _FEW = ("steps=600", "batch_size=64", "data.dropout=0.6", _OWN_TEST)
-"""With few texts dropout is worth six points (experiments/LOG.md)."""
+"""With few texts more dropout gains some points (experiments/LOG.md)."""
 BANKING, CLINC, TEN, FIVE, FEW_SHOT, PROSE = (
     *("BANKING77", "CLINC150", "BANKING77, 10 texts each", "BANKING77, 5 texts each"),
     *("few-shot episodes", "prose"),

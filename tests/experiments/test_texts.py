@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import text as study
-from experiments.grid import measures, texts
+from experiments.grid import measures, results, texts
 from experiments.grid.results import arrange, frame
 from experiments.grid.run import Variant
 from experiments.grid.tasks import CLINC, FEW_SHOT, LEFT_OUT, PROSE, TEXTS
@@ -237,6 +237,22 @@ def test_controls_take_the_flops_that_the_tables_say():
     words = ("experiment=text", f"data.path={SAMPLE}", "data.length=16")
     (answer, training), flat = (flops(one, *words) for one in study.WRITERS)
     assert answer == flat[0] and flat[1] == pytest.approx(1.5 * training, rel=0.05)
+
+
+def test_runs_that_leave_categories_out_have_flops_whatever_their_seed():
+    """A run's settings name the categories that its seed leaves."""
+    kept = set()
+    for seed in range(4):
+        words = (
+            *("experiment=intent", f"data.path={SAMPLE}", "data.holdout=12", "data.left_out=1"),
+            *(f"data.seed={seed}", "data.length=9", "data.buckets=99"),
+        )
+        config = compose("train", words)
+        known = make_dataset(parse(config)).task.categories
+        named = {**config, "data": {**config["data"], "categories": list(known)}}
+        assert results.flops(named) == cost(config).flops
+        kept.add(known)
+    assert len(kept) > 1
 
 
 def test_every_claim_on_texts_has_three_seeds_and_its_controls():
