@@ -49,8 +49,8 @@ _COST = ["MFLOP", "parameters", "seconds"]
 
 ANSWER = "MFLOP: of one answer."
 SEARCH = (
-    "Those of retrieval leave out its exact search, 2 n w for each H-step: 3.8 MFLOP with n = 15,000 texts "
-    "in the bank and keys of w = 128 numbers."
+    "Those of retrieval leave out its exact search, 2 n w for each H-step with n texts in the bank and keys "
+    "of w numbers: 3.8 MFLOP with the 15,000 of CLINC150 and w = 128."
 )
 GRADIENT = (
     "The gradient goes through the last H-cycle of TRM, and through all blocks of the feed-forward net and "

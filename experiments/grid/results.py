@@ -121,7 +121,7 @@ def provenance(environment: Mapping[str, Any]) -> dict[str, str]:
 def flops(config: Mapping[str, Any]) -> int:
     """Return the FLOPs of one supervision step forward, per example, with the settings of a run."""
     data = config["data"]
-    if not data.get("left_out"):  # The seed draws the categories that are left out, and the others are named.
+    if not data.get("left_out"):  # Else the settings name the categories that their own seed leaves.
         data = {**data, "seed": 0}
     return _flops(json.dumps({**config, "dir": None, "seed": 0, "data": data}))
 

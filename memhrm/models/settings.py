@@ -126,7 +126,7 @@ class ModelSettings(Settings):
             paired = {"rope": 2, "axial_rope": 4}.get(self.positions, 1)
             if d % (n * paired):
                 fits = [str(i) for i in range(1, min(d, 1024) + 1) if d % (i * paired) == 0]
-                few = ", ".join(fits) or "no number; choose an even width"
+                few = ", ".join(fits) or f"no number; choose a width that {paired} divides"
                 require(False, "model.num_heads", n, f"with model.hidden_size={d}: {few}")
         turns = self.mixer == "attention" or self.positions != "axial_rope"
         require(turns, "model.positions", self.positions, "with model.mixer=attention")

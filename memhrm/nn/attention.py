@@ -123,9 +123,10 @@ def rotary_table(length: int, head_width: int, theta: float = 10000.0) -> Tensor
 def axial_rotary_table(
     layout: tuple[int, int], head_width: int, prefix: int = 0, theta: float = 100.0
 ) -> Tensor:
-    """Return those of positions in rows and columns: a half of the pairs turns with each.
+    """Return the table of `rotary_table` for positions in rows and columns.
 
-    Heo et al., arXiv 2403.13298, whose theta it is.
+    A half of the pairs of channels turns with the row, the other half with the column (Heo et al., arXiv
+    2403.13298, whose theta it is).
 
     Args:
         layout: rows and columns.
@@ -148,7 +149,7 @@ def _angles(at: Tensor, width: int, theta: float) -> Tensor:
 
 
 def _table(angle: Tensor) -> Tensor:
-    """Return the table of angles (t, c / 2)."""
+    """Return the cosines and signed sines of angles (t, c / 2), (2, t, 1, c)."""
     cos, sin = angle.unsqueeze(1).cos(), angle.unsqueeze(1).sin()
     return torch.stack((torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)))
 

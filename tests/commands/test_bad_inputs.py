@@ -180,6 +180,8 @@ data=hops model.positions=axial | model.positions is 'axial' | rows and columns
 data=hops model.positions=axial_rope | model.positions is 'axial_rope' | rows and columns
 model.mixer=mlp model.positions=axial_rope | model.positions is 'axial_rope' | model.mixer=attention
 model.positions=axial_rope model.hidden_size=24 model.num_heads=4 | model.num_heads is 4 | 1, 2, 3, 6
+model.positions=axial_rope model.hidden_size=18 model.num_heads=1 | model.num_heads | a width that 4 divides
+model.positions=rope model.hidden_size=15 model.num_heads=1 | model.num_heads is 1 | a width that 2 divides
 model.gradient_window=all
 model.gradient_window=2
 model.gradient_window={cycles:2} | model.gradient_window | 2
