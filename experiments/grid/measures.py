@@ -17,6 +17,7 @@ from memhrm import evaluate
 from memhrm.config import console
 from memhrm.config.command import compose
 from memhrm.data import Dataset
+from memhrm.data import load as load_data
 from memhrm.data.settings import parse
 from memhrm.data.text.intent import Intent
 from memhrm.probes.addresses import address_numbers
@@ -213,6 +214,25 @@ def added(subject: Subject) -> dict[str, Any]:
     return texts.added(load(subject.path), whole, kept.categories)
 
 
+def shots(subject: Subject) -> dict[str, Any]:
+    """Return how many questions are right with the told texts of few-shot episodes as a bank, by `ways=W`.
+
+    The categories of the episodes are those that the training left out: with `data=intent_episodes` and the
+    same seed, the same episodes.
+    """
+    from experiments.grid import texts
+
+    assert subject.path is not None
+    run = from_run(subject.path).run
+    categories = {**run.data, "left_out": 0, "categories": None}
+    out, count = run.data["left_out"], make_dataset(replace(run, data=categories)).task.num_labels
+    same = {name: run.data[name] for name in ("path", "train_file", "test_file", "seed")}
+    few = compose("train", ["data=intent_episodes"])["data"]
+    ways = sorted({min(one, out) for one in few["test_ways"]})
+    asked = {**few, **same, "ways": [2], "test_ways": ways, "held_out_categories": out / count}
+    return texts.in_place_of_the_bank(load(subject.path), load_data(**asked))
+
+
 def _dataset(subject: Subject) -> Dataset:
     assert subject.dataset is not None
     return subject.dataset
@@ -231,6 +251,7 @@ MEASURES: dict[str, tuple[Callable[[Subject], dict[str, Any]], int]] = {
     "grams": (grams, 1),
     "samples": (samples, 1),
     "added": (added, 1),
+    "shots": (shots, 1),
 }
 """The function of each measure, and the largest number of test puzzles it looks at."""
 

@@ -271,6 +271,20 @@ TEXTS: dict[str, dict[str, Task]] = {
     }.items()
 }
 """Texts, which the user has: docs/text.md says where they are. smoke: what the repository holds."""
+FEW_SHOT_BANK: dict[str, list[Task]] = {
+    "smoke": [
+        Task(
+            FEW_SHOT,
+            (
+                *("experiment=intent", "data.path=docs", "data.train_file=texts.csv", "data.holdout=12"),
+                *("data.test_file=texts.csv", "data.left_out=2", _OWN_TEST, *_TINY, "steps=3"),
+            ),
+        )
+    ],
+    "cpu": [Task(FEW_SHOT, (*_INTENTS, *_CLINC, _SHORT_TEXTS, "data.left_out=45", _OWN_TEST))],
+    "gpu": [],
+}
+"""The other categories, each text for itself: what trains a bank that then holds what an episode tells."""
 LEFT_OUT = {"smoke": 1, "cpu": 15, "gpu": 0}
 """Categories that a bank learns after training: a tenth, one at least (`experiments.grid.texts.left_out`)."""
 

@@ -23,6 +23,8 @@ from memhrm.weights.writing import Manner, write
 
 LEFT, RIGHT = 4, 3
 """Tokens on either side that an n-gram looks at, at most; fewer where there are many different ones."""
+Answer = Callable[[Any, np.ndarray, Any], np.ndarray]
+"""Answers to texts that are asked, from others that are told, with their numbers."""
 BEGUN, WRITTEN = 64, 200
 """Characters of the test text behind which a sample is written, at most, and tokens of the sample."""
 
@@ -63,12 +65,28 @@ def told(dataset: Dataset) -> dict[str, float]:
     fitted on the told texts of the episode. The inverse document frequencies are those of the training texts.
     """
     vectors = _vectors().fit(dataset.train.sources)
-    answers = {"nearest": _nearest, "svm": _fitted}
+
+    def by(answer: Answer) -> Answer:
+        return lambda shown, numbers, asked: answer(
+            vectors.transform(shown), numbers, vectors.transform(asked)
+        )
+
+    answers = {"nearest": by(_nearest), "svm": by(_fitted)}
     return {
-        f"{name}_{test}": _right(vectors, episodes, answer)
+        f"{name}_{test}": _right(episodes, answer)
         for test, episodes in tests(dataset).items()
         for name, answer in answers.items()
     }
+
+
+def in_place_of_the_bank(solver: Any, dataset: Dataset) -> dict[str, float]:
+    """Return the accuracy, `ways=W`, of a solver for whose bank the told texts of an episode stand in."""
+
+    def answer(shown: list[str], numbers: np.ndarray, asked: list[str]) -> np.ndarray:
+        examples = list(zip(shown, map(str, numbers)))
+        return np.array([int(found[0][0]) for found in solver.classify(asked, examples=examples)])
+
+    return {test: _right(episodes, answer) for test, episodes in tests(dataset).items()}
 
 
 def tests(dataset: Dataset) -> dict[str, Episodes]:
@@ -78,12 +96,11 @@ def tests(dataset: Dataset) -> dict[str, Episodes]:
     return {f"ways={maker.test_ways[0]}": dataset.held_out(), **maker.series(dataset.test)}
 
 
-def _right(vectors: TfidfVectorizer, episodes: Episodes, answer: Callable[..., np.ndarray]) -> float:
+def _right(episodes: Episodes, answer: Answer) -> float:
     """Return how many questions are right, by what answers to (told, their numbers, asked)."""
     count, found = int(np.sum(episodes.course.told)), []
     for row in range(len(episodes)):
-        texts: Any = vectors.transform(episodes.sources[row].tolist())
-        numbers = _numbers(episodes, row)
+        texts, numbers = episodes.sources[row].tolist(), _numbers(episodes, row)
         answers = answer(texts[:count], numbers[:count], texts[count:])
         found.append(answers == numbers[count:])
     return float(np.mean(found))

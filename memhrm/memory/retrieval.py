@@ -5,6 +5,8 @@ C labels that were trained.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -35,11 +37,14 @@ class RetrievalSettings(MemorySettings):
 
     Attributes:
         k: examples that an H-step reads.
-        width: numbers of a key, w.
+        width: numbers of a key that are trained, w.
+        fixed: numbers of a key behind these that are not: random vectors of the tokens. They tell texts apart
+            by words that the training had no use for.
         candidates: examples of the bank that are drawn for each optimiser step, among which its H-steps
             search; evaluation searches among all.
         dropout: share of the tokens of a candidate that are left out.
         sharpness: what a match of 1 adds to the logit of its label at first; it is learned.
+        query: state: an H-step asks with the text and z_H; text: with the text alone, each time the same.
         index: exact looks at every key; graph walks a graph of neighbours, for large banks, in evaluation.
         state_norm: as in `ExchangeSettings`.
         num_heads: heads of the read; null: the model's.
@@ -50,9 +55,11 @@ class RetrievalSettings(MemorySettings):
 
     k: int
     width: int
+    fixed: int
     candidates: int
     dropout: float
     sharpness: float
+    query: Literal["state", "text"]
     index: IndexName
     state_norm: Literal["none", "rms"]
     num_heads: int | None
@@ -62,6 +69,7 @@ class RetrievalSettings(MemorySettings):
         super().__post_init__()
         require_size("k", self.k)
         require_size("memory.width", self.width)
+        require_size("memory.fixed", self.fixed, least=0)
         require_size("memory.candidates", self.candidates)
         require(self.k <= self.candidates, "memory.candidates", self.candidates, f"k={self.k} or above")
         require(0 <= self.dropout < 1, "memory.dropout", self.dropout, "0 to below 1")
@@ -103,23 +111,31 @@ class Bank(NamedTuple):
 class Encoder(nn.Module):
     """Tokens of an example to its key, (n, w) of length 1: their weighted sum, as in a bag of words.
 
-    A weight for each token, learned like its vector, takes the place of an inverse document frequency.
+    A weight for each token, learned like its vector, takes the place of an inverse document frequency. Behind
+    this part a key may have another of the same length, the sum of random vectors that are not trained.
     """
 
-    def __init__(self, vocab_size: int, width: int):
+    def __init__(self, vocab_size: int, width: int, fixed: int = 0):
         super().__init__()
         self.vectors = nn.Parameter(torch.randn(vocab_size, width) * width**-0.5)
         self.weights = nn.Parameter(torch.zeros(vocab_size, 1))
         self.out = Linear(width, width)
         with torch.no_grad():
             self.out.weight.copy_(torch.eye(width))
+        drawn = np.random.default_rng(0xF1ED).standard_normal((vocab_size, fixed), np.float32)
+        self.fixed: Tensor
+        self.register_buffer("fixed", torch.from_numpy(drawn), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the keys of tokens (n, c), in float32; a row without any has the key 0."""
         vectors, weights = self.vectors.float(), self.weights.float()
         of_each = F.embedding(tokens, weights).squeeze(-1).exp()
         total = F.embedding_bag(tokens, vectors, mode="sum", per_sample_weights=of_each, padding_idx=0)
-        return F.normalize(F.linear(total, self.out.weight.float()), dim=-1)
+        key = F.normalize(F.linear(total, self.out.weight.float()), dim=-1)
+        if not self.fixed.shape[1]:
+            return key
+        other = F.embedding_bag(tokens, self.fixed.float(), mode="sum", padding_idx=0)
+        return torch.cat((key, F.normalize(other, dim=-1)), dim=-1) * 0.5**0.5
 
 
 class Retrieval(HModule):
@@ -147,9 +163,12 @@ class Retrieval(HModule):
         expansion = shape.expansion if settings.expansion is None else settings.expansion
         own = shape._replace(num_heads=heads, expansion=expansion)
         self.trained = shape.num_labels
-        self.encode = Encoder(shape.vocab_size, settings.width)
-        self.ask, self.offer = Linear(shape.width, settings.width), Linear(settings.width, shape.width)
+        self.encode = Encoder(shape.vocab_size, settings.width, settings.fixed)
+        wide = settings.width + settings.fixed
+        self.ask, self.offer = Linear(shape.width, wide), Linear(wide, shape.width)
         nn.init.zeros_(self.ask.weight)  # The first question is the text itself.
+        if settings.query == "text":
+            self.ask = None
         self.sharpness = nn.Parameter(torch.tensor(math.log(settings.sharpness)))
         self.read = Read(own, positions=False)
         self.read_residual = Residual(own, settings.state_norm == "rms")
@@ -170,11 +189,30 @@ class Retrieval(HModule):
 
     def learn_from(self, inputs: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         """Be given the bank: labelled examples, which training searches too."""
-        self.bank = Bank.of(inputs, labels, groups, self.codes.device)
-        self.candidates = self._indexed = None
-        self._know(self.bank.labels)
+        self._hold(Bank.of(inputs, labels, groups, self.codes.device))
         n, k = self._there, self.settings.k
         advise(0 < n < k, f"k={k} is more than the {n} examples of the bank: all of them are read")
+
+    def _hold(self, bank: Bank) -> None:
+        self.bank, self.candidates, self._indexed = bank, None, None
+        self._know(bank.labels)
+
+    @contextmanager
+    def holding(self, inputs: np.ndarray, labels: np.ndarray) -> Iterator[int]:
+        """Have a bank of other examples, (n, s) and (n, 1), none of whose labels was trained, for a while.
+
+        Yields:
+            C, by which their labels are raised, so that they stand behind those that were trained.
+        """
+        names = ("bank", "codes", "candidates", "_indexed", "_there")
+        own = {name: getattr(self, name) for name in names}
+        try:
+            groups = np.full(len(inputs), -1)
+            self._hold(Bank.of(inputs, labels + self.trained, groups, self.codes.device))
+            yield self.trained
+        finally:
+            for name, value in own.items():
+                setattr(self, name, value)
 
     @torch.no_grad()
     def add(self, inputs: np.ndarray, labels: np.ndarray) -> None:
@@ -232,7 +270,9 @@ class Retrieval(HModule):
         assert context.inputs is not None
         z_H = context.level(z_H, z_L)
         h = layer_norm(z_H + z_L)
-        asked = self.encode(context.inputs) + self.ask(masked_mean(h, context.present)).float()
+        asked = self.encode(context.inputs)
+        if self.ask is not None:
+            asked = asked + self.ask(masked_mean(h, context.present)).float()
         found, labels, keys, match = self._search(F.normalize(asked, dim=-1), context.groups)
 
         alpha = match.softmax(dim=-1)

@@ -111,21 +111,39 @@ class Solver(Answerer):
             texts: the texts.
             top: how many categories of each, at most.
             steps: supervision steps of an answer; None: as many as in training.
-            examples: of a model trained on few-shot episodes, texts with their categories, of any name, which
-                it is told first.
+            examples: texts with their categories, of any name. A model trained on few-shot episodes is told
+                them first; for one with a bank they take the place of its bank and of its own categories.
 
         Returns:
             For each text its categories with their probabilities, the most probable first.
 
         Raises:
             ValueError: the model classifies nothing, or a text is empty; a model on few-shot episodes has no
-                examples, or they have more categories than its episodes; or another model has some.
+                examples, or they have more categories than its episodes; or a model that is neither has some.
         """
+        if examples and isinstance(self.model.H_module, Retrieval):
+            return self._among(texts, top, steps, examples)
         shown, names = self._labelled(texts, examples)
         number("top", top, 1)
         if not texts:
             return []
         return self._most_probable(self._read(self.task.encode(texts), steps, shown)[0], names, top)
+
+    def _among(
+        self, texts: Sequence[str], top: int, steps: int | None, examples: Sequence[tuple[str, str]]
+    ) -> list[Classified]:
+        """Return the most probable categories of texts, of those of examples that stand in for the bank."""
+        _require_texts("texts", texts)
+        _require_examples(examples)
+        number("top", top, 1)
+        if not texts:
+            return []
+        own, memory, names = self.task, self._bank(), list(dict.fromkeys(name for _, name in examples))
+        assert isinstance(own, Intent)
+        told = Intent(own.tokens, names).encode(*map(list, zip(*examples)))
+        with memory.holding(told.inputs, told.labels) as trained:
+            logits, _ = self._read(own.encode(texts), steps)
+        return self._most_probable(logits[..., trained:], names, top)
 
     def classify_by_step(
         self,

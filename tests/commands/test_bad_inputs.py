@@ -177,7 +177,9 @@ model.H_net=own | model.H_layers is 0 | H_net=own
 model.mixer=conv
 model.positions=sine
 data=hops model.positions=axial | model.positions is 'axial' | rows and columns
-data=hops model.mixer=attention model.positions=axial_rope | model.positions is 'axial_rope' | rows and columns
+experiment=intent +memory=retrieval memory.fixed=-1 | memory.fixed is -1 | 0 or above
+experiment=intent +memory=retrieval memory.query=mean | memory.query | state, text
+data=hops model.mixer=attention model.positions=axial_rope | 'axial_rope' | rows and columns
 model.mixer=mlp model.positions=axial_rope | model.positions is 'axial_rope' | model.mixer=attention
 model.positions=axial_rope model.hidden_size=24 model.num_heads=4 | model.num_heads is 4 | 1, 2, 3, 6
 model.positions=axial_rope model.hidden_size=18 model.num_heads=1 | model.num_heads | a width that 4 divides

@@ -14,13 +14,14 @@ from experiments.grid import measures, results, texts
 from experiments.grid.results import arrange, frame
 from experiments.grid.run import Variant
 from experiments.grid.tasks import CLINC, FEW_SHOT, LEFT_OUT, PROSE, TEXTS
+from memhrm import train
 from memhrm.config.command import compose
 from memhrm.cost.matching import cost
 from memhrm.data import load
 from memhrm.data.text.prose import FIRST, MASK
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
-from memhrm.probes.subject import subject_of
+from memhrm.probes.subject import open_subject, subject_of
 from memhrm.runs.batches import Batches
 from memhrm.runs.build import make_dataset, make_learner, make_model
 from memhrm.runs.settings import parse
@@ -127,6 +128,57 @@ def test_the_told_texts_of_each_episode_answer_its_questions():
             right += number[closest] == number[asked]
             fitted += svm.predict(said[asked : asked + 1])[0] == number[asked]
     assert found == {"nearest_ways=2": pytest.approx(right / 36), "svm_ways=2": pytest.approx(fitted / 36)}
+
+
+class Nearest:
+    """A solver that answers as the nearest example says, and notes what it is asked."""
+
+    def __init__(self, sources):
+        self.vectors, self.asked = texts._vectors().fit(sources), []
+
+    def classify(self, asked, examples):
+        shown, names = zip(*examples)
+        self.asked.append((set(shown), set(asked)))
+        alike = self.vectors.transform(asked) @ self.vectors.transform(shown).T
+        return [[(names[place], 1.0)] for place in alike.toarray().argmax(axis=1)]
+
+
+def test_what_an_episode_tells_takes_the_place_of_the_bank():
+    dataset = load(**FEW)
+    solver = Nearest(dataset.train.sources)
+    found = texts.in_place_of_the_bank(solver, dataset)
+    assert found == {"ways=2": texts.told(dataset)["nearest_ways=2"]}
+    assert len(solver.asked) == 9 and all(len(told) == 6 and not told & asked for told, asked in solver.asked)
+
+
+def test_episodes_have_the_categories_that_a_bank_was_not_trained_on(tmp_path, monkeypatch):
+    """And they are the very episodes of a model on few-shot episodes with the same seed."""
+    path = str(SAMPLE.parent)
+    words = [
+        "experiment=intent",
+        f"data.path={path}",
+        "data.train_file=texts.csv",
+        "data.test_file=texts.csv",
+    ]
+    words += [
+        "data.holdout=12",
+        "k=4",
+        "data.left_out=2",
+        "data.seed=3",
+        "model.hidden_size=16",
+        "+memory=retrieval",
+    ]
+    train.main(compose("train", [*words, "steps=2", "progress=false", "threads=1", f"dir={tmp_path}"]))
+    seen = []
+    monkeypatch.setattr(texts, "in_place_of_the_bank", lambda *args: seen.append(args) or {})
+    assert measures.shots(open_subject(tmp_path)) == {}
+    ((solver, dataset),) = seen
+    asked = {dataset.task.categories[group] for group in np.unique(dataset.test.groups)}
+    assert len(asked) == 2 and not asked & set(solver.task.categories)
+    same = {**FEW, "seed": 3, "shots": 5, "questions": 10, "test_episodes": 200}
+    expected = load(**same).held_out()
+    (episodes,) = texts.tests(dataset).values()
+    assert (episodes.sources == expected.sources).all() and (episodes.labels == expected.labels).all()
 
 
 def test_a_memory_that_is_reset_is_measured_at_every_number_of_categories(tmp_path):
@@ -263,7 +315,7 @@ def test_every_claim_on_texts_has_three_seeds_and_its_controls():
     assert set(map(len, seeds.values())) == {3} and {task for task, _ in seeds} == set(TEXTS["cpu"])
     measured = {(run.task, run.seed, one) for run in runs for one in run.measures}
     for task in TEXTS["cpu"]:
-        needed = {FEW_SHOT: ["told", "reset"], PROSE: ["grams", "samples"]}.get(task, ["linear"])
+        needed = {FEW_SHOT: ["told", "reset", "shots"], PROSE: ["grams", "samples"]}.get(task, ["linear"])
         assert {(task, seed, one) for seed in range(3) for one in needed} <= measured
     later = next(run for run in runs if run.variant == study.LATER)
     assert f"data.left_out={texts.left_out(150)}" in later.settings and later.task == CLINC
@@ -328,6 +380,7 @@ def test_the_tables_of_episodes_and_prose_have_all_their_tests():
     found = page(
         rows(FEW_SHOT, "one memory", 3, **scores, **told, **reset),
         rows(FEW_SHOT, "cells", 3, **scores, **reset),
+        rows(FEW_SHOT, study.TOLD_BANK.name, 3, **scores, **{"shots.ways=5": 0.7, "shots.ways=20": 0.55}),
         rows(PROSE, first, 3, exact_accuracy=0.0, **losses, **grams, **said),
         rows(PROSE, other, 3, exact_accuracy=0.0, **dict.fromkeys(losses, 1.0), **said),
     )
@@ -340,8 +393,11 @@ def test_the_tables_of_episodes_and_prose_have_all_their_tests():
         f"{study.SVM} of the told texts",
         "one memory",
         "cells",
+        study.TOLD_BANK.name,
     ]
     assert table.rows[3][2:8] == ["61.0 ± 2.5", "+10.0 ± 0.0", "6.0", "41.0 ± 2.5", "−10.0 ± 0.0", "5.0"]
+    assert table.rows[4][2:8] == ["71.0 ± 2.5", "+20.0 ± 0.0", "", "56.0 ± 2.5", "+5.0 ± 0.0", ""]
+    assert found.numbers[f"text/{FEW_SHOT}/{study.TOLD_BANK.name}, 5"] == "71.0 ± 2.5"
     assert found.numbers[f"text/{FEW_SHOT}/cells, 20/less the nearest"] == "−10.0 ± 0.0"
     table = found.tables[PROSE]
     assert [line[1] for line in table.rows] == ["3"] * 4 and table.rows[0][2:6] == ["2.26 ± 0.02"] * 4

@@ -212,7 +212,8 @@ OTHER = {
     "memory.state_norm": ("none", "rms"), "memory.positions": "both", "memory.num_heads": 1,
     "memory.expansion": 100.0, "memory.selector": ("random", "topk"), "memory.combine": "max",
     "memory.score_scale": "none", "memory.pooling": "first", "memory.gate": ("none", "all"),
-    "memory.width": 8, "memory.candidates": 9, "memory.sharpness": 3.0, "memory.index": "graph",
+    "memory.query": "text", "memory.width": 8, "memory.candidates": 9, "memory.sharpness": 3.0,
+    "memory.index": "graph",
     "memory.shared_cell": True, "memory.usage_average": 0.3, "memory.aggregation": "concat", "k": (2, 1),
 }  # fmt: skip
 """The values to try for a setting: of several, the first that differs from the current one."""

@@ -49,13 +49,14 @@ def arrays(examples):
 
 
 def made(k: int = 3, **changes) -> Reasoner:
-    settings = {"k": k, "width": 16, "candidates": 5, "dropout": 0.0, **changes}
+    settings = {"k": k, "width": 16, "fixed": 0, "candidates": 5, "dropout": 0.0, **changes}
     module = {"name": "retrieval", "module": "memhrm.memory.retrieval.Retrieval", **settings}
     torch.manual_seed(0)
     memory = parse(module)
     model = Reasoner(model_settings(H_cycles=2), puzzle_shape(TASK), memory)
     torch.nn.init.normal_(model.lm_head.weight)
-    torch.nn.init.normal_(model.H_module.ask.weight, std=0.3)
+    if model.H_module.ask is not None:
+        torch.nn.init.normal_(model.H_module.ask.weight, std=0.3)
     model.H_module.learn_from(*arrays(BANK))
     return model
 
@@ -96,6 +97,39 @@ def test_an_H_step_finds_what_matches_its_question_best_and_the_answer_may_rest_
                 own = [match[i].exp() for i in best if BANK.labels[i, 0] == label]
                 wanted = (head[row, 0, label].exp() + sum(own)).log()
                 torch.testing.assert_close(output.logits[row, 0, label], wanted)
+
+
+def test_a_query_of_the_text_alone_is_the_same_in_each_H_step():
+    model, other = made(query="text"), made()
+    assert model.H_module.ask is None
+    model.load_state_dict({name: w for name, w in other.state_dict().items() if ".ask." not in name})
+    torch.nn.init.zeros_(other.H_module.ask.weight)
+    texts = ["rain", "cash and coin"]
+    state, output = asked(model, texts)
+    assert torch.equal(output.logits, asked(other, texts)[1].logits)
+    examples, rows = TASK.encode(texts), model.puzzle_rows(torch.zeros(2).long())
+    inputs, mask = torch.from_numpy(examples.inputs).int(), torch.from_numpy(examples.mask)
+    again, _ = model(state, inputs, rows, Guide(), mask)
+    assert torch.equal(again.memory["match"], state.memory["match"])  # Whatever its state is.
+    assert not torch.equal(again.z_H, state.z_H)
+
+
+def test_a_part_of_a_key_is_not_trained():
+    """It is half of a match, the same in every model, and another than the trained one."""
+    model, other, without = made(fixed=24), made(fixed=24, width=8), made()
+    tokens, trained = torch.from_numpy(BANK.inputs).int(), without.H_module.encode
+    keys = model.H_module.encode(tokens)
+    assert keys.shape == (7, 40) and torch.allclose(keys.norm(dim=1), torch.ones(7))
+    vectors = model.H_module.encode.fixed
+    fixed = torch.stack([vectors[row[row > 0].long()].sum(dim=0) for row in tokens])
+    fixed = torch.nn.functional.normalize(fixed, dim=1)
+    torch.testing.assert_close(keys @ keys.T, (trained(tokens) @ trained(tokens).T + fixed @ fixed.T) / 2)
+    assert torch.equal(other.H_module.encode.fixed, vectors) and len(vectors.unique()) > 1000
+    names = {name for name, _ in without.named_parameters()}
+    assert {name for name, _ in model.named_parameters()} == names
+    assert not {*model.state_dict()} - {*without.state_dict()}  # Nothing more is kept.
+    nothing = torch.zeros(1, 4, dtype=torch.int32)
+    assert not model.H_module.encode(nothing).any()
 
 
 def test_in_training_a_text_does_not_find_itself_and_what_is_found_is_trained():
@@ -332,6 +366,30 @@ def test_a_category_that_is_added_is_answered_at_once_and_a_label_is_put_right(r
         solver.forget("no such")
     with pytest.raises(ValueError, match="category is ' '; allowed: a name"):
         solver.remember("x", " ")
+
+
+def test_examples_stand_in_for_the_bank_in_one_answer(run):
+    solver, other = memhrm.load(run), memhrm.load(run)
+    told = [("soup and bread", "food"), ("a train to the coast", "travel"), ("rice cake", "food")]
+    asked = ["bread soup", "the train", "rain and snow"]
+    before = solver.classify(asked, top=9)
+    found = solver.classify(asked, top=9, examples=told)
+    assert [one[0][0] for one in found[:2]] == ["food", "travel"]
+    assert all({name for name, _ in one} == {"food", "travel"} for one in found)
+    assert all(sum(share for _, share in one) == pytest.approx(1, abs=1e-5) for one in found)
+    assert solver.classify(asked, top=9) == before and solver.task.categories == other.task.categories
+    for entry in other.bank:  # The same, with the bank emptied and the examples put in.
+        other.forget(entry.text)
+    for text, name in told:
+        other.remember(text, name)
+    for one, all_of_them in zip(found, other.classify(asked, top=9), strict=True):
+        shares = {name: share for name, share in all_of_them if name in ("food", "travel")}
+        total = sum(shares.values())
+        assert dict(one) == pytest.approx({name: share / total for name, share in shares.items()}, abs=1e-4)
+    with pytest.raises(ValueError, match="examples"):
+        solver.classify(asked, examples=[("text",)])
+    with pytest.raises(ValueError, match="text is empty"):
+        solver.classify(asked, examples=[("", "food")])
 
 
 def test_the_command_edits_the_bank(run, tmp_path, capsys):

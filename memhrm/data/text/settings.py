@@ -172,8 +172,8 @@ class IntentSettings(TextSettings):
         """Return the categories of the training file that are not left out."""
         most = len(categories) - 2
         require(0 <= self.left_out <= most, "data.left_out", self.left_out, f"0 to {most}, as two must stay")
-        order = np.random.default_rng((self.seed, 0x1EF7)).permutation(len(categories))
-        return tuple(categories[int(at)] for at in sorted(order[self.left_out :]))
+        kept = _kept(len(categories), self.left_out, self.seed)
+        return tuple(name for name, stays in zip(categories, kept) if stays)
 
     def task(self) -> Intent:
         """Return the task of the set."""
@@ -229,9 +229,7 @@ class FewShotSettings(TextSettings, DrawnSettings):
     def trained(self) -> np.ndarray:
         """Which of the categories are trained, (C,) bool."""
         count = len(self.known())
-        out = round(self.held_out_categories * count)
-        order = np.random.default_rng((self.seed, 0x0C7)).permutation(count)
-        return ~np.isin(np.arange(count), order[:out])
+        return _kept(count, round(self.held_out_categories * count), self.seed)
 
     def read(self, task: Task, place: Path, part: Part) -> Examples:
         """Return the texts of a file: of the categories that are trained, or of the others."""
@@ -256,6 +254,12 @@ class FewShotSettings(TextSettings, DrawnSettings):
             augment=self.augment,
             seed=self.seed,
         )
+
+
+def _kept(count: int, out: int, seed: int) -> np.ndarray:
+    """Return which of so many categories stay when some are drawn to be left out, (count,) bool."""
+    order = np.random.default_rng((seed, 0x1EF7)).permutation(count)
+    return ~np.isin(np.arange(count), order[:out])
 
 
 def _few(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
