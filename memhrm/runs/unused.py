@@ -197,7 +197,7 @@ RULES = (
     Rule(("model.num_heads",), lambda r: not r.uses_heads,
          "with model.mixer={model.mixer}: nothing has heads"),
     Rule(("model.attention",), lambda r: not r.attends, "with model.mixer={model.mixer}: nothing attends"),
-    Rule(("model.positions",), lambda r: r.model.positions == "rope" and not (r.mixes and r.blocks),
+    Rule(("model.positions",), lambda r: "rope" in r.model.positions and not (r.mixes and r.blocks),
          "without attention between tokens (allowed: learned, axial, none)"),
     Rule(("model.puzzle_emb_len",), lambda r: r.model.puzzle_width() == 0, "with model.puzzle_emb_ndim=0"),
     Rule(("model.H_net", "model.H_layers"), lambda r: r.replaces,
