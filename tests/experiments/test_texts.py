@@ -317,8 +317,10 @@ def test_every_claim_on_texts_has_three_seeds_and_its_controls():
     for task in TEXTS["cpu"]:
         needed = {FEW_SHOT: ["told", "reset", "shots"], PROSE: ["grams", "samples"]}.get(task, ["linear"])
         assert {(task, seed, one) for seed in range(3) for one in needed} <= measured
-    later = next(run for run in runs if run.variant == study.LATER)
-    assert f"data.left_out={texts.left_out(150)}" in later.settings and later.task == CLINC
+    later = [run for run in runs if run.variant in study.LATER]
+    assert len(later) == 3 * len(study.LATER)
+    assert {f"data.left_out={texts.left_out(150)}"} <= set.intersection(*(set(run.settings) for run in later))
+    assert {run.task for run in later} == {CLINC}
     assert LEFT_OUT["smoke"] == texts.left_out(4)
 
 
@@ -339,16 +341,21 @@ def page(*made: list[dict[str, object]]):
 
 def test_the_tables_on_categories_compare_what_is_of_the_same_seed():
     linear = {"linear.svm": 0.8, "linear.bag": 0.7, "linear.svm_oos_auroc": 0.9}
+    later, fixed = study.LATER
     found = page(
         rows(CLINC, study.ONE.name, 3, exact_accuracy=0.85, macro_f1=0.8, oos_auroc=0.95, **linear),
         rows(CLINC, study.BANK.name, 2, exact_accuracy=0.9, **{"added.added": 0.7, "added.all": 0.9}),
         rows(
             CLINC,
-            study.LATER,
+            later,
             2,
             exact_accuracy=0.99,
             **{"added.added": 0.6, "added.all": 0.88},
             **{"added.tests": 70},
+        ),
+        rows(CLINC, study.FIXED_BANK.name, 3, exact_accuracy=0.9, **{"added.added": 0.7, "added.all": 0.9}),
+        rows(
+            CLINC, fixed, 3, exact_accuracy=0.9, **{"added.added": 0.75, "added.all": 0.9, "added.tests": 70}
         ),
     )
     lines = {line[0]: dict(zip(found.tables[CLINC].head[1:], line[1:])) for line in found.tables[CLINC].rows}
@@ -357,16 +364,17 @@ def test_the_tables_on_categories_compare_what_is_of_the_same_seed():
     )
     assert lines[study.ONE.name]["less the SVM"] == "+5.0 ± 0.0"
     assert lines["retrieval"]["less the SVM"] == "+10.0 ± 0.0" and lines["retrieval"]["seeds"] == "2"
-    assert lines["retrieval"]["less one H-cycle"] == "+5.0 ± 0.0" and study.LATER not in lines
+    assert lines["retrieval"]["less one H-cycle"] == "+5.0 ± 0.0" and not study.LATER.keys() & lines
     assert study.SEARCH in found.tables[CLINC].caption and study.GRADIENT not in found.tables[CLINC].caption
-    later = found.tables["categories added later"]
-    assert later.head[2:] == ["the 70 texts of these categories", "all texts"]
-    assert [line[0] for line in later.rows][2] == "difference" and later.rows[2][1:] == [
-        "2",
-        "−10.0 ± 0.0",
-        "−2.0 ± 0.0",
-    ]
-    assert found.numbers[f"text/{CLINC}/{study.LATER}/difference"] == "−10.0 ± 0.0"
+    added = found.tables["categories added later"]
+    assert added.head[2:] == ["the 70 texts of these categories", "all texts"]
+    names = [f"{bank.name}: {how}" for bank in study.LATER.values() for how in ("trained with them", "added")]
+    assert len(added.rows) == 6
+    assert all(line[0].startswith(name) for line, name in zip(added.rows[:2] + added.rows[3:5], names))
+    assert added.rows[2] == ["difference", "2", "−10.0 ± 0.0", "−2.0 ± 0.0"]
+    assert added.rows[5] == ["difference", "3", "+5.0 ± 0.0", "+0.0 ± 0.0"]
+    assert found.numbers[f"text/{CLINC}/{later}/difference"] == "−10.0 ± 0.0"
+    assert found.numbers[f"text/{CLINC}/{fixed}/difference"] == "+5.0 ± 0.0"
 
 
 def test_the_tables_of_episodes_and_prose_have_all_their_tests():
