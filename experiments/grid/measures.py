@@ -226,7 +226,8 @@ def shots(subject: Subject) -> dict[str, Any]:
     run = from_run(subject.path).run
     categories = {**run.data, "left_out": 0, "categories": None}
     out, count = run.data["left_out"], make_dataset(replace(run, data=categories)).task.num_labels
-    same = {name: run.data[name] for name in ("path", "train_file", "test_file", "seed")}
+    same = {name: run.data[name] for name in ("path", "train_file", "seed")}
+    same["test_file"] = run.data["train_file" if run.data["holdout"] else "test_file"]
     few = compose("train", ["data=intent_episodes"])["data"]
     ways = sorted({min(one, out) for one in few["test_ways"]})
     asked = {**few, **same, "ways": [2], "test_ways": ways, "held_out_categories": out / count}

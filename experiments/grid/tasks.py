@@ -277,7 +277,7 @@ FEW_SHOT_BANK: dict[str, list[Task]] = {
             FEW_SHOT,
             (
                 *("experiment=intent", "data.path=docs", "data.train_file=texts.csv", "data.holdout=12"),
-                *("data.test_file=texts.csv", "data.left_out=2", _OWN_TEST, *_TINY, "steps=3"),
+                *("data.left_out=2", _OWN_TEST, *_TINY, "steps=3"),
             ),
         )
     ],

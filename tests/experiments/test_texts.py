@@ -158,9 +158,6 @@ def test_episodes_have_the_categories_that_a_bank_was_not_trained_on(tmp_path, m
         "experiment=intent",
         f"data.path={path}",
         "data.train_file=texts.csv",
-        "data.test_file=texts.csv",
-    ]
-    words += [
         "data.holdout=12",
         "k=4",
         "data.left_out=2",

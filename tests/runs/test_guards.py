@@ -181,18 +181,21 @@ def test_metrics_are_strict_json(run):
 def test_two_trainings_do_not_share_a_directory(tmp_path, capsys):
     command = [sys.executable, "-m", "memhrm.train", *TINY, "steps=100000", "dir=run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL)  # fmt: skip
+    said = (tmp_path / "said.txt").open("w+")
+    first = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=said, stdout=said)
     try:
         for _ in range(600):
             if (tmp_path / "run/metrics.jsonl").exists():
                 break
             time.sleep(0.1)
+        # Else the next line would train to the end.
+        assert (tmp_path / "run/metrics.jsonl").exists() and first.poll() is None, said.seek(0) or said.read()
         assert train(tmp_path / "run", "steps=100000") == 2
         assert "is in use: another process writes there" in error(capsys)
     finally:
         first.send_signal(signal.SIGKILL)  # The lock ends with the process.
         first.wait()
+        said.close()
     assert train(tmp_path / "run", "optim.lr=0.5", "steps=100000") == 2
     assert "optim.lr" in error(capsys)
     with locked(tmp_path / "run"):
