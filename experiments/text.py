@@ -76,7 +76,7 @@ GRADIENT = (
 )
 TOLD = (
     f"A number is one of as many as the largest test has categories. {ANSWER} Each text that is told before "
-    "it takes as many; the bank of a retrieval takes its key alone."
+    "it takes as many; for a bank it takes its key alone."
 )
 MASKED = (
     f"Nats for a masked character. {ANSWER} The gradient goes through the last H-cycle of TRM, and through "
@@ -120,7 +120,7 @@ def render(found: dict[str, Variants]) -> Page:
         else:
             page.tables[task] = classified(of_task, pairs[task])
             numbers = category_numbers(of_task, pairs[task])
-        if LATER.keys() & of_task.keys():
+        if _later(of_task):
             page.tables["categories added later"] = added(of_task)
         page.add_numbers(f"text/{task}", {name: text for name, text in numbers.items() if text})
     return page
@@ -163,9 +163,8 @@ def classified(found: Variants, pairs: Mapping[str, Estimate]) -> Table:
 def added(found: Variants) -> Table:
     """Return what a bank answers that learned some categories later, and one of a model trained with them."""
     columns, lines, count = ("added.added", "added.all"), [], 0.0
-    for name in [one for one in LATER if one in found]:
-        bank, later = LATER[name], found[name]
-        whole = found.get(bank.name, pd.DataFrame())
+    for name, (later, whole) in _later(found).items():
+        bank = LATER[name]
         for how, rows in (("trained with them", whole), ("added to the bank after training", later)):
             lines.append([f"{bank.name}: {how}", f"{len(rows)}", *(_score(rows, one) for one in columns)])
         both = [_less(later, column, whole, column) for column in columns]
@@ -173,6 +172,15 @@ def added(found: Variants) -> Table:
         count = values(later, "added.tests").mean()
     head = ["exact, %", "seeds", f"the {count:.0f} texts of these categories", "all texts"]
     return Table(head, lines)
+
+
+def _later(found: Variants) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Return the rows of each variant of `LATER`, and of what was trained with all categories."""
+    return {
+        name: (found[name], found.get(bank.name, pd.DataFrame()))
+        for name, bank in LATER.items()
+        if name in found
+    }
 
 
 def episodes(found: Variants) -> Table:
@@ -276,8 +284,7 @@ def category_numbers(found: Variants, pairs: Mapping[str, Estimate]) -> dict[str
     for name, rows in scored.items():
         numbers[f"{name}/less the SVM"] = _text(_less(rows, "exact_accuracy", first, "linear.svm"))
         numbers[f"{name}/AUROC"] = _share(rows, "oos_auroc")
-    for name in [one for one in LATER if one in found]:
-        later, whole = found[name], found.get(LATER[name].name, pd.DataFrame())
+    for name, (later, whole) in _later(found).items():
         numbers[name] = _score(later, "added.added")
         numbers[f"{name}/difference"] = _text(_less(later, "added.added", whole, "added.added"))
     return numbers

@@ -224,13 +224,13 @@ def shots(subject: Subject) -> dict[str, Any]:
 
     assert subject.path is not None
     run = from_run(subject.path).run
-    categories = {**run.data, "left_out": 0, "categories": None}
-    out, count = run.data["left_out"], make_dataset(replace(run, data=categories)).task.num_labels
+    whole = parse({**run.data, "left_out": 0, "categories": None}).task()
+    out = run.data["left_out"]
     same = {name: run.data[name] for name in ("path", "train_file", "seed")}
     same["test_file"] = run.data["train_file" if run.data["holdout"] else "test_file"]
     few = compose("train", ["data=intent_episodes"])["data"]
     ways = sorted({min(one, out) for one in few["test_ways"]})
-    asked = {**few, **same, "ways": [2], "test_ways": ways, "held_out_categories": out / count}
+    asked = {**few, **same, "ways": [2], "test_ways": ways, "held_out_categories": out / whole.num_labels}
     return texts.in_place_of_the_bank(load(subject.path), load_data(**asked))
 
 

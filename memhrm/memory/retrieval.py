@@ -37,9 +37,9 @@ class RetrievalSettings(MemorySettings):
 
     Attributes:
         k: examples that an H-step reads.
-        width: numbers of a key that are trained, w.
-        fixed: numbers of a key behind these that are not: random vectors of the tokens. They tell texts apart
-            by words that the training had no use for.
+        width: numbers of a key that are trained.
+        fixed: numbers of a key behind these that are not: the sum of random vectors of the tokens. They tell
+            texts apart by words that the training had no use for.
         candidates: examples of the bank that are drawn for each optimiser step, among which its H-steps
             search; evaluation searches among all.
         dropout: share of the tokens of a candidate that are left out.
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
     """Tokens of an example to its key, (n, w) of length 1: their weighted sum, as in a bag of words.
 
     A weight for each token, learned like its vector, takes the place of an inverse document frequency. Behind
-    this part a key may have another of the same length, the sum of random vectors that are not trained.
+    these numbers a key may have others of the same norm: the sum of random vectors, which are not trained.
     """
 
     def __init__(self, vocab_size: int, width: int, fixed: int = 0):
@@ -165,10 +165,9 @@ class Retrieval(HModule):
         self.trained = shape.num_labels
         self.encode = Encoder(shape.vocab_size, settings.width, settings.fixed)
         wide = settings.width + settings.fixed
-        self.ask, self.offer = Linear(shape.width, wide), Linear(wide, shape.width)
-        nn.init.zeros_(self.ask.weight)  # The first question is the text itself.
-        if settings.query == "text":
-            self.ask = None
+        ask, self.offer = Linear(shape.width, wide), Linear(wide, shape.width)
+        nn.init.zeros_(ask.weight)  # The first question is the text itself.
+        self.ask = ask if settings.query == "state" else None  # Made all the same: the others begin alike.
         self.sharpness = nn.Parameter(torch.tensor(math.log(settings.sharpness)))
         self.read = Read(own, positions=False)
         self.read_residual = Residual(own, settings.state_norm == "rms")

@@ -1,6 +1,7 @@
 """A trained model for use from Python: texts in, answers out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,29 +122,12 @@ class Solver(Answerer):
             ValueError: the model classifies nothing, or a text is empty; a model on few-shot episodes has no
                 examples, or they have more categories than its episodes; or a model that is neither has some.
         """
-        if examples and isinstance(self.model.H_module, Retrieval):
-            return self._among(texts, top, steps, examples)
-        shown, names = self._labelled(texts, examples)
-        number("top", top, 1)
-        if not texts:
-            return []
-        return self._most_probable(self._read(self.task.encode(texts), steps, shown)[0], names, top)
-
-    def _among(
-        self, texts: Sequence[str], top: int, steps: int | None, examples: Sequence[tuple[str, str]]
-    ) -> list[Classified]:
-        """Return the most probable categories of texts, of those of examples that stand in for the bank."""
-        _require_texts("texts", texts)
-        _require_examples(examples)
-        number("top", top, 1)
-        if not texts:
-            return []
-        own, memory, names = self.task, self._bank(), list(dict.fromkeys(name for _, name in examples))
-        assert isinstance(own, Intent)
-        told = Intent(own.tokens, names).encode(*map(list, zip(*examples)))
-        with memory.holding(told.inputs, told.labels) as trained:
-            logits, _ = self._read(own.encode(texts), steps)
-        return self._most_probable(logits[..., trained:], names, top)
+        with self._labelled(texts, examples) as (shown, names, first):
+            number("top", top, 1)
+            if not texts:
+                return []
+            logits, _ = self._read(self.task.encode(texts), steps, shown)
+            return self._most_probable(logits[..., first:], names, top)
 
     def classify_by_step(
         self,
@@ -153,24 +137,40 @@ class Solver(Answerer):
         examples: Sequence[tuple[str, str]] = (),
     ) -> list[Classified]:
         """Return the most probable categories of one text after each supervision step, as `classify`."""
-        shown, names = self._labelled([text], examples)
-        number("top", top, 1)
-        followed = self._followed(self.task.encode([text]), steps, shown)
-        return [self._most_probable(step.output.logits, names, top)[0] for step in followed]
+        with self._labelled([text], examples) as (shown, names, first):
+            number("top", top, 1)
+            followed = self._followed(self.task.encode([text]), steps, shown)
+            logits = [step.output.logits[..., first:] for step in followed]
+        return [self._most_probable(one, names, top)[0] for one in logits]
 
-    def _labelled(self, texts: Sequence[str], examples: Sequence[tuple[str, str]]) -> tuple[Pairs, list[str]]:
-        """Return what is shown before texts are classified, and the categories."""
+    @contextmanager
+    def _labelled(
+        self, texts: Sequence[str], examples: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[Pairs, list[str], int]]:
+        """Have examples for as long as texts are classified: in the place of the bank, where there is one.
+
+        Yields:
+            What is shown before the texts, the categories, and how many labels stand before theirs.
+        """
         _require_texts("texts", texts)
         allowed = "none, as the training was not on labelled texts"
         require(self.task.num_labels > 0, "texts", len(texts), allowed)
         if isinstance(self.task, FewShotIntent):
-            return self._numbered(examples)
-        return self.shown(examples), self._categories()
+            yield *self._numbered(examples), 0
+        elif examples and isinstance(self.model.H_module, Retrieval):
+            _require_examples(examples)
+            assert isinstance(self.task, Intent)
+            names = _names(examples)
+            told = Intent(self.task.tokens, names).encode(*map(list, zip(*examples)))
+            with self.model.H_module.holding(told.inputs, told.labels) as trained:
+                yield [], names, trained
+        else:
+            yield self.shown(examples), self._categories(), 0
 
     def _numbered(self, examples: Sequence[tuple[str, str]]) -> tuple[Pairs, list[str]]:
         """Return examples with numbers for their categories, in the order of these, and the categories."""
         _require_examples(examples)
-        names, most = list(dict.fromkeys(category for _, category in examples)), self.task.num_labels
+        names, most = _names(examples), self.task.num_labels
         allowed = f"1 to {most}, as in the training"
         require(1 <= len(names) <= most, "number of categories in examples", len(names), allowed)
         return self.shown([(text, str(names.index(category) + 1)) for text, category in examples]), names
@@ -393,6 +393,11 @@ def _require_examples(examples: Sequence[tuple[str, str]]) -> None:
     require(pairs, "examples", examples, "a list of pairs of texts, question and answer")
     for texts in zip(*examples):
         _require_texts("examples", texts)
+
+
+def _names(examples: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the categories of examples, each once, in their order."""
+    return list(dict.fromkeys(category for _, category in examples))
 
 
 def _require_texts(argument: str, texts: Sequence[str]) -> None:

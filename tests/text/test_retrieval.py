@@ -386,6 +386,8 @@ def test_examples_stand_in_for_the_bank_in_one_answer(run):
         shares = {name: share for name, share in all_of_them if name in ("food", "travel")}
         total = sum(shares.values())
         assert dict(one) == pytest.approx({name: share / total for name, share in shares.items()}, abs=1e-4)
+    steps = solver.classify_by_step(asked[0], 9, examples=told)
+    assert [dict(steps[-1])] == [pytest.approx(dict(found[0]), abs=1e-5)]
     with pytest.raises(ValueError, match="examples"):
         solver.classify(asked, examples=[("text",)])
     with pytest.raises(ValueError, match="text is empty"):
