@@ -375,7 +375,10 @@ def walk(config: dict, names: list[str], look, context: str) -> None:
             continue
         base = before
         if why is not None:
-            base, after = (without_what_is_unused(one, name) for one in (before, after))
+            if (name, other["model"]["positions"]) == ("model.positions", "axial_rope"):
+                axial = {**config["model"], "positions": "axial"}  # What it adds is used, its turns are not.
+                base = look({**config, "model": axial})
+            base, after = (without_what_is_unused(one, name) for one in (base, after))
         if (after == base) != (why is not None):
             where = [key for key in after if after[key] != base.get(key)]
             wrong.append(

@@ -31,7 +31,8 @@ GIVEN = {
     "+memory=bicross memory.expansion=2.0": "memory.expansion is 2.0, which changes nothing with model."
     "expansion=1.0: the inner width is 256 with both",
     "+memory=bicross memory.placement=replace model.H_net=own model.H_layers=1 model.L_layers=0 "
-    "model.L_cycles=0 model.positions=axial_rope": "model.positions is axial_rope, which changes nothing",
+    "model.L_cycles=0 model.positions=axial_rope": "model.positions is axial_rope, which changes nothing "
+    "beside axial",
     "model.gradient_window=whole": "model.gradient_window is whole, which changes nothing with model.H",
 }
 
