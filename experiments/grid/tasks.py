@@ -125,13 +125,15 @@ EPISODES = {
                 ),
             ),
             Task(NEW_RULES, ("experiment=recall", _OWN_TEST, "data.alphabet=5", "data.held_out_rules=0.2")),
-            Task(SUDOKUS, ("experiment=episodes", *(("data.test_size=60",) if scale == "smoke" else ()))),
+            Task(
+                SUDOKUS,
+                ("experiment=episodes", _OWN_TEST, *(("data.test_size=60",) if scale == "smoke" else ())),
+            ),
         )
     }
     for scale in ("smoke", "cpu", "gpu")
 }
-"""Recall; the same with recursion, and with rules that training has not seen; and Sudoku, whose test episodes
-are the same for all seeds: a run takes half an hour, and its rows are older than the other kind of test."""
+"""Recall; the same with recursion, and with rules that training has not seen; and Sudoku."""
 _RECALL_SETTINGS = {
     "retention": ("data.shows=first",),
     "accumulation": ("data.shows=part", "data.reveal=2"),
