@@ -5,6 +5,7 @@ n puzzles, t tokens of one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from memhrm.data.score import score
 from memhrm.data.text.few_shot import FewShotIntent
 from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
+from memhrm.runs.bank import keeps_bank
 from memhrm.system.files import to_csv, to_json
 from memhrm.system.ranks import choose_device
 from memhrm.weights.opening import load
@@ -146,9 +148,11 @@ def shown_examples(solver: Solver, path: Path) -> list[tuple[str, str]]:
     """
     task = solver.task
     require(task.learns, "examples", str(path), "null, as the training was not on episodes")
-    if isinstance(task, FewShotIntent):
-        return [(one.text, one.category) for one in read_labelled(path)]
-    return read_shown(path, task)
+    return _with_categories(path) if isinstance(task, FewShotIntent) else read_shown(path, task)
+
+
+def _with_categories(path: Path) -> list[tuple[str, str]]:
+    return [(one.text, one.category) for one in read_labelled(path)]
 
 
 def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnswers:
@@ -156,7 +160,7 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
 
     Raises:
         ValueError: the file, or that with the examples, is missing or wrong; or examples were given for a
-            model that was not trained on episodes.
+            model that was not trained on episodes and has no bank.
     """
     if isinstance(solver.data, ArcSettings):
         return _to_tasks(solver, settings)
@@ -180,8 +184,11 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
 
 def _to_texts(solver: Solver, settings: Any) -> TextAnswers:
     task, path, size = solver.task, Path(settings.file), settings.batch_size
-    examples = [] if settings.examples is None else shown_examples(solver, Path(settings.examples))
-    if isinstance(task, Intent):
+    examples = []
+    if settings.examples is not None:
+        read = _with_categories if keeps_bank(solver.model) else partial(shown_examples, solver)
+        examples = read(Path(settings.examples))
+    if isinstance(task, Intent) and not examples:
         given = task.read(path, solve=False)
         texts, right = given.sources.tolist(), [task.decode_answer(labels) for labels in given.labels]
     else:

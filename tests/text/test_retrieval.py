@@ -394,6 +394,22 @@ def test_examples_stand_in_for_the_bank_in_one_answer(run):
         solver.classify(asked, examples=[("", "food")])
 
 
+def test_a_file_is_classified_by_examples_in_the_place_of_the_bank(run, tmp_path, capsys):
+    examples = [("soup and bread", "food"), ("a train to the coast", "travel"), ("rice cake", "food")]
+    lines = [f"{text},{category}\n" for text, category in examples]
+    (told := tmp_path / "told.csv").write_text("".join(["text,category\n", *lines]))
+    (asked := tmp_path / "asked.csv").write_text(
+        "text,category\nbread soup,food\nthe train,travel\nrain,weather\n"
+    )
+    words = [f"run={run}", str(asked), f"examples={told}", f"out={tmp_path / 'out.csv'}", "progress=false"]
+    assert call("solve", *words) == 0
+    assert "3 texts classified; 2 as in the file, which has the category of 2" in capsys.readouterr().err
+    expected = memhrm.load(run).classify(["bread soup", "the train", "rain"], examples=examples)
+    rows = [row.split(",") for row in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == [one[0][0] for one in expected]
+    assert [float(row[2]) for row in rows] == pytest.approx([one[0][1] for one in expected], abs=1e-5)
+
+
 def test_the_command_edits_the_bank(run, tmp_path, capsys):
     before = (run / "bank.csv").read_text()
     new = tmp_path / "new.csv"
