@@ -45,8 +45,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="run the tests marked thorough too")
 
 
+FIRST = {"test_ranks.py", "test_report.py", "test_page.py", "test_snippets.py", "test_prose.py"}
+"""Files whose tests share what takes seconds to make. They come first: a process that is done takes over the
+last tests of another, and both would have to make it."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the tests marked thorough, which are variations of other tests, unless --thorough is given."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
     if config.getoption("--thorough"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]

@@ -104,8 +104,9 @@ def texts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@THOROUGH
 @pytest.mark.filterwarnings("ignore::memhrm.config.settings.SettingWarning")
-@pytest.mark.parametrize("scale", ["cpu", *(pytest.param(one, marks=THOROUGH) for one in ("smoke", "gpu"))])
+@pytest.mark.parametrize("scale", ["cpu", "smoke", "gpu"])
 def test_every_setting_of_every_grid_is_known(scale, texts):
     """Each setting in one combination in which it stands."""
     seen: set[str] = set()

@@ -5,15 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import pytest
 
 from chromium import BROWSER, WIDTHS, is_light
 
-if BROWSER is None:  # Asked first: to import the page's library takes seconds.
-    pytest.skip("there is no browser", allow_module_level=True)
-pytest.importorskip("gradio")
-pytest.importorskip("websockets")
+if BROWSER is None or find_spec("gradio") is None or find_spec("websockets") is None:
+    # They are not imported: that takes seconds, and the page runs in a process of its own.
+    pytest.skip("a browser, gradio or websockets is missing", allow_module_level=True)
 
 from driven import Driven, ended
 from memhrm import train as command
