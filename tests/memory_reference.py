@@ -154,6 +154,8 @@ class Reference:
         trace |= {"read_cells": torch.tensor(R), "written_cells": torch.tensor(W)}
         if self.training and o.selector in ("policy", "lowest_loss"):
             found = self.policy(own if self.bias is None else own + self.bias, A)
+            if o.selector == "lowest_loss" and not differ((losses or [])[1 if self.shared else 0 :]):
+                found["log_probability"] = torch.zeros_like(found["log_probability"])
             trace |= {name: torch.zeros_like(x) for name, x in found.items()} if held else found
 
         in_read, in_write = (o.straight_through in (which, "both") for which in ("read", "write"))
@@ -287,7 +289,7 @@ class Reference:
         elif o.selector == "random":
             assert noise is not None
             merit = noise
-        elif o.selector == "lowest_loss" and losses is not None:
+        elif o.selector == "lowest_loss" and losses is not None and differ(losses[first:]):
             merit = [-x for x in losses]
         elif o.selector == "oracle":
             merit = [0.0] * first + [-float((i - address[0]) % n) for i in range(n)]
@@ -457,6 +459,11 @@ class Reference:
     @property
     def normed(self) -> bool:
         return self.options.state_norm == "rms"
+
+
+def differ(losses: list[float]) -> bool:
+    """Whether a label tells cells apart."""
+    return len(set(losses)) > 1
 
 
 def scrambled(cue: int, cell: int) -> float:

@@ -16,7 +16,7 @@ from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.cross_attention import layer_norm
 from memhrm.memory.parts import Part, parted
 from memhrm.memory.query import Query
-from memhrm.memory.selection import Scored, Scorer, choose, entropy, merits, plackett_luce
+from memhrm.memory.selection import Scored, Scorer, choose, entropy, merits, plackett_luce, unlabelled
 from memhrm.memory.store import first_tokens, put, take
 from memhrm.memory.usage import hits
 from memhrm.nn.attention import SelfAttention
@@ -109,10 +109,11 @@ class Cells(nn.Module):
         trace |= {"indices": active.indices, "alpha": alpha, "scores": scores}
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
-            chosen = self._probability(h, memory, context, scored.scores, winners, held)
-            if s.selector == "lowest_loss" and judged is None:  # Nothing is there to be imitated.
-                chosen["log_probability"] = torch.zeros_like(chosen["log_probability"])
-            trace |= chosen
+            silent = None
+            if s.selector == "lowest_loss":  # Without a label nothing is there to be imitated.
+                none = torch.ones(len(h), dtype=torch.bool, device=h.device)
+                silent = none if judged is None else unlabelled(judged)
+            trace |= self._probability(h, memory, context, scored.scores, winners, held, silent)
         keys, answered = self._keys(scored, write.indices, memory, context, held)
         merit = F.pad(merit, (apart, 0))
         return Selection(active.indices, scores, merit, read, write, keys, answered, cells), trace
@@ -164,8 +165,12 @@ class Cells(nn.Module):
         scores: Tensor,
         winners: Tensor,
         held: Tensor | None,
+        silent: Tensor | None,
     ) -> Trace:
-        """Return the log-probability of the choice and the entropy of its first draw; 0 where it is held."""
+        """Return the log-probability of the choice and the entropy of its first draw; 0 where it is held.
+
+        silent: rows whose choice has no probability either, (b,) bool.
+        """
         constant = not torch.is_grad_enabled()
         with torch.enable_grad():  # Selections in cycles without gradient are credited too.
             if constant:
@@ -174,6 +179,8 @@ class Cells(nn.Module):
                 scores = self._scored(queries, there, memory["cells"][:, :, 0], memory).scores
             rivals = self._drawn_by(scores)
             found = {"log_probability": plackett_luce(rivals, winners), "entropy": entropy(rivals)}
+            if silent is not None:
+                found["log_probability"] = torch.where(silent, 0, found["log_probability"])
             if held is not None:
                 found = {name: torch.where(held, 0, x) for name, x in found.items()}
         return found

@@ -107,6 +107,11 @@ class Scorer(nn.Module):
         return Scored(scores.amax(dim=-1), matches, wanted)
 
 
+def unlabelled(judged: Tensor) -> Tensor:
+    """Return the rows to which all cells have the same loss, since no label tells it, (b,) bool."""
+    return judged.amin(dim=1) == judged.amax(dim=1)
+
+
 def merits(
     selector: SelectorName,
     scores: Tensor,
@@ -143,7 +148,7 @@ def merits(
         found = given(context, scores.shape[1]) if selector == "oracle" else hashed(cue, scores.shape[1])
         return found.to(scores.dtype)
     if selector == "lowest_loss" and judged is not None:
-        return -judged
+        return torch.where(unlabelled(judged).unsqueeze(1), scores, -judged)
     if noise is None:
         return scores
     if selector == "policy":

@@ -412,6 +412,18 @@ def test_where_something_is_told_no_label_tells_the_loss_and_nothing_is_imitated
     assert loss_of("imitation", Situation(asked.out.traces)) > 0
 
 
+def test_a_question_without_a_label_is_answered_by_the_scores_and_the_others_by_the_loss(batch):
+    model, data = reasoner_of({**CELLS, "selector": "lowest_loss"}), batch()
+    data["labels"][1] = -100
+    learner = learner_of(model)
+    carry = Carry.empty(learner.initial, data).refill(data, learner.initial)
+    asked = learner.supervise(carry, model.puzzle_rows(data["identifiers"]), None, Occasion())
+    for trace in asked.out.traces:
+        by_score = (trace["indices"] == trace["scores"].topk(2).indices).all(dim=1)
+        assert by_score[1] and not by_score.all()
+        assert (trace["log_probability"] == 0).tolist() == [False, True, False, False]
+
+
 @pytest.mark.parametrize("name", ["policy", "imitation"])
 def test_a_shared_cell_takes_no_part_in_the_competition(name):
     selector = {"policy": "policy", "imitation": "lowest_loss"}[name]
