@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from threading import Lock
@@ -91,6 +92,11 @@ class Worker:
 def _serve(other: Connection, *given: Any) -> None:
     """Take turns until the page has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page.
+    with suppress(EOFError, ConnectionError):  # What it leaves unread resets the connection.
+        _take_turns(other, *given)
+
+
+def _take_turns(other: Connection, *given: Any) -> None:
     try:
         turns = _turns(*given)
     except ValueError as error:
@@ -99,10 +105,7 @@ def _serve(other: Connection, *given: Any) -> None:
     other.send(None)
     visits = _Visits()
     while True:
-        try:
-            name, *words = other.recv()
-        except EOFError:
-            return
+        name, *words = other.recv()
         try:
             found = getattr(turns, name)(*map(visits.opened, words))
             for parts in found if isinstance(found, list) else [found]:

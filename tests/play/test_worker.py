@@ -69,11 +69,12 @@ def test_that_the_process_has_ended_is_said(ready):
             worker.take("slide", 1, Visit())
 
 
-def test_it_ends_with_the_process_that_began_it():
-    code = "import os\nfrom memhrm.play.worker import Worker\nWorker([], 8).wait()\nos._exit(3)"
-    # Whoever lives still holds the pipe.
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, timeout=60)
-    assert done.returncode == 3
+@pytest.mark.parametrize("wait", ["wait()", "_other.poll(60)"], ids=["read", "unread"])
+def test_it_ends_without_a_word_with_the_process_that_began_it(wait):
+    code = f"import os\nfrom memhrm.play.worker import Worker\nWorker([], 8).{wait}\nos._exit(3)"
+    # Whoever lives still holds the pipes.
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
 
 
 def test_the_page_writes_no_stubs_into_its_library():
