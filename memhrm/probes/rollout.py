@@ -35,7 +35,6 @@ class Rollout:
     norm: root mean square of what the step gave, (S, n), by the same names.
     traces: what the H-steps report, (S, H, n, ...) each.
     states: of what `keep` names, (S + 1, n, ...); the first one is the start.
-    halt_max_steps: the supervision steps of training.
 
     A memory's tensor that is called as a state (`z_H` of carry_add) goes by `memory_z_H`.
     """
@@ -49,7 +48,6 @@ class Rollout:
     norm: dict[str, np.ndarray]
     traces: dict[str, np.ndarray]
     states: dict[str, np.ndarray]
-    halt_max_steps: int = 1
 
     def __len__(self) -> int:
         """Return the number of supervision steps, S."""
@@ -133,7 +131,7 @@ def rollout(
             if progress is not None:
                 progress(len(part))
         parts.append({name: _stacked(values) for name, values in seen.items()})
-    return Rollout(**_joined(parts), halt_max_steps=subject.halt_max_steps)
+    return Rollout(**_joined(parts))
 
 
 def measured(state: State) -> dict[str, Tensor]:

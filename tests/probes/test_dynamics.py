@@ -17,7 +17,7 @@ from memhrm.probes.subject import Subject
 NAN = math.nan
 
 
-def seen_as(exact, residual=None, accuracy=None, halt_max_steps=2) -> Rollout:
+def seen_as(exact, residual=None, accuracy=None) -> Rollout:
     """A rollout of which only this is known; the norms are the residuals times ten."""
     exact = np.array(exact, dtype=bool)
     blank = np.zeros(exact.shape, np.float32)
@@ -32,7 +32,6 @@ def seen_as(exact, residual=None, accuracy=None, halt_max_steps=2) -> Rollout:
         norm={name: 10 * z for name, z in values.items()},
         traces={},
         states={},
-        halt_max_steps=halt_max_steps,
     )
 
 

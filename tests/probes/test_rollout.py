@@ -135,7 +135,7 @@ def test_a_rollout_is_the_model_step_by_step_whatever_the_batches(subject, name,
                 moved = np.sqrt(((y - x) ** 2).sum()) / size if size else np.nan
                 assert_near(seen.residual[key][step, row], moved)
                 assert_near(seen.norm[key][step, row], np.sqrt((y**2).mean()))
-    assert seen.halt_max_steps == STEPS and len(seen) == STEPS
+    assert len(seen) == STEPS
 
 
 def test_the_memory_of_carry_add_does_not_hide_the_state(subject):
