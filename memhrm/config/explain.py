@@ -127,7 +127,8 @@ def explain(error: Any, name: str, words: Sequence[str], folder: str | None = No
     if match := re.match(r"Could not override '([^']+)'", text):
         return _unknown_key(match[1], name, words, folder)
     if match := _OPTION.search(text):
-        return unknown(f"{match[1]}={match[2]}", match[2], match[3].split())
+        names = [name for name in match[3].split() if name[0] != "_"]  # Those are parts of others.
+        return unknown(f"{match[1]}={match[2]}", match[2], names)
     if match := re.match(r"In '([^']+)': Could not (?:find|load) '([^']+)'", text):
         return f"{match[1]}.yaml builds on {match[2]}, which does not exist"
     if match := re.match(r"Could not delete(?: from config)?\. '([^']+)' does not exist", text):

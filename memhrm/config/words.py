@@ -203,7 +203,8 @@ def unreadable(word: str) -> str:
     word = word if len(word) < 100 else f"{word[:80]}..."
     key, equals, text = word.partition("=")
     if not equals:
-        return f"{word!r} is not of the form setting=value, such as seed=1"
+        example = f"run={word}" if os.path.isdir(word) else "seed=1"
+        return f"{word!r} is not of the form setting=value, such as {example}"
     if not key:
         return f"{word!r} does not name its setting; write setting=value, such as seed=1"
     if not _KEY.fullmatch(key):

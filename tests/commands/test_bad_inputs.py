@@ -496,7 +496,7 @@ evaluate run=null | run
 evaluate run=3 | 3 holds no run
 evaluate run=cells/model.safetensors | cells/model.safetensors
 evaluate run=no-checkpoint | last.pt
-evaluate plain | 'plain' is not of the form
+evaluate plain | 'plain' is not of the form setting=value, such as run=plain
 evaluate run=plain checkpoint=first
 evaluate run=plain checkpoint=null | checkpoint
 evaluate run=plain checkpoint=best | best.pt

@@ -40,7 +40,7 @@ SETTINGS = {
     "+unknown=1": ["unknown is unknown", "allowed: batch_size"],
     "+model.unknown=1": ["model.unknown is unknown", "allowed: H_cycles"],
     "model=trn": ["model=trn is unknown", "did you mean trm?", "hrm"],
-    "data=sudoku5": ["data=sudoku5 is unknown", "sudoku4"],
+    "data=sudoku5": ["data=sudoku5 is unknown; did you mean sudoku", "allowed: arc, arc2, "],
     "optim=adam": ["optim=adam is unknown", "muon"],
     "logger=tensorboard": ["logger=tensorboard is unknown", "none, wandb"],
     "model.num_heads=3": ["model.num_heads is 3", "with model.hidden_size=16: 1, 2, 4, 8"],
