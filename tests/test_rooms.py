@@ -33,7 +33,7 @@ MAY_IMPORT = {
     },
     "cost": {"config", "system", "data", "models", "training", "evaluation", "runs"},
     "probes": {"config", "system", "data", "memory", "models", "training", "evaluation", "runs", "weights"},
-    "report": {"config", "system", "data", "memory", "models", "runs", "weights", "probes"},
+    "report": {"config", "system", "data", "memory", "models", "evaluation", "runs", "weights", "probes"},
     "play": {"config", "system", "data", "memory", "models", "runs", "weights", "report"},
 }
 """Each folder of the package, and the folders from which it may import beside itself."""

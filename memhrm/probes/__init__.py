@@ -6,6 +6,7 @@ name, as in `from memhrm.probes import open_subject, roll_out, over_steps`; `rol
 `memhrm.probes.rollout.rollout`. They need what `pip install 'memhrm[probe]'` installs.
 """
 
+from memhrm.evaluation.intervals import paired
 from memhrm.probes.accuracy import over_steps
 from memhrm.probes.addresses import (
     address_information,
@@ -39,7 +40,6 @@ from memhrm.probes.information import (
     with_null,
     within_episodes,
 )
-from memhrm.probes.intervals import paired
 from memhrm.probes.monitor import monitor_numbers
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import Rollout, measured

@@ -12,8 +12,8 @@ import numpy as np
 from memhrm.config.settings import require
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.data.episodes.visits import gaps
+from memhrm.evaluation.intervals import wilson
 from memhrm.probes.information import within_episodes
-from memhrm.probes.intervals import wilson
 from memhrm.probes.subject import Subject
 from memhrm.probes.taken import FEEDBACK, QUESTION, Taken, cells_taken, remembers_by_cell
 

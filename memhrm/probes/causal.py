@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from memhrm.config.settings import require, require_size
+from memhrm.evaluation.intervals import paired
 from memhrm.models.recursion import State
 from memhrm.probes.cells import active_cells
-from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import Intervene, Rollout, of_size, rollout
 from memhrm.probes.subject import Subject
 

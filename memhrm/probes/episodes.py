@@ -9,7 +9,7 @@ import numpy as np
 
 from memhrm.data.episodes.episodes import Episodes
 from memhrm.evaluation.answers import EvaluationSettings, Kept, walk
-from memhrm.probes.intervals import wilson
+from memhrm.evaluation.intervals import wilson
 from memhrm.probes.subject import Subject
 
 KEPT: tuple[Kept, ...] = get_args(Kept)

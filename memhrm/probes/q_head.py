@@ -10,8 +10,8 @@ from scipy.special import expit
 from sklearn.calibration import calibration_curve
 
 from memhrm.config.settings import require
+from memhrm.evaluation.intervals import paired
 from memhrm.evaluation.restarts import RULES, Attempts
-from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import Rollout, rollout
 from memhrm.probes.subject import Subject
 

@@ -177,10 +177,10 @@ def _share(value: float | None) -> str:
 
 
 def _interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of so many cases (`memhrm.probes.intervals.wilson`)."""
+    """Return the 95 % interval of a share of so many cases (`memhrm.evaluation.intervals.wilson`)."""
     import numpy as np
 
-    from memhrm.probes.intervals import wilson
+    from memhrm.evaluation.intervals import wilson
 
     low, high = wilson(np.array([share]), count)
     return float(low[0]), float(high[0])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from memhrm.evaluation.intervals import paired
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.selection import choose, merits
 from memhrm.models.reasoner import NO_GUIDE, Guide
 from memhrm.probes.causal import effects, meaningful
 from memhrm.probes.cells import active_cells
-from memhrm.probes.intervals import paired
 from memhrm.probes.rollout import rollout
 from planted import UNTOUCHED, planted, right, small
 

@@ -13,10 +13,10 @@ from memhrm.config.command import compose
 from memhrm.data import Dataset
 from memhrm.data.episodes.episodes import telling
 from memhrm.evaluation.answers import EvaluationSettings, Moment, walk
+from memhrm.evaluation.intervals import wilson
 from memhrm.evaluation.rollout import Step
 from memhrm.probes.causal import effects
 from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
-from memhrm.probes.intervals import wilson
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, probed_place, subject_of
 from memhrm.probes.taken import cells_taken

@@ -15,10 +15,10 @@ from memhrm.data.episodes.episodes import alone as each_alone
 from memhrm.data.examples import examples_of
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
+from memhrm.evaluation.intervals import paired
 from memhrm.evaluation.restarts import RULES
 from memhrm.models.reasoner import Output, Reasoner
 from memhrm.models.recursion import State
-from memhrm.probes.intervals import paired
 from memhrm.probes.q_head import calibration, restarts
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import Subject, examples

@@ -19,10 +19,10 @@ from memhrm.config.command import compose
 from memhrm.data.episodes.recall import Recall
 from memhrm.data.maze.task import Maze
 from memhrm.data.sudoku.task import Sudoku
+from memhrm.evaluation.intervals import wilson
 from memhrm.probe import main
 from memhrm.probes.accuracy import over_steps
 from memhrm.probes.addresses import address_numbers
-from memhrm.probes.intervals import wilson
 from memhrm.probes.rollout import rollout
 from memhrm.probes.subject import open_subject
 from memhrm.probes.taken import cells_taken

@@ -152,6 +152,19 @@ def test_what_is_pushed_can_be_loaded(run, hub, tmp_path):
     assert missing.returncode == 2 and "hf://we/none cannot be fetched: " in missing.stderr
 
 
+OTHERS = ("sklearn", "matplotlib", "jinja2", "pandas", "gradio", "mcp", "faiss", "tokenizers")
+"""Packages of which the extra `hub` installs none."""
+
+
+def test_a_card_needs_no_other_extra(run, tmp_path):
+    body = "from memhrm.push import command, main; command('push', main)"
+    code = f"import sys; sys.modules |= dict.fromkeys({OTHERS}); {body}"
+    words = [f"run={run}", f"out={tmp_path / 'card.md'}"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "card.md").read_text() == card(run, run.name, str(run))
+
+
 def test_a_card_says_how_to_make_the_run_again(run):
     text = card(run, "we/small", "hf://we/small")
     command = re.search(r"```bash\n(.*?)```", text, re.DOTALL)

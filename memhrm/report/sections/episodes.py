@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from memhrm.data.episodes.visits import GAPS
+from memhrm.evaluation.intervals import wilson
 from memhrm.probes.episodes import KEPT, accuracy_by_position, best_accuracy
-from memhrm.probes.intervals import wilson
 from memhrm.report.curves import Series, curves, figure, paint_curves
 from memhrm.report.figures import HEIGHT, Drawing
 from memhrm.report.page import ReportPart, percent, table, worded
