@@ -109,10 +109,7 @@ class Cells(nn.Module):
         trace |= {"indices": active.indices, "alpha": alpha, "scores": scores}
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
-            silent = None
-            if s.selector == "lowest_loss":  # Without a label nothing is there to be imitated.
-                none = torch.ones(len(h), dtype=torch.bool, device=h.device)
-                silent = none if judged is None else unlabelled(judged)
+            silent = None if judged is None else unlabelled(judged)  # Nothing is there to be imitated.
             trace |= self._probability(h, memory, context, scored.scores, winners, held, silent)
         keys, answered = self._keys(scored, write.indices, memory, context, held)
         merit = F.pad(merit, (apart, 0))
@@ -187,9 +184,14 @@ class Cells(nn.Module):
 
     @torch.no_grad()
     def _judged(self, cells: Tensor, context: Context, read_alone: ReadAlone) -> Tensor | None:
-        """Return the loss of the answer after reading each cell alone, (b, N), for selector=lowest_loss."""
-        if self.settings.selector != "lowest_loss" or context.judge is None:
+        """Return the loss of the answer after reading each cell alone, (b, N), for selector=lowest_loss.
+
+        Where no label tells it, it is 0 for all.
+        """
+        if self.settings.selector != "lowest_loss":
             return None
+        if context.judge is None:
+            return torch.zeros(cells.shape[:2], device=cells.device)
         # One after the other: all at once would take n times the memory.
         losses = [context.judge(read_alone(cells[:, i : i + 1])) for i in range(cells.shape[1])]
         return torch.stack(losses, dim=1)
