@@ -64,8 +64,9 @@ def _run(name: str, body: Body, typed: Sequence[str], bare: str | None, rest: st
     """Run the body through Hydra; return the worst exit code."""
     flags, others = sorted_out(typed)
     several = "-m" in flags or "--multirun" in flags
-    others = named(others, bare, rest, manual.names(name))
-    words = quoted(others, sweep=several)
+    known = manual.names(name)
+    others = named(others, bare, rest, known)
+    words = quoted(others, sweep=several, known=known)
     from memhrm.config.explain import check_choices, check_files, check_names
 
     check_choices(name, words, sweep=several)

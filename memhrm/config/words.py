@@ -98,13 +98,14 @@ def named(words: Sequence[str], bare: str | None, rest: str | None, known: Seque
     return [*own, f"{rest}=[{','.join(map(quote, others))}]"] if others else own
 
 
-def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
+def quoted(words: Iterable[str], *, sweep: bool = False, known: Sequence[str] = ()) -> list[str]:
     """Return overrides in Hydra's grammar, in which a path is the text that was typed.
 
     `~` is expanded, `null` stays null, `${...}` refers to another setting, and what is in quotes already
     stays as it is. `run=[A,B]` is a list, and so are several `run=`.
 
     sweep: whether commas separate the values of a sweep (-m).
+    known: the settings of the command, of which a message may name one.
 
     Raises:
         ValueError: a word is not of the form setting=value, sets nothing, or has an empty path.
@@ -114,7 +115,7 @@ def quoted(words: Iterable[str], *, sweep: bool = False) -> list[str]:
     for word in words:
         key, equals, text = word.partition("=")
         if not _KEY.fullmatch(key) or not (equals or key.startswith("~")):
-            raise ValueError(unreadable(word))
+            raise ValueError(unreadable(word, known))
         name = key.lstrip("+")
         if re.fullmatch(r"\{\s*\}", text):
             raise ValueError(f"{name} is {{}}, which sets nothing; leave it out")
@@ -198,12 +199,12 @@ def values(words: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def unreadable(word: str) -> str:
-    """Return the message on a word that is not of the form setting=value."""
+def unreadable(word: str, known: Sequence[str] = ()) -> str:
+    """Return the message on a word that is not of the form setting=value; known: the command's settings."""
     word = word if len(word) < 100 else f"{word[:80]}..."
     key, equals, text = word.partition("=")
     if not equals:
-        example = f"run={word}" if os.path.isdir(word) else "seed=1"
+        example = f"run={word}" if "run" in known and os.path.isdir(word) else "seed=1"
         return f"{word!r} is not of the form setting=value, such as {example}"
     if not key:
         return f"{word!r} does not name its setting; write setting=value, such as seed=1"

@@ -109,7 +109,7 @@ class Cells(nn.Module):
         trace |= {"indices": active.indices, "alpha": alpha, "scores": scores}
         trace |= {"read_cells": read.indices, "written_cells": write.indices}
         if self.training and s.selector in ("policy", "lowest_loss"):
-            silent = None if judged is None else unlabelled(judged)  # Nothing is there to be imitated.
+            silent = None if judged is None else unlabelled(judged)  # Nothing is imitated there.
             trace |= self._probability(h, memory, context, scored.scores, winners, held, silent)
         keys, answered = self._keys(scored, write.indices, memory, context, held)
         merit = F.pad(merit, (apart, 0))
@@ -166,7 +166,7 @@ class Cells(nn.Module):
     ) -> Trace:
         """Return the log-probability of the choice and the entropy of its first draw; 0 where it is held.
 
-        silent: rows whose choice has no probability either, (b,) bool.
+        silent: rows whose log-probability is 0 as well, (b,) bool; None: no others.
         """
         constant = not torch.is_grad_enabled()
         with torch.enable_grad():  # Selections in cycles without gradient are credited too.

@@ -128,19 +128,19 @@ class Run:
 
     @property
     def mixes(self) -> bool:
-        """Whether tokens are mixed by attention."""
-        return self.model.mixer == "attention"
+        """Whether blocks mix tokens by attention."""
+        return self.blocks and self.model.mixer == "attention"
 
     @property
     def attends(self) -> bool:
         """Return whether anything attends."""
-        return (self.mixes and self.blocks) or self.exchange or self.foreign
+        return self.mixes or self.exchange or self.foreign
 
     @property
     def uses_heads(self) -> bool:
         """Return whether anything has the heads of the model."""
         own = self.exchange and self.memory.num_heads is None
-        return (self.mixes and self.blocks) or own or self.foreign
+        return self.mixes or own or self.foreign
 
     @property
     def takes_whole_files(self) -> bool:
@@ -197,9 +197,9 @@ RULES = (
     Rule(("model.num_heads",), lambda r: not r.uses_heads,
          "with model.mixer={model.mixer}: nothing has heads"),
     Rule(("model.attention",), lambda r: not r.attends, "with model.mixer={model.mixer}: nothing attends"),
-    Rule(("model.positions",), lambda r: r.model.positions == "rope" and not (r.mixes and r.blocks),
+    Rule(("model.positions",), lambda r: r.model.positions == "rope" and not r.mixes,
          "without attention between tokens (allowed: learned, axial, none)"),
-    Rule(("model.positions",), lambda r: r.model.positions == "axial_rope" and not (r.mixes and r.blocks),
+    Rule(("model.positions",), lambda r: r.model.positions == "axial_rope" and not r.mixes,
          "beside axial without attention between tokens (allowed: learned, axial, none)"),
     Rule(("model.puzzle_emb_len",), lambda r: r.model.puzzle_width() == 0, "with model.puzzle_emb_ndim=0"),
     Rule(("model.H_net", "model.H_layers"), lambda r: r.replaces,

@@ -5,7 +5,6 @@ n puzzles, t tokens of one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +151,7 @@ def shown_examples(solver: Solver, path: Path) -> list[tuple[str, str]]:
 
 
 def _with_categories(path: Path) -> list[tuple[str, str]]:
+    """Return the texts of a file with their categories."""
     return [(one.text, one.category) for one in read_labelled(path)]
 
 
@@ -184,10 +184,12 @@ def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnsw
 
 def _to_texts(solver: Solver, settings: Any) -> TextAnswers:
     task, path, size = solver.task, Path(settings.file), settings.batch_size
-    examples = []
-    if settings.examples is not None:
-        read = _with_categories if keeps_bank(solver.model) else partial(shown_examples, solver)
-        examples = read(Path(settings.examples))
+    if settings.examples is None:
+        examples = []
+    elif keeps_bank(solver.model):
+        examples = _with_categories(Path(settings.examples))
+    else:
+        examples = shown_examples(solver, Path(settings.examples))
     if isinstance(task, Intent) and not examples:
         given = task.read(path, solve=False)
         texts, right = given.sources.tolist(), [task.decode_answer(labels) for labels in given.labels]

@@ -430,6 +430,7 @@ eval_every=0 steps=2 dir=plain seed=3 | seed is 3
 eval_every=0 steps=2 dir=plain optim.lr=0.5 | optim.lr is 0.5
 eval_every=0 steps=1 dir=cells | memory
 foo | 'foo' is not of the form
+plain | 'plain' is not of the form setting=value, such as seed=1
 =3 | does not name its setting
 a==b | a==b
 steps==3 | steps
