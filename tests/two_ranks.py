@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import socket
 import sys
 import time
 import traceback
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.distributed import TCPStore
 
 from memhrm.runs.directory import RunDirectory
 
@@ -28,6 +28,7 @@ def _rank(rank: int, ports: list[int], folder: Path, jobs: dict[str, Job]) -> No
             "WORLD_SIZE": "2",
             "MASTER_ADDR": "localhost",
             "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",  # As under torchrun, the store is there before the ranks.
         }
         with open(folder / f"{name}{rank}", "w") as file, redirect_stderr(file):
             try:
@@ -43,10 +44,9 @@ def on_two_ranks(folder: Path, jobs: dict[str, Job]) -> dict[str, list[str]]:
         For each job the stderr of both ranks, whose last line is the returned code.
     """
     context = multiprocessing.get_context("spawn")
-    sockets = [socket.create_server(("localhost", 0)) for _ in jobs]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    # Each store holds its port to the end: a port that is only looked up may be taken until a rank listens.
+    stores = [TCPStore("localhost", 0, is_master=True, wait_for_workers=False) for _ in jobs]
+    ports = [store.port for store in stores]
     processes = [context.Process(target=_rank, args=(rank, ports, folder, jobs)) for rank in range(2)]
     for process in processes:
         process.start()
