@@ -255,7 +255,7 @@ CALLS = {
     **each(
         "read questions", lambda s, bad: TASK.read(bad, solve=False), None, 3, Path("nowhere"), Path("plain")
     ),
-    **each("sudoku", lambda s, bad: Sudoku(side=bad), None, 0, 5, "4", 4.0, True, NAN),
+    **each("sudoku", lambda s, bad: Sudoku(side=bad), None, 0, 5, "4", 4.0, True, NAN, [4], 10**9),
     **each("maze", lambda s, bad: Maze(side=bad), None, 0, 1, -3, "4", 4.0, True, 10**6),
     **each(
         "tokens",
@@ -314,6 +314,10 @@ CALLS = {
         np.ones((2, 16), int),
         np.ones((1, 16)),
     ),
+    **each("encode", lambda s, bad: TASK.encode(bad), None, 3, b"x", [None], [[1], [2, 3]], {}),
+    **each("encode answers", lambda s, bad: TASK.encode([GRID], bad), 3, b"x", [None], [[1], [2, 3]]),
+    **each("check_questions", lambda s, bad: TASK.check_questions(bad), None, 3, "x", [None], [[1], [2, 3]]),
+    **each("identities", lambda s, bad: TASK.identities(bad, ROWS), None, 3, "x", [None], [[1], [2, 3]]),
     **each("decode", lambda s, bad: TASK.decode(bad), None, "x", [1.5], [NAN], [None]),
     **each(
         "batch_size",
@@ -347,7 +351,9 @@ CALLS = {
         3,
         ROWS,
         [ROWS],
+        examples_of(ROWS[:0], ROWS[:0], [], []),
     ),
+    "sampler of no task": lambda s: Sampler(puzzles(), None, batch_size=1, seed=0, augment=False),
     **each(
         "batch",
         lambda s, bad: Sampler(puzzles(), TASK, batch_size=1, seed=0, augment=False).batch(bad),

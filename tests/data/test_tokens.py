@@ -1,4 +1,4 @@
-"""Integers never wrap around, and bad input from Python raises one clear ValueError."""
+"""Integers never wrap around, and questions without one answer are refused."""
 
 from typing import Any
 
@@ -157,32 +157,6 @@ def test_a_question_whose_search_takes_too_long_is_refused(monkeypatch):
     assert caught.value.row == 1
 
 
-BAD: list[Any] = [None, 5, True, 1.5, b"12", "x", {1}, [None], [[1], [2, 3]], {}, float("nan")]
-
-
-@pytest.mark.parametrize("bad", BAD, ids=repr)
-@pytest.mark.parametrize("task", [SUDOKU, Maze(side=4), Recall(digits=4, length=16)], ids=lambda t: t.name)
-def test_bad_arguments_of_a_task(task: Task, bad: Any):
-    good = np.ones((1, 16), int)
-    for call in (
-        lambda: task.encode(bad),
-        lambda: task.encode([bad], [SOLVED]),
-        lambda: task.encode([SOLVED], [bad]),
-        lambda: task.tokens("question", bad),
-        lambda: task.check(bad, good),
-        lambda: task.check(good, bad),
-        lambda: task.solve(bad),
-        lambda: task.check_questions(bad),
-        lambda: task.identities(bad, good),
-        lambda: task.score(bad, good, good),
-        lambda: task.score(good, bad, good),
-        lambda: task.score(good, good, bad),
-    ):
-        with pytest.raises(ValueError) as caught:
-            call()
-        assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("bad", [None, 1.5, "x", [[1], [2, 3]], {}], ids=repr)
 def test_bad_sets(bad: Any):
     good = np.ones((1, 4), int)
@@ -204,49 +178,6 @@ def test_bad_sets(bad: Any):
         with pytest.raises(ValueError) as caught:
             call()
         assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"puzzles": None},
-        {"puzzles": small_set(np.ones((0, 16), int))},
-        {"task": None},
-        {"batch_size": 0},
-        {"batch_size": 1.5},
-        {"batch_size": True},
-        {"batch_size": None},
-        {"seed": -1},
-        {"seed": 1 << 64},
-        {"seed": float("nan")},
-        {"seed": "1"},
-        {"augment": 1},
-        {"augment": None},
-    ],
-    ids=repr,
-)
-def test_bad_samplers(changes: dict[str, Any]):
-    puzzles = small_set(SUDOKU.tokens("question", [SOLVED]))
-    values = {"puzzles": puzzles, "task": SUDOKU, "batch_size": 2, "seed": 0, "augment": False, **changes}
-    with pytest.raises(ValueError):
-        Sampler(values.pop("puzzles"), values.pop("task"), **values)
-
-
-@pytest.mark.parametrize("index", [-1, 1.5, None, True, 1 << 63])
-def test_bad_batches(index: Any):
-    puzzles = small_set(SUDOKU.tokens("question", [SOLVED]))
-    sampler = Sampler(puzzles, SUDOKU, batch_size=2, seed=0, augment=False)
-    with pytest.raises(ValueError, match="index is"):
-        sampler.batch(index)
-
-
-@pytest.mark.parametrize("side", [None, 5, 4.0, True, "4", [4], -1, 10**9])
-def test_bad_sides(side: Any):
-    for kind in (Sudoku, Maze):
-        if kind is Maze and side == 5:
-            continue
-        with pytest.raises(ValueError, match="side is"):
-            kind(side=side)
 
 
 def test_bad_strings():
