@@ -45,7 +45,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     paths = [Path(run) for run in ((settings.run,) if isinstance(settings.run, str) else settings.run)]
     which = {"checkpoint": settings.checkpoint, "weights": settings.weights}
     runs = open_runs(paths, settings, settings.threads, **which)
-    refuse_unused_probe(settings, [run.subject.model.H_module.settings for run in runs], given)
+    refuse_unused_probe(settings, [run.subject for run in runs], given)
     out = Path(settings.out) if settings.out else paths[0] / "probe"
     require_new_folder("out", out, settings.overwrite)
     write_report(out, runs, settings, settings.progress)

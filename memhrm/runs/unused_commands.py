@@ -6,8 +6,6 @@ from typing import Any
 from memhrm.config.settings import refuse
 from memhrm.data.arc.settings import ArcSettings
 from memhrm.data.settings import parse as parse_data
-from memhrm.memory.base import MemorySettings
-from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.unused import value_of
@@ -61,24 +59,25 @@ def refuse_unused_evaluation(settings: Any, run: RunSettings, given: Collection[
         refuse(unused and name in given and value is not None, name, value, beside)
 
 
-def refuse_unused_probe(how: Any, memories: Sequence[MemorySettings], given: Collection[str]) -> None:
+def refuse_unused_probe(how: Any, subjects: Sequence[Any], given: Collection[str]) -> None:
     """Refuse settings of `memhrm.probe` that were given and are not used beside the others.
 
     Args:
         how: the settings of the command, `memhrm.probe.ProbeSettings`.
-        memories: those of the runs that are looked at.
+        subjects: what is looked at, `memhrm.probes.subject.Subject`s.
         given: the dotted names of the settings that were given.
 
     Raises:
         ValueError: as `refuse_unused_evaluation`.
     """
-    remember = any(memory.module != NO_MEMORY.module for memory in memories)
-    cells = any(isinstance(memory, CellSettings) for memory in memories)
-    foreign = any(not memory.module.startswith("memhrm.") for memory in memories)
+    memories = [subject.model.H_module for subject in subjects]
+    untaught = not any(subject.judges for subject in subjects)
     rules = (
+        ("restarts", untaught, "with runs whose Q-head was not taught"),
+        ("noise", untaught, "with runs whose Q-head was not taught: nothing is started again"),
         ("noise", how.restarts == 1 and how.noise > 0, "with restarts=1: the first runs without"),
-        ("causal_puzzles", not remember, "with runs without memory"),
-        ("shuffles", not (cells or foreign), "with runs without memory cells"),
+        ("causal_puzzles", not any(memory.writes for memory in memories), "with runs that write no memory"),
+        ("shuffles", not any(memory.cells for memory in memories), "with runs without memory cells"),
     )
     for name, unused, beside in rules:
         refuse(unused and name in given, name, getattr(how, name), beside)

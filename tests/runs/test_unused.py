@@ -120,12 +120,21 @@ def test_what_evaluation_is_given_shows_in_its_scores(run, tmp_path, capsys):
 def test_probing_refuses_what_changes_nothing(run, capsys):
     for words, message in (
         ("restarts=1 noise=0.3", "noise is 0.3, which changes nothing with restarts=1"),
-        ("causal_puzzles=9", "causal_puzzles is 9, which changes nothing with runs without memory"),
+        ("causal_puzzles=9", "causal_puzzles is 9, which changes nothing with runs that write no memory"),
         ("shuffles=9", "shuffles is 9, which changes nothing with runs without memory cells"),
     ):
         assert command_line("probe", probe.main, f"run={run}", "progress=false", *words.split()) == 2
         assert said(capsys).startswith(message)
     assert not (run / "probe").exists()
+
+
+def test_probing_refuses_restarts_of_a_run_that_learned_no_q(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(run, "steps=1", "loss.q_halt=0") == 0
+    for word in ("restarts=2", "noise=0.3"):
+        assert command_line("probe", probe.main, f"run={run}", "progress=false", word) == 2
+        name, _, value = word.partition("=")
+        assert said(capsys).startswith(f"{name} is {value}, which changes nothing with runs whose Q-head")
 
 
 @pytest.mark.parametrize(
