@@ -117,12 +117,12 @@ def equal(task: str, scale: str, models: Iterable[str] = ("HRM", "TRM")) -> list
 
 
 def sized(variants: Iterable[Variant], scale: str) -> list[Variant]:
-    """Return variants with the size that their models have at a scale."""
-    return [replace(one, overrides=(*one.overrides, *_size(one, scale))) for one in variants]
+    """Return variants with the size that their models have at a scale.
 
+    The H-net's too where a memory replaces it: it is drawn and left out, so that the rest starts as with it.
+    """
 
-def _size(variant: Variant, scale: str) -> list[str]:
-    """Return a variant's size; a memory in the place of the H-net leaves it no layers."""
-    size = next((size for model, size in SIZES[scale].items() if model in variant.overrides), ())
-    replaced = "memory.placement=replace" in variant.overrides
-    return [setting for setting in size if not (replaced and setting.startswith("model.H_layers="))]
+    def size(variant: Variant) -> tuple[str, ...]:
+        return next((size for model, size in SIZES[scale].items() if model in variant.overrides), ())
+
+    return [replace(one, overrides=(*one.overrides, *size(one))) for one in variants]

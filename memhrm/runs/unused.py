@@ -202,8 +202,6 @@ RULES = (
     Rule(("model.positions",), lambda r: r.model.positions == "axial_rope" and not r.mixes,
          "beside axial without attention between tokens (allowed: learned, axial, none)"),
     Rule(("model.puzzle_emb_len",), lambda r: r.model.puzzle_width() == 0, "with model.puzzle_emb_ndim=0"),
-    Rule(("model.H_net", "model.H_layers"), lambda r: r.replaces,
-         "with memory.placement=replace: the memory stands in the H-net's place", (0,)),
     Rule(("model.mixer", "model.unit"), lambda r: not r.blocks,
          "with memory.placement=replace and no L-net: there are no blocks"),
     Rule(("model.expansion",), lambda r: not r.blocks and r.memory.expansion is not None,

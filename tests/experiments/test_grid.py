@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.figure import Figure
 from scipy import stats
 from torch.backends.cpu import get_cpu_capability
@@ -34,11 +35,14 @@ from experiments.grid.run import ROOT, Run, Task, Variant, baselines, complete, 
 from experiments.grid.stats import contrasts, differences, estimate, holm
 from experiments.grid.study import PAPER, Study, main
 from experiments.grid.tasks import MAZE, PUZZLES, SUDOKU4, SUDOKU6
-from experiments.grid.variants import MEMORIES, equal, sized
+from experiments.grid.variants import CONTROLS, MEMORIES, MODELS, equal, sized
 from experiments.main_table import BASELINES
 from experiments.tables import NAMES, QUOTING, RESULTS, files, paper, quote, stale, studies, typed, unmade
 from memhrm.config.command import compose, given
 from memhrm.cost.matching import cost
+from memhrm.data.settings import parse as parse_data
+from memhrm.models.reasoner import Reasoner
+from memhrm.models.settings import puzzle_shape
 from memhrm.probes.addresses import address_numbers
 from memhrm.probes.subject import open_subject
 from memhrm.runs.settings import parse
@@ -175,6 +179,21 @@ def test_controls_of_equal_size_are_of_equal_size(task):
         memories = np.mean([size(one) for one in beside if one.name.startswith(model)], axis=0)
         equally = np.stack([size(one) for one in equal(task, "cpu", [model])])
         assert equally.diagonal() == pytest.approx(memories, rel=0.07)
+
+
+@pytest.mark.parametrize("task", PUZZLES["cpu"], ids=lambda task: task.name)
+def test_memories_start_from_the_first_weights_of_their_baseline(task):
+    def weights(variant: Variant) -> dict[str, torch.Tensor]:
+        run = parse(compose("train", (*task.overrides, *variant.overrides)))
+        torch.manual_seed(1)
+        return Reasoner(run.model, puzzle_shape(parse_data(run.data).task()), run.memory).state_dict()
+
+    first = {one.name: weights(one) for one in sized(MODELS, "cpu") if one.name in {*BASELINES.values()}}
+    for memory in sized([*MEMORIES, *CONTROLS], "cpu"):
+        before, own = first[memory.baseline or ""], weights(memory)
+        shared = {name for name in own if name in before and not name.startswith("H_module.")}
+        assert {"lm_head.weight", "q_head.weight", "H_init", "L_init"} <= shared
+        assert [name for name in shared if not torch.equal(before[name], own[name])] == [], memory.name
 
 
 def test_the_measure_of_addresses_is_that_of_the_probe():

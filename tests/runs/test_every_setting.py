@@ -179,7 +179,7 @@ SILENT = {
     },
     **{
         ("replace", f"model.{name}"): "a level is drawn and left out, so that the rest starts as with it"
-        for name in ("mixer", "expansion", "H_layers")
+        for name in ("mixer", "expansion")
     },
 }
 OTHER = {
