@@ -8,7 +8,7 @@ import pandas as pd
 from experiments import contexts, episodes, hops, main_table
 from experiments.grid.page import Table
 from experiments.grid.results import Variants, arrange, curves, read, values
-from experiments.grid.stats import over_seeds
+from experiments.grid.stats import estimate, over_seeds
 from experiments.grid.study import Study
 from experiments.grid.tasks import RECALL
 
@@ -39,7 +39,8 @@ def files(scale: str) -> dict[str, bytes]:
     recall = _found(episodes.STUDY, scale).get(RECALL, {})
     if not puzzles or not recall:
         return {}
-    on_contexts = _found(contexts.STUDY, scale).get(contexts.MAIN, {})
+    found = _found(contexts.STUDY, scale)
+    on_contexts = {**found.get(contexts.MAIN, {}), **found.get(contexts.FRESH, {})}
     on_hops = _found(hops.STUDY, scale).get(hops.MAIN, {})
     made = table(puzzles, recall, on_contexts, on_hops)
     return {f"tables/answer-{scale}.md": made.markdown().encode()}
@@ -64,8 +65,8 @@ def table(puzzles: dict[str, Variants], recall: Variants, on_contexts: Variants,
     lines = [best]
     for title, (variant, episodic, among, hopping) in LINES.items():
         scores = [over_seeds(of_task[variant], "exact_accuracy").text() for of_task in puzzles.values()]
-        exact = 100 * curves(recall[episodic], "positions.kept").mean(axis=0)
-        line = [title, *scores, *episodes.at(exact, WHERE)]
+        exact = curves(recall[episodic], "positions.kept")
+        line = [title, *scores, *(estimate(exact[:, place - 1]).text() for place in WHERE)]
         if on_hops:
             line += _hops(on_hops.get(hopping))
         if on_contexts:
@@ -75,7 +76,7 @@ def table(puzzles: dict[str, Variants], recall: Variants, on_contexts: Variants,
 
 
 def _hops(rows: pd.DataFrame | None) -> list[str]:
-    return [""] if rows is None else [f"{100 * hops.diagonal(rows, HOPS_OF).mean():.1f}"]
+    return [""] if rows is None else [estimate(hops.diagonal(rows, HOPS_OF)).text()]
 
 
 def _held(rows: pd.DataFrame | None) -> list[str]:

@@ -56,7 +56,15 @@ def render(found: dict[str, Variants]) -> Page:
         for task, of_task in found.items()
     }
     page = Page()
-    head = ["", "seeds", "usage entropy", "dead", "cosine of CLS", "information about", "null"]
+    head = [
+        "",
+        "seeds",
+        "usage entropy",
+        "dead",
+        "cosine of CLS",
+        "information about",
+        "by seed, and its null",
+    ]
     page.tables[""] = Table.grouped(head, used)
     page.tables["effects"] = Table.grouped(["change, points", "seeds", *TESTS], disturbed)
     page.add_figure("usage", usage, with_cells, size=(6.3, 2.4))
@@ -94,8 +102,8 @@ def _meaningful(settings: str) -> list[str]:
 def _usage_cells(rows: pd.DataFrame) -> list[str]:
     """Return the usage and likeness of the cells, and what they tell of the rule, or else of the puzzle.
 
-    The information is the mutual information of cell and label, in nats; its null is the interval that holds
-    95 % of the shuffles.
+    The information is the mutual information of cell and label, in nats, seed by seed; behind each, the interval
+    that holds 95 % of the shuffles.
     """
 
     def mean(name: str) -> float:
@@ -105,10 +113,13 @@ def _usage_cells(rows: pd.DataFrame) -> list[str]:
     labels = [name for name in ("rule", "puzzle") if f"inside.information_{name}_value" in rows]
     if not labels:  # Of a few puzzles with as many rules, at one H-step.
         return [*used, "", ""]
-    value, low, high = (
-        f"{mean(f'information_{labels[0]}_{key}'):.3f}" for key in ("value", "null_low", "null_high")
-    )
-    return [*used, f"{labels[0]}: {value}", f"{low} to {high}"]
+    keys = [f"inside.information_{labels[0]}_{key}" for key in ("value", "null_low", "null_high")]
+    by_seed = zip(*(values(rows, key) for key in keys))
+    return [
+        *used,
+        labels[0],
+        ", ".join(f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in by_seed),
+    ]
 
 
 def usage(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
@@ -121,7 +132,7 @@ def usage(figure: Any, found: list[tuple[str, str, pd.DataFrame]]) -> None:
             axes.set_xticks(rank)
         axes.set_title(fill(f"{task}: {variant}", 18), fontsize=6)
         axes.set_ylim(-0.03, 1.03)
-    panels[0].set_ylabel("share of selections")
+    panels[0].set_ylabel("share of puzzles")
     figure.supxlabel("cell, by rank", fontsize=9)
 
 

@@ -204,7 +204,7 @@ def table(
     found: Variants, variants: Sequence[Variant], pairs: Mapping[str, Estimate], at: Sequence[int]
 ) -> Table:
     """Return a line for each variant: contexts held, their difference, retention and cost."""
-    shown = [contexts for contexts in at if contexts >= 4]
+    shown = [contexts for contexts in at if contexts != 2]  # Of one: whether it learned anything at all.
 
     def line(name: str) -> list[str]:
         rows, pair = found[name], pairs.get(name)

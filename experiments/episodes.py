@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.grid.page import Page, Table, line_style, log2_axis
-from experiments.grid.results import Variants, curves
+from experiments.grid.results import Variants, curves, values
 from experiments.grid.run import Run, Variant, grid, pick
 from experiments.grid.study import Study, main
 from experiments.grid.tasks import (
@@ -58,6 +58,8 @@ TOKENS = [Variant("memory tokens", None, ("+memory=tokens", ONE))]  # They need 
 BOTH = pick(MEMORIES, "bicross", "multicell, k=3")
 FEW = [*pick(MEMORIES, "baseline", "carry-add"), *BOTH]
 """On tasks of which a run takes long."""
+EQUAL = [*FEW, CONTROLS[0]]
+"""The same beside a state with as many parameters."""
 DRAWN = [variant.name for variant in (*MEMORIES, *TOKENS)]
 """The variants whose curves are drawn."""
 CHANGE = {"revision": (17, 18, 19, 20)}
@@ -71,7 +73,7 @@ def runs(scale: str) -> list[Run]:
     tasks, seeds, measures = EPISODES[scale], FEWER_SEEDS[scale], ["positions"]
     return [
         *grid({tasks[RECALL]: [*MEMORIES, *TOKENS, *CONTROLS]}, seeds, measures),
-        *grid({tasks[RECURSIVE]: FEW, tasks[NEW_RULES]: FEW}, seeds, measures),
+        *grid({tasks[RECURSIVE]: EQUAL, tasks[NEW_RULES]: EQUAL}, seeds, measures),
         *grid({tasks[SUDOKUS]: FEW}, seeds, measures),
         *grid(dict.fromkeys(RECALL_KINDS[scale], BOTH), seeds[:1], measures),
     ]
@@ -112,7 +114,7 @@ def numbers(found: Variants, where: Sequence[int]) -> dict[str, str]:
 
 
 def table(found: Variants, kept: Sequence[str], where: Sequence[int]) -> Table:
-    """Return a line for each variant and treatment of its memory, with the largest shortfall of each seed.
+    """Return a line for each variant and treatment of its memory, with the largest shortfall of each seed, and its size.
 
     Args:
         found: The rows of each variant.
@@ -120,13 +122,25 @@ def table(found: Variants, kept: Sequence[str], where: Sequence[int]) -> Table:
         where: The positions to show, from 1.
     """
     optimum = best(found)
-    lines = [["best possible", "", *at(optimum, where), ""]]
+    lines = [["best possible", "", *at(optimum, where), "", "", ""]]
     for variant, rows in found.items():
         for which in (which for which in kept if f"positions.{which}" in rows):
             exact = 100 * curves(rows, f"positions.{which}")
             short = " ".join(f"{value:.1f}" for value in shortfall(rows, which).max(axis=1))
-            lines.append([variant, which, *at(exact.mean(axis=0), where), short if which == "kept" else ""])
-    head = ["puzzle of the episode", "memory", *map(str, where), "most below the best, by seed"]
+            size = [
+                f"{values(rows, 'flops').mean() / 1e6:.1f}",
+                f"{int(values(rows, 'parameters').mean()):,}",
+            ]
+            more = [short, *size] if which == KEPT[0] else ["", "", ""]
+            lines.append([variant, which, *at(exact.mean(axis=0), where), *more])
+    head = [
+        "puzzle of the episode",
+        "memory",
+        *map(str, where),
+        "most below the best, by seed",
+        "MFLOP",
+        "parameters",
+    ]
     return Table(head, lines).select([i for i in range(len(head)) if i != 1 or len(kept) > 1])
 
 
@@ -140,9 +154,9 @@ def best(found: Variants) -> np.ndarray:
     return 100 * curves(next(iter(found.values())), "positions.best").mean(axis=0)
 
 
-def at(values: np.ndarray, positions: Sequence[int]) -> list[str]:
-    """Return the text of the values at some positions, counted from 1."""
-    return [f"{values[position - 1]:.1f}" for position in positions]
+def at(curve: np.ndarray, positions: Sequence[int]) -> list[str]:
+    """Return the text of a curve at some positions, counted from 1."""
+    return [f"{curve[position - 1]:.1f}" for position in positions]
 
 
 def positions(figure: Any, found: dict[str, Variants]) -> None:
