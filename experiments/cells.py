@@ -102,8 +102,8 @@ def _meaningful(settings: str) -> list[str]:
 def _usage_cells(rows: pd.DataFrame) -> list[str]:
     """Return the usage and likeness of the cells, and what they tell of the rule, or else of the puzzle.
 
-    The information is the mutual information of cell and label, in nats, seed by seed; behind each, the interval
-    that holds 95 % of the shuffles.
+    The information is the mutual information of cell and label, in nats, seed by seed, and behind it the
+    interval that holds 95 % of the shuffles.
     """
 
     def mean(name: str) -> float:

@@ -114,7 +114,7 @@ def numbers(found: Variants, where: Sequence[int]) -> dict[str, str]:
 
 
 def table(found: Variants, kept: Sequence[str], where: Sequence[int]) -> Table:
-    """Return a line for each variant and treatment of its memory, with the largest shortfall of each seed, and its size.
+    """Return a line for each variant and treatment of its memory, with shortfalls by seed, and its size.
 
     Args:
         found: The rows of each variant.
