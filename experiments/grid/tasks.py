@@ -205,7 +205,7 @@ HOPS_KINDS = {
 """Facts that change in mid-episode, and the control in which a function can be composed while it is told."""
 
 _SMALL_RULES = (
-    *("data.side=4", "data.kinds=[colours,turns]", "data.held_out_kinds=[colours+turns]"),
+    *("data.kinds=[colours,turns]", "data.shares=null", "data.held_out_kinds=[colours+turns]"),
     *("data.test_episodes=6", "batch_size=4", "steps=3", "validation_size=0", *_TINY, "model.L_layers=1"),
 )
 ARC_RULES = {

@@ -197,6 +197,19 @@ def test_every_kind_is_as_likely_as_any_other():
     assert kinds.count("gravity") / 4000 == pytest.approx(0.5, abs=0.03)
 
 
+def test_shares_say_how_often_a_kind_is_drawn_in_training_alone():
+    dataset = loaded(shares=[1, 3, 4])
+    assert isinstance(dataset.task, ArcRules) and isinstance(dataset.episodes, Ruled)
+    kinds, maker = np.array([rule.kind for rule in dataset.task.rules]), dataset.episodes
+
+    def drawn(**more) -> dict[str, float]:
+        found = maker.draw(dataset.train, 4000, 5, np.random.default_rng(0), **more).rules[:, 0]
+        return {kind: float((kinds[found] == kind).mean()) for kind in ("turns", "gravity", "colours+turns")}
+
+    assert drawn() == pytest.approx({"turns": 1 / 8, "gravity": 3 / 8, "colours+turns": 1 / 2}, abs=0.03)
+    assert drawn(test=True) == pytest.approx(dict.fromkeys(drawn(), 1 / 3), abs=0.03)
+
+
 BAD = {
     "kinds": (
         {"kinds": ["turn"]},
@@ -210,6 +223,8 @@ BAD = {
     ),
     "side": ({"side": 3}, "data.side is 3; allowed: 4 to 30"),
     "shift": ({"shift": 5}, "data.shift is 5; allowed: 1 to 4, below data.side"),
+    "shares": ({"shares": [1, 2]}, "data.shares is [1.0, 2.0]; allowed: null, or 3 numbers above 0"),
+    "no share": ({"shares": [1, 0, 2]}, "allowed: null, or 3 numbers above 0"),
     "colours": ({"colours": 6}, "data.colours is 6; allowed: 2 to 5"),
     "train_size": ({"train_size": 3}, "data.train_size is 3; allowed: null"),
     "questions": ({"questions": 0}, "data.questions is 0; allowed: numbers from 1"),

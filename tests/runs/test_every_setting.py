@@ -465,7 +465,7 @@ OTHER |= {
     "data.canvas": 5, "data.sets": ["evaluation", "concept"], "data.test_sets": ["training"],
     "data.draw": "published", "data.protocol": ("strict", "transductive"),
     "data.kinds": ["turns"], "data.held_out_kinds": ["masks"], "data.colours": 3,
-    "data.masked": [0.5], "data.trained": 0.5,
+    "data.shares": [1, 5], "data.masked": [0.5], "data.trained": 0.5,
     "data.tokens": ("characters", "learned", "ngrams"), "data.grams": [1, 3], "data.vocabulary_size": 150,
     "data.vocabulary": ["[UNK]", *string.ascii_lowercase, *(f"##{x}" for x in string.ascii_lowercase)],
     "data.oos": "outside.csv", "data.shots": 3, "data.ways": [2, 2], "data.test_ways": [2, 2],

@@ -1,5 +1,6 @@
 """The settings of generated rules."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,6 +25,7 @@ class ArcRulesSettings(DrawnSettings):
         colours: colours beside the background.
         shift: the farthest that a grid is shifted, along either axis.
         kinds: the kinds of rules that are trained; with a plus compositions of two, as turns+gravity.
+        shares: how often each of them is drawn in training, against the others; null: all alike.
         held_out_kinds: the kinds of which no rule is trained.
         held_out_rules: share of the rules of each trained kind that is held out.
         demonstrations: those of an episode.
@@ -36,6 +38,7 @@ class ArcRulesSettings(DrawnSettings):
     colours: int
     shift: int
     kinds: tuple[str, ...]
+    shares: tuple[float, ...] | None
     held_out_kinds: tuple[str, ...]
     held_out_rules: float
     demonstrations: int
@@ -58,6 +61,10 @@ class ArcRulesSettings(DrawnSettings):
         every = (*self.kinds, *self.held_out_kinds)
         require(len(set(every)) == len(every), "data.held_out_kinds", list(self.held_out_kinds),
                 "different kinds, none of data.kinds")  # fmt: skip
+        if self.shares is not None:
+            fits = len(self.shares) == len(self.kinds) and all(0 < one < math.inf for one in self.shares)
+            allowed = f"null, or {len(self.kinds)} numbers above 0, one for each of data.kinds"
+            require(fits, "data.shares", list(self.shares), allowed)
         require(0 <= self.held_out_rules < 1, "data.held_out_rules", self.held_out_rules, "0 to below 1")
         some = self.held_out_rules > 0 or self.held_out_kinds
         require(bool(some), "data.held_out_rules", self.held_out_rules,
@@ -104,6 +111,7 @@ class ArcRulesSettings(DrawnSettings):
             demonstrations=self.demonstrations,
             questions=self.questions,
             seen=np.flatnonzero(self._parts()[1]),
+            shares=None if self.shares is None else dict(zip(self.kinds, self.shares)),
             test_episodes=self.test_episodes,
             seed=self.seed,
         )

@@ -102,6 +102,7 @@ class Ruled(Drawn):
         demonstrations: D.
         questions: Q.
         seen: numbers of the rules that are trained.
+        shares: how often each kind is drawn in training, against the others; None: all alike.
         test_episodes: episodes of each test.
         seed: seed of the test episodes.
     """
@@ -113,10 +114,12 @@ class Ruled(Drawn):
         demonstrations: int,
         questions: int,
         seen: np.ndarray,
+        shares: Mapping[str, float] | None,
         test_episodes: int,
         seed: int,
     ) -> None:
         self.arc, self.demonstrations, self.questions, self.trained = task, demonstrations, questions, seen
+        self.shares = shares
         length = demonstrations + questions
         super().__init__(task, lengths=(length,), test_length=length, test_episodes=test_episodes, seed=seed)
 
@@ -138,7 +141,8 @@ class Ruled(Drawn):
                 are.
         """
         arc, shown, shape = self.arc, self.demonstrations, (count, length)
-        rules = arc.numbers(examples)[rng.choice(len(examples), size=count, p=_chances(examples))]
+        chances = _chances(examples, None if test else self.shares)
+        rules = arc.numbers(examples)[rng.choice(len(examples), size=count, p=chances)]
         inputs = grids(count * length, arc.canvas, arc.colours, rng).reshape(*shape, arc.canvas, arc.canvas)
         outputs = np.zeros_like(inputs)
         for number in np.unique(rules):
@@ -172,7 +176,7 @@ class Ruled(Drawn):
         pool = [arc.rules[number] for number in arc.numbers(examples)]
         best, blind = np.ones(shape), np.ones(shape)
         best[:, shown:], blind[:, shown:] = best_guesses(
-            pool, _chances(examples), inputs[:, :shown], outputs[:, :shown], inputs[:, shown:]
+            pool, chances, inputs[:, :shown], outputs[:, :shown], inputs[:, shown:]
         )
         return replace(episodes, best=best, blind=blind)
 
@@ -204,7 +208,10 @@ class Ruled(Drawn):
         ]
 
 
-def _chances(examples: Examples) -> np.ndarray:
-    """Return how likely each rule is, ``(n,)``: all kinds are equally likely, and all rules of a kind."""
-    _, kind, counts = np.unique(examples.sources.astype(str), return_inverse=True, return_counts=True)
-    return 1 / (len(counts) * counts[kind])
+def _chances(examples: Examples, shares: Mapping[str, float] | None) -> np.ndarray:
+    """Return how likely each rule is, ``(n,)``: a kind as its share says, all rules of a kind alike."""
+    names, kind, counts = np.unique(examples.sources.astype(str), return_inverse=True, return_counts=True)
+    if shares is None:
+        return 1 / (len(counts) * counts[kind])
+    parts = np.array([shares[name] for name in names])
+    return (parts / parts.sum() / counts)[kind]
