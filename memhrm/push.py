@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from memhrm.config.command import RunSource, command
 from memhrm.config.settings import build, in_parts, refuse, require
+from memhrm.config.trust import trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     from memhrm.weights.restore import open_run
 
     settings = build(PushSettings, config)
+    trust(settings.trust)
     run = Path(settings.run)
     said: dict[str, Any] = {"licence": settings.licence, "attribution": settings.attribution}
     if settings.out is not None:

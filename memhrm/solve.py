@@ -41,14 +41,15 @@ class SolveSettings(RunSource):
 def main(config: dict[str, Any], given: frozenset[str] = frozenset()) -> None:
     """Read the puzzles, answer them, say what the answers are worth."""
     from memhrm.system.files import require_free, write_text
-    from memhrm.weights.answers import answers_to, opened
+    from memhrm.weights.answers import answers_to, opened_with_used
 
     settings = build(SolveSettings, config)
     if settings.out is not None:
         require_free("out", Path(settings.out), settings.overwrite)
     for name in sorted(given & {"checkpoint", "weights"}):
         refuse(not Path(settings.run).is_dir(), name, config[name], "with an exported file")
-    answers = answers_to(opened(settings), settings)
+    solver, used = opened_with_used(settings)
+    answers = answers_to(solver, settings, used)
     if settings.out is None:
         print(answers.table(), end="")
     print(answers.verdict(), file=sys.stderr)

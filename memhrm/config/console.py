@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -22,7 +23,8 @@ def code_of(command: Callable[[], int | None], where: str = "") -> int:
     """Run a command: 0 when done, its own code, or 2 after a one-line message.
 
     ValueError and OSError are the user's to mend, and so are a machine with too little memory and one without
-    a compiler; anything else is ours and shows its traceback.
+    a compiler. An error in a file of the user's own shows its place; anything else is ours and shows its
+    traceback.
 
     where: words that the message begins with.
     """
@@ -32,18 +34,43 @@ def code_of(command: Callable[[], int | None], where: str = "") -> int:
     except BrokenPipeError:  # The reader of our output (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Else the interpreter tries to flush once more.
         return 141  # As the shell says of a process that SIGPIPE ended.
-    except (ValueError, OSError) as error:
-        print(f"error: {where}{one_line(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        message = _machine(error)
+        explained = isinstance(error, ValueError | OSError)
+        message = one_line(error) if explained else _machine(error)
+        own = _own_frame(error, explained) if explained or message is None else None
+        if own is not None and explained and (own.line or "").startswith("raise "):  # As the user words it.
+            message = f"{message} ({own.filename}:{own.lineno})"
+        elif own is not None:
+            print(f"error: {where}in your own {own.filename}:{own.lineno}:", file=sys.stderr)
+            traceback.print_exception(error)
+            return 1
         if message is None:
             raise
         print(f"error: {where}{message}", file=sys.stderr)
         return 2
+
+
+OWN_FILES: set[str] = set()
+"""The files of the classes of the user's own that settings name (`memhrm.config.trust`)."""
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
+
+def _own_frame(error: BaseException, explained: bool) -> traceback.FrameSummary | None:
+    """Return where in a file of the user's own an error arises; None if it does not.
+
+    explained: whether the error has a message for the user. Then the last frame counts, without those of
+        libraries: where this package refuses what an own file gives it, the message is enough.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    known = [frame for frame in frames if frame.filename in OWN_FILES or frame.filename.startswith(_PACKAGE)]
+    own = [frame for frame in known if frame.filename in OWN_FILES]
+    if own:
+        return own[-1] if own[-1] is known[-1] or not explained else None
+    return None if error.__cause__ is None else _own_frame(error.__cause__, explained)  # Told again.
 
 
 _MEMORY = re.compile(

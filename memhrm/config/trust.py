@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from memhrm.config import console
 from memhrm.config.command import user_path
 
 T = TypeVar("T")
@@ -96,6 +97,9 @@ def _imported(name: Any, kinds: list[Classes[Any]], setting: str) -> None:
             f"allowed: {allowed}"
         ) from error
     _found(name, kinds, setting)
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is not None and module.partition(".")[0] != "memhrm":
+        console.OWN_FILES.add(file)
 
 
 def _found(path: str, kinds: list[Classes[Any]], setting: str) -> type[Any]:
@@ -105,7 +109,10 @@ def _found(path: str, kinds: list[Classes[Any]], setting: str) -> type[Any]:
     bases = [classes.base for classes in kinds]
     if not (isinstance(found, type) and issubclass(found, tuple(bases))):
         what = " or ".join(base.__name__ for base in bases)
-        raise ValueError(f"{setting} is {path!r}, and {name} is no {what} there; allowed: {kinds[0].allowed}")
+        where = getattr(sys.modules[module], "__file__", None) or module  # Not the user's, if names clash.
+        raise ValueError(
+            f"{setting} is {path!r}, and {name} is no {what} in {where}; allowed: {kinds[0].allowed}"
+        )
     if lacking := sorted(getattr(found, "__abstractmethods__", ())):
         raise ValueError(f"{setting} is {path!r}, which lacks {', '.join(lacking)}")
     return found

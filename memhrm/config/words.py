@@ -9,7 +9,7 @@ from memhrm.config.settings import unknown
 
 TEXTS = frozenset(
     (
-        *("dir", "run", "out", "init", "from", "file", "examples", "figure", "vs", "target"),
+        *("dir", "run", "out", "init", "from", "file", "examples", "figure", "vs", "target", "trust"),
         *("path", "cache", "train_file", "test_file"),
         *("data.path", "data.cache", "data.train_file", "data.test_file"),
     )
@@ -19,7 +19,7 @@ TEXTS = frozenset(
 LITERAL = frozenset(("prompt", "puzzle"))
 """The settings whose value is the text as typed, to the last space, and may be empty."""
 
-SEVERAL = ("run", "file")
+SEVERAL = ("run", "file", "trust")
 """Those of them that are a list if they are given more than once."""
 
 _KEY = re.compile(r"(\+\+|\+|~)?[A-Za-z_][\w./@:$-]*", re.ASCII)

@@ -13,7 +13,7 @@ from memhrm.config.settings import unknown
 from memhrm.config.trust import trust_own
 from memhrm.config.words import values as values_of
 from memhrm.data.cache import expand, is_file
-from memhrm.data.commands import COMMANDS
+from memhrm.data.commands import COMMANDS, refuse_unwritten
 from memhrm.data.formats import first_question
 
 USAGE = """\
@@ -60,10 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--config-dir", "-cd", metavar="DIR", help="look for NAME in DIR/data too")
     options = parser.parse_intermixed_args(words)
-    out, values = _settings(options.name, options.overrides, options.config_dir)
+    out, values, given = _settings(options.name, options.overrides, options.config_dir)
     if options.command != "inspect" and out is None:
         raise ValueError(f"out is missing; give the folder to write to as `{options.command} ... out=DIR`")
     trust_own({"data": values})
+    if options.command == "build":
+        refuse_unwritten(values, given)
     COMMANDS[options.command](values, Path(out or "").expanduser())
 
 
@@ -78,8 +80,8 @@ def _usage(words: list[str]) -> str:
 
 def _settings(
     name: str | None, overrides: list[str], folder: str | None
-) -> tuple[str | None, dict[str, Any]]:
-    """Return the folder given as out=, and the settings of a named set with key=value over them."""
+) -> tuple[str | None, dict[str, Any], set[str]]:
+    """Return the folder given as out=, settings of a named set with key=value over them, and these keys."""
     if name is not None and "=" in name:
         name, overrides = None, [name, *overrides]
     given = {key.removeprefix("data."): value for key, value in values_of(overrides).items()}
@@ -97,7 +99,7 @@ def _settings(
         named |= {"train_size": None, "test_size": None}  # Those of the generator say nothing of files.
     settings = {str(key): value for key, value in {**named, **given}.items()}
     out = settings.pop("out", None)
-    return None if out is None else str(out), settings
+    return None if out is None else str(out), settings, set(given)
 
 
 def _files(folder: str | None = None) -> dict[str, Path]:

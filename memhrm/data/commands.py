@@ -1,6 +1,6 @@
 """What ``python -m memhrm.data`` does with a data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from memhrm.config import extras
 from memhrm.config.console import one_line
-from memhrm.config.settings import require
+from memhrm.config.settings import refuse, require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.dataset import Dataset
 from memhrm.data.examples import Examples, quantiles
@@ -35,6 +35,18 @@ def build(values: dict[str, Any], out: Path) -> None:
     for file, puzzles in zip(files, (dataset.train, dataset.test)):
         dataset.task.write(file, puzzles)
         print(f"{file}: {len(puzzles):,} puzzles")
+
+
+def refuse_unwritten(values: dict[str, Any], given: Collection[str]) -> None:
+    """Refuse settings that were given and change nothing of what `build` writes.
+
+    Raises:
+        ValueError: there is one; the message names it.
+    """
+    settings = parse({name: value for name, value in values.items() if name != "overwrite"})
+    written = {*settings.written_by, "out", "overwrite"}
+    for name in sorted(set(given) - written) if settings.written_by else ():
+        refuse(True, name, values[name], f"in {settings.own_file}")
 
 
 def convert(values: dict[str, Any], out: Path) -> None:

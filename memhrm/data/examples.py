@@ -92,19 +92,22 @@ class Examples:
         """Return the examples at which the boolean mask ``rows`` ``(n,)`` is False."""
         return self.select(~np.asarray(rows, bool))
 
+    def asked(self) -> np.ndarray:
+        """Return which examples are asked, ``(n,)`` bool: all that tell nothing."""
+        return np.ones(len(self), bool) if self.told is None else ~self.told
+
     def part(self, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
         """Choose examples for a part of the set, with whole groups.
 
         Args:
-            count: how many at least; more only where the last group that is taken has more.
+            count: how many at least that are asked; more only where the last group that is taken has more.
             rng: chooses the groups; None takes those that begin first.
 
         Returns:
             ``(n,)`` bool, which are chosen.
         """
-        _, first, number, sizes = np.unique(
-            self.groups, return_index=True, return_inverse=True, return_counts=True
-        )
+        _, first, number = np.unique(self.groups, return_index=True, return_inverse=True)
+        sizes = np.bincount(number, self.asked())
         order = np.argsort(first)  # the groups as they begin in the set
         if rng is not None:
             order = order[rng.permutation(len(order))]

@@ -149,11 +149,10 @@ def _require_generator(settings: DataSettings) -> None:
 
 def _draw(puzzles: Examples, size: int | None, setting: str, rng: np.random.Generator) -> Examples:
     """Return a random part of the puzzles, in their order, of whole groups."""
-    if size is None or size == len(puzzles):
+    there = int(puzzles.asked().sum())
+    if size is None or size == there:
         return puzzles
-    require(
-        size <= len(puzzles), setting, size, f"at most the {len(puzzles)} puzzles there are, or null for all"
-    )
+    require(size <= there, setting, size, f"at most the {there} puzzles there are, or null for all")
     return puzzles.select(puzzles.part(size, rng))
 
 

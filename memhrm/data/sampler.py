@@ -76,7 +76,8 @@ class Sampler:
     The stream is a sequence of epochs, each a permutation of the puzzles drawn from (seed, epoch), in which
     with `Task.together` those of a group stand side by side. Batch ``i`` takes stream positions
     ``i * batch_size`` onwards; it may span epochs and may exceed the set.
-    With ``augment`` every drawn puzzle is replaced by a random symmetry image, drawn from (seed, i).
+    With ``augment`` every drawn puzzle is replaced by a random symmetry image, drawn from (seed, i); with
+    `Task.together` those of a group in one epoch, all by the same.
     All ranks of a distributed run compute the same global batch and slice it.
     """
 
@@ -105,11 +106,15 @@ class Sampler:
 
     def rows(self, index: int) -> np.ndarray:
         """Return the rows of the puzzle set that batch ``index`` holds: ``(batch_size,)``."""
-        number("index", index, 0, (1 << 62) // self.batch_size)
-        epochs, offsets = np.divmod(index * self.batch_size + np.arange(self.batch_size), len(self.puzzles))
+        epochs, offsets = self._positions(index)
         return np.concatenate(
             [self._order(int(epoch))[offsets[epochs == epoch]] for epoch in np.unique(epochs)]
         )
+
+    def _positions(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the epoch of each row of a batch and its place there, ``(batch_size,)`` each."""
+        number("index", index, 0, (1 << 62) // self.batch_size)
+        return np.divmod(index * self.batch_size + np.arange(self.batch_size), len(self.puzzles))
 
     def batch(self, index: int) -> dict[str, np.ndarray]:
         """Return batch ``index``, from 0.
@@ -124,5 +129,9 @@ class Sampler:
         """
         part = self.puzzles.select(self.rows(index))
         if self.augment:
-            part = self.task.require(self.task.augment(part, _generator(self.seed, index, _AUGMENT)))
+            rng, groups = _generator(self.seed, index, _AUGMENT), part.groups
+            if self.task.together:  # A group that comes again in the next epoch draws again.
+                both = np.stack((self._positions(index)[0], groups))
+                part = part.having(groups=np.unique(both, axis=1, return_inverse=True)[1].reshape(-1))
+            part = self.task.require(self.task.augment(part, rng)).having(groups=groups)
         return batch_of(part)

@@ -64,6 +64,9 @@ class DataSettings(Settings, ABC):
     own_file: ClassVar[str | None] = None
     """Name of the one file of all examples that `path` is, or holds; None: each part has a file."""
 
+    written_by: ClassVar[tuple[str, ...]] = ()
+    """The settings on which that file depends as `write` writes it; none: it writes none."""
+
     kind: str
     name: str
     path: str | None

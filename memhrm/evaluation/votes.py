@@ -30,12 +30,14 @@ class Row(NamedTuple):
         test: the number of its test, from 0.
         turn: the number of the variant among those of the task that vote, from 0.
         code: the number of the variant among all there are.
+        place: what is drawn for the answer is a function of it.
     """
 
     task: int
     test: int
     turn: int
     code: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,8 @@ class Ballot:
         says nothing. It may have been trained on none.
         """
         codes = np.append(0, self.arc.variants.get(task.key, NO_VARIANTS))
-        first, last = identifiers_of(task.key, np.array([0, VARIANTS - 1])).tolist()
-        trained = self.model.known(first, last)
-        if trained is not None:
-            codes = np.random.default_rng(task.key).permutation(trained.numpy() - first)
+        if (trained := trained_variants(self.model, task)) is not None:
+            codes = np.random.default_rng(task.key).permutation(trained)
             codes = codes[np.argsort(codes > 0, kind="stable")]
         return codes if self.variants is None else codes[: self.variants + 1]
 
@@ -81,10 +81,12 @@ class Ballot:
         """
         codes = [self.codes(task) for task in tasks]
         rows = [
-            Row(number, test, turn, code)
+            Row(number, test, turn, code, place)
             for number, task in enumerate(tasks)
             for test in range(len(task.tests))
-            for turn, code in enumerate(codes[number].tolist())
+            for turn, (code, place) in enumerate(
+                zip(codes[number].tolist(), places(task, test, codes[number]))
+            )
         ]
         left = [len(task.tests) * len(own) for task, own in zip(tasks, codes)]
         answers: list[list[list[tuple[np.ndarray, float]]]] = [[[] for _ in task.tests] for task in tasks]
@@ -101,17 +103,15 @@ class Ballot:
         yield from finished()
         for start in range(0, len(rows), self.settings.batch_size):
             part = rows[start : start + self.settings.batch_size]
-            for row, (grid, q) in zip(part, self._answers(tasks, part, start)):
+            for row, (grid, q) in zip(part, self._answers(tasks, part)):
                 answers[row.task][row.test].append((undone(grid, row.code), q))
                 left[row.task] -= 1
             done(len(part))
             yield from finished()
 
-    def _answers(
-        self, tasks: Sequence[ArcTask], rows: Sequence[Row], first: int
-    ) -> Iterator[tuple[np.ndarray, float]]:
-        """Return a grid and sigmoid(q_halt) for each row; `first` is the number of the first among all."""
-        device = self.model.H_init.device
+    def _answers(self, tasks: Sequence[ArcTask], rows: Sequence[Row]) -> Iterator[tuple[np.ndarray, float]]:
+        """Return a grid and sigmoid(q_halt) for each row."""
+        device, first = self.model.H_init.device, np.array([row.place for row in rows], np.int64)
         episodes = self._episodes(tasks, rows)
         *_, last = walk(
             self.model, episodes, self.settings, task=self.arc, first=first, device=device, dtype=self.dtype
@@ -136,6 +136,22 @@ class Ballot:
         if strict is None:
             return alone(self.arc.varied(examples.select(asked), codes))
         return strict.episodes(examples, strict.rows(examples, asked, [row.turn for row in rows]), codes)
+
+
+def trained_variants(model: Reasoner, task: ArcTask) -> np.ndarray | None:
+    """Return the numbers of the variants of a task that a model was trained on; None: it has no keys."""
+    first, last = identifiers_of(task.key, np.array([0, VARIANTS - 1])).tolist()
+    known = model.known(first, last)
+    return None if known is None else known.numpy() - first
+
+
+def places(task: ArcTask, test: int, codes: np.ndarray) -> list[int]:
+    """Return what decides the random numbers of a vote: the task, its test and the variant, nothing else.
+
+    So a vote that goes on, or that several processes share, is that of one process without a stop. They stay
+    far below 2^63, as places in episodes are numbered from them.
+    """
+    return (identifiers_of(task.key >> 16, codes) * 256 + test % 256).tolist()
 
 
 def _unanswered(task: ArcTask) -> ArcTask:

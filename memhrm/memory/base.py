@@ -5,7 +5,7 @@ b batch, t position (prefix and tokens), d width, k active cells, u random numbe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, NoReturn, Self
 
 import numpy as np
 import torch
@@ -272,6 +272,43 @@ class HModule(nn.Module):
     ) -> tuple[Tensor, Memory, Trace]:
         """Return z_H' (b, t, d), the memory after the step, and the trace."""
         raise NotImplementedError
+
+    def require_step(self, z_H: Tensor, memory: Memory, found: object, write: bool) -> None:
+        """Refuse what `forward` must not return; for classes that do not come with the package.
+
+        Args:
+            z_H: the state before the H-step, (b, t, d).
+            memory: the memory before it.
+            found: what `forward` has returned.
+            write: whether the memory after it is kept; else its notes alone are.
+
+        Raises:
+            ValueError: it is something else than a state, a memory and a trace.
+        """
+
+        def shapes(tensors: object) -> object:
+            if not isinstance(tensors, dict):
+                return type(tensors).__name__
+            return {
+                name: tuple(one.shape) if isinstance(one, Tensor) else type(one).__name__
+                for name, one in tensors.items()
+                if write or name in self._notes
+            }
+
+        def refuse(what: str) -> NoReturn:
+            raise ValueError(f"memory.module is {self.settings.module!r}, whose forward returns {what}")
+
+        if not isinstance(found, tuple) or len(found) != 3:
+            count = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+            refuse(f"{count}; allowed: the three (z_H, memory, trace)")
+        state, after, trace = found
+        if not isinstance(state, Tensor) or state.shape != z_H.shape:
+            is_now = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+            refuse(f"z_H as {is_now}; allowed: {tuple(z_H.shape)}")
+        if shapes(after) != shapes(memory):
+            refuse(f"a memory with {shapes(after)}; allowed: {shapes(memory)}, as remember(...) has declared")
+        if not isinstance(trace, dict):
+            refuse(f"{type(trace).__name__} as its trace; allowed: a dict of tensors, which may be empty")
 
     def answer(self, logits: Tensor, memory: Memory) -> Tensor:
         """Return the logits of the answer: as the output head has them, unless the memory has a say.

@@ -3,7 +3,7 @@
 b queries, n keys, w width, k results.
 """
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -57,18 +57,18 @@ class Exact:
 
 
 class Graph:
-    """Walks a graph of neighbours (HNSW; Malkov and Yashunin 2016, arXiv 1603.09320): its cost hardly grows.
+    """Walks a graph of neighbours (HNSW; Malkov and Yashunin 2016, arXiv 1603.09320).
 
-    It may miss some of the nearest; `recall` says how many it finds.
+    Its cost grows far less than the number of keys, and it misses some of the nearest, of more keys more;
+    `recall` says how many it finds. Where the walk meets fewer than k, all keys are looked at.
 
     Raises:
         ValueError: the library is not installed.
     """
 
     def __init__(self, keys: Tensor):
-        library = extras.library("faiss", "text", "memory.index=graph needs an extra")
-        self.library, self.gone = library, np.zeros(0, np.int64)
-        self.graph = library.IndexHNSWFlat(keys.shape[1], NEIGHBOURS, library.METRIC_INNER_PRODUCT)
+        self.library, self.gone = library(), np.zeros(0, np.int64)
+        self.graph = self.library.IndexHNSWFlat(keys.shape[1], NEIGHBOURS, self.library.METRIC_INNER_PRODUCT)
         self.add(keys)
 
     def nearest(self, queries: Tensor, k: int) -> Tensor:
@@ -77,7 +77,12 @@ class Graph:
         if len(self.gone):
             how.sel = self.library.IDSelectorNot(self.library.IDSelectorBatch(self.gone))
         _, places = self.graph.search(_plain(queries), k, params=how)
-        return torch.from_numpy(places).to(queries.device).clamp(min=0)
+        few = (places < 0).any(axis=1)
+        if few.any():
+            left = np.setdiff1d(np.arange(self.graph.ntotal), self.gone)
+            exact = Exact(torch.from_numpy(self.graph.reconstruct_batch(left)))
+            places[few] = left[exact.nearest(torch.from_numpy(_plain(queries)[few]), k).numpy()]
+        return torch.from_numpy(places).to(queries.device)
 
     def add(self, keys: Tensor) -> None:
         """As `Index`."""
@@ -86,6 +91,15 @@ class Graph:
     def drop(self, rows: Tensor) -> None:
         """As `Index`."""
         self.gone = np.union1d(self.gone, rows.cpu().numpy())
+
+
+def library() -> Any:
+    """Return the library that makes graphs.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    return extras.library("faiss", "text", "memory.index=graph needs an extra")
 
 
 def _plain(values: Tensor) -> np.ndarray:

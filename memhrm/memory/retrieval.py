@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from memhrm.config.settings import MOST, advise, require, require_size
 from memhrm.memory.base import Context, HModule, HShape, Memory, MemorySettings, Trace
 from memhrm.memory.cross_attention import Read, Residual, layer_norm
-from memhrm.memory.index import Index, IndexName, made, recall
+from memhrm.memory.index import Index, IndexName, library, made, recall
 from memhrm.nn.layers import Linear, masked_mean
 
 NOTHING = -1e4
@@ -158,6 +158,8 @@ class Retrieval(HModule):
         super().__init__(settings, shape)
         self.settings: RetrievalSettings = settings
         require(shape.num_labels > 0, "memory", "retrieval", "with data that have one label an example")
+        if settings.index == "graph":
+            library()  # Training makes no graph: without this it would end before the library is missed.
         heads = shape.num_heads if settings.num_heads is None else settings.num_heads
         require(shape.width % heads == 0, "memory.num_heads", heads, f"divisors of {shape.width}")
         expansion = shape.expansion if settings.expansion is None else settings.expansion
@@ -223,7 +225,8 @@ class Retrieval(HModule):
         new, old = Bank.of(inputs, labels, groups, self.codes.device), self.bank
         wide = max(new.tokens.shape[1], old.tokens.shape[1])
         old, new = (
-            one._replace(tokens=F.pad(one.tokens, (0, wide - one.tokens.shape[1]))) for one in (old, new)
+            one._replace(tokens=F.pad(one.tokens, (0, more))) if more else one  # It copies in any case.
+            for one, more in ((one, wide - one.tokens.shape[1]) for one in (old, new))
         )
         self.bank = Bank(*(torch.cat(parts) for parts in zip(old, new, strict=True)))
         self._know(new.labels)
@@ -341,7 +344,10 @@ class Retrieval(HModule):
 
     @torch.no_grad()
     def recall(self, inputs: Tensor) -> float:
-        """Return the share of the k examples nearest to tokens (b, s) that the index finds, as the mean."""
+        """Return the share of the k examples nearest to tokens (b, s) that the index finds, as the mean.
+
+        They are asked for with the tokens alone, whatever `query` is.
+        """
         keys, index = self.indexed()
         k = min(self.settings.k, self._there)
         return recall(index, self._made("exact", keys), self.encode(inputs), k)

@@ -110,6 +110,7 @@ class Reasoner(nn.Module):
             self.puzzles = puzzle_table(shape.num_identifiers, settings.puzzle_width())
 
         self.H_module = _h_module(settings, memory, shape, length)
+        self.outside = type(self.H_module).__module__.partition(".")[0] != "memhrm"
         self.L_net = _level(settings, settings.L_layers, length) if settings.L_layers else None
         # Drawn even where a memory stands in its place, so that what follows has the same weights.
         H_net = _level(settings, settings.H_layers, length) if settings.H_net == "own" else None
@@ -285,7 +286,10 @@ class Reasoner(nn.Module):
             inputs=inputs,
             groups=guide.groups,
         )
-        z_H, after, trace = self.H_module(z_H, z_L, memory, context)
+        found = self.H_module(z_H, z_L, memory, context)
+        if self.outside:
+            self.H_module.require_step(z_H, memory, found, write)
+        z_H, after, trace = found
         return z_H, after if write else self.H_module.unwritten(memory, after), trace
 
     def H_level(self, z_H: Tensor, injection: Tensor, present: Tensor | None = None) -> Tensor:

@@ -71,7 +71,7 @@ class ModelSettings(Settings):
         num_heads: heads of attention.
         expansion: inner width of the gated linear units over the width, see `inner_width`.
         L_layers: blocks of the L-net.
-        H_layers: blocks of the H-net, if it has its own; where a memory replaces it they are drawn and left out.
+        H_layers: blocks of the H-net, if it has its own; drawn and left out where a memory replaces it.
         H_net: own blocks for z_H (HRM), or those of z_L shared (TRM).
         H_cycles: H-steps of a supervision step.
         told_cycles: those of a step that tells something, feedback or a fact; null: as many.

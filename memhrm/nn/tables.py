@@ -92,8 +92,12 @@ class KeyedTable(nn.Module):
         return super()._apply(fn, recurse)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        destination[prefix + "keys"] = self.keys
-        destination[prefix + "weight"] = self.rows[self.slots]
+        # In order and without spare room they are the state themselves: a model and its average, which have
+        # one table, stand in a checkpoint with one tensor.
+        in_order = torch.arange(len(self.keys), device=self.keys.device)
+        if len(self.rows) > len(self.keys) or not torch.equal(self.slots, in_order):
+            self.rows, self.slots = self.rows[self.slots], in_order
+        destination[prefix + "keys"], destination[prefix + "weight"] = self.keys, self.rows
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
         keys, rows = state_dict[prefix + "keys"], state_dict[prefix + "weight"]

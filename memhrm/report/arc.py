@@ -22,14 +22,14 @@ def page(title: str, about: str, scores: Mapping[str, Any], voted: Sequence[Vote
     Args:
         title: its title.
         about: a sentence under it.
-        scores: pass rates by name (`memhrm.data.arc.votes.pass_rates`).
+        scores: pass rates by name (`memhrm.data.arc.votes.pass_rates`); there may be none.
         voted: the votes on each task.
     """
     tasks = json.dumps([_task(*one) for one in voted], separators=(",", ":"))
     parts = {
         "TITLE": escape(title),
         "ABOUT": escape(about),
-        "TABLE": _table(scores),
+        "TABLE": _table(scores) if "pass@1" in scores else "",
         "PALETTE": json.dumps(PALETTE),
         "TASKS": tasks.replace("</", "<\\/"),  # Or a name could end the script.
     }

@@ -12,10 +12,13 @@ from memhrm.config.settings import require
 from memhrm.data.settings import USUAL
 from memhrm.memory.none import NO_MEMORY
 from memhrm.runs.directory import RunDirectory, mapping
+from memhrm.runs.identity import own_classes
 from memhrm.runs.recipe import words_of
 from memhrm.runs.settings import RunSettings, parse
 from memhrm.runs.summary import finished
 from memhrm.system.files import read_json
+
+_MADE_BY = {"prune": "memhrm.prune", "import": "memhrm.transfer"}
 
 LICENCE = "apache-2.0"
 """Of the weights that a run on generated data has: that of this package."""
@@ -67,6 +70,7 @@ def card(
         f'```python\nimport memhrm\n\nsolver = memhrm.load("{load}")\n```',
         "## How it was made",
         f"```bash\n{_command(run)}\n```",
+        *filter(None, [_filled(_unsaid(run, path))]),
         _filled(_made(run, summary, environment, attribution)),
         "## What it scores",
         _table(summary),
@@ -106,6 +110,23 @@ def _command(run: RunSettings) -> str:
         break_on_hyphens=False,
         subsequent_indent="  ",
     ).replace("\n", " \\\n")
+
+
+def _unsaid(run: RunSettings, path: Path) -> str:
+    """Return what the command does not say: classes that it needs, and what the run was begun from."""
+    said = [f"The command needs {name}, which is not of the package." for name in own_classes(run)]
+    if run.init is not None:
+        said.append(f"The run began from the weights {Path(run.init).name}, which the command lacks (init=).")
+    file = path / "origin.json"
+    origin = mapping(file, read_json(file)) if file.exists() else None
+    while origin:
+        what = _MADE_BY.get(origin["command"], origin["command"])
+        said.append(
+            f"Before its last training {what} made it from step {origin['step']:,} of the run "
+            f"{Path(origin['run']).name}, which the command does not repeat."
+        )
+        origin = origin.get("origin")
+    return " ".join(said)
 
 
 def _made(

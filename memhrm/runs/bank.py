@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from memhrm.config.settings import require
 from memhrm.data.examples import Examples, no_examples
 from memhrm.data.task import Task
@@ -15,9 +17,13 @@ from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
 from memhrm.memory.retrieval import Retrieval
 from memhrm.models.reasoner import Reasoner
+from memhrm.runs.used import identities
 from memhrm.system.files import to_csv, write_text
 
 FILE = "bank.csv"
+
+CHUNK = 8192
+"""Texts that are encoded at a time."""
 
 
 class Entry(NamedTuple):
@@ -28,14 +34,14 @@ class Entry(NamedTuple):
 
 
 def read_bank(folder: Path) -> list[Entry]:
-    """Return the bank of a run directory; nothing where there is none.
+    """Return the bank of a run directory.
 
     Raises:
-        ValueError: the file cannot be read; the message names the line.
+        ValueError: the file is missing, or cannot be read; the message names it, and the line.
     """
     path = folder / FILE
-    if not path.exists():
-        return []
+    allowed = f"a run with its bank; {','.join(Entry._fields)} alone in this file is an empty one"
+    require(path.exists(), str(path), "missing", allowed)
     return [Entry(one.text, one.category) for one in read_labelled(path, empty=True)]
 
 
@@ -68,11 +74,21 @@ def keeps_bank(model: Reasoner) -> bool:
     return isinstance(model.H_module, Retrieval)
 
 
-def fill(model: Reasoner, task: Task, entries: Sequence[Entry]) -> Examples:
-    """Give a model its bank, and return it as examples."""
-    bank = encoded(task, entries)
-    model.H_module.learn_from(bank.inputs, bank.labels, bank.groups)
-    return bank
+def fill(model: Reasoner, task: Task, entries: Sequence[Entry]) -> np.ndarray:
+    """Give a model its bank, and return the identities by which its texts are remembered, (n,) uint64.
+
+    Encoded texts, which are padded to the longest that is read, are in memory one chunk at a time.
+    """
+    memory, known = model.H_module, []
+    assert isinstance(memory, Retrieval)
+    for start in range(0, max(1, len(entries)), CHUNK):
+        part = encoded(task, entries[start : start + CHUNK])
+        if start == 0:
+            memory.learn_from(part.inputs, part.labels, part.groups)
+        else:
+            memory.add(part.inputs, part.labels)
+        known.append(identities(part, task))
+    return np.concatenate(known)
 
 
 def encoded(task: Task, entries: Sequence[Entry]) -> Examples:

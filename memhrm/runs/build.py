@@ -93,7 +93,7 @@ def label_weights(run: RunSettings, dataset: Dataset, ranks: Ranks) -> torch.Ten
     A label's is the mean number of its examples over its own number, so that their mean over examples is 1.
 
     Raises:
-        ValueError: the examples have more than one label each.
+        ValueError: the examples have more than one label each, or none.
     """
     if run.loss.class_weights == "none":
         return None
@@ -102,5 +102,7 @@ def label_weights(run: RunSettings, dataset: Dataset, ranks: Ranks) -> torch.Ten
     counts = np.bincount(dataset.train.labels[:, 0], minlength=dataset.task.num_labels + 1)
     there = counts > 0
     there[0] = False
+    allowed = f"none with data={dataset.name}, whose examples have no label before they stand in an episode"
+    require(bool(there.any()), "loss.class_weights", run.loss.class_weights, allowed)
     mean = counts[there].mean()
     return torch.from_numpy(np.where(there, mean / counts.clip(min=1), 0)).float().to(ranks.device)

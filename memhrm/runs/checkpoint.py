@@ -169,7 +169,7 @@ def require_same_puzzles(content: Mapping[str, Any], digest: str, where: Path) -
         ValueError: the digests differ.
     """
     began = content["data"]
-    allowed = f"the puzzles with which the run in {where} was started, {began[:12]}; or give another dir=..."
+    allowed = f"the puzzles with which the run in {where} was started, {began[:12]}; or give another folder"
     require(began == digest, "data", f"{digest[:12]} (a hash of the puzzles)", allowed)
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -67,8 +67,8 @@ class RunDirectory:
         Raises:
             ValueError: another process writes there, or the directory holds what is to be kept.
         """
-        self.require_own()
         with locked(self.path):
+            self.require_own()
             yield
 
     def require_own(self) -> None:
@@ -82,8 +82,8 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise ValueError(f"dir is {str(self.path)!r}, which is a file; allowed: a folder, or a new name")
-        there = [name for name in FILES if (self.path / name).exists()]
-        if there and not self._is_run(there):
+        there = self._there()
+        if there and not self.is_run():
             raise ValueError(
                 f"dir is {str(self.path)!r}, whose {there[0]} was not written by memhrm and is kept; "
                 "allowed: a new folder, or that of a run"
@@ -94,16 +94,37 @@ class RunDirectory:
                 "there again, remove it, or give another dir=..."
             )
 
-    def _is_run(self, there: Sequence[str]) -> bool:
+    def is_run(self) -> bool:
+        """Return whether a run has written the files that are there, and not something else of their names.
+
+        Raises:
+            ValueError: a file that would tell is damaged.
+        """
         made = [self.path / name for name in ("environment.json", "origin.json")]
         found = [mapping(path, read_json(path)) for path in made if path.exists()]
         ours = any("packages" in one or "command" in one for one in found)
-        begun = list(there) == ["environment.json"]  # All that there is of a run that ended while it began.
+        begun = self._there() == ["environment.json"]  # All there is of a run that ended while it began.
         return ours and (begun or (self.path / "config.yaml").exists())
 
-    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        """Create the directory and write the configuration and the environment of the run."""
-        write_json(self.path / "environment.json", environment)
+    def _there(self) -> list[str]:
+        return [name for name in FILES if (self.path / name).exists()]
+
+    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any], step: int = 0) -> None:
+        """Create the directory and write the configuration and the environment of the run.
+
+        Args:
+            config: the resolved configuration.
+            environment: what the run depends on besides.
+            step: the steps that are done. Other environments that they had are kept under `earlier`, each
+                with the step at which it ended.
+        """
+        path, earlier = self.path / "environment.json", []
+        if step and path.exists():
+            before = mapping(path, read_json(path))
+            earlier = before.pop("earlier", [])
+            if before != environment:
+                earlier = [*earlier, {"step": step, **before}]
+        write_json(path, {**environment, **({"earlier": earlier} if earlier else {})})
         write_text(
             self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         )

@@ -11,6 +11,7 @@ from memhrm.data import Dataset, Episodes, load_test
 from memhrm.data import load as load_data
 from memhrm.data.examples import Examples
 from memhrm.data.settings import parse as parse_data
+from memhrm.memory.retrieval import RetrievalSettings
 from memhrm.runs.build import make_dataset, untrained
 from memhrm.runs.settings import RunSettings, usual_validation
 from memhrm.runs.used import NONE_LEFT, UsedPuzzles, identities, unused, whole
@@ -63,6 +64,9 @@ def validation_size(run: RunSettings, held_out: int) -> int:
     """
     size = usual_validation(held_out) if run.validation_size is None else run.validation_size
     allowed = f"0 to {held_out - 1}, below the number of held-out puzzles or episodes"
+    most = parse_data(run.data).held_out
+    if most is not None and held_out < most:
+        allowed += f" ({held_out:,} of {most:,} are left: the weights were trained on the others)"
     require(size < held_out, "validation_size", size, allowed)
     return size
 
@@ -108,11 +112,15 @@ def scored(run: RunSettings, used: UsedPuzzles, digest: str | None, other: Mappi
         all of it unless `test_size` is among them.
 
     Raises:
-        ValueError: a setting that does not fit the run's data, a bad file, or no puzzle is left.
+        ValueError: a setting that does not fit the run's data, a bad file, other puzzles than those that the
+            run was trained with, or no puzzle is left.
     """
     if not other:
         loaded = load_data(**run.data)
         dataset, trained = untrained(run, loaded)
+        grown = isinstance(run.memory, RetrievalSettings)  # A bank may have more categories by now.
+        if not grown:
+            _require_own(run, dataset, digest, ", or give data.path=DIR to score others")
         if digest in (None, dataset.digest()):
             clean, count = unused(dataset, used.trained)
             episodes, left = split(run, clean, used.chosen)[1], left_to_score(run, clean, used.chosen)
@@ -133,12 +141,17 @@ def own_data(run: RunSettings, used: UsedPuzzles, digest: str | None) -> Dataset
         ValueError: they are not there any more, or others are there.
     """
     dataset = make_dataset(run)
-    if digest not in (None, dataset.digest()):
-        raise ValueError(
-            f"data.path is {run.data.get('path')}, whose puzzles are not those that the run was trained on; "
-            "put these back"
-        )
+    _require_own(run, dataset, digest)
     return unused(dataset, used.trained)[0]
+
+
+def _require_own(run: RunSettings, dataset: Dataset, digest: str | None, otherwise: str = "") -> None:
+    if digest not in (None, dataset.digest()):
+        path = run.data.get("path")
+        what = f"data.path is {path}" if path else f"data is {run.data['name']}"
+        raise ValueError(
+            f"{what}, whose puzzles are not those that the run was trained on; put these back{otherwise}"
+        )
 
 
 def with_other(data: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

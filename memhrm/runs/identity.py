@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memhrm.config.settings import SettingWarning
+from memhrm.config.settings import SettingWarning, advise
 from memhrm.data.loading import files_of
+from memhrm.data.settings import KINDS
 from memhrm.data.settings import parse as parse_data
 from memhrm.memory.none import NO_MEMORY
-from memhrm.memory.registry import depends_on_steps
+from memhrm.memory.registry import MODULES, depends_on_steps
 from memhrm.runs.settings import RunSettings, parse
 
 FREE = (
@@ -20,7 +23,8 @@ FREE = (
     *("data.path", "data.train_file", "data.test_file", "data.cache"),
 )
 """Settings, or groups of them, that may differ when a run is resumed: they change no number but by rounding,
-say where the data lie, which are known by their content, or are read at the start only."""
+or say where the data lie, which are known by their content. `init` is read at the start only, and may then be
+left out."""
 
 
 def directory(run: RunSettings) -> Path:
@@ -34,7 +38,10 @@ def directory(run: RunSettings) -> Path:
 
 def digest(run: RunSettings) -> str:
     """Return a hash of all settings that tell one run from another, and of the files that it reads."""
-    fixed = _flat(run.config(), FREE)
+    config = run.config()
+    fixed = _flat(config, FREE)
+    if run.init is not None:
+        fixed["init"] = config["init"]
     if not run.generated:
         fixed["data"] = [_content(file) for file in files_of(parse_data(run.data))]
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
@@ -73,14 +80,58 @@ def check_same(run: RunSettings, saved: Mapping[str, Any], where: Path) -> None:
     fixed = parse_data(began.data).stages > 1 or depends_on_steps(began.memory)
     free = FREE if fixed or began.optim.schedule != "constant" else (*FREE, "steps")
     old, new = (_flat(one.config(), free) for one in (began, run))
-    for name in sorted(
-        old.keys() | new.keys(), key=lambda name: (name == "k", name)
-    ):  # A memory explains its k.
+    if run.init is not None:
+        old["init"], new["init"] = (one.config()["init"] for one in (began, run))
+    for name in sorted(old.keys() | new.keys(), key=_telling):
         if old.get(name) != new.get(name):
             raise ValueError(
                 f"{name} is {new.get(name)!r}, but the run in {where} was begun with {old.get(name)!r}; "
-                "give the old value, or another dir=..."
+                "give the old value, or another folder"
             )
+
+
+def own_classes(run: RunSettings) -> list[str]:
+    """Return the classes that a run's settings name and that do not come with the package."""
+    named = (KINDS, run.data["kind"]), (MODULES, run.memory.module)
+    return [name for classes, name in named if name not in classes.own]
+
+
+def own_code(run: RunSettings) -> dict[str, str]:
+    """Return hashes of the files of the classes that do not come with the package, by the classes' names."""
+    modules = {name: sys.modules.get(name.rpartition(".")[0]) for name in own_classes(run)}
+    files = {name: getattr(module, "__file__", None) for name, module in modules.items()}
+    return {name: _content(Path(file)) for name, file in files.items() if file is not None}
+
+
+def advise_of_code(run: RunSettings, saved: Mapping[str, str], where: Path) -> None:
+    """Warn if a class that does not come with the package is not as it was when a run was saved.
+
+    Args:
+        run: the settings of the run.
+        saved: what `own_code` said then; nothing is known of a class that it lacks.
+        where: the run's directory.
+    """
+    for name, code in own_code(run).items():
+        changed = saved.get(name, code) != code
+        advise(changed, f"the file of {name} has changed since the run in {where} was saved")
+
+
+def _telling(name: str) -> tuple[int, str]:
+    """Order settings by what a difference says: that of a group's choice explains those of its settings."""
+    last = name.rpartition(".")[2]
+    return {"name": 0, "kind": 1, "module": 2, "k": 4}.get(last, 3), name
+
+
+def continued(run: RunSettings, saved: Mapping[str, Any]) -> RunSettings:
+    """Return the settings of a run that goes on: what it was begun from stays known where it is left out.
+
+    saved: the configuration with which it was begun.
+    """
+    if run.init is not None or saved.get("init") is None:
+        return run
+    with warnings.catch_warnings():  # The settings have been warned about.
+        warnings.simplefilter("ignore", SettingWarning)
+        return replace(run, init=saved["init"])
 
 
 def _flat(values: Mapping[str, Any], free: tuple[str, ...], prefix: str = "") -> dict[str, Any]:

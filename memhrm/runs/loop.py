@@ -21,6 +21,7 @@ from memhrm.runs import checkpoint
 from memhrm.runs.batches import Batches
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.held_out import left_to_score, split, used_by
+from memhrm.runs.identity import own_code
 from memhrm.runs.log import Diverged, IntervalLog, noted, rescue
 from memhrm.runs.settings import RunSettings
 from memhrm.runs.signals import Interrupted, stop_signals
@@ -115,6 +116,7 @@ def train(
     batches = Batches(run, dataset, ranks, learner.model.H_module.noise_size)
     log = IntervalLog(run, ranks, directory, start.pending, batches.span, learner.model.H_module)
     bar = tqdm(total=run.steps, initial=learner.step, unit="step", disable=not (run.progress and ranks.first))
+    code = own_code(run)  # As it was imported, even if the file is edited meanwhile.
     saved = learner.step  # By the last checkpoint; 0 without one.
 
     def save(*, is_best: bool = False) -> None:
@@ -122,6 +124,7 @@ def train(
         require_sane(learner, run.dtype, directory, ranks)
         progress = {"best": best, "seconds": seconds + time.monotonic() - started, "pending": log.pending()}
         progress |= {"used": start.used.tensors(), "data": start.digest, "processes": ranks.size}
+        progress |= {"code": code}
         content = checkpoint.snapshot(learner, ranks, run.config(), progress)
         if ranks.first and is_best:  # First, since last.pt says which step is the best.
             checkpoint.write(directory.best, content)
@@ -155,7 +158,7 @@ def train(
                 directory.log(step, {f"probe/{name}": value for name, value in seen.items()})
             if is_best or end or stop or step % run.checkpoint_every == 0:
                 save(is_best=is_best)
-            if stop and not end:
+            if stop or (end and ranks.any(bool(asked))):  # One may have come during the last validation.
                 raise Interrupted(step, asked[0] if asked else signal.SIGTERM, ranks.first)
 
     shown = run.progress and ranks.first

@@ -8,6 +8,8 @@ from typing import Any
 from memhrm.config.command import compose
 from memhrm.config.defaults import CONFIGS
 from memhrm.config.words import quote
+from memhrm.data.settings import KINDS
+from memhrm.memory.registry import MODULES
 from memhrm.runs.settings import RunSettings, parse
 
 UNSAID = ("dir", "init", "logger", "device", "progress", "threads")
@@ -20,23 +22,42 @@ PLAIN = re.compile(r"[A-Za-z_][\w.+-]*")
 """Texts that need no quotes in Hydra's grammar."""
 
 
+STAND_IN = {"data": "_common", "memory": "none"}
+"""What a group whose file does not come with the package is built on, setting by setting."""
+
+
 def words_of(run: RunSettings) -> list[str]:
     """Return the words behind `memhrm train` that give a run's settings, but for where it is written."""
     config = run.config()
     groups = ["data", "model", "optim", *([] if config["memory"] == _no_memory() else ["memory"])]
+    own = [group for group in STAND_IN if group in groups and not _there(group, config[group])]
+    files = {group: STAND_IN[group] if group in own else config[group]["name"] for group in groups}
     chosen = [
         f"{'+' if group == 'memory' else ''}{group}={name}"
-        for group in groups
-        if Path(CONFIGS, group, f"{(name := config[group]['name'])}.yaml").exists()
+        for group, name in files.items()
+        if Path(CONFIGS, group, f"{name}.yaml").exists()
     ]
-    base, own = _flat(parse(compose("train", chosen)).config()), _flat(config)
+    composed = compose("train", chosen, whole=False)  # What is missing has no default.
+    inside = [*own, *(["k"] if "memory" in own and "k" in config else [])]
+    base = parse({**composed, **{name: config[name] for name in inside}}).config()
+    base = _flat({name: value for name, value in base.items() if name not in inside})
+    base |= _flat({group: composed[group] for group in own})
     silent = () if run.generated else DERIVED
-    changed = {
-        name: value
-        for name, value in own.items()
-        if base.get(name, ...) != value and name.split(".")[0] not in UNSAID and name not in silent
-    }
-    return [*chosen, *(f"{name}={_written(value)}" for name, value in changed.items())]
+    return [
+        *chosen,
+        *(
+            f"{'' if name in base else '+'}{name}={_written(value)}"
+            for name, value in _flat(config).items()
+            if base.get(name, ...) != value and name.split(".")[0] not in UNSAID and name not in silent
+        ),
+    ]
+
+
+def _there(group: str, settings: Mapping[str, Any]) -> bool:
+    """Return whether the file of a group's settings comes with the package, and the class that they name."""
+    setting, classes = ("kind", KINDS) if group == "data" else ("module", MODULES)
+    there = Path(CONFIGS, group, f"{settings['name']}.yaml").exists()
+    return there and settings[setting] in classes.own
 
 
 def _no_memory() -> dict[str, Any]:

@@ -158,8 +158,12 @@ class RunSettings(Settings):
         return DTYPES[self.precision]
 
     def config(self) -> dict[str, Any]:
-        """Return the settings as plain data, as a run directory keeps them; `parse` reads them back."""
+        """Return the settings as plain data, as a run directory keeps them; `parse` reads them back.
+
+        The path of `init` holds in any folder.
+        """
         values = _plain({**asdict(self), "loss": self.loss.flat()})
+        values["init"] = self.init and str(Path(self.init).expanduser().resolve())
         if "k" in values["memory"]:
             values["k"] = values["memory"].pop("k")
         return values

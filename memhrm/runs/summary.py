@@ -37,6 +37,8 @@ def headline(run: RunSettings, dataset: Dataset, model: Reasoner, step: int, pat
     """Say in one line what is about to be trained, on what, for how long and where."""
     memory = "" if run.memory.name == "none" else f" with memory={run.memory.name}"
     begun = f"steps {step + 1:,} to {run.steps:,}" if step else plural(run.steps, "step")
+    if step == run.steps:
+        begun = f"evaluates step {step:,}"
     return (
         f"training {run.model.name}{memory}, {count_parameters(model):,} parameters, on "
         f"{len(dataset.train):,} puzzles of {dataset.name}: {begun}, batch {run.batch_size}, in {path}"

@@ -16,7 +16,7 @@ from memhrm.data.episodes.hops_settings import HopsSettings
 from memhrm.data.episodes.settings import RecallSettings
 from memhrm.data.settings import parse as parse_data
 from memhrm.data.text.prose_settings import ProseSettings
-from memhrm.data.text.settings import IntentSettings, TextSettings
+from memhrm.data.text.settings import FewShotSettings, IntentSettings, TextSettings
 from memhrm.memory.cell_settings import CellSettings
 from memhrm.memory.exchange import ExchangeSettings
 from memhrm.memory.none import NO_MEMORY
@@ -127,6 +127,11 @@ class Run:
         return isinstance(self.data, ProseSettings)
 
     @property
+    def identifies(self) -> bool:
+        """Whether the examples are tasks of ARC with identifiers."""
+        return isinstance(self.data, ArcSettings) and not self.data.strict
+
+    @property
     def mixes(self) -> bool:
         """Whether blocks mix tokens by attention."""
         return self.blocks and self.model.mixer == "attention"
@@ -147,13 +152,16 @@ class Run:
         """Return whether all examples of the files are used, so that nothing is drawn."""
         sizes = self.data.train_size, self.data.test_size
         files = self.data.in_files and self.data.own_file is None
-        drawn = isinstance(self.data, IntentSettings) and self.data.draws
+        texts = isinstance(self.data, IntentSettings)  # Those that choose a checkpoint are drawn, too.
+        drawn = texts and (self.data.draws or self.run.validation_size != 0)
         return files and not (self.episodes or self.data.holdout or drawn) and sizes == (None, None)
 
 
 RULES = (
     # Losses.
     Rule(("loss.label_smoothing",), lambda r: r.loss.kind != "softmax", "with loss.kind={loss.kind}", (0,)),
+    Rule(("loss.class_weights",), lambda r: isinstance(r.data, FewShotSettings),
+         "with data={data.name}, where each episode draws the labels", ("none",)),
     Rule(("loss.q_continue", "halting.q_target"), lambda r: r.halting.rule != "q_learning",
          "with halting.rule={halting.rule}", (0,)),
     Rule(("loss.policy", "loss.entropy", "loss.reward", "loss.returns", "loss.discount", "loss.baseline"),
@@ -264,8 +272,13 @@ RULES = (
     Rule(("data.seed",), lambda r: r.takes_whole_files, "with {files} and no size to draw"),
     Rule(("data.train_file", "data.test_file", "data.cache", "data.download"),
          lambda r: r.data.own_file is not None, "with data={data.name}, which has one file", (None,)),
-    Rule(("data.demonstrations",), lambda r: isinstance(r.data, ArcSettings) and not r.data.strict,
-         "with data.protocol=transductive"),
+    Rule(("data.demonstrations",), lambda r: r.identifies, "with data.protocol=transductive"),
+    Rule(("data.variants", "data.draw", "data.translate"), lambda r: r.identifies and not r.data.augment,
+         "with data.augment=false", (0, "own")),
+    Rule(("data.seed",), lambda r: r.identifies and r.data.test_size is None and not r.data.augment,
+         "with data.augment=false and no size to draw"),
+    Rule(("data.seed",), lambda r: r.identifies and r.data.test_size is None and r.data.draw == "published",
+         "with data.draw=published and no size to draw"),
     Rule(("data.shift",), lambda r: isinstance(r.data, ArcRulesSettings) and not r.data.shifts,
          "with data.kinds={data.kinds}, of which none shifts"),
     Rule(("data.translate",), lambda r: isinstance(r.data, ArcSettings) and r.data.strict,

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from memhrm.data.sampler import IGNORE
-from memhrm.memory.bank import absorb
 from memhrm.memory.base import HModule, Situation, Trace
+from memhrm.memory.shared import absorb
 from memhrm.memory.usage import wrote
 from memhrm.models.reasoner import Reasoner
 from memhrm.models.recursion import State

@@ -18,7 +18,7 @@ from memhrm.config.settings import MOST_STEPS, require
 from memhrm.data.checks import number
 from memhrm.data.sampler import arrays
 from memhrm.data.task import Task
-from memhrm.data.text.prose import MASK
+from memhrm.data.text.prose import MASK, Prose
 from memhrm.evaluation.answers import tensors
 from memhrm.evaluation.in_order import in_order
 from memhrm.evaluation.restarts import relative_change
@@ -161,8 +161,20 @@ class Answerer:
         """Return the supervision steps of an answer; None stands for as many as in training."""
         return self.halt_max_steps if steps is None else number("steps", steps, 1, MOST_STEPS)
 
+    def said(self, question: str, answer: np.ndarray) -> str:
+        """Return an answer as text; a character of prose that has no token is that of the question."""
+        if isinstance(self.task, Prose):
+            return self.task.decode(answer, self.task.unknown(question))
+        return self.task.decode_answer(answer)
+
     def _seen(
-        self, step: Step, inputs: np.ndarray, mask: np.ndarray | None, example: int | None, told: bool
+        self,
+        step: Step,
+        question: str,
+        inputs: np.ndarray,
+        mask: np.ndarray | None,
+        example: int | None,
+        told: bool,
     ) -> Seen:
         """Return what is seen of a supervision step on one question."""
         tokens = self._said(step, inputs, mask)[0].int().cpu().numpy()
@@ -178,7 +190,7 @@ class Answerer:
             example=example,
             told=told,
             step=1 if told else step.number,
-            answer="" if told else self.task.decode_answer(tokens),
+            answer="" if told else self.said(question, tokens),
             tokens=tokens,
             q=float(torch.sigmoid(step.output.q_halt[0].float())),
             residual=float(relative_change(step.before.z_H, step.state.z_H)[0]),
@@ -187,13 +199,16 @@ class Answerer:
         )
 
     def _said(self, last: Step, inputs: np.ndarray, mask: np.ndarray | None) -> Tensor:
-        """Return the answers after a supervision step on tokens (n, s), (n, l)."""
+        """Return the answers after a step on tokens (n, s), (n, l); of prose the gaps alone are answered."""
         answers = last.output.logits.argmax(dim=-1)
-        if self.model.decoder is None:
+        if self.model.decoder is None and not isinstance(self.task, Prose):
             return answers
-        asked = torch.from_numpy(np.asarray(inputs)).to(answers.device)
+        given = torch.from_numpy(np.asarray(inputs)).long().to(answers.device)
+        gaps = given == MASK
+        if self.model.decoder is None:
+            return torch.where(gaps, answers, given)
         present = None if mask is None else torch.from_numpy(np.asarray(mask)).to(answers.device)
-        return in_order(self.model, last.state.z_H, asked, asked == MASK, present)
+        return in_order(self.model, last.state.z_H, given, gaps, present)
 
     def _walk(
         self,

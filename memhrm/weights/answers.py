@@ -1,4 +1,4 @@
-"""Answer a file of puzzles with a trained model; of ARC's tasks, put their tests to the vote.
+"""Answer a file of puzzles with a trained model.
 
 n puzzles, t tokens of one.
 """
@@ -16,17 +16,17 @@ from memhrm.config.settings import require
 from memhrm.config.trust import trust
 from memhrm.data import Task
 from memhrm.data.arc.settings import ArcSettings
-from memhrm.data.arc.tasks import ArcTask, read_tasks
-from memhrm.data.arc.votes import submission
 from memhrm.data.files import read_shown
 from memhrm.data.score import score
 from memhrm.data.text.few_shot import FewShotIntent
 from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
 from memhrm.runs.bank import keeps_bank
-from memhrm.system.files import to_csv, to_json
+from memhrm.runs.used import UsedPuzzles
+from memhrm.system.files import to_csv
 from memhrm.system.ranks import choose_device
-from memhrm.weights.opening import load
+from memhrm.weights.arc_answers import ArcAnswers, answers_to_tasks
+from memhrm.weights.opening import load_with_used
 from memhrm.weights.solver import Solver
 
 
@@ -76,34 +76,6 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class ArcAnswers:
-    """Answers to the tests of ARC tasks.
-
-    Attributes:
-        tasks: the tasks.
-        attempts: for each up to two grids for each of its tests, the best first.
-    """
-
-    tasks: Sequence[ArcTask]
-    attempts: Sequence[Sequence[Sequence[np.ndarray]]]
-
-    def table(self) -> str:
-        """Return the answers as JSON, as Kaggle takes them."""
-        return to_json(submission({task.id: tests for task, tests in zip(self.tasks, self.attempts)})) + "\n"
-
-    def verdict(self) -> str:
-        """Say how many answers there are and, where the file has the right ones, how many agree."""
-        tests = sum(len(task.tests) for task in self.tasks)
-        solved = known = 0
-        for task, attempts in zip(self.tasks, self.attempts):
-            for pair, tried in zip(task.tests, attempts):
-                known += pair.output is not None
-                solved += any(pair.output is not None and np.array_equal(one, pair.output) for one in tried)
-        text = f"two answers to each of {tests:,} tests of {len(self.tasks):,} tasks"
-        return f"{text}; {solved:,} are solved of the {known:,} whose outputs the file has" if known else text
-
-
-@dataclass(frozen=True)
 class TextAnswers:
     """Categories of texts.
 
@@ -132,11 +104,17 @@ class TextAnswers:
 
 def opened(settings: Any) -> Solver:
     """Return the model that the settings of `memhrm.solve` name, on its device."""
+    return opened_with_used(settings)[0]
+
+
+def opened_with_used(settings: Any) -> tuple[Solver, UsedPuzzles]:
+    """Return the model that `opened` returns, and the puzzles that its run has used."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     trust(settings.trust)
     device = choose_device(settings.device)
-    return load(settings.run, settings.checkpoint, settings.weights).to(device)
+    solver, used = load_with_used(settings.run, settings.checkpoint, settings.weights)
+    return solver.to(device), used
 
 
 def shown_examples(solver: Solver, path: Path) -> list[tuple[str, str]]:
@@ -155,15 +133,21 @@ def _with_categories(path: Path) -> list[tuple[str, str]]:
     return [(one.text, one.category) for one in read_labelled(path)]
 
 
-def answers_to(solver: Solver, settings: Any) -> Answers | ArcAnswers | TextAnswers:
+def answers_to(solver: Solver, settings: Any, used: UsedPuzzles) -> Answers | ArcAnswers | TextAnswers:
     """Answer the file that the settings of `memhrm.solve` name.
 
+    Args:
+        solver: the model.
+        settings: the settings.
+        used: the puzzles that its run has used; tests of ARC among them are answered, but do not count.
+
     Raises:
-        ValueError: the file, or that with the examples, is missing or wrong; or examples were given for a
-            model that was not trained on episodes and has no bank.
+        ValueError: the file, or that with the examples, is missing or wrong; examples were given for a model
+            that was not trained on episodes and has no bank; or tasks of ARC are too large for the canvas, or
+            new to the model.
     """
     if isinstance(solver.data, ArcSettings):
-        return _to_tasks(solver, settings)
+        return answers_to_tasks(solver, settings, used)
     if isinstance(solver.task, Intent | FewShotIntent):
         return _to_texts(solver, settings)
     task, path = solver.task, settings.examples
@@ -190,13 +174,11 @@ def _to_texts(solver: Solver, settings: Any) -> TextAnswers:
         examples = _with_categories(Path(settings.examples))
     else:
         examples = shown_examples(solver, Path(settings.examples))
-    if isinstance(task, Intent) and not examples:
-        given = task.read(path, solve=False)
-        texts, right = given.sources.tolist(), [task.decode_answer(labels) for labels in given.labels]
-    else:
-        records, known = read_labelled(path, required=False), {category for _, category in examples}
-        texts = [one.text for one in records]
-        right = [one.category if one.category in known else "" for one in records]
+    assert isinstance(task, Intent | FewShotIntent)
+    known = {category for _, category in examples} or set(task.categories)
+    records = read_labelled(path, required=False)
+    texts = [one.text for one in records]
+    right = [one.category if one.category in known else "" for one in records]
     starts = tqdm(range(0, len(texts), size), desc="solve", unit="batch", disable=not settings.progress)
     found = [
         one[0]
@@ -204,11 +186,3 @@ def _to_texts(solver: Solver, settings: Any) -> TextAnswers:
         for one in solver.classify(texts[at : at + size], steps=settings.halt_max_steps, examples=examples)
     ]
     return TextAnswers(texts, right, found)
-
-
-def _to_tasks(solver: Solver, settings: Any) -> ArcAnswers:
-    allowed = "null, as a task of ARC has its examples with it"
-    require(settings.examples is None, "examples", settings.examples, allowed)
-    tasks = read_tasks(Path(settings.file))
-    bar = tqdm(tasks, desc="solve", unit="task", disable=not settings.progress)
-    return ArcAnswers(tasks, [solver.attempts(task, settings.halt_max_steps) for task in bar])

@@ -8,11 +8,11 @@ import torch
 
 from memhrm.config.settings import require
 from memhrm.data.text.files import read_labelled
-from memhrm.memory.retrieval import Retrieval
-from memhrm.runs.bank import Entry, keeps_bank, read_bank, write_bank
+from memhrm.memory.retrieval import Retrieval, RetrievalSettings
+from memhrm.runs.bank import Entry, read_bank, write_bank
 from memhrm.runs.directory import RunDirectory, locked
+from memhrm.runs.settings import parse
 from memhrm.weights.opening import load
-from memhrm.weights.solver import Solver
 
 
 def added(run: Path, file: Path) -> str:
@@ -21,7 +21,7 @@ def added(run: Path, file: Path) -> str:
     Raises:
         ValueError: the run has no bank, or the file is wrong; the bank is then as it was.
     """
-    _with_bank(run)
+    _require_bank(run)
     new = {one.text: one.category for one in read_labelled(file)}
     with locked(run):
         before = read_bank(run)
@@ -39,7 +39,7 @@ def removed(run: Path, file: Path) -> str:
     Raises:
         ValueError: as `added`, or none of the texts is in the bank.
     """
-    _with_bank(run)
+    _require_bank(run)
     gone = {one.text for one in read_labelled(file, required=False)}
     with locked(run):
         before = read_bank(run)
@@ -53,17 +53,17 @@ def removed(run: Path, file: Path) -> str:
 def shown(run: Path, file: Path | None) -> str:
     """Say what the bank of a run holds; with a file, what the answers to its texts rest on.
 
-    Of a graph it says what part of the texts that match best it finds.
+    Of a graph it says what part of the texts that match best it finds, asked with the texts alone.
 
     Raises:
         ValueError: as `added`.
     """
-    solver = _with_bank(run)
+    _require_bank(run)
     if file is None:
-        entries = [one for one in solver.bank if one is not None]
+        entries = read_bank(run)
         counts = Counter(one.category for one in entries)
         return "\n".join([_size(entries), *(f"{n:>7,}  {name}" for name, n in counts.most_common())])
-    texts = [one.text for one in read_labelled(file, required=False)]
+    texts, solver = [one.text for one in read_labelled(file, required=False)], load(run)
     lines = []
     for text, found in zip(texts, solver.explain(texts)):
         lines += [text, f"  {found.probability:.0%}  {found.category}"]
@@ -76,12 +76,9 @@ def shown(run: Path, file: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _with_bank(run: Path) -> Solver:
-    RunDirectory(run).config()  # Says so if this is no run.
-    solver = load(run)
-    allowed = "a run with +memory=retrieval"
-    require(keeps_bank(solver.model), "run", str(run), allowed)
-    return solver
+def _require_bank(run: Path) -> None:
+    memory = parse(RunDirectory(run).config()).memory
+    require(isinstance(memory, RetrievalSettings), "run", str(run), "a run with +memory=retrieval")
 
 
 def _size(entries: list[Entry]) -> str:

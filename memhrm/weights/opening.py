@@ -12,6 +12,7 @@ from memhrm.models.reasoner import Reasoner
 from memhrm.models.settings import ModelSettings, PuzzleShape
 from memhrm.models.weights import load_weights
 from memhrm.runs.bank import Entry, fill, keeps_bank
+from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import said_of
 from memhrm.training.losses import PROBABILITIES
 from memhrm.weights import artifacts, hub
@@ -49,6 +50,15 @@ def load(
         ValueError: there is no such file; it was not exported by memhrm, or is damaged; or its memory is a
             class that is not in this process.
     """
+    return load_with_used(path, checkpoint, weights)[0]
+
+
+def load_with_used(
+    path: str | Path,
+    checkpoint: Literal["last", "best"] = "last",
+    weights: Literal["ema", "raw"] = "ema",
+) -> tuple[Solver, UsedPuzzles]:
+    """Open a trained model as `load` does, and return it with the puzzles that its run has used."""
     named = isinstance(path, str | Path) and "\0" not in str(path)
     require(named, "path", path, "a file or a folder, as text or pathlib.Path")
     require(checkpoint in ("last", "best"), "checkpoint", checkpoint, "last, best")
@@ -59,12 +69,13 @@ def load(
         data = parse(restored.run.data)
         run = restored.run
         steps, loss = run.halting.halt_max_steps, run.loss.kind
-        return Solver(restored.model, data.task(), steps, data, loss, restored.bank, run.loss.judges)
+        solver = Solver(restored.model, data.task(), steps, data, loss, restored.bank, run.loss.judges)
+        return solver, restored.used
     allowed = "what is usual, since an exported file holds one set of weights"
     require(checkpoint == "last", "checkpoint", checkpoint, allowed)
     require(weights == "ema", "weights", weights, allowed)
     file = read_tensors(path)
-    about, _ = file.about(FORMAT, MADE_BY)
+    about, used = file.about(FORMAT, MADE_BY)
     missing = [name for name in ("model", "memory", "shape", "data", "halt_max_steps") if name not in about]
     if missing:
         raise ValueError(f"{path} is incomplete: its description has no {missing[0]!r}")
@@ -81,7 +92,8 @@ def load(
     load_weights(model, file.tensors, path)
     if keeps_bank(model):
         fill(model, data.task(), entries)
-    return Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries, judges)
+    solver = Solver(model.eval(), data.task(), about["halt_max_steps"], data, loss, entries, judges)
+    return solver, used
 
 
 def _trained(config: Any) -> tuple[str, bool]:

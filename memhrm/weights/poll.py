@@ -18,11 +18,13 @@ class HeldOut(NamedTuple):
 
     Attributes:
         task: the task.
-        scored: of each of its tests whether it is scored; the run has used the others.
+        scored: of each of its tests whether it is scored; the run has used the others, or
+        fits: the canvas is too small for the task.
     """
 
     task: ArcTask
     scored: tuple[bool, ...]
+    fits: bool = True
 
     def asked(self) -> ArcTask:
         """Return the task with the tests that are scored."""
@@ -55,10 +57,18 @@ class Poll:
     @property
     def left_out(self) -> int:
         """Return the number of those that are not scored, as the run has used them."""
-        return sum(one.scored.count(False) for one in self.tasks)
+        return sum(one.scored.count(False) for one in self.tasks if one.fits)
+
+    @property
+    def too_large(self) -> int:
+        """Return the number of tasks that do not fit the canvas; they are not scored either."""
+        return sum(not one.fits for one in self.tasks)
 
     def scores(self) -> dict[str, Any]:
-        """Return the pass rates over all tasks whose outputs are known, those of the controls, and counts."""
+        """Return the pass rates over all tasks whose outputs are known, those of the controls, and counts.
+
+        Where no output is known there are counts alone.
+        """
         places: dict[str, list[int | None]] = {
             one.task.id: [
                 None if pair.output is None else place_of(found, pair.output)
@@ -75,6 +85,7 @@ class Poll:
             "tests": sum(map(len, places.values())),
             "unknown": len(unknown),
             "left_out": self.left_out,
+            "too_large": self.too_large,
             "all_tasks": len(self.tasks),
             "all_tests": self.tests,
         }
@@ -85,9 +96,10 @@ class Poll:
         counts, unknown = [one.variants for one in self.voted], len(self.unknown)
         text = f"{len(counts):,} tasks, {min(counts):,} to {max(counts):,} variants of each voted"
         text += f"; {unknown:,} more are unknown to the run" if unknown else ""
+        text += f"; {self.too_large:,} more are too large for the canvas" if self.too_large else ""
         if not self.left_out:
             return text
-        whole = len(self.tasks) - len(counts) - unknown
+        whole = len(self.tasks) - len(counts) - unknown - self.too_large
         return (
             f"{text}; left out {self.left_out:,} of {self.tests:,} tests, and with them {whole:,} of "
             f"{len(self.tasks):,} tasks: the run was trained on them, or they chose its best checkpoint"
@@ -105,7 +117,7 @@ class Poll:
             print(f"written to          {place / name}")
 
     def submission(self) -> dict[str, Any]:
-        """Return what Kaggle takes, of all tests of all tasks; those that are left out have no answer."""
+        """Return what Kaggle takes, of all tests of all tasks; those that are not scored have no answer."""
         found = {one.task.id: iter(one.candidates) for one in self.voted}
 
         def grids(one: HeldOut) -> list[list[np.ndarray]]:

@@ -19,7 +19,7 @@ from memhrm.runs.bank import Entry, fill, keeps_bank, read_bank, with_categories
 from memhrm.runs.checkpoint import average_of, read
 from memhrm.runs.directory import RunDirectory
 from memhrm.runs.settings import RunSettings, parse
-from memhrm.runs.used import UsedPuzzles, identities
+from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import said_of
 from memhrm.weights.tensors import read_tensors, write_tensors
 
@@ -107,7 +107,7 @@ def with_bank(restored: Restored, entries: Sequence[Entry]) -> Restored:
     run = replace(restored.run, data=with_categories(restored.run.data, entries))
     with said_of(Path(BANK)):
         task = parse_data(run.data).task()
-        known = identities(fill(restored.model, task, entries), task)
+        known = fill(restored.model, task, entries)
     used = restored.used.with_trained(known)
     return replace(restored, run=run, used=used, bank=tuple(entries))
 

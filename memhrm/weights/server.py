@@ -147,7 +147,10 @@ class Served:
         return len(self.told)
 
     def forget(self, question: str | None) -> int:
-        """Forget an example, or all that were told, and return how many the model knows now."""
+        """Forget an example, or all that were told, and return how many the model knows now.
+
+        Of a bank, which others have made, an example has to be named.
+        """
         if keeps_bank(self.solver.model):
             require(question is not None, "question", None, "a text of the bank")
             assert question is not None
@@ -252,16 +255,23 @@ def server(solver: Solver, limits: Limits) -> Any:
             """Classify one text, and say which remembered examples the answer rests on."""
             return await done(lambda: served.rests_on(text, top))
 
+        @made.tool(name="forget")
+        async def taken_out(question: str) -> int:
+            """Forget a text of the bank. Says how many are known."""
+            return await done(lambda: served.forget(question))
+
+    elif task.learns:
+
+        @made.tool()
+        async def forget(question: str | None = None) -> int:
+            """Forget an example; null: all that were taught. Says how many are known."""
+            return await done(lambda: served.forget(question))
+
     if task.learns or keeps_bank(solver.model):
 
         @made.tool()
         async def remember(question: str, answer: str) -> int:
             """Teach a question (or text) with its answer (or category). Says how many are known."""
             return await done(lambda: served.remember(question, answer))
-
-        @made.tool()
-        async def forget(question: str | None = None) -> int:
-            """Forget an example; null: all that were taught. Says how many are known."""
-            return await done(lambda: served.forget(question))
 
     return made

@@ -79,6 +79,9 @@ class Solver(Answerer):
         self.data = data
         self.loss, self.judges = loss, judges
         self.bank: list[Entry | None] = list(bank)
+        self._rows: dict[str, list[int]] = {}  # Of each text of the bank.
+        for row, entry in enumerate(bank):
+            self._rows.setdefault(entry.text, []).append(row)
 
     def solve(
         self, questions: Sequence[str], steps: int | None = None, examples: Sequence[tuple[str, str]] = ()
@@ -97,7 +100,7 @@ class Solver(Answerer):
         _require_texts("questions", questions)
         asked = self.task.encode(questions) if questions else no_examples(self.task.seq_len)
         solved = self.answer(asked.inputs, steps, shown, identifiers=asked.identifiers, mask=asked.mask)
-        return [self.task.decode_answer(answer) for answer in solved.tokens]
+        return [self.said(question, answer) for question, answer in zip(questions, solved.tokens)]
 
     def classify(
         self,
@@ -254,19 +257,20 @@ class Solver(Answerer):
             ValueError: the model has no bank, or the text or the category is empty.
         """
         memory = self._bank()
-        _require_texts("text", [text])
+        _require_text("text", text)
         require(isinstance(category, str) and bool(category.strip()), "category", category, "a name")
         task = self.task
         assert isinstance(task, Intent)
         if category not in task.categories:
             self.task = task = Intent(task.tokens, (*task.categories, category), dropout=task.dropout)
         entry, example = Entry(text, category), task.encode([text], [category])
-        rows = self._places(text)
+        rows = self._rows.get(text)
         if rows:
             labels = torch.full((len(rows),), int(example.labels[0, 0]))
             memory.relabel(torch.tensor(rows), labels)
         else:
             memory.add(example.inputs, example.labels)
+            rows = self._rows[text] = [len(self.bank)]
             self.bank.append(entry)
         for row in rows:
             self.bank[row] = entry
@@ -295,14 +299,14 @@ class Solver(Answerer):
         Raises:
             ValueError: the model has no bank, or the text is not in it.
         """
-        memory, rows = self._bank(), self._places(text)
-        require(bool(rows), "text", text, f"one of the {sum(map(bool, self.bank)):,} texts of the bank")
+        memory = self._bank()
+        _require_text("text", text)
+        allowed = f"one of the {sum(map(bool, self.bank)):,} texts of the bank"
+        require(text in self._rows, "text", text, allowed)
+        rows = self._rows.pop(text)
         memory.relabel(torch.tensor(rows), torch.zeros(len(rows), dtype=torch.int64))
         for row in rows:
             self.bank[row] = None
-
-    def _places(self, text: str) -> list[int]:
-        return [row for row, entry in enumerate(self.bank) if entry is not None and entry.text == text]
 
     def _bank(self) -> Retrieval:
         memory, allowed = self.model.H_module, "retrieval: only that has a bank of texts"
@@ -363,10 +367,10 @@ class Solver(Answerer):
             ValueError: as `solve`.
         """
         shown = self.shown(examples)
-        _require_texts("question", [question])
+        _require_text("question", question)
         asked = self.task.encode([question])
         return [
-            self._seen(step, asked.inputs, asked.mask, example, told)
+            self._seen(step, question, asked.inputs, asked.mask, example, told)
             for example, told, step in self._walk(
                 asked.inputs, self._steps(steps), shown, asked.identifiers, asked.mask
             )
@@ -398,6 +402,10 @@ def _require_examples(examples: Sequence[tuple[str, str]]) -> None:
 def _names(examples: Sequence[tuple[str, str]]) -> list[str]:
     """Return the categories of examples, each once, in their order."""
     return list(dict.fromkeys(category for _, category in examples))
+
+
+def _require_text(argument: str, text: str) -> None:
+    require(isinstance(text, str), argument, text, "a text")
 
 
 def _require_texts(argument: str, texts: Sequence[str]) -> None:

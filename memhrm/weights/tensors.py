@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,6 +19,9 @@ from memhrm.runs.directory import mapping
 from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import said_of, whole
 
+LONG = "bank"
+"""The part of a description that is kept as a tensor of its bytes: a header has 100 MB at most."""
+
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], form: str, about: dict[str, Any], used: UsedPuzzles
@@ -28,6 +32,9 @@ def write_tensors(
         OSError: the file cannot be written.
     """
     plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    if about.get(LONG):
+        about = dict(about)
+        plain[LONG] = torch.from_numpy(np.frombuffer(json.dumps(about.pop(LONG)).encode(), np.uint8).copy())
     metadata = {"format": form, "about": json.dumps(about), "used": used.text()}
     metadata["checksum"] = checksum(plain, metadata)
     try:
@@ -42,11 +49,12 @@ def write_tensors(
 
 @dataclass(frozen=True)
 class TensorFile:
-    """A safetensors file that was read and checked: its tensors by name, and its metadata."""
+    """A safetensors file that was read and checked: its tensors by name, its metadata, and the long part."""
 
     path: Path
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
+    long: Tensor | None = None
 
     def about(self, form: str, made_by: str) -> tuple[dict[str, Any], UsedPuzzles]:
         """Return the description that `write_tensors` wrote, and the puzzles that the run has used.
@@ -65,9 +73,11 @@ class TensorFile:
             )
         try:
             described = mapping(self.path, json.loads(self.metadata.get("about", "")))
+            if self.long is not None:
+                described[LONG] = json.loads(self.long.numpy().tobytes())
             with said_of(self.path):
                 return described, UsedPuzzles.of_text(self.metadata.get("used", "{}"))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{self.path} is damaged: its description is no JSON ({error})") from error
 
 
@@ -91,7 +101,7 @@ def read_tensors(path: Path) -> TensorFile:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"{path} is of no use: {name} holds numbers that are not finite")
-    return TensorFile(path, tensors, metadata)
+    return TensorFile(path, tensors, metadata, long=tensors.pop(LONG, None))
 
 
 def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

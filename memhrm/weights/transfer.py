@@ -17,6 +17,7 @@ from memhrm.config.console import plural
 from memhrm.config.settings import require
 from memhrm.memory.base import HModule
 from memhrm.runs import checkpoint
+from memhrm.runs.bank import keeps_bank, write_bank
 from memhrm.runs.directory import RunDirectory, locked, mapping
 from memhrm.runs.used import UsedPuzzles
 from memhrm.system.files import read_json, require_writable, write_json
@@ -185,7 +186,7 @@ def check_free(out: Path, run: Path, overwrite: bool) -> None:
     require_writable("out", out)
     if out.exists():
         require(overwrite, "out", str(out), "a directory that does not exist yet, or overwrite=true")
-        replaceable = out.is_dir() and ((out / "config.yaml").exists() or not any(out.iterdir()))
+        replaceable = out.is_dir() and (RunDirectory(out).is_run() or not any(out.iterdir()))
         require(replaceable, "out", str(out), "a run directory, since overwrite=true replaces nothing else")
 
 
@@ -213,6 +214,8 @@ def write_run(out: Path, source: RunDirectory, restored: Restored, origin: dict[
         about |= {"origin": earlier} if earlier else {}
         write_json(unfinished / "origin.json", about)
         checkpoint.write(directory.last, content)
+        if keeps_bank(restored.model):
+            write_bank(unfinished, restored.bank)
         if out.exists():
             with locked(out):
                 shutil.rmtree(out)

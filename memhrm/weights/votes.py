@@ -32,6 +32,8 @@ from memhrm.weights.tensors import checksum
 def tasks_of(restored: Restored, what: Scored, settings: Any) -> list[HeldOut] | None:
     """Return the tasks of ARC that are held out, and which of their tests are scored; None without ARC.
 
+    Those that are too large for the canvas are among them, unless data.test_size draws some of the others.
+
     Args:
         restored: the model and its run.
         what: what it is scored on, whose task then knows the variants of the tasks.
@@ -46,7 +48,11 @@ def tasks_of(restored: Restored, what: Scored, settings: Any) -> list[HeldOut] |
     every = data.tasks(arc, Path(data.path).expanduser())
     tasks = [task for task in every if task.set in data.test_sets and task.id in drawn]
     scored = (row in left for row in _rows(arc.examples(tasks, demonstrations=False, tests=True)))
-    return [HeldOut(task, tuple(islice(scored, len(task.tests)))) for task in tasks]
+    large = arc.too_large if data.test_size is None else []
+    return [
+        *(HeldOut(task, tuple(islice(scored, len(task.tests)))) for task in tasks),
+        *(HeldOut(task, (False,) * len(task.tests), fits=False) for task in large),
+    ]
 
 
 def _rows(examples: Examples) -> list[tuple[str, bytes, bytes]]:

@@ -15,7 +15,7 @@ from made_arc import made, plain, tasks, write_combined
 from memhrm import adapt, evaluate, export, solve, train
 from memhrm.arc import main as score
 from memhrm.config.command import command
-from memhrm.data.arc.tasks import json_of, read_tasks
+from memhrm.data.arc.tasks import json_of, read_tasks, task_of, write_tasks
 from memhrm.data.arc.variants import parted
 from memhrm.evaluation import votes
 from memhrm.probes.episodes import best_accuracy
@@ -36,6 +36,10 @@ WORDS = [
     "optim.puzzle_lr=1e-2",
     "steps=60",
 ]
+
+
+LARGE = {**made("double"), "train": [{"input": np.zeros((14, 2), int).tolist(), "output": [[1]]}]}
+"""A task that is too large for the canvas."""
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +118,14 @@ def test_votes_go_on_where_they_stopped_and_none_survives_another_evaluation(cop
         yield from original(self, some, done)
 
     monkeypatch.setattr(votes.Ballot, "votes", watched)
-    assert asked(copy) == 0
+    assert asked(copy, "noise=1") == 0
     file = copy / "votes.jsonl"
     whole, found = file.read_text(), (copy / "submission.json").read_text()
     lines = whole.splitlines(keepends=True)
     file.write_text("".join(lines[:3]) + lines[3][:20])  # Killed within the third task.
-    assert asked(copy) == 0
+    assert asked(copy, "noise=1") == 0
     assert answered == ["double,first,mirror,swap", "mirror,swap"]
+    assert set(lines) <= set(file.read_text().splitlines(keepends=True))
     assert (copy / "submission.json").read_text() == found
     assert asked(copy, "halt_max_steps=1", "overwrite=true") == 0
     assert answered[-1] == "double,first,mirror,swap"
@@ -179,6 +184,24 @@ def test_tasks_that_chose_the_checkpoint_are_not_scored(folder, tmp_path, capsys
     assert "left out 3 of 5 tests, and with them 2 of 4 tasks" in capsys.readouterr().out
     found = json.loads((path / "metrics.json").read_text())
     assert found["puzzles"] == found["votes"]["tests"] == 2 and found["left_out"] == 0
+
+
+def test_tasks_too_large_for_the_canvas_are_said_and_keep_their_places(tmp_path, capsys):
+    large = replace(
+        tasks("evaluation", 2)[0], id="large", demonstrations=task_of(LARGE, "", "").demonstrations
+    )
+    large = replace(large, tests=large.tests * 2)
+    sets = {"training": tasks("training", 1), "evaluation": [*tasks("evaluation", 2), large]}
+    folder, path = write_combined(tmp_path / "arc", sets), tmp_path / "run"
+    assert command_line("train", train.main, *words(folder, path, "steps=20")) == 0
+    assert asked(path) == 0
+    assert "; 1 more are too large for the canvas" in capsys.readouterr().out
+    assert "1 more are too large for the canvas" in (path / "arc.html").read_text()
+    found = json.loads((path / "metrics.json").read_text())["votes"]
+    counts = {"tasks": 4, "tests": 5, "left_out": 0, "too_large": 1, "all_tasks": 5, "all_tests": 7}
+    assert found.items() >= counts.items()
+    nothing = {"attempt_1": [[0]], "attempt_2": [[0]]}
+    assert json.loads((path / "submission.json").read_text())["large"] == [nothing, nothing]
 
 
 @pytest.mark.thorough
@@ -281,6 +304,18 @@ def test_adaptation_takes_a_folder_of_tasks(copy, tmp_path, capsys):
     assert "of 2 tasks with 2 tests" in capsys.readouterr().out
 
 
+def test_adaptation_says_which_tasks_are_too_large(run, tmp_path, capsys):
+    """Of a file that is an error; of a folder those that fit are taken."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "large.json").write_text(json.dumps(LARGE))
+    assert adapted(run, mine / "large.json") == 2
+    assert "task large has a grid of 14 cells a side; the canvas has room for 10" in said(capsys)
+    (mine / "small.json").write_text(json.dumps(made("swap", 9)))
+    assert adapted(run, mine, "steps=1", f"out={tmp_path}/out") == 0
+    assert "left out: 1 of 2 tasks" in capsys.readouterr().err
+
+
 def test_adaptation_trains_new_rows_alone_and_goes_on(copy, new, capsys):
     with pytest.warns(UserWarning, match="no puzzle of the test has an answer that is known"):
         assert adapted(copy, new, "steps=6") == 0
@@ -312,6 +347,22 @@ def test_adaptation_trains_new_rows_alone_and_goes_on(copy, new, capsys):
     assert json.loads((path / "submission.json").read_text())["new"][0]["attempt_1"] == (found or [[[0]]])[0]
 
 
+def test_a_run_may_begin_from_one_on_another_canvas_where_attention_mixes_tokens(
+    run, folder, tmp_path, capsys
+):
+    """No weight of attention depends on the number of tokens; a net over tokens has one that does."""
+    begin = (f"init={run}", "data.canvas=12", "steps=1")
+    assert command_line("train", train.main, *words(folder, tmp_path / "larger", *begin)) == 0
+    assert "started from" in capsys.readouterr().err
+    mlp = ("model.mixer=mlp", "model.positions=none", "steps=1")
+    for place, code, more in (("mlp", 0, ()), ("none", 2, (f"init={tmp_path}/mlp", "data.canvas=12"))):
+        capsys.readouterr()
+        given = words(folder, tmp_path / place, *mlp, *more)
+        given = [word for word in given if not word.startswith("model.num_heads")]
+        assert command_line("train", train.main, *given) == code
+    assert "has shape" in said(capsys)
+
+
 def test_adaptation_is_refused_where_there_are_no_identifiers(new, tmp_path, capsys):
     assert tiny_train(tmp_path / "sudoku", "steps=1") == 0
     settings = (f"run={tmp_path}/sudoku", f"file={new}", "progress=false")
@@ -335,6 +386,33 @@ def test_a_strict_run_votes_and_solves_tasks_that_it_never_saw(memory, folder, n
     values = json.loads(new.read_text())
     found = [memhrm.load(one).solve_task(values, variants=2) for one in (path, file)]
     assert found[0] == found[1] and len(found[0]) == 1
+
+
+def test_solve_names_tasks_without_an_answer_before_it_asks_any(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(votes.Ballot, "votes", None)
+    known = json_of(tasks("evaluation", 2)[0])
+    for some, message in (
+        ({"b": made("swap", 9), "c": made("mirror", 9)}, "b, c are new to the model; allowed: tasks that"),
+        ({"d": LARGE}, "d are too large for the canvas; allowed: tasks whose grids have up to 10 cells"),
+    ):
+        file = tmp_path / "some.json"
+        file.write_text(json.dumps({"a": known, **some}))
+        assert command_line("solve", solve.main, f"run={run}", f"file={file}", "progress=false") == 2
+        assert f"file is {file}, of whose tasks {message}" in said(capsys)
+    write_tasks(file, [task := tasks("evaluation", 2)[0], replace(task, set="other")])
+    assert command_line("solve", solve.main, f"run={run}", f"file={file}", "progress=false") == 2
+    assert f"of whose tasks {task.id} are there twice; allowed: tasks of different names" in said(capsys)
+
+
+def test_solve_does_not_count_tests_that_the_run_has_used(run, tmp_path, capsys):
+    file, model = tmp_path / "some.json", tmp_path / "model.safetensors"
+    some = (*tasks("training", 1), *tasks("evaluation", 2)[:1])
+    file.write_text(json.dumps({task.id: json_of(task) for task in some}))
+    assert command_line("export", export.main, f"run={run}", f"out={model}") == 0
+    for one in (run, model):
+        assert command_line("solve", solve.main, f"run={one}", f"file={file}", "progress=false") == 0
+        text = capsys.readouterr().err
+        assert "are solved of the 1 whose outputs the file has; 5 whose outputs it has do not count" in text
 
 
 def test_an_exported_file_has_the_identifiers(run, folder, tmp_path):

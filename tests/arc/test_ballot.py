@@ -9,6 +9,7 @@ import torch
 from arc.told import Told, answers
 from made_arc import tasks
 from memhrm.data.arc.settings import ArcSettings
+from memhrm.data.arc.variants import VARIANTS as VARIATIONS
 from memhrm.data.arc.variants import draw, identifiers_of
 from memhrm.data.arc.votes import place_of
 from memhrm.data.settings import parse
@@ -120,6 +121,17 @@ def test_only_variants_that_were_trained_vote():
     made.model.puzzles = KeyedTable(3)
     (voted, *_) = made.votes(some)
     assert voted.variants == 0 and voted.candidates == [[]]
+
+
+def test_places_differ_and_leave_room_for_those_in_an_episode():
+    some = tasks()
+    found = [
+        place
+        for task in some
+        for test in range(3)
+        for place in votes.places(task, test, np.array([0, 1, VARIATIONS - 1]))
+    ]
+    assert len(set(found)) == len(found) == 36 and min(found) >= 0 and max(found) * 11 < 1 << 63
 
 
 def test_every_demonstration_is_told_in_turn():

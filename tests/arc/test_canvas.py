@@ -18,7 +18,6 @@ from memhrm.data.arc.variants import (
     parted,
     published,
     undone,
-    variant_name,
     variants_of,
 )
 
@@ -105,8 +104,6 @@ def test_identifiers_name_the_task_and_the_variant():
     identifiers = identifiers_of(keys, codes)
     assert identifiers.dtype == np.int64 and (identifiers > 0).all()
     assert [part.tolist() for part in parted(identifiers)] == [keys.tolist(), codes.tolist()]
-    assert variant_name("abc", 0) == "abc"
-    assert variant_name("abc", 3 * PERMUTATIONS + 1) == "abc|||t3|||0123456798"
 
 
 def coloured(*colours: int) -> ArcTask:
@@ -156,7 +153,15 @@ def published_slowly(sets, count: int, seed: int) -> dict[int, list[str]]:
     return names
 
 
+def variant_name(task: str, code: int) -> str:
+    """The published name of a variant: ID, or ID|||tSYMMETRY|||COLOURS."""
+    symmetries, colours = variants_of(np.array([code]))
+    return f"{task}|||t{symmetries[0]}|||{''.join(map(str, colours[0]))}" if code else task
+
+
 def test_published_draw():
+    assert variant_name("abc", 0) == "abc"
+    assert variant_name("abc", 3 * PERMUTATIONS + 1) == "abc|||t3|||0123456798"
     square = Pair(np.full((3, 3), 5, np.uint8), np.full((2, 2), 5, np.uint8))
     symmetric = ArcTask("symmetric", "one", (square, square), (square,))  # Nine variants, one of them itself.
     sets = [[*tasks("one"), symmetric], tasks("two", 1)]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from memhrm.config.command import compose
 from memhrm.data import Sampler, load
 from memhrm.data.__main__ import main as data_command
 from memhrm.data.arc.canvas import cropped
+from memhrm.data.arc.draw import in_terminal, svg, visible
 from memhrm.data.arc.task import Arc
 from memhrm.data.arc.tasks import ArcTask, Pair
 from memhrm.data.arc.variants import draw, parted, variants_of
 from memhrm.data.dataset import Dataset
+from memhrm.data.sampler import batch_of
 from memhrm.runs.build import make_dataset
 from memhrm.runs.settings import parse
 from memhrm.runs.used import identities, unused
@@ -103,6 +106,23 @@ def test_a_batch_holds_whole_tasks_each_in_one_of_its_variants(folder):
         assert names[key].key == key
     for group in set(batch["groups"].tolist()):
         assert len(set(batch["identifiers"][batch["groups"] == group].tolist())) == 1
+
+
+def test_a_task_that_comes_again_in_a_batch_is_drawn_again(folder):
+    """One task in a large batch, as in adaptation; within an epoch nothing else is drawn than without."""
+    dataset = loaded(folder)
+    task, train = dataset.task, dataset.train
+    own = train.select(train.groups == train.groups[0])
+    batch = Sampler(own, task, batch_size=8 * len(own), seed=0, augment=True).batch(0)
+    visits = batch["identifiers"].reshape(8, len(own))
+    assert (visits == visits[:, :1]).all() and len(set(visits[:, 0].tolist())) > 1
+    assert (batch["groups"] == own.groups[0]).all()
+    tokens = batch["inputs"].reshape(8, len(own), -1)
+    assert (tokens[:, :, 0] > 1).any(axis=1).all()  # A pair of each visit is at the top left.
+    sampler = Sampler(train, task, batch_size=len(train), seed=0, augment=True)
+    rng = np.random.Generator(np.random.Philox(key=[0, 1], counter=[0, 0, 0, 1]))
+    alone = batch_of(task.augment(train.select(sampler.rows(1)), rng))
+    assert all((sampler.batch(1)[name] == values).all() for name, values in alone.items())
 
 
 def test_translation_moves_both_grids_alike_and_leaves_one_pair_of_a_task(folder):
@@ -275,6 +295,42 @@ def test_a_task_is_drawn_for_a_terminal_and_as_a_picture(folder, tmp_path, capsy
         data_command([*words[:-1], "show=none"])
     with pytest.raises(ValueError, match="nothing, as there is no picture of sudoku4"):
         data_command(["inspect", "sudoku4", "train_size=5", "test_size=5", f"out={tmp_path}/x.svg"])
+
+
+@pytest.mark.parametrize("protocol", ["transductive", "strict"])
+def test_of_two_tasks_of_one_name_one_is_drawn(protocol, tmp_path):
+    task, twin, *others = SETS["evaluation"]
+    twin = replace(twin, id=task.id)
+    sets = {"training": [*SETS["training"], twin], "evaluation": [task, *others]}
+    found = []
+    for number, some in enumerate((sets, sets | {"concept": [task]})):
+        dataset = loaded(write_combined(tmp_path / str(number), some), protocol=protocol)
+        text, picture = dataset.task.exhibit([dataset.train, dataset.test], task.id)
+        assert "there are others of this name; data.sets says which" in text
+        found.append((text.count("\npair "), text.count("\nheld out ")))
+        assert str(picture).count("<g ") == 2 * sum(found[-1])
+    assert found == [(5, 0), (4, int(protocol == "transductive"))]
+    text, _ = dataset.task.exhibit([dataset.train, dataset.test], others[0].id)
+    assert "there are others" not in text
+
+
+def test_names_in_pictures_and_colours_in_a_terminal(monkeypatch):
+    assert "<title>ARC task &lt;b&gt;&amp;</title>" in svg(replace(SETS["training"][0], id="<b>&"))
+    grid = np.array([[1, 0]])
+    assert in_terminal(grid) == "10"
+    monkeypatch.setattr("sys.stdout", Mock(isatty=lambda: True))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = in_terminal(grid)
+    assert coloured == "\x1b[48;2;0;116;217m  \x1b[48;2;0;0;0m  \x1b[0m" and visible(coloured) == 4
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert in_terminal(grid) == "10"
+
+
+def test_a_strict_size_counts_what_is_asked(folder):
+    dataset = loaded(folder, protocol="strict", test_size=4)
+    assert dataset.episodes.count(dataset.test) in (4, 5)
+    with pytest.raises(ValueError, match=r"data.test_size is 6; allowed: at most the 5 puzzles there are"):
+        loaded(folder, protocol="strict", test_size=6)
 
 
 def test_strict_episodes_hold_pairs_of_one_task_in_one_variant(folder):

@@ -56,6 +56,12 @@ def test_built_file_is_read_back_and_does_not_depend_on_the_order(both, tmp_path
     assert same(read_tasks(tmp_path / "built"), read_tasks(folder))
     with pytest.raises(ValueError, match=r"arc.json.*a file that does not exist yet, or overwrite=true"):
         data_command(["build", "arc", f"path={folder}", f"out={tmp_path}/built"])
+    data_command(
+        ["build", "arc", f"path={folder}", f"out={tmp_path}/one", "sets=[training]", "overwrite=true"]
+    )
+    assert same(read_tasks(tmp_path / "one"), ordered(both["training"]))
+    with pytest.raises(ValueError, match=r"canvas is 12, which changes nothing in arc.json; leave it out"):
+        data_command(["build", "arc", f"path={folder}", f"out={tmp_path}/small", "canvas=12"])
     again = tmp_path / "again.json"
     write_tasks(again, list(reversed(read_tasks(folder))))
     assert same(read_tasks(again), read_tasks(folder))
@@ -124,6 +130,17 @@ def test_solutions_must_fit(both, tmp_path):
     file.write_text(json.dumps(solutions))
     with pytest.raises(ValueError, match="task swap-evaluation has outputs none"):
         read_tasks(folder)
+
+
+def test_two_files_of_one_set_are_refused(both, tmp_path):
+    folder = write_combined(tmp_path, both)
+    (folder / "other_evaluation_challenges.json").write_text(json.dumps({"one": GOOD}))
+    with pytest.raises(ValueError) as error:
+        read_tasks(folder)
+    files = "arc-agi_evaluation_challenges.json", "other_evaluation_challenges.json"
+    assert all(f"{folder / name}" in str(error.value) for name in files) and "set 'evaluation'" in str(
+        error.value
+    )
 
 
 def test_missing_sets_and_folders(both, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from memhrm.data.arc.votes import (
     controls,
     pass_rates,
     place_of,
-    read_submission,
     submission,
 )
 from memhrm.report.arc import page
@@ -55,7 +55,7 @@ def test_what_no_model_solves_is_counted():
 
     found = controls([task("a", same, painted), task("b", painted), task("c", other)])
     assert found == {"copy": pytest.approx(0.5 / 3), "one_colour": pytest.approx(1.5 / 3)}
-    assert controls([]) == {"copy": 0.0, "one_colour": 0.0}
+    assert controls([]) == {}
 
 
 def test_votes_are_counted_as_by_hand():
@@ -81,7 +81,7 @@ def test_pass_rates_of_tests_and_of_whole_tasks():
         "pass@2": (1 / 3 + 1) / 3, "pass@2_whole_task": 1 / 3,
         "pass@5": (2 / 3 + 1) / 3, "pass@5_whole_task": 1 / 3,
     })  # fmt: skip
-    assert pass_rates({}, (1,)) == {"pass@1": 0.0, "pass@1_whole_task": 0.0}
+    assert pass_rates({}, (1,)) == {}
 
 
 def test_the_place_of_an_output_is_that_of_the_same_shape():
@@ -135,6 +135,20 @@ def test_a_task_that_is_missing_is_not_solved_and_shifts_nothing(place, capsys):
     assert "62.5% of tests" in said[1] and "50.0% of whole tasks" in said[1]
 
 
+def test_two_tasks_of_one_name_are_scored_if_their_outputs_are_the_same(place, capsys):
+    """The folder has two sets, of which the second has a task of the first."""
+    file, sets = place / "submission.json", {"evaluation": tasks(), "evaluation2": tasks()[:1]}
+    folder = write_combined(place / "twice", sets)
+    score_command(["score", str(file), str(folder)])
+    assert capsys.readouterr().out.startswith("4 tasks with 5 tests\n")
+    other = replace(tasks("evaluation", 1)[0], id=tasks()[0].id)
+    write_combined(folder, {"evaluation2": [other]})
+    with pytest.raises(
+        ValueError, match=rf"twice has two tasks {other.id} with other outputs; allowed: each"
+    ):
+        score_command(["score", str(file), str(folder)])
+
+
 FAULTS = {
     "a list": (lambda made: [], "holds []; allowed: an object of tasks"),
     "a task that is no list": (
@@ -173,10 +187,6 @@ def test_tasks_without_outputs_score_nothing(place):
         score_command(["score", f"{place}/submission.json", f"{place}/open"])
 
 
-def test_a_submission_of_nothing_known_is_read(place):
-    assert len(read_submission(place / "submission.json")) == 4
-
-
 def test_the_page_shows_every_task_and_no_name_ends_its_script():
     some = tasks()
     bad = "</script><b>"
@@ -192,3 +202,4 @@ def test_the_page_shows_every_task_and_no_name_ends_its_script():
     ]
     assert "A &lt;title&gt;" in text and "About &amp; more" in text and "100.0%" in text
     assert not [name for name in ("TITLE", "ABOUT", "TABLE", "PALETTE", "TASKS") if f"__{name}__" in text]
+    assert "<table" in text and "<table" not in page("No outputs", "", {"tasks": 0}, [])

@@ -73,7 +73,10 @@ SETTINGS = {
     "+memory=multicell memory.selector=best": ["memory.selector is 'best'", "topk, policy, random"],
     "+memory=multicell memory.num_heads=3": ["memory.num_heads is 3", "divisors of model.hidden_size=16"],
     "+memory=multicell memory.module=no.Such": ["memory.module is 'no.Such'", "cannot be imported"],
-    "+memory=multicell memory.module=memhrm.config.settings.SettingWarning": ["is no HModule there"],
+    "+memory=multicell memory.module=memhrm.config.settings.SettingWarning": [
+        "is no HModule in /",
+        "memhrm/config/settings.py",
+    ],
     "+memory=multicell memory.lifetime=ever": ["memory.lifetime is 'ever'", "example, episode, global"],
     "+memory=bicross memory.horizon=0": ["memory.horizon is 0", "1 or above"],
     "+memory=bicross loss.balance=1": ["loss.balance is 1", "memory=bicross has nothing for it"],
@@ -210,7 +213,7 @@ def test_resume_with_another_setting(change, parts, run, capsys):
     before = (run / "config.yaml").read_bytes()
     assert train(run, change) == 2
     message = said(capsys)
-    assert all(part in message for part in [*parts, str(run), "another dir=..."]), message
+    assert all(part in message for part in [*parts, str(run), "another folder"]), message
     assert (run / "config.yaml").read_bytes() == before
 
 

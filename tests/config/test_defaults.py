@@ -166,15 +166,25 @@ def test_resolving_again_changes_nothing_and_names_the_same_run():
 
 def test_settings_that_change_no_number_are_free_on_resume(tmp_path, capsys):
     base = run_of("data.holdout=20")
-    free = ("eval_batch_size=7", "model.checkpoint_activations=true", "data.cache=there", "init=other",
+    free = ("eval_batch_size=7", "model.checkpoint_activations=true", "data.cache=there",
             "threads=2", "logger=wandb", "logger.mode=offline", "dir=there")  # fmt: skip
     other = run_of("data.holdout=20", *free)
     assert digest(other) == digest(base)
     check_same(other, base.config(), Path("here"))
+    started = run_of("data.holdout=20", "init=here")
+    assert digest(started) not in (digest(base), digest(run_of("data.holdout=20", "init=there")))
+    assert digest(started) == digest(run_of("data.holdout=20", f"init={Path.cwd()}/here"))
+    check_same(started, started.config(), Path("here"))
+    check_same(base, started.config(), Path("here"))  # It is read at the start only.
+    for saved in (base, run_of("data.holdout=20", "init=there")):
+        with pytest.raises(ValueError, match=r"^init is .*/here', but the run in here was begun with"):
+            check_same(started, saved.config(), Path("here"))
     another = run_of("data.holdout=20", "optim.lr=1")
     assert digest(another) != digest(base)
     with pytest.raises(ValueError, match=r"^optim\.lr is 1\.0, but"):
         check_same(another, base.config(), Path("here"))
+    with pytest.raises(ValueError, match=r"^memory\.name is 'none', but"):  # It explains the others.
+        check_same(base, run_of("data.holdout=20", "+memory=multicell").config(), Path("here"))
     assert train(tmp_path / "run", "steps=4") == 0
     assert train(tmp_path / "run", "steps=6", "eval_batch_size=5", "model.checkpoint_activations=true") == 0
 

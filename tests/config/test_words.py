@@ -207,11 +207,12 @@ def test_data_reads_the_same_words():
 
 
 def test_words_without_a_name(capsys):
-    """They give one setting of the command; of `file` and `run` there may be several."""
+    """They give one setting of the command; of `file`, `run` and `trust` there may be several."""
     known = ["run", "file", "out"]
     assert named(["a/lr=1", "b c=2"], "run", None, known) == ["run=a/lr=1", "run=b c=2"]
     assert named(["a.txt", "out=b", "run=c"], "file", None, known) == ["file=a.txt", "out=b", "run=c"]
     assert quoted(named(["a", "b c"], "run", None, known)) == ["run=['a','b c']"]
+    assert quoted(["trust=a.B", "run=x", "trust=c.D"]) == ["run='x'", "trust=['a.B','c.D']"]
     assert named(["seed=1", "~out", "+memory=x"], "file", None, known) == ["seed=1", "~out", "+memory=x"]
     assert call("transfer", "exprot", "run=x") == 2
     assert said(capsys) == "direction is 'exprot'; allowed: export, import"

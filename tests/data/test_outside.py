@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from memhrm import evaluate, export, probe, solve, train
+from memhrm import evaluate, export, probe, push, solve, train
 from memhrm.config.settings import SettingWarning
 from memhrm.config.trust import trust
 from memhrm.data import Sampler, load
@@ -109,6 +109,9 @@ def test_it_trains_resumes_evaluates_exports_solves_and_is_probed(
     assert command_line("evaluate", evaluate.main, "run=run", QUIET) == 2
     assert f"give trust={own.kind} to the command" in capsys.readouterr().err and name not in sys.modules
     own_run = ("run=run", f"trust={own.kind}")
+    assert command_line("push", push.main, *own_run, "out=card.md") == 0, capsys.readouterr().err
+    assert f"The command needs {own.kind}, which is not of the package." in Path("card.md").read_text()
+    forget(monkeypatch)
     assert command_line("evaluate", evaluate.main, *own_run, QUIET) == 0, capsys.readouterr().err
     assert "exact accuracy" in capsys.readouterr().out
 
@@ -252,7 +255,7 @@ def test_files_are_written_and_converted_where_a_task_can(capsys: pytest.Capture
         (None, "data.kind is None"),
         (["sudoku"], "data.kind is ['sudoku']"),
         ("sorting.SortingSettings", "is not imported unasked"),
-        ("memhrm.config.settings.SettingWarning", "SettingWarning is no DataSettings there"),
+        ("memhrm.config.settings.SettingWarning", "SettingWarning is no DataSettings in /"),
         ("memhrm.data.settings.DataSettings", "which lacks task"),
     ],
 )

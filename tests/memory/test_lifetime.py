@@ -17,8 +17,8 @@ from memhrm.data.examples import examples_of
 from memhrm.evaluation.answers import EvaluationSettings
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.memory import registry
-from memhrm.memory.bank import absorb
 from memhrm.memory.base import Context, HShape
+from memhrm.memory.shared import absorb
 from memhrm.models.reasoner import Guide, Reasoner
 from memhrm.nn import attention as attend
 from memhrm.runs.checkpoint import restore, snapshot

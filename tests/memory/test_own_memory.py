@@ -11,7 +11,7 @@ from memhrm.config.command import compose
 from memhrm.cost.benchmark import peak_memory
 from memhrm.runs.directory import RunDirectory
 from pages import fading
-from tiny import TINY, call
+from tiny import TINY, call, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +40,42 @@ def test_a_memory_of_ones_own_is_measured_and_matched(tmp_path, monkeypatch, cap
     config = compose("train", [*TINY, "+memory=none", "memory.module=fading.Fading", "+memory.decay=0.5"])
     assert peak_memory(config) > 0
     assert "fading" not in sys.modules  # It was another process that looked for it.
+
+
+FAULTY = """from memhrm.memory.base import HModule
+
+class Faulty(HModule):
+    def forward(self, z_H, z_L, memory, context):
+        {}
+"""
+PLACE = "{path}:5"
+FAULTS = {
+    "raise KeyError('mine')": (1, f"error: in your own {PLACE}:", "KeyError: 'mine'"),
+    "context.level(z_H[..., 1:], z_L)": (1, f"error: in your own {PLACE}:", "RuntimeError: The size of ten"),
+    "a, b = (z_H,)": (1, f"error: in your own {PLACE}:", "ValueError: not enough values to unpack"),
+    "raise ValueError('mine')": (2, f"error: mine ({PLACE})", ""),
+    "return z_H": (2, "whose forward returns Tensor; allowed: the three (z_H, memory, trace)", ""),
+    "return z_H, memory": (2, "whose forward returns a tuple of 2; allowed: the three", ""),
+    "return z_H[:, 1:], memory, {}": (2, "forward returns z_H as (8, 16, 16); allowed: (8, 17, 16)", ""),
+    "return z_H, {'m': z_H}, {}": (2, "a memory with {'m': (8, 17, 16)}; allowed: {}, as remember", ""),
+    "return z_H, memory, None": (2, "whose forward returns NoneType as its trace; allowed: a dict", ""),
+}
+"""What a class of one's own may do wrong: the exit code, what is said, and how a traceback begins to end."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_class_of_ones_own_is_told_with_its_place(fault, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "faulty.py"
+    path.write_text(FAULTY.replace("{}", fault, 1))
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = train(tmp_path / "run", "+memory=none", "memory.module=faulty.Faulty", "steps=1")
+    finally:
+        sys.modules.pop("faulty", None)
+    wanted, said, ended = FAULTS[fault]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "generating" not in line and line]
+    assert code == wanted and said.replace("{path}", str(path)) in lines[0], lines
+    assert lines[-1].startswith(ended) if ended else len(lines) == 1, lines
 
 
 @pytest.mark.thorough

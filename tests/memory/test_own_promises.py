@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from memhrm.config.settings import SettingWarning
 from memhrm.export import main as export
 from memhrm.probes import attention_maps, open_subject, roll_out
 from memhrm.report.run import ProbedRun
 from memhrm.report.sections import SECTIONS
 from memhrm.report.settings import ReportSettings
+from memhrm.runs import checkpoint
 from memhrm.runs.directory import RunDirectory
 from memhrm.train import main
 from memhrm.weights.opening import load
@@ -126,6 +128,15 @@ def test_it_resumes_exports_and_is_probed(here):
     assert kept[0] == kept[1] and len(kept[0]) == 4
     whole, parts = weights("whole"), weights("parts")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+    with open("notebook.py", "a") as file:
+        file.write("# Another version.\n")
+    with pytest.warns(SettingWarning, match=r"the file of notebook\.Notebook has changed since the run"):
+        assert train("dir=parts") == 0
+    content = checkpoint.read(RunDirectory(Path("parts")).last)
+    del content["code"]  # Of older runs nothing is known.
+    checkpoint.write(RunDirectory(Path("parts")).last, content)
+    assert train("dir=parts") == 0
 
     assert command_line("export", export, "run=whole", "trust=notebook.Notebook") == 0
     solver = load("whole/model.safetensors")

@@ -80,6 +80,11 @@ def test_moving_average_shares_the_table_with_the_model():
     assert average.module.puzzles is model.puzzles
     assert average.state_dict()["module.puzzles.keys"].tolist() == [1 << 50]
     assert not any("puzzles" in name for name, _ in model.named_buffers())  # The average copies buffers.
+    for key in (9, 1, 5):
+        model.puzzles.assign(torch.tensor([key]), torch.ones(1, model.settings.puzzle_width()))
+    own, averaged = model.state_dict()["puzzles.weight"], average.state_dict()["module.puzzles.weight"]
+    assert own.data_ptr() == averaged.data_ptr()  # So a checkpoint holds it once,
+    assert own.untyped_storage().nbytes() == own.nbytes  # without the room for more rows.
 
 
 def test_table_moves_with_its_model():

@@ -22,6 +22,7 @@ from memhrm import evaluate, export, prune, solve
 from memhrm.data import __main__ as data
 from memhrm.published.weights import to_published
 from memhrm.runs import checkpoint
+from memhrm.runs import train as runs_train
 from memhrm.runs.directory import RunDirectory, locked
 from memhrm.system import files
 from memhrm.weights.restore import from_run
@@ -202,6 +203,29 @@ def test_two_trainings_do_not_share_a_directory(tmp_path, capsys):
         pass
 
 
+def test_a_run_that_another_process_has_finished_meanwhile_is_not_overwritten(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "run"
+
+    def meanwhile(*_):
+        monkeypatch.undo()
+        assert train(path, "steps=1") == 0
+        (path / "notes").write_bytes((path / "summary.json").read_bytes())
+
+    monkeypatch.setattr(runs_train, "require_writable", meanwhile)
+    assert train(path, "steps=1") == 0
+    assert "already finished" in capsys.readouterr().out
+    assert (path / "notes").read_bytes() == (path / "summary.json").read_bytes()
+
+
+def test_a_finished_run_is_said_where_nothing_can_be_written(run, monkeypatch, capsys):
+    def refused(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    assert train(run, *CELLS) == 0
+    assert "already finished" in capsys.readouterr().out
+
+
 def test_a_directory_in_use_is_not_replaced(run, tmp_path, capsys):
     out = Path(shutil.copytree(run, tmp_path / "out"))
     with locked(out):
@@ -235,7 +259,7 @@ def test_a_result_without_its_checkpoints_is_kept(changes, run, capsys):
 def test_a_run_that_ended_while_it_began_begins_again(tmp_path, monkeypatch, capsys):
     """The environment was written, the settings were not."""
 
-    def killed(self, config, environment):
+    def killed(self, config, environment, step):
         files.write_json(self.path / "environment.json", environment)
         raise OSError("power cut")
 
@@ -380,6 +404,10 @@ def test_init_gives_a_memory_the_weights_around_it(tmp_path, capsys):
     assert train(tmp_path / "run", "model.H_cycles=2", "steps=1") == 0
     assert train(tmp_path / "new", *CELLS, f"init={tmp_path}/run", "steps=1") == 0
     assert "of the H-module are new" in capsys.readouterr().err
+    assert train(tmp_path / "new", *CELLS, f"init={tmp_path}/nowhere", "steps=1") == 2
+    assert "nowhere', but the run in" in error(capsys)
+    assert train(tmp_path / "new", *CELLS, "steps=2") == 0  # What it was begun from stays known.
+    assert RunDirectory(tmp_path / "new").config()["init"] == str(tmp_path / "run")
 
 
 @pytest.mark.parametrize("source", ["nowhere", "text.pt", "empty", "other"])

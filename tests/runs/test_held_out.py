@@ -134,7 +134,7 @@ def test_test_rows_that_are_training_rows_are_left_out_of_training_too(rows, tmp
     assert found["left_out"] == trained_or_chose and found["puzzles"] == 15 - trained_or_chose
 
 
-def test_the_file_that_is_given_is_scored_after_holdout(rows, tmp_path):
+def test_the_file_that_is_given_is_scored_after_holdout(rows, tmp_path, capsys):
     write(tmp_path / "train.csv", rows[:40])
     write(tmp_path / "test.csv", rows[40:])
     run = tmp_path / "run"
@@ -146,6 +146,12 @@ def test_the_file_that_is_given_is_scored_after_holdout(rows, tmp_path):
     assert score(run, f"data.path={tmp_path}", "data.test_size=7")["puzzles"] == 7
     words = (f"run={run}", "data.test_size=3", "progress=false")
     assert command_line("evaluate", evaluate.main, *words) == 2
+    write(tmp_path / "train.csv", rows[:39])  # Files that have changed are scored only if they are named.
+    capsys.readouterr()
+    assert command_line("evaluate", evaluate.main, f"run={run}") == 2
+    assert "whose puzzles are not those that the run was trained on" in capsys.readouterr().err
+    assert not (run / "metrics.json").exists()
+    assert score(run, f"data.path={tmp_path}")["puzzles"] == 20
 
 
 def test_none_left_is_said(rows, tmp_path, capsys):
@@ -185,13 +191,16 @@ def test_what_weights_have_seen_goes_with_them(runs, tmp_path):
     assert all(np.isin(a, b).all() for a, b in zip((trained, chosen), known(tmp_path / "out")))
 
 
-def test_a_run_that_starts_from_weights_scores_nothing_that_they_have_seen(runs, tmp_path):
+def test_a_run_that_starts_from_weights_scores_nothing_that_they_have_seen(runs, tmp_path, capsys):
     """The other run was trained on half of the puzzles, and hence on half of those held out here."""
     parent = runs("data.seed=3", "data.train_size=1000")
     seen = np.union1d(*known(parent))
     new = tmp_path / "new"
     with pytest.warns(SettingWarning, match="left out .* of 20 test puzzles"):
         assert train(new, *SHORT, f"init={parent}", "validation_size=1") == 0
+    with pytest.warns(SettingWarning, match="left out"):
+        assert train(tmp_path / "none", *SHORT, f"init={parent}", "validation_size=19") == 2
+    assert "of 20 are left: the weights were trained on the others)" in capsys.readouterr().err
     restored = from_run(new)
     assert np.isin(make_dataset(restored.run).test_identities, seen).any()
     scored_there = json.loads((new / "summary.json").read_text())["puzzles"]

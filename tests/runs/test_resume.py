@@ -139,12 +139,16 @@ def test_crash_while_writing_metrics(cut, whole, tmp_path, monkeypatch):
     assert all(json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines())
 
 
-def test_crash_after_the_final_scores(whole, tmp_path):
+def test_crash_after_the_final_scores(whole, tmp_path, capsys):
     """The checkpoint is whole and the scores are logged, but the summary was not written."""
     path = Path(shutil.copytree(whole("trm"), tmp_path / "run"))
     (path / "summary.json").unlink()
+    assert train(path, *KINDS["trm"], "steps=4") == 2
+    assert "steps is 4; allowed: 8 or more" in capsys.readouterr().err
     assert train(path, *KINDS["trm"]) == 0
+    assert ": evaluates step 8, batch" in capsys.readouterr().out
     assert differences(whole("trm"), path) == []
+    assert "earlier" not in json.loads((path / "environment.json").read_text())
 
 
 def test_what_a_crash_left_of_a_checkpoint_is_ignored_and_removed(whole, tmp_path, monkeypatch):
@@ -221,7 +225,12 @@ def test_another_seed_gives_other_numbers(whole, tmp_path):
 
 def test_more_steps_continue_a_constant_schedule(whole, tmp_path):
     path, long = Path(shutil.copytree(whole("trm"), tmp_path / "run")), tmp_path / "long"
+    began = json.loads((path / "environment.json").read_text())
+    (path / "environment.json").write_text(json.dumps(began | {"python": "3.0"}))
     assert train(path, *KINDS["trm"], "steps=12") == 0
+    environment = json.loads((path / "environment.json").read_text())
+    assert environment.pop("earlier") == [{"step": 8, **began, "python": "3.0"}]
+    assert environment == began
     assert train(long, *KINDS["trm"], "steps=12") == 0
     ends = [checkpoint.read(run / "checkpoints/last.pt") for run in (path, long)]
     for part in ("model", "average", "optimisers", "carry"):

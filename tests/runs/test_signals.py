@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from memhrm.config import console
-from memhrm.runs import checkpoint
+from memhrm.runs import checkpoint, loop
 from memhrm.runs.signals import stop_signals
 from tiny import at_step, command_line, send, train
 
@@ -26,6 +26,27 @@ def test_signal_ends_a_run_saved(name, tmp_path, monkeypatch, capsys):
     assert checkpoint.read(tmp_path / "run/checkpoints/last.pt")["step"] == 5
     assert "stopped at step 5, saved in" in capsys.readouterr().err
     assert train(tmp_path / "run") == 0
+
+
+@pytest.mark.parametrize("validating", [False, True])
+def test_signal_in_the_last_step_or_its_validation(validating, tmp_path, monkeypatch):
+    """The run ends saved, so that a sweep goes no further, and is scored when it is called again."""
+    evaluate = loop.evaluate
+
+    def told(*args):
+        monkeypatch.setattr(loop, "evaluate", evaluate)
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate(*args)
+
+    short = ("steps=2", "eval_every=2")
+    if validating:
+        monkeypatch.setattr(loop, "evaluate", told)
+    else:
+        at_step(monkeypatch, 2, send(signal.SIGTERM))
+    assert train(tmp_path / "run", *short) == 128 + signal.SIGTERM
+    assert checkpoint.read(tmp_path / "run/checkpoints/last.pt")["step"] == 2
+    assert not (tmp_path / "run/summary.json").exists()
+    assert train(tmp_path / "run", *short) == 0
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])

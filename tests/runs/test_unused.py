@@ -34,6 +34,12 @@ GIVEN = {
     "model.L_cycles=0 model.positions=axial_rope": "model.positions is axial_rope, which changes nothing "
     "beside axial",
     "model.gradient_window=whole": "model.gradient_window is whole, which changes nothing with model.H",
+    "data=arc data.path=x data.augment=false data.variants=9": "data.variants is 9, which changes nothing "
+    "with data.augment=false",
+    "data=arc data.path=x data.augment=false data.test_size=null data.seed=1": "data.seed is 1, which "
+    "changes nothing with data.augment=false and no size",
+    "data=arc data.path=x data.draw=published data.test_size=null data.seed=1": "data.seed is 1, which "
+    "changes nothing with data.draw=published and no size",
 }
 
 
@@ -56,6 +62,7 @@ USED_BESIDE = {
     "model.H_cycles=1 model.L_cycles=1 model.gradient_window=": ("last_cycle", "{cycles:1}"),
     "model.H_cycles=1 model.L_cycles=2 model.gradient_window=": ("one_step",),
     "+memory=bicross model.hidden_size=256 memory.expansion=2.0 ": ("memory.tokens=9",),
+    "data=arc data.path=x data.seed=1 ": ("data.variants=9", "data.draw=published data.test_size=9"),
     "+memory=multicell memory.score_scale=none ": (
         *("k=2", "k=1 memory.gate=all", "k=1 loss.information=0.1", "k=1 memory.load_bias=0.1"),
         *("k=1 memory.score_noise=0.1", "k=1 memory.straight_through=read", "k=1 memory.selector=policy"),

@@ -14,8 +14,10 @@ from memhrm.config.command import compose
 from memhrm.data import load
 from memhrm.data.text.few_shot import FewShotIntent
 from memhrm.evaluation.answers import EvaluationSettings, walk
+from memhrm.runs.build import label_weights, make_dataset
 from memhrm.runs.settings import parse
 from memhrm.runs.summary import table
+from memhrm.system.ranks import Ranks
 from memhrm.weights.restore import from_run
 from memhrm.weights.server import Limits, Served
 from pages import ROOT
@@ -127,6 +129,17 @@ def test_what_cannot_be_is_said(name, folder):
     with pytest.raises(ValueError) as error:
         load(**{**SET, "path": str(folder), name: value}).held_out()
     assert str(error.value).startswith(message)
+
+
+def test_labels_that_each_episode_draws_cannot_be_balanced(folder):
+    own = [f"data.{name}=[2]" for name in ("ways", "test_ways")]
+    words = ["experiment=intent_episodes", f"data.path={folder}", "data.shots=3", *own]
+    config = compose("train", [*words, "data.held_out_categories=0.5", "loss.class_weights=balanced"])
+    with pytest.raises(ValueError, match=r"^loss.class_weights is balanced, which changes nothing with dat"):
+        parse(config, frozenset({"loss.class_weights"}))
+    run = parse(config)  # As if a file had set it.
+    with pytest.raises(ValueError, match=r"class_weights is 'balanced'; allowed: none with data=intent_epis"):
+        label_weights(run, make_dataset(run), Ranks(0, 1, torch.device("cpu")))
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from memhrm.data import Sampler, load, load_test
 from memhrm.data.episodes.episodes import alone
 from memhrm.data.sampler import IGNORE
 from memhrm.data.settings import parse as parse_data
+from memhrm.data.text.files import read_labelled
 from memhrm.data.text.intent import Intent
-from memhrm.data.text.tokens import Characters, Grams, words_of
+from memhrm.data.text.tokens import Characters, Grams, learn, words_of
 from memhrm.evaluation.answers import EvaluationSettings, walk
 from memhrm.evaluation.evaluate import evaluate
 from memhrm.memory import registry
@@ -45,8 +46,9 @@ def write(folder: Path, part: str, count: int, seed: int) -> None:
     for number in range(count):
         category = list(WORDS)[number % 3]
         words = " ".join(rng.choice(WORDS[category].split(), 3))
-        text = {0: f'"{words}, please"', 1: f'"{words}\nnow"'}.get(number, words)
-        lines.append(f"{text} {seed}{number}".replace('" ', f' {seed}{number}"') + f",{category}")
+        own = f"{seed}{number}"
+        text = {0: f'"{words}, please {own}"', 1: f'"{words}\nnow {own}"'}.get(number, f"{words} {own}")
+        lines.append(f"{text},{category}")
     (folder / f"{part}.csv").write_text("\r\n".join(lines) + "\r\n", encoding="utf-8")
 
 
@@ -122,6 +124,19 @@ BAD = {
     "too few fields": ("text,category\na,b\nc\n", ":3: 1 fields; the header has 2"),
     "empty text": ('text,category\na,b\n" ",b\n', ":3: the text is empty"),
     "empty category": ("text,category\na,b\nc,\n", ":3: the category is empty"),
+    "stray quote": (
+        'text,category\na,b\n"c" d,b\n"e,b\n',
+        """:3: no CSV (',' expected after '"', in the record that begins here)""",
+    ),
+    "open quote": (
+        'text,category\n"a,b\nc,b\n',
+        ":2: no CSV (unexpected end of data, in the record that begins here)",
+    ),
+    "quote in the header": (
+        'text,"cat"egory\n',
+        """:1: no CSV (',' expected after '"', in the record that begins here)""",
+    ),
+    "a column twice": ("text,category,Text\na,b,c\n", ":1: 2 columns text; allowed: one"),
     "after lines": ('text,category\n"a\nb",c\n,c\n', ":4: the text is empty"),
 }
 
@@ -140,9 +155,16 @@ def test_what_is_no_utf8_and_categories_that_are_new_are_said(folder, tmp_path):
     with pytest.raises(ValueError, match=r"train.csv:4: not a text file in UTF-8$"):
         loaded(tmp_path)
     write(tmp_path, "train", 9, 3)
-    (tmp_path / "test.csv").write_text("text,category\nhello,greeting\n")
-    with pytest.raises(ValueError, match=r"test.csv:2: category is 'greeting', which no training text has"):
-        loaded(tmp_path)
+    for line, message in (
+        ("hello,greeting", "category is 'greeting', which no training text has"),
+        ("hello,", "the category is empty"),
+    ):
+        (tmp_path / "test.csv").write_text(f"text,category\nrain,weather\ncash,money\nsoup,food\n{line}\n")
+        for left_out in (0, 1):  # Those that are left out are known, too.
+            with pytest.raises(ValueError, match=rf"test.csv:5: {message}$"):
+                loaded(tmp_path, left_out=left_out)
+    write(tmp_path, "test", 6, 3)
+    assert len(loaded(tmp_path, left_out=1).test) == 4
 
 
 def test_texts_that_are_held_out_stand_beside_those_of_no_category(folder, tmp_path):
@@ -155,11 +177,25 @@ def test_texts_that_are_held_out_stand_beside_those_of_no_category(folder, tmp_p
     assert dataset.test.labels[:12].all() and not dataset.test.labels[12:].any()
     assert np.bincount(dataset.train.labels[:, 0]).tolist() == [0, 4, 4, 4]
     assert set(dataset.train.sources) < set(plain.train.sources)
-    for size, chosen in ((4, [8, 9, 10, 11]), (9, [6, 7, 8, 9, 10, 11])):  # What has a label chooses.
+    for size, count in ((4, 4), (9, 6)):  # What has a label chooses.
         choosing, scored = dataset.episodes.pools(dataset.test, size)
-        assert choosing.tolist() == chosen and len(scored) == 14 - len(chosen)
+        assert len(choosing) == count and dataset.test.labels[choosing].all()
+        assert sorted([*choosing, *scored]) == list(range(14))
     other = load_test(**dataset_values(folder, oos=str(tmp_path / "oos.csv"), shots=4))
     assert len(other.test) == 22 and not other.test.labels[20:].any()
+
+
+def test_texts_that_choose_a_checkpoint_are_drawn_from_a_sorted_file(folder, tmp_path):
+    write(tmp_path, "train", 9, 3)
+    lines = [f"{name} {number},{category}\n" for category, name in WORDS.items() for number in range(20)]
+    (tmp_path / "test.csv").write_text("".join(["text,category\n", *lines]))
+    parts = {}
+    for seed in (0, 0, 1):
+        dataset = loaded(tmp_path, seed=seed)
+        parts.setdefault(seed, []).append(dataset.episodes.pools(dataset.test, 20)[0].tolist())
+        for part in dataset.episodes.parts(dataset.test, 20):
+            assert len(np.unique(part.labels)) == 3
+    assert parts[0][0] == parts[0][1] != parts[1][0] and len(set(parts[0][0])) == 20
 
 
 def test_a_long_text_is_cut_and_it_is_said(folder, tmp_path):
@@ -394,12 +430,20 @@ def test_other_tokens_are_learned_from(tokens, folder, tmp_path):
     assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("changes", [{"holdout": 30}, {"left_out": 1}, {"shots": 1}])
+def test_a_vocabulary_is_learned_from_the_training_texts_alone(changes, folder):
+    dataset = loaded(folder, tokens="learned", vocabulary_size=100, length=40, **changes)
+    texts = dataset.train.sources.tolist()
+    every = [one.text for one in read_labelled(folder / "train.csv")]
+    assert dataset.task.tokens.vocabulary == learn(texts, 100) != learn(every, 100)
+
+
 UNUSED = {
     "data.tokens=learned data.vocabulary=['[UNK]',a] data.vocabulary_size=200": "data.vocabulary_size is 200",
     "data.tokens=characters data.bag=3": "data.bag is 3, which changes nothing with data.tokens=characters",
     "data.vocabulary_size=300": "data.vocabulary_size is 300, which changes nothing with data.tokens=ngrams",
     "data.augment=false data.dropout=0.1": "data.dropout is 0.1, which changes nothing with data.augment=fal",
-    "data.seed=3": "data.seed is 3, which changes nothing with data.path=",
+    "validation_size=0 data.seed=3": "data.seed is 3, which changes nothing with data.path=",
 }
 
 

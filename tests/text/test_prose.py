@@ -113,6 +113,8 @@ def test_letters_and_parts_are_read_back(file):
     examples = task.encode(["the _at"], ["the cat"])
     assert task.decode(examples.inputs[0]) == "the _at" and (examples.labels > 0).sum() == 1
     assert task.decode(examples.labels[0]) == "c"
+    with pytest.warns(UserWarning, match="each _ is filled in: that of the training text cannot be given"):
+        assert Prose(Letters("ab_"), length=4).with_gaps("a_b").tolist() == [FIRST, MASK, FIRST + 1]
     with pytest.raises(ValueError, match="text has 20 tokens; allowed: 1 to 12"):
         task.encode(["t" * 20])
     with pytest.raises(ValueError, match="answer has 3 tokens; the text has 7"):
@@ -179,8 +181,16 @@ def test_what_is_shared_tells_no_path_and_keeps_its_characters(file, run, tmp_pa
 def test_a_model_fills_in_what_is_masked(run):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["accuracy"] > summary["series"]["masked=1"]["accuracy"] > 0.1  # A space is most frequent.
-    solver = memhrm.load(run)
-    assert len(solver.solve(["the c_t"])[0]) == 16
+
+
+@pytest.mark.parametrize("name", ["run", "spoken"])
+def test_an_answer_keeps_what_was_given_and_fills_the_gaps(name, request):
+    solver = memhrm.load(request.getfixturevalue(name))
+    (answer,) = solver.solve(["the c_t"])
+    assert re.fullmatch(r"the c.t", answer, re.DOTALL)
+    assert solver.follow("the c_t")[-1].answer == answer
+    (unknown,) = solver.solve(["Ü_t"])  # It has no token, and stays as it is.
+    assert re.fullmatch(r"Ü.t", unknown, re.DOTALL) and "_" not in unknown
 
 
 def test_an_answer_ends_when_the_model_is_sure_of_what_is_masked(run, file):

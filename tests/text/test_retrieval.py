@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +32,9 @@ from memhrm.probes.subject import open_subject
 from memhrm.report.run import ProbedRun
 from memhrm.report.sections import SECTIONS
 from memhrm.report.settings import ReportSettings
+from memhrm.runs import bank as runs_bank
 from memhrm.runs.bank import Entry, read_bank
-from memhrm.weights import edits
+from memhrm.weights import edits, tensors
 from memhrm.weights.restore import FORMAT, MADE_BY, from_run, save, with_bank
 from memhrm.weights.tensors import read_tensors
 from tiny import TINY, call, command_line
@@ -280,6 +282,25 @@ def test_a_graph_finds_nearly_all_of_the_nearest():
     assert recall(Exact(keys), Exact(keys), queries, 8) == 1
 
 
+@pytest.mark.parametrize("left", [2, 5])
+def test_a_graph_of_which_little_is_left_finds_all_of_it(left):
+    keys = torch.nn.functional.normalize(torch.randn(2000, 16, generator=torch.Generator().manual_seed(0)))
+    rows = torch.arange(0, 2000, 2000 // left)[1:left]  # Row 0 is gone, too.
+    gone = torch.ones(2000, dtype=torch.bool)
+    gone[rows] = False
+    graph, exact = Graph(keys), Exact(keys)
+    for one in (graph, exact):
+        one.drop(torch.nonzero(gone).flatten())
+    k = min(4, len(rows))
+    assert torch.equal(graph.nearest(keys[:50], k), exact.nearest(keys[:50], k))
+
+
+def test_a_graph_without_its_library_is_refused_before_the_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ValueError, match=r"memory.index=graph needs an extra; install it with `pip install"):
+        made(index="graph")
+
+
 def test_the_recall_of_a_bank_is_of_what_is_in_it(monkeypatch):
     model = made(k=3, index="graph")
     memory, asked = model.H_module, torch.from_numpy(TASK.encode(["snow and rain", "cash"]).inputs).int()
@@ -366,6 +387,8 @@ def test_a_category_that_is_added_is_answered_at_once_and_a_label_is_put_right(r
         solver.forget("no such")
     with pytest.raises(ValueError, match="category is ' '; allowed: a name"):
         solver.remember("x", " ")
+    with pytest.raises(ValueError, match=r"^text is 3; allowed: a text"):
+        solver.remember(3, "x")  # pyright: ignore
 
 
 def test_examples_stand_in_for_the_bank_in_one_answer(run):
@@ -491,6 +514,56 @@ def test_a_text_that_the_bank_has_is_not_scored(run, tmp_path, capsys):
         (run / "bank.csv").write_text(before)
 
 
+def test_a_bank_is_encoded_in_chunks(run, monkeypatch):
+    """And is the same as at once."""
+    whole, encode, sizes = from_run(run).model.H_module.bank, Intent.encode, []
+    monkeypatch.setattr(runs_bank, "CHUNK", 7)
+    monkeypatch.setattr(Intent, "encode", lambda *a: sizes.append(len(a[1])) or encode(*a))
+    restored = from_run(run)
+    assert max(sizes) == 7 and len(restored.used.trained) == 40
+    for part in ("tokens", "labels"):
+        assert torch.equal(getattr(restored.model.H_module.bank, part), getattr(whole, part))
+
+
+def test_a_bank_is_no_part_of_a_header_and_older_files_are_read(run, tmp_path):
+    """The header of a file of safetensors has an end."""
+    restored, (new, old) = from_run(run), (tmp_path / f"{name}.safetensors" for name in ("new", "old"))
+    save(restored, new)
+    file = read_tensors(new)
+    assert restored.bank[0].text not in file.metadata["about"] and "bank" not in file.tensors
+    about, used = file.about(FORMAT, MADE_BY)
+    assert [tuple(one) for one in about["bank"]] == list(restored.bank)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensors, "LONG", "none")
+        tensors.write_tensors(old, file.tensors, FORMAT, about, used)
+    assert memhrm.load(old).bank == memhrm.load(new).bank == list(restored.bank)
+
+
+def test_what_the_bank_holds_is_shown_and_edited_without_the_model(run, tmp_path, monkeypatch):
+    monkeypatch.delattr(edits, "load")
+    (new := tmp_path / "new.csv").write_text("text,category\nsoup,food\n")
+    assert edits.added(run, new).startswith("1 texts added")
+    assert "1  food" in edits.shown(run, None) and edits.removed(run, new).startswith("1 texts removed")
+
+
 def test_a_bank_may_be_empty(run):
     restored = with_bank(from_run(run), [])
     assert restored.bank == () and len(restored.used.trained) == 40
+
+
+def test_a_run_that_takes_a_memory_keeps_its_bank(run, tmp_path):
+    file, out = tmp_path / "memory.safetensors", tmp_path / "out"
+    assert call("transfer", "export", f"run={run}", f"out={file}") == 0
+    assert call("transfer", "import", f"run={run}", f"from={file}", f"out={out}") == 0
+    assert read_bank(out) == read_bank(run)
+
+
+def test_a_bank_that_is_lost_is_not_taken_for_an_empty_one(run, tmp_path):
+    (tmp_path / "bank.csv").write_text("text,category\n")
+    assert read_bank(tmp_path) == []
+    lost = (run / "bank.csv").rename(tmp_path / "lost.csv")
+    try:
+        with pytest.raises(ValueError, match=r"bank.csv is 'missing'; allowed: .*text,category alone"):
+            memhrm.load(run)
+    finally:
+        lost.rename(run / "bank.csv")

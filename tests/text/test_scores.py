@@ -47,5 +47,6 @@ def test_texts_out_of_scope_count_for_nothing_else():
     )  # fmt: skip
     assert {name: found[name] for name in alone} == alone and found["out_of_scope"] == 100
     threshold = np.quantile(SURE[RIGHT == GIVEN], 0.05)
+    assert found["oos_threshold"] == pytest.approx(threshold)
     assert found["oos_recall"] == float(threshold > 0.1)
     assert found["oos_auroc"] == pytest.approx((SURE > 0.1).mean() + (SURE == 0.1).mean() / 2)

@@ -180,6 +180,20 @@ def test_a_card_says_how_to_make_the_run_again(run):
     assert text.startswith("---\nlibrary_name: memhrm\nlicense: apache-2.0\n") and "# we/small" in text
 
 
+def test_a_card_says_what_the_command_of_a_run_does_not(run, tmp_path):
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("\ninit: null\n", "\ninit: /home/me/parent\n"))
+    first = {"run": "/home/me/first", "step": 6, "command": "import"}
+    origin = {"run": "/home/me/second", "step": 1234, "command": "prune", "origin": first}
+    (run / "origin.json").write_text(json.dumps(origin))
+    text = " ".join(card(run, "we/small", "hf://we/small").split())
+    assert "began from the weights parent, which the command lacks" in text
+    assert "memhrm.prune made it from step 1,234 of the run second, which" in text
+    assert "memhrm.transfer made it from step 6 of the run first, which" in text
+    assert "/home/me" not in text
+
+
 def test_the_hub_reads_the_score_of_a_card(run):
     wanted = json.loads((run / "summary.json").read_text())
     hub = pytest.importorskip("huggingface_hub")

@@ -416,6 +416,9 @@ def test_what_is_in_the_way(planted, tmp_path, capsys, monkeypatch):
     (tmp_path / "mine/thesis.txt").write_text("the only copy")
     assert run_prune(run, tmp_path / "mine", keep=3, overwrite=True) == 2
     assert "overwrite=true replaces nothing else" in error(capsys)
+    (tmp_path / "mine/config.yaml").write_text("mine: 1\n")
+    assert run_prune(run, tmp_path / "mine", keep=3, overwrite=True) == 2
+    assert "overwrite=true replaces nothing else" in error(capsys)
     assert (tmp_path / "mine/thesis.txt").exists()
 
 

@@ -61,6 +61,8 @@ def test_a_server_has_the_tools_that_its_model_can_do(runs):
     assert sorted(found["recall"]) == ["about", "explain", "forget", "remember", "solve"]
     assert sorted(found["texts"]) == ["about", "classify", "explain", "forget", "remember"]
     assert found["plain"]["solve"]["required"] == ["questions"]
+    assert found["texts"]["forget"]["required"] == ["question"]  # Others have made the bank.
+    assert "required" not in found["recall"]["forget"]
 
 
 def test_answers_are_those_of_the_solver(runs):

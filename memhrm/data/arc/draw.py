@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
@@ -18,17 +19,12 @@ CELL, GAP, CAPTION = 10, 16, 14
 """Sizes in an SVG: of a cell, between grids, and of a line of text."""
 
 
-def in_terminal(grid: np.ndarray, coloured: bool | None = None) -> str:
-    """Return a grid drawn for people, a line for each row.
+def in_terminal(grid: np.ndarray) -> str:
+    """Return a grid ``(rows, columns)`` drawn for people, a line for each row.
 
-    Args:
-        grid: colours, ``(rows, columns)``.
-        coloured: whether cells are blocks of colour, else digits; None: where the output is a terminal and
-            NO_COLOR is not set.
+    Its cells are blocks of colour where the output is a terminal and NO_COLOR is not set, else digits.
     """
-    if coloured is None:
-        coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    if not coloured:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return "\n".join("".join(map(str, row)) for row in grid)
     return "\n".join("".join(map(_block, row)) + "\x1b[0m" for row in grid)
 
@@ -55,7 +51,7 @@ def svg(task: ArcTask) -> str:
         width, y = max(width, x), y + tallest + GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" font-family="sans-serif" '
-        f'font-size="{CAPTION - 3}"><title>ARC task {task.id}</title>'
+        f'font-size="{CAPTION - 3}"><title>ARC task {escape(task.id)}</title>'
         f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n'
     )
 

@@ -70,7 +70,7 @@ class Demonstrations(EpisodeMaker):
 
     def asked(self, examples: Examples) -> np.ndarray:
         """Return the rows of the examples that are asked, in order."""
-        return np.flatnonzero(~examples.told) if examples.told is not None else np.arange(len(examples))
+        return np.flatnonzero(examples.asked())
 
     def rows(
         self, examples: Examples, asked: Sequence[int] | np.ndarray, turns: Sequence[int] | None = None

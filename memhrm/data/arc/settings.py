@@ -41,6 +41,8 @@ class ArcSettings(DataSettings):
 
     own_file: ClassVar[str | None] = "arc.json"
 
+    written_by: ClassVar[tuple[str, ...]] = ("path", "sets")
+
     canvas: int
     sets: tuple[str, ...] | None
     test_sets: tuple[str, ...]
@@ -59,8 +61,6 @@ class ArcSettings(DataSettings):
             given = getattr(self, name)
             fits = given is None or (len(given) > 0 and len(set(given)) == len(given) and "" not in given)
             require(fits, f"data.{name}", given, "a list of different names of sets")
-        known = self.sets is None or set(self.test_sets) <= set(self.sets)
-        require(known, "data.test_sets", list(self.test_sets), f"sets out of data.sets={self.sets}")
         allowed = "0; data.test_sets says which tests are held out"
         require(self.holdout == 0, "data.holdout", self.holdout, allowed)
         allowed = "null; data.sets says what is trained"
@@ -133,13 +133,17 @@ class ArcSettings(DataSettings):
 
     def tasks(self, task: Arc, place: Path) -> list[ArcTask]:
         """Return the tasks of a file or a folder that fit the canvas; `task` knows their variants then."""
+        given = list(self.test_sets)
+        known = self.sets is None or set(given) <= set(self.sets)
+        require(known, "data.test_sets", given, f"sets out of data.sets={self.sets}")
         found = [self._named(one) for one in read_tasks(place, self.sets)]
         fit = [one for one in found if one.side() <= self.canvas]
         task.fitting_tasks = counts(found, fit)
-        held_out = [one for one in fit if one.set in self.test_sets]
+        asked = [one for one in found if one.set in self.test_sets]
+        task.too_large = [one for one in asked if one.side() > self.canvas]
+        held_out = [one for one in asked if one.side() <= self.canvas]
         there = sorted({one.set for one in found})
-        twice = [name for name, count in Counter(one.id for one in held_out).items() if count > 1]
-        given = list(self.test_sets)
+        twice = [name for name, count in Counter(one.id for one in asked).items() if count > 1]
         require(not twice, "data.test_sets", given, f"sets of which no two have a task {twice[:1]}")
         allowed = f"sets with tasks that fit data.canvas={self.canvas}; {place} has {', '.join(there)}"
         require(len(held_out) > 0, "data.test_sets", given, allowed)

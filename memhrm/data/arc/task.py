@@ -37,6 +37,7 @@ class Arc(Task):
         variants: the numbers of the variants of each task, by its key.
         demonstrations: how many each task has, likewise.
         fitting_tasks: how many tasks of each set fit the canvas, for people.
+        too_large: the tasks of the test sets that do not.
     """
 
     together = True
@@ -57,6 +58,7 @@ class Arc(Task):
         self.variants: dict[int, np.ndarray] = {}
         self.demonstrations: dict[int, int] = {}
         self.fitting_tasks = ""
+        self.too_large: list[ArcTask] = []
 
     def examples(self, tasks: Sequence[ArcTask], *, demonstrations: bool, tests: bool) -> Examples:
         """Return pairs of tasks as examples, those of each task in their order.
@@ -137,17 +139,31 @@ class Arc(Task):
         chosen = names[0] if source is None else source
         if chosen not in names:
             raise ValueError(f"show is {chosen!r}; allowed: the name of a task that is there")
-        pairs = [
-            [self._pair(part, row) for row in np.flatnonzero(part.sources == chosen).tolist()]
-            for part in parts
-        ]
+        shown, others = self._of_name(parts, chosen)
+        pairs = [[self._pair(part, row) for row in rows.tolist()] for part, rows in zip(parts, shown)]
         trained, tested = pairs[0], [pair for part in pairs[1:] for pair in part]
         lines = [f"task {chosen}"]
+        lines += ["there are others of this name; data.sets says which sets are read"] if others else []
         for what, some in (("pair", trained), ("held out", tested)):
             for count, pair in enumerate(some, start=1):
                 grids = [in_terminal(grid) for grid in (pair.input, pair.output) if grid is not None]
                 lines += [f"{what} {count}:", indent(side_by_side(grids), "  ")]
         return "\n".join(lines), svg(ArcTask(chosen, "", tuple(trained), tuple(tested)))
+
+    def _of_name(self, parts: Sequence[Examples], name: str) -> tuple[list[np.ndarray], bool]:
+        """Return the rows of the first task of a name in each part, and whether others have the name.
+
+        With identifiers the parts hold pairs of the same tasks; strictly a task is in one part alone.
+        """
+        named = [np.flatnonzero(part.sources == name) for part in parts]
+        home = next(at for at, rows in enumerate(named) if len(rows))
+        own = parts[home].identifiers[named[home][0]]
+        found = []
+        for at, (part, rows) in enumerate(zip(parts, named)):
+            of_task = (part.identifiers[rows] == own) & (self.num_identifiers == 0 or at == home)
+            same = rows[of_task]
+            found.append(same[part.groups[same] == part.groups[same[:1]]])
+        return found, sum(map(len, named)) > sum(map(len, found))
 
     def _pair(self, examples: Examples, row: int) -> Pair:
         output = examples.labels[row]

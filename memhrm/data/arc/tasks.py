@@ -169,7 +169,11 @@ def _require_sets(path: Path, sets: Sequence[str] | None, there: Iterable[str]) 
 
 def _folder(path: Path, sets: Sequence[str] | None) -> list[ArcTask]:
     if combined := sorted(path.glob(f"*{CHALLENGES}")):
-        files = {file.name.removesuffix(CHALLENGES).rsplit("_", 1)[-1]: file for file in combined}
+        files: dict[str, Path] = {}
+        for file in combined:
+            name = file.name.removesuffix(CHALLENGES).rsplit("_", 1)[-1]
+            if (other := files.setdefault(name, file)) is not file:
+                raise ValueError(f"{other} and {file} are both of set {name!r}; allowed: one file of a set")
         _require_sets(path, sets, files)
         return [task for name in sets or files for task in _combined(files[name], name)]
     if below := sorted({file.parent.name for file in path.glob(f"*/*{CHALLENGES}")}):

@@ -82,14 +82,6 @@ def parted(identifiers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return identifiers >> VARIANT_BITS, identifiers & ((1 << VARIANT_BITS) - 1)
 
 
-def variant_name(task: str, code: int) -> str:
-    """Return the published name of a task's variant: ``ID``, or ``ID|||tSYMMETRY|||COLOURS``."""
-    if not code:
-        return task
-    symmetries, colours = variants_of(np.array([code]))
-    return f"{task}|||t{symmetries[0]}|||{''.join(map(str, colours[0]))}"
-
-
 def draw(task: ArcTask, count: int, seed: int) -> np.ndarray:
     """Return the numbers of random variants of a task, no two of which show it in the same colours and turn.
 

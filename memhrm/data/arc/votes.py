@@ -92,12 +92,13 @@ def pass_rates(
     Returns:
         ``pass@K``: the mean over tasks of the share of their tests (TRM, arXiv 2510.04871), and
         ``pass@K_whole_task``: the share of tasks all of whose tests are solved (HRM, arXiv 2506.21734).
+        Nothing where there are no tasks.
     """
     result = {}
-    for most in passes:
+    for most in passes if places else ():
         solved = [[place is not None and place <= most for place in of_task] for of_task in places.values()]
-        result[f"pass@{most}"] = float(np.mean([np.mean(one) for one in solved])) if solved else 0.0
-        result[f"pass@{most}_whole_task"] = float(np.mean([all(one) for one in solved])) if solved else 0.0
+        result[f"pass@{most}"] = float(np.mean([np.mean(one) for one in solved]))
+        result[f"pass@{most}_whole_task"] = float(np.mean([all(one) for one in solved]))
     return result
 
 
@@ -109,7 +110,7 @@ def controls(tasks: Iterable[ArcTask]) -> dict[str, float]:
 
     Returns:
         ``copy``: each test is answered by its input; ``one_colour``: by a grid of that size in the colour
-        that most cells of the demonstrations' outputs have.
+        that most cells of the demonstrations' outputs have. Nothing where there are no tasks.
     """
     copied: dict[str, list[int | None]] = {}
     painted: dict[str, list[int | None]] = {}
@@ -122,7 +123,7 @@ def controls(tasks: Iterable[ArcTask]) -> dict[str, float]:
             right = [output is not None and np.array_equal(one, output) for one, output in pairs]
             places[task.id] = [1 if one else None for one in right]
     found = {"copy": copied, "one_colour": painted}
-    return {name: pass_rates(places, (1,))["pass@1"] for name, places in found.items()}
+    return {name: pass_rates(places, (1,))["pass@1"] for name, places in found.items() if places}
 
 
 def submission(found: Mapping[str, Sequence[Sequence[np.ndarray]]]) -> dict[str, list[dict[str, Any]]]:
@@ -142,13 +143,12 @@ def _attempts(found: Sequence[np.ndarray]) -> dict[str, Any]:
     return {f"attempt_{n + 1}": grids[min(n, len(grids) - 1)] for n in range(ATTEMPTS)}
 
 
-def read_submission(path: Path, tasks: Mapping[str, int] | None = None) -> dict[str, list[list[np.ndarray]]]:
+def read_submission(path: Path, tasks: Mapping[str, int]) -> dict[str, list[list[np.ndarray]]]:
     """Return the attempts of a submission, by task and test.
 
     Args:
         path: the file.
-        tasks: how many tests each task has; None: it is not known. Of a task that the file lacks no test is
-            answered.
+        tasks: how many tests each task has. Of a task that the file lacks no test is answered.
 
     Raises:
         ValueError: the file is no submission for these tasks; the message says where.
@@ -159,11 +159,11 @@ def read_submission(path: Path, tasks: Mapping[str, int] | None = None) -> dict[
     for name, tests in values.items():
         if not isinstance(tests, list):
             raise ValueError(f"{path}: task {name} is {shown(tests)}; allowed: a list of tests")
-        if tasks is not None and name not in tasks:
+        if name not in tasks:
             raise ValueError(f"{path} has task {name}, which is none of the solutions")
-        if tasks is not None and len(tests) != tasks[name]:
+        if len(tests) != tasks[name]:
             raise ValueError(f"{path}: task {name} has {len(tests)} tests; allowed: {tasks[name]}")
-    lacking = {name: [[]] * count for name, count in (tasks or {}).items() if name not in values}
+    lacking = {name: [[]] * count for name, count in tasks.items() if name not in values}
     return lacking | {
         name: [_read(one, f"{path}: task {name}, test {n}") for n, one in enumerate(tests, start=1)]
         for name, tests in values.items()
@@ -196,15 +196,21 @@ def outputs_of(tasks: Iterable[ArcTask], where: str) -> dict[str, list[np.ndarra
     """Return the outputs of the tests of each task.
 
     Raises:
-        ValueError: one is not known.
+        ValueError: one is not known, or two tasks of one name have other outputs.
     """
     found: dict[str, list[np.ndarray]] = {}
     for task in tasks:
-        grids = [pair.output for pair in task.tests]
-        if any(grid is None for grid in grids):
+        grids = [pair.output for pair in task.tests if pair.output is not None]
+        if len(grids) < len(task.tests):
             raise ValueError(f"{where}: the outputs of task {task.id} are not known")
-        found[task.id] = [grid for grid in grids if grid is not None]
+        if not _same(found.setdefault(task.id, grids), grids):
+            allowed = "allowed: each name once, as in the folder or the file of one set"
+            raise ValueError(f"{where} has two tasks {task.id} with other outputs; {allowed}")
     return found
+
+
+def _same(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
 
 
 def score(

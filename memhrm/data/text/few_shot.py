@@ -15,7 +15,7 @@ from memhrm.data.episodes.episodes import Course, Episodes, telling
 from memhrm.data.examples import Examples, examples_of
 from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
-from memhrm.data.text.files import read_labelled
+from memhrm.data.text.files import read_labelled, require_known
 from memhrm.data.text.intent import Intent
 from memhrm.data.text.tokens import Tokens
 
@@ -86,11 +86,7 @@ class FewShotIntent(Task):
         """Read a CSV file with the columns text and category; the category is the group."""
         found = read_labelled(path)
         known = {name: number for number, name in enumerate(self.categories)}
-        for one in found:
-            if one.category not in known:
-                raise ValueError(
-                    f"{path}:{one.line}: category is {one.category!r}, which no training text has"
-                )
+        require_known(path, found, known)
         groups = np.array([known[one.category] for one in found], np.int32)
         return self.encode([one.text for one in found]).having(groups=groups)
 

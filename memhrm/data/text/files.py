@@ -2,10 +2,10 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from memhrm.data.formats import opened
 
@@ -35,21 +35,33 @@ def read_labelled(path: Path, *, required: bool = True, empty: bool = False) -> 
         empty: whether the file may hold no texts.
 
     Raises:
-        ValueError: the file cannot be read, lacks a column, or a record has no text or no category; the
-            message names the file and the line.
+        ValueError: the file cannot be read, is no CSV, lacks a column or has it twice, or a record has no
+            text or no category; the message names the file and the line.
     """
     with opened(path) as file, _long_fields():
-        rows = csv.reader(file)
-        head = [name.strip().lower() for name in next(rows, [])]
-        missing = [name for name in COLUMNS if name not in head and (required or name == "text")]
-        if missing:
-            raise ValueError(
-                f"{path}:1: no column {missing[0]}; the header has {', '.join(head) or 'nothing'}"
-            )
-        found = [_labelled(path, rows.line_num, head, row, required) for row in _records(path, rows)]
+        records = _records(path, file)
+        _, names = next(records, (1, []))
+        head = [name.strip().lower() for name in names]
+        for name in COLUMNS:
+            if name not in head and (required or name == "text"):
+                raise ValueError(f"{path}:1: no column {name}; the header has {', '.join(head) or 'nothing'}")
+            if head.count(name) > 1:
+                raise ValueError(f"{path}:1: {head.count(name)} columns {name}; allowed: one")
+        found = [_labelled(path, line, head, row, required) for line, row in records]
     if not found and not empty:
         raise ValueError(f"{path}: no texts after the header")
     return found
+
+
+def require_known(path: Path, records: Iterable[Labelled], categories: Collection[str]) -> None:
+    """Check that the texts of a file are of these categories.
+
+    Raises:
+        ValueError: one is not; the message names the file and the line.
+    """
+    for one in records:
+        if one.category not in categories:
+            raise ValueError(f"{path}:{one.line}: category is {one.category!r}, which no training text has")
 
 
 @contextmanager
@@ -62,16 +74,16 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _records(path: Path, rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise ValueError(f"{path}:{getattr(rows, 'line_num', 0)}: no CSV ({error})") from None
-        if row:
-            yield row
+def _records(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record that is not empty, with the line on which it ends."""
+    rows, begin = csv.reader(file, strict=True), 1
+    try:
+        for row in rows:
+            if row:
+                yield rows.line_num, row
+            begin = rows.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"{path}:{begin}: no CSV ({error}, in the record that begins here)") from None
 
 
 def _labelled(path: Path, line: int, head: list[str], row: list[str], required: bool) -> Labelled:

@@ -11,6 +11,7 @@ import numpy as np
 
 from memhrm.config.settings import advise
 from memhrm.data.checks import PuzzleError
+from memhrm.data.episodes.maker import Alone
 from memhrm.data.examples import Examples, examples_of, quantiles
 from memhrm.data.keys import row_keys
 from memhrm.data.task import Task
@@ -121,3 +122,13 @@ class Intent(Task):
     def class_keys(self, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return a key of each text, by its tokens."""
         return row_keys(inputs, self.vocab_size)
+
+
+class Texts(Alone):
+    """Each text stands alone; those that choose a checkpoint are drawn, as files may be sorted."""
+
+    def pools(self, test: Examples, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``size`` random texts, and the others; of those out of scope as `Alone` does."""
+        order = np.random.default_rng((self.seed, 0x5A)).permutation(len(test))
+        choosing, scored = super().pools(test.select(order), size)
+        return np.sort(order[choosing]), np.sort(order[scored])

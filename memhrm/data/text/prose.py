@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from memhrm.config.settings import advise
 from memhrm.data.checks import PuzzleError
 from memhrm.data.episodes.episodes import Episodes, alone
 from memhrm.data.episodes.maker import Alone
@@ -179,6 +180,8 @@ class Prose(Task):
 
     def with_gaps(self, text: str) -> np.ndarray:
         """Return the tokens of a text in which `GAP` stands for a masked token."""
+        known = isinstance(self.script, Letters) and GAP in self.script.alphabet
+        advise(known and GAP in text, f"each {GAP} is filled in: that of the training text cannot be given")
         parts = [self.script.encode(part) if part else np.zeros(0, np.int32) for part in text.split(GAP)]
         joined = [parts[0]]
         for part in parts[1:]:

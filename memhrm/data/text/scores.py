@@ -31,8 +31,8 @@ def classified(
         `macro_f1`, the mean over the categories of the test; `calibration_error`, the mean distance between
         confidence and accuracy (Guo et al. 2017, arXiv 1706.04599); `confusions`, as [right, given, count],
         the most frequent first; and with texts out of scope `out_of_scope`, how many there are, `oos_auroc`,
-        how well confidence tells them from the others, and `oos_recall`, the share of them below the
-        confidence that 95 % of the right answers in scope reach.
+        how well confidence tells them from the others, `oos_threshold`, the confidence that 95 % of the right
+        answers in scope reach, and `oos_recall`, the share of them below it.
     """
     inside = labels > 0
     right, given, sure = labels[inside], predictions[inside], confidence[inside]
@@ -48,6 +48,7 @@ def classified(
     return found | {
         "out_of_scope": int((~inside).sum()),
         "oos_auroc": auroc(sure, outside),
+        "oos_threshold": float(threshold),
         "oos_recall": float((outside < threshold).mean()),
     }
 

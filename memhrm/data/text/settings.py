@@ -1,7 +1,8 @@
 """The settings of labelled texts."""
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,11 +11,12 @@ import numpy as np
 from memhrm.config.settings import require
 from memhrm.data.cache import expand, is_file
 from memhrm.data.examples import Examples, concatenate
+from memhrm.data.loading import load
 from memhrm.data.settings import DataSettings, DrawnSettings, Part
 from memhrm.data.task import Task
 from memhrm.data.text.few_shot import FewShot, FewShotIntent
-from memhrm.data.text.files import read_labelled
-from memhrm.data.text.intent import Intent
+from memhrm.data.text.files import read_labelled, require_known
+from memhrm.data.text.intent import Intent, Texts
 from memhrm.data.text.tokens import UNKNOWN, Characters, Grams, Subwords, Tokens, learn
 
 
@@ -30,7 +32,7 @@ class TextSettings(DataSettings):
         grams: letters of the shortest and of the longest n-gram.
         buckets: of the hashes.
         vocabulary_size: parts of words that are learned, with tokens=learned.
-        vocabulary: the parts; null: learned from the training file.
+        vocabulary: the parts; null: learned from the training texts.
         categories: names of the categories, in the order of the labels; null: those of the training file.
         dropout: share of positions and tokens that variants leave out.
     """
@@ -69,16 +71,20 @@ class TextSettings(DataSettings):
             require(fits, "data.categories", list(self.categories), "at least two different names")
 
     def _read_what_is_null(self) -> None:
-        """Put the categories and the vocabulary of the training file in the place of null."""
-        learned = self.tokens == "learned" and self.vocabulary is None
-        if self.categories is not None and not learned:
-            return
-        found = read_labelled(self._training_file())
+        """Put the categories and the vocabulary of the training texts in the place of null."""
         if self.categories is None:
-            object.__setattr__(self, "categories", self.of_file(sorted({one.category for one in found})))
-        if learned:
-            words = learn([one.text for one in found], self.vocabulary_size)
+            found = sorted({one.category for one in read_labelled(self._training_file())})
+            object.__setattr__(self, "categories", self.of_file(found))
+        if self.tokens == "learned" and self.vocabulary is None:
+            words = learn(self._trained_texts(), self.vocabulary_size)
             object.__setattr__(self, "vocabulary", words)
+
+    def _trained_texts(self) -> list[str]:
+        """Return the texts that are trained: the training file may hold those that are tested, too."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # It says how many characters are read, which are not the tokens.
+            found = load(**asdict(replace(self, tokens="characters")))
+        return found.train.sources.tolist()
 
     def _training_file(self) -> Path:
         place = expand("data.path", str(self.path))
@@ -152,9 +158,18 @@ class IntentSettings(TextSettings):
         return self.shots is not None or self.left_out > 0
 
     def read(self, task: Task, place: Path, part: Part) -> Examples:
-        """Return the texts of a file whose category is not left out."""
+        """Return the texts of a file whose category is not left out.
+
+        Raises:
+            ValueError: a category is one that the training file does not have. Where that is not there, as
+                beside an exported model, each that the task does not know is left out.
+        """
         if self.left_out == 0:
             return super().read(task, place, part)
+        records, file = read_labelled(place), self._training_file()
+        if file.is_file():
+            there = {*self.known(), *(one.category for one in read_labelled(file))}
+            require_known(place, records, there)
         found = task.read(place, solve=False)
         return task.require(found.select(np.flatnonzero(found.labels[:, 0])))
 
@@ -178,6 +193,10 @@ class IntentSettings(TextSettings):
     def task(self) -> Intent:
         """Return the task of the set."""
         return Intent(self.written(), self.known(), dropout=self.dropout)
+
+    def maker(self, task: Task) -> Texts:
+        """Return what draws the texts that choose a checkpoint."""
+        return Texts(task, augment=self.augment, seed=self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)

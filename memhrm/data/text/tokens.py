@@ -148,8 +148,12 @@ def learn(texts: Sequence[str], size: int) -> tuple[str, ...]:
         ValueError: the library is not installed.
     """
     made = _tokenizer(None)
+    plain = map(made.normalizer.normalize_str, texts)
+    words = {word for text in plain for word, _ in made.pre_tokenizer.pre_tokenize_str(text)}
+    # Unless they are given, the library numbers letters within words by chance, and their order decides ties.
+    inner = sorted({f"##{letter}" for word in words for letter in word[1:]})
     trainer = library().trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=[UNKNOWN], show_progress=False
+        vocab_size=size, special_tokens=[UNKNOWN, *inner], show_progress=False
     )
     made.train_from_iterator(texts, trainer)
     return tuple(sorted(made.get_vocab(), key=made.get_vocab().get))
