@@ -3,13 +3,15 @@
 On the processor and with the PyTorch of the committed row every cell but the time must be equal. Elsewhere
 rounding differs, a training parts from the committed one after some hundred steps, and is then like that of
 another seed: counts must be equal, and scores no further from the committed ones than two seeds are from each
-other.
+other. A row whose device is only "cpu" names no processor, and counts as made elsewhere.
 """
 
 import random
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +30,34 @@ SURE = 0.99
 """Probability with which all scores of a right row are found right on another processor."""
 FLOOR = 0.01
 """What a score may always differ by on another processor, relative to its size if that is above 1."""
-FREE = 5
-"""Degrees of freedom from which a spread is known; with fewer nearly every score would be expected."""
+FREE = 3
+"""Degrees of freedom from which a spread is known, and as which that of the other variants counts."""
 COUNTS = (
     *("puzzles", "episodes", "contexts", "parameters", "flops", "depth", "steps", "step"),
-    *("curve_steps", "agreement_steps"),
+    *("series.*.puzzles", "series.*.episodes", "series.*.contexts", "series.*.steps"),
+    *("curve_steps", "agreement_steps", "out_of_scope", "added.texts", "added.tests", "votes.tasks"),
+    *("depth.times", "noisy.depth_times", "noisy.restarts", "by_depth.trained", "by_depth.varied"),
 )
 """The cells that follow from the settings, on every processor."""
-SCORES = (
-    *("exact_accuracy", "over_training", "contexts_held"),
-    *("added.added", "votes.pass@1", "votes.pass@2", "votes.pass@5"),
+UNTRAINED = (
+    *("*optimum*", "*held_by_*", "positions.best", "linear.*", "told.*", "grams.*"),
+    *("votes.copy", "votes.one_colour", "addresses.*_chance", "addresses.*_hash", "addresses.bound"),
 )
-"""The cells that say how good a run is."""
+"""The cells that follow from the data, on every processor but for rounding."""
+SCORES = (
+    *("accuracy", "exact_accuracy", "exact_accuracy_by_*", "over_training", "curve_exact", "optimal_path"),
+    *("series.*.exact_accuracy", "by_depth.*.exact_accuracy", "by_depth.*_by_hops.*", "*contexts_held"),
+    *("macro_f1", "oos_auroc", "series.masked=*.lm_loss", "added.*", "shots.*", "reset.*", "votes.pass@*"),
+    *("positions.*", "depth.exact", "noisy.*", "inside.*_change", "inside.alike_cls", "inside.*_value"),
+    *("addresses.agreement", "addresses.overwritten", "addresses.information", "agreement_curve"),
+)
+"""The cells of the tables and figures that say how good a run is, and what it does.
+
+Left out is what right rows may have any of: which cells a training comes to use, how many and how evenly, the
+step at which a curve is best, and what `FEW` names.
+"""
+FEW = ("*_by_gap.0", "*_by_gap.1-2")
+"""Scores of so few answers that one answer more is points."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +66,8 @@ class Verdict:
 
     Attributes:
         equal: Cells that are equal.
-        compared: Cells of both rows.
-        beyond: Names of the cells that differ by more than they may.
+        compared: Cells of the committed row.
+        beyond: Names of the cells that are missing or differ by more than they may.
         judged: Whether it is known how much the scores may differ.
     """
 
@@ -140,60 +158,91 @@ def _key(row: Row) -> tuple[str, ...]:
 
 
 def compare(old: Row, new: Row, rows: Sequence[Row]) -> Verdict:
-    """Compare a row with the committed one.
+    """Compare a row with the committed one; what only the new one has does not count.
 
     Args:
         old: The committed row.
         new: The row of the run that was done again.
         rows: The committed rows of the task, of which the old one is one.
     """
-    judged = {*COUNTS, *SCORES}
-    left_out = [name for name in old if name in FIRST or name.endswith("seconds")]
-    names = [name for name in old if name not in left_out and (name in new or name in judged)]
+    names = [name for name in old if name not in FIRST and not name.endswith("seconds")]
     differ = [name for name in names if old[name] != new.get(name)]
     equal = len(names) - len(differ)
     if all(old.get(name) == new.get(name) for name in ("device", "torch")):
         return Verdict(equal, len(names), differ, True)
-    if counts := [name for name in differ if name in COUNTS]:
+    if counts := [name for name in differ if name not in new or _among(name, COUNTS)]:
         return Verdict(equal, len(names), counts, True)
-    scores = [name for name in SCORES if name in old]
+    scores = _scores(old)
     level = 1 - (1 - SURE) / max(len(scores), 1)  # Bonferroni's: all are right together with SURE.
     others = [row for row in rows if _key(row) != _key(old)]  # A wrong row must not widen its own interval.
     found = {
-        name: expected(old[name], new.get(name, "nan"), spread(others, name, level))
-        for name in scores
-        if name in differ
+        name: expected(_mean(old, [name]), _mean(new, [name]), 0.0)
+        for name in differ
+        if _among(name, UNTRAINED)
     }
-    beyond = [name for name, right in found.items() if right is False]
+    for score, columns in scores.items():
+        if not {*columns}.isdisjoint(differ):
+            most = spread(others, old["variant"], columns, level)
+            found[score] = expected(_mean(old, columns), _mean(new, columns), most)
+    beyond = [score for score, right in found.items() if right is False]
     return Verdict(equal, len(names), beyond, bool(scores) and None not in found.values())
 
 
-def expected(old: str, new: str, most: float | None) -> bool | None:
+def _scores(row: Row) -> dict[str, list[str]]:
+    """Return the columns of each score of a row: those whose names differ in numbers alone are one."""
+    scores: dict[str, list[str]] = {}
+    for name in row:
+        score = _among(name, SCORES) and not _among(name, (*COUNTS, *UNTRAINED, *FEW))
+        if score and not np.isnan(_mean(row, [name])):
+            scores.setdefault(re.sub(r"\d+(-\d+|\+)?", "*", name), []).append(name)
+    return {name if len(columns) > 1 else columns[0]: columns for name, columns in scores.items()}
+
+
+def _among(name: str, patterns: Iterable[str]) -> bool:
+    """Return whether a column is among those of some patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _mean(row: Row, columns: Iterable[str]) -> float:
+    """Return the mean of all numbers in some cells; NaN if one is not there, or has words."""
+    try:
+        return float(np.mean([float(word) for name in columns for word in row[name].split()]))
+    except (KeyError, ValueError):
+        return float("nan")
+
+
+def expected(old: float, new: float, most: float | None) -> bool | None:
     """Return whether a score differs by no more than `most`, or hardly at all; None if that is not known."""
     if most is None:
         return None
-    return abs(float(new) - float(old)) <= max(most, FLOOR * max(1.0, abs(float(old))))
+    return abs(new - old) <= max(most, FLOOR * max(1.0, abs(old)))
 
 
-def spread(rows: Sequence[Row], name: str, level: float) -> float | None:
+def spread(rows: Sequence[Row], variant: str, columns: Sequence[str], level: float) -> float | None:
     """Return what two seeds of a variant differ by at most, with a probability of `level`.
 
-    The variance is that within a variant, pooled over all of them.
+    The variance is the variant's own, averaged with the median of the other variants' variances, which counts
+    as `FREE` degrees of freedom, or as many as they have. So a variant that varies much has a wide interval,
+    and does not widen those of others.
 
     Args:
         rows: Rows of a task.
-        name: The column of a score.
+        variant: The variant.
+        columns: The columns of a score, of which the mean counts.
         level: The probability.
 
     Returns:
         The difference; None with fewer than `FREE` degrees of freedom.
     """
-    scores = pd.DataFrame(
-        [(row["variant"], float(row[name])) for row in rows if name in row], columns=["variant", "score"]
-    )
-    by_variant = scores.groupby("variant")["score"]
-    free = len(scores) - by_variant.ngroups
-    if free < FREE:
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        if not np.isnan(score := _mean(row, columns)):
+            scores.setdefault(row["variant"], []).append(score)
+    found = {name: (np.var(of, ddof=1), len(of) - 1) for name, of in scores.items() if len(of) > 1}
+    own, free = found.pop(variant, (0.0, 0))
+    more = min(FREE, sum(of for _, of in found.values()))
+    if free + more < FREE:
         return None
-    error = np.sqrt(((scores["score"] - by_variant.transform("mean")) ** 2).sum() / free)
-    return float(stats.t.ppf((1 + level) / 2, free) * error * np.sqrt(2))
+    others = np.median([variance for variance, _ in found.values()]) if found else 0.0
+    error = np.sqrt((free * own + more * others) / (free + more))
+    return float(stats.t.ppf((1 + level) / 2, free + more) * error * np.sqrt(2))

@@ -79,7 +79,7 @@ def _command(study: Study) -> int:
         print(table.markdown())
         passed, differ = sum(one.passed for one in verdicts), sum(bool(one.beyond) for one in verdicts)
         print(f"{passed} passed, {differ} differ, {len(verdicts) - passed - differ} not judged")
-        return _report(failures) or int(differ > 0)
+        return _report(failures) or int(differ > 0 or passed == 0)
     if study.measure is None:
         if not args.tables:
             asked = merge(missing(results, chosen), root)
