@@ -63,7 +63,8 @@ SMALL = {
     "solve": [(r"", "threads=1 progress=false")],
     "write": [(r"", "threads=1 steps=2")],
     "probe": [
-        (r"", "puzzles=8 few_puzzles=4 causal_puzzles=4 depth=1 restarts=2 shuffles=5"),
+        (r"", "puzzles=8 few_puzzles=4 causal_puzzles=4 depth=1 shuffles=5"),
+        (r"^(?!.*runs/demo)", "restarts=2"),  # Episodes train no Q by which to choose.
         (r"", "threads=1 progress=false"),
     ],
     "prune": [(r"", "puzzles=8 threads=1 progress=false")],

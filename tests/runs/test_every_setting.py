@@ -489,7 +489,7 @@ MUTE = {
 
 @pytest.mark.parametrize("context", parted(DATA))
 def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch):
-    """The test compares all that training uses: both sets, the batches, the held-out data, the cache."""
+    """The test compares all that training uses: both sets and their parts, the batches, the cache."""
     monkeypatch.chdir(tmp_path)
     for folder, seed in (("a", 1), ("b", 2)):
         puzzles = load_data(
@@ -522,6 +522,7 @@ def test_a_setting_of_the_data_is_used_or_refused(context, tmp_path, monkeypatch
         cycles = [batches.take(step)[3] for step in range(made.steps)]
         seen = {**part, "held out": vars(held_out), "series": series, "drawn": drawn, "name": data.name,
                 "depths": data.episodes.depths, "cycles": cycles,
+                "pools": data.episodes.pools(data.test, min(made.validation_size or 0, len(data.test) // 2)),
                 "cache": sorted(map(str, tmp_path.glob("elsewhere*")))}  # fmt: skip
         shutil.rmtree("elsewhere", ignore_errors=True)  # Each look has its own.
         return {name: described(value) for name, value in seen.items()}
