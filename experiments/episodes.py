@@ -58,7 +58,7 @@ TOKENS = [Variant("memory tokens", None, ("+memory=tokens", ONE))]  # They need 
 BOTH = pick(MEMORIES, "bicross", "multicell, k=3")
 FEW = [*pick(MEMORIES, "baseline", "carry-add"), *BOTH]
 """On tasks of which a run takes long."""
-EQUAL = [*FEW, CONTROLS[0]]
+EQUAL = [*FEW, *pick(CONTROLS, "carry-add, width 104")]
 """The same beside a state with as many parameters."""
 DRAWN = [variant.name for variant in (*MEMORIES, *TOKENS)]
 """The variants whose curves are drawn."""

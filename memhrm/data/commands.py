@@ -45,8 +45,9 @@ def refuse_unwritten(values: dict[str, Any], given: Collection[str]) -> None:
     """
     settings = parse({name: value for name, value in values.items() if name != "overwrite"})
     written = {*settings.written_by, "out", "overwrite"}
-    for name in sorted(set(given) - written) if settings.written_by else ():
-        refuse(True, name, values[name], f"in {settings.own_file}")
+    for name in sorted(given):
+        unused = bool(settings.written_by) and name not in written
+        refuse(unused, name, values.get(name), f"in {settings.own_file}")
 
 
 def convert(values: dict[str, Any], out: Path) -> None:

@@ -18,8 +18,8 @@ class HeldOut(NamedTuple):
 
     Attributes:
         task: the task.
-        scored: of each of its tests whether it is scored; the run has used the others, or
-        fits: the canvas is too small for the task.
+        scored: of each of its tests whether it is scored; else the run has used it, or the task does not fit.
+        fits: whether the task fits the canvas.
     """
 
     task: ArcTask

@@ -141,7 +141,7 @@ class ArcSettings(DataSettings):
         task.fitting_tasks = counts(found, fit)
         asked = [one for one in found if one.set in self.test_sets]
         task.too_large = [one for one in asked if one.side() > self.canvas]
-        held_out = [one for one in asked if one.side() <= self.canvas]
+        held_out = [one for one in fit if one.set in self.test_sets]
         there = sorted({one.set for one in found})
         twice = [name for name, count in Counter(one.id for one in asked).items() if count > 1]
         require(not twice, "data.test_sets", given, f"sets of which no two have a task {twice[:1]}")
